@@ -1,0 +1,1 @@
+//! The doors to the host: files, clocks, random numbers, terminal, network.

@@ -1,0 +1,1 @@
+//! Image activators: what an executable file is, and how it is laid out in memory.

@@ -1,0 +1,1 @@
+//! The FreeBSD 2.1 kernel personality.

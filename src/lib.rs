@@ -1,0 +1,18 @@
+//! bsd21 runs original FreeBSD 2.1 i386 programs inside one process of a modern Linux machine.
+//!
+//! Modules depend one way only; each may use those before it:
+//!
+//! `syscalls` | [`trapframe`] | [`mem`] | [`cpu`] | [`image`] | [`host`] | [`kernel`] | [`trace`] |
+//! [`capture`] | [`machine`] | [`cli`]
+#![deny(unsafe_code)]
+
+pub mod capture;
+pub mod cli;
+pub mod cpu;
+pub mod host;
+pub mod image;
+pub mod kernel;
+pub mod machine;
+pub mod mem;
+pub mod trace;
+pub mod trapframe;

@@ -1,0 +1,1 @@
+//! The scheduler: picks a runnable guest process, runs its processor, serves the trap.
