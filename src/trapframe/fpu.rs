@@ -1,4 +1,8 @@
-//! The state of the x87 unit, as the kernel and the processor share it.
+//! The state of the x87 unit, as the kernel and the processor share it, and its image in memory as
+//! `fnsave` writes it, which is also that of core files and ptrace.  Knows no instruction.
+//!
+//! 2.1 counterpart: `struct save87` (i386/include/npx.h), tag and pointer words as in the Intel
+//! manual 1, section 8.1.
 
 /// An 80-bit extended number, as its 64-bit significand and its sign and exponent word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,6 +15,12 @@ pub struct F80 {
 
 /// Control word of a fresh 2.1 process: 53-bit precision; invalid, zero-divide and overflow unmasked.
 pub const INITIAL_CONTROL: u16 = 0x1272;
+
+/// Bytes of the environment: control, status and tag words, pointers.
+pub const ENVIRONMENT_SIZE: usize = 28;
+
+/// Bytes of the environment and the eight registers.
+pub const SAVE_SIZE: usize = 108;
 
 /// The registers of the x87 unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,5 +58,171 @@ impl Default for FpuState {
             data_selector: 0,
             data_offset: 0,
         }
+    }
+}
+
+/// Bits of the control word that exist; bit 6 reads as one always.
+const CONTROL_BITS: u16 = 0x1f3f;
+const CONTROL_FIXED: u16 = 0x0040;
+/// The six exceptions, in control and status word.
+const EXCEPTIONS: u16 = 0x3f;
+/// Error summary and busy.
+const SUMMARY: u16 = 0x8080;
+const TAG_ZERO: u16 = 1;
+const TAG_SPECIAL: u16 = 2;
+const TAG_EMPTY: u16 = 3;
+
+impl FpuState {
+    /// Sets the control word as `fldcw` does: exceptions that wait and are no longer masked are
+    /// summarized.
+    pub fn set_control(&mut self, control: u16) {
+        self.control = control & CONTROL_BITS | CONTROL_FIXED;
+        self.summarize();
+    }
+
+    /// Sets the status word; error summary and busy follow from the exceptions.
+    pub fn set_status(&mut self, status: u16) {
+        self.status = status;
+        self.summarize();
+    }
+
+    /// Brings the error summary in line with exceptions and masks.
+    fn summarize(&mut self) {
+        let pending = self.status & !self.control & EXCEPTIONS != 0;
+        self.status = self.status & !SUMMARY | if pending { SUMMARY } else { 0 };
+    }
+
+    /// The tag word: two bits a physical register, computed from its contents.
+    pub fn tag_word(&self) -> u16 {
+        (0..8).rev().fold(0, |tags, i| {
+            let value = self.reg[i];
+            let tag = match value.sign_exponent & 0x7fff {
+                _ if self.valid >> i & 1 == 0 => TAG_EMPTY,
+                0 if value.significand == 0 => TAG_ZERO,
+                0 | 0x7fff => TAG_SPECIAL,
+                _ if value.significand >> 63 == 0 => TAG_SPECIAL,
+                _ => 0,
+            };
+            tags << 2 | tag
+        })
+    }
+
+    /// Sets which registers hold values from a tag word; only "empty" is looked at.
+    pub fn set_tag_word(&mut self, tags: u16) {
+        self.valid = (0..8).rev().fold(0, |valid, i| valid << 1 | u8::from(tags >> (2 * i) & 3 != TAG_EMPTY));
+    }
+
+    /// The physical register that is ST(i).
+    fn stack(&self, i: usize) -> usize {
+        ((self.status >> 11) as usize + i) & 7
+    }
+
+    /// The environment as `fnstenv` writes it in 32-bit protected mode.
+    pub fn environment(&self) -> [u8; ENVIRONMENT_SIZE] {
+        let high = 0xffff_0000;
+        let words = [
+            high | u32::from(self.control),
+            high | u32::from(self.status),
+            high | u32::from(self.tag_word()),
+            self.code_offset,
+            u32::from(self.opcode & 0x7ff) << 16 | u32::from(self.code_selector),
+            self.data_offset,
+            high | u32::from(self.data_selector),
+        ];
+        let mut image = [0; ENVIRONMENT_SIZE];
+        for (bytes, word) in image.chunks_exact_mut(4).zip(words) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        image
+    }
+
+    /// Takes an environment as [`environment`](Self::environment) gives it.
+    pub fn set_environment(&mut self, image: &[u8; ENVIRONMENT_SIZE]) {
+        let mut words = [0u32; ENVIRONMENT_SIZE / 4];
+        for (word, bytes) in words.iter_mut().zip(image.chunks_exact(4)) {
+            *word = bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+        }
+        let [control, status, tags, code_offset, code, data_offset, data_selector] = words;
+        self.status = status as u16;
+        self.set_control(control as u16);
+        self.set_tag_word(tags as u16);
+        self.code_offset = code_offset;
+        self.code_selector = code as u16;
+        self.opcode = (code >> 16) as u16 & 0x7ff;
+        self.data_offset = data_offset;
+        self.data_selector = data_selector as u16;
+    }
+
+    /// The eight registers from ST(0) to ST(7), ten bytes each.
+    pub fn stack_image(&self) -> [u8; SAVE_SIZE - ENVIRONMENT_SIZE] {
+        let mut image = [0; SAVE_SIZE - ENVIRONMENT_SIZE];
+        for (i, bytes) in image.chunks_exact_mut(10).enumerate() {
+            let value = self.reg[self.stack(i)];
+            bytes[..8].copy_from_slice(&value.significand.to_le_bytes());
+            bytes[8..].copy_from_slice(&value.sign_exponent.to_le_bytes());
+        }
+        image
+    }
+
+    /// Takes registers as [`stack_image`](Self::stack_image) gives them; the status word comes first.
+    pub fn set_stack_image(&mut self, image: &[u8; SAVE_SIZE - ENVIRONMENT_SIZE]) {
+        for (i, bytes) in image.chunks_exact(10).enumerate() {
+            let number = bytes.iter().rev().fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));
+            let value = F80 { significand: number as u64, sign_exponent: (number >> 64) as u16 };
+            self.reg[self.stack(i)] = value;
+        }
+    }
+
+    /// Environment and registers as `fnsave` writes them: the save area of core files and ptrace.
+    pub fn save_area(&self) -> [u8; SAVE_SIZE] {
+        let mut image = [0; SAVE_SIZE];
+        let (environment, stack) = image.split_at_mut(ENVIRONMENT_SIZE);
+        environment.copy_from_slice(&self.environment());
+        stack.copy_from_slice(&self.stack_image());
+        image
+    }
+
+    /// Takes a save area as [`save_area`](Self::save_area) gives it.
+    pub fn set_save_area(&mut self, image: &[u8; SAVE_SIZE]) {
+        let (environment, stack) = image.split_at(ENVIRONMENT_SIZE);
+        if let (Ok(environment), Ok(stack)) = (environment.try_into(), stack.try_into()) {
+            self.set_environment(environment);
+            self.set_stack_image(stack);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn save_area_round_trips_every_register_and_pointer() {
+        let mut fpu =
+            FpuState { status: 5 << 11 | 0x4100, opcode: 0x6c1, code_offset: 0x1234, ..Default::default() };
+        for (i, reg) in fpu.reg.iter_mut().enumerate() {
+            *reg = F80 { significand: 1 << 63 | i as u64, sign_exponent: 0x3fff + i as u16 };
+        }
+        fpu.valid = 0b1010_0110;
+        fpu.data_selector = 0x27;
+        let mut copy = FpuState::default();
+        copy.set_save_area(&fpu.save_area());
+        assert_eq!(copy, fpu);
+    }
+
+    #[test]
+    fn tag_word_tells_zero_special_and_empty() {
+        let mut fpu = FpuState { valid: 0b0000_1111, ..Default::default() };
+        fpu.reg[1] = F80 { significand: 1 << 63, sign_exponent: 0x3fff };
+        fpu.reg[2] = F80 { significand: 1 << 63, sign_exponent: 0xffff };
+        fpu.reg[3] = F80 { significand: 1, sign_exponent: 0x3fff };
+        assert_eq!(fpu.tag_word(), 0b11_11_11_11_10_10_00_01);
+    }
+
+    #[test]
+    fn unmasking_a_sticky_exception_summarizes_it() {
+        let mut fpu = FpuState { status: 0x3804, ..Default::default() };
+        fpu.set_control(0x037b);
+        assert_eq!(fpu.status, 0xb884);
     }
 }

@@ -1,0 +1,57 @@
+//! The 8087-387 instructions as a soft 80-bit unit over [`FpuState`]: every bit as the hardware
+//! gives it, on every host.
+//!
+//! What the processor does with an instruction D8-DF:
+//!
+//! 1. [`decode`] its escape and ModRM bytes, once; `None` raises `InvalidOpcode`.
+//! 2. If [`Op::waits`] and [`FpuState::pending`]: stop with `Trap::Fpu` at this instruction.  `fwait`
+//!    does only this.
+//! 3. Fetch the memory operand of a load; a page fault leaves the unit untouched.
+//! 4. If [`Op::leaves_pointers`]: [`note_code`], and with a memory operand [`note_data`].
+//! 5. Call the function.  For a store: call it on the unit as it is, write the bytes if
+//!    [`Store::write`], and only then [`Store::commit`].  [`Op`] says what the others need.
+//!
+//! Exceptions never stop an instruction's successor here: they stay in the status word until step 2.
+//!
+//! Files, from the inside out: [`word`](self) bits; `format` classes and NaNs; `round` precision,
+//! direction, overflow and underflow; `add mul div compare convert integer` pure arithmetic; `stack`
+//! registers; `arith transfer examine unary image` instructions; `decode` the table.
+//!
+//! It must not know guest memory, the integer registers or any kernel.
+
+mod add;
+mod arith;
+mod compare;
+mod convert;
+mod decode;
+mod div;
+mod examine;
+mod format;
+pub mod image;
+mod integer;
+mod mul;
+mod round;
+mod stack;
+mod transfer;
+mod unary;
+mod word;
+
+pub use decode::{Load80Fn, LoadFn, Op, RegisterFn, StoreFn, decode};
+pub use transfer::Store;
+
+use crate::trapframe::FpuState;
+
+/// Leaves an instruction's address and opcode in the unit.
+#[inline(always)]
+pub fn note_code(fpu: &mut FpuState, escape: u8, modrm: u8, selector: u16, eip: u32) {
+    fpu.opcode = u16::from(escape & 7) << 8 | u16::from(modrm);
+    fpu.code_selector = selector;
+    fpu.code_offset = eip;
+}
+
+/// Leaves the address of an instruction's memory operand in the unit.
+#[inline(always)]
+pub fn note_data(fpu: &mut FpuState, selector: u16, address: u32) {
+    fpu.data_selector = selector;
+    fpu.data_offset = address;
+}

@@ -1,0 +1,110 @@
+//! The register stack of the x87 unit: which register is ST(i), pushing and popping, and noting
+//! exceptions.  Knows no instruction.
+
+use super::format::Outcome;
+use super::word::{B, C1, EARLY, ES, EXCEPTIONS, IE, SF, TOP, TOP_SHIFT};
+use crate::trapframe::{F80, FpuState};
+
+impl FpuState {
+    /// The physical register that is ST(i).
+    #[inline(always)]
+    pub(crate) fn physical(&self, i: u8) -> usize {
+        ((self.status >> TOP_SHIFT) as usize + i as usize) & 7
+    }
+
+    /// Whether a physical register holds a value.
+    #[inline(always)]
+    pub(crate) fn holds(&self, physical: usize) -> bool {
+        self.valid >> (physical & 7) & 1 != 0
+    }
+
+    /// The contents of a physical register.
+    #[inline(always)]
+    pub(crate) fn at(&self, physical: usize) -> F80 {
+        self.reg[physical & 7]
+    }
+
+    /// Writes a physical register and marks it as holding a value.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, physical: usize, value: F80) {
+        self.reg[physical & 7] = value;
+        self.valid |= 1 << (physical & 7);
+    }
+
+    /// Marks ST(0) as empty and makes ST(1) the new ST(0).
+    #[inline(always)]
+    pub(crate) fn pop(&mut self) {
+        self.valid &= !(1 << self.physical(0));
+        self.turn(1);
+    }
+
+    /// Adds to the top-of-stack field.
+    #[inline(always)]
+    pub(crate) fn turn(&mut self, by: u16) {
+        let top = self.status.wrapping_add(by << TOP_SHIFT) & TOP;
+        self.status = self.status & !TOP | top;
+    }
+
+    /// Notes exceptions and C1 in the status word.  Returns the exceptions that are not masked.
+    #[inline(always)]
+    pub(crate) fn note(&mut self, flags: u16) -> u16 {
+        self.status = self.status & !C1 | flags;
+        let unmasked = flags & !self.control & EXCEPTIONS;
+        if unmasked != 0 {
+            self.status |= ES | B;
+        }
+        unmasked
+    }
+
+    /// Writes a result to a register that holds a value, unless an early exception stops it.
+    /// Returns whether it was written.
+    #[inline(always)]
+    pub(crate) fn finish(&mut self, physical: usize, outcome: Outcome) -> bool {
+        if self.note(outcome.flags) & EARLY != 0 {
+            return false;
+        }
+        self.reg[physical & 7] = outcome.value;
+        true
+    }
+
+    /// Pushes a result, unless the stack is full or an early exception stops it.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, outcome: Outcome) {
+        let destination = self.physical(7);
+        if self.holds(destination) {
+            return self.push_overflow();
+        }
+        if self.note(outcome.flags) & EARLY == 0 {
+            self.turn(7);
+            self.put(destination, outcome.value);
+        }
+    }
+
+    /// The stack is full: masked, the push delivers the indefinite NaN.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn push_overflow(&mut self) {
+        if self.note(IE | SF | C1) == 0 {
+            self.turn(7);
+            self.put(self.physical(0), F80::INDEFINITE);
+        }
+    }
+
+    /// An operand is an empty register: masked, the destination takes the indefinite NaN.  Returns
+    /// whether the instruction goes on (to pop).
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn underflow(&mut self, destination: usize) -> bool {
+        let masked = self.note(IE | SF) == 0;
+        if masked {
+            self.put(destination, F80::INDEFINITE);
+        }
+        masked
+    }
+
+    /// Whether an unmasked exception waits for the next waiting instruction.
+    #[inline(always)]
+    pub fn pending(&self) -> bool {
+        self.status & ES != 0
+    }
+}
