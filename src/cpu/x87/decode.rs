@@ -168,11 +168,11 @@ fn register(escape: u8, modrm: u8, field: u8) -> Option<RegisterFn> {
 
         (0xd9, 0) => transfer::fld_sti,
         (0xd9 | 0xdd | 0xdf, 1) => transfer::fxch,
-        (0xd9, 3) | (0xdf, 2 | 3) => transfer::fst_sti::<true>,
+        (0xd9, 3) => transfer::fstp_sti_unchecked,
+        (0xdd, 3) | (0xdf, 2 | 3) => transfer::fst_sti::<true>,
         (0xda, 5) if modrm == 0xe9 => examine::fcom::<true, 2>,
         (0xdd, 0) => unary::ffree,
         (0xdd, 2) => transfer::fst_sti::<false>,
-        (0xdd, 3) => transfer::fst_sti::<true>,
         (0xdd, 4) => examine::fcom::<true, 0>,
         (0xdd, 5) => examine::fcom::<true, 1>,
         (0xdf, 0) => unary::ffreep,

@@ -107,14 +107,24 @@ pub(crate) fn fbstp(fpu: &FpuState) -> Store {
 #[inline(always)]
 fn load_real(fpu: &mut FpuState, (value, denormal): (F80, bool)) {
     if denormal || value.exponent() == 0x7fff {
-        let outcome = match value.class() {
-            Class::SignallingNan => Outcome::new(value.quieted(), IE),
-            _ if denormal => Outcome::new(value, DE),
-            _ => Outcome::exact(value),
-        };
-        return fpu.push(outcome);
+        return load_special(fpu, value, denormal);
     }
     fpu.push(Outcome::exact(value));
+}
+
+/// A denormal is pushed even where that exception is not masked; a signalling NaN is not.
+#[inline(never)]
+fn load_special(fpu: &mut FpuState, value: F80, denormal: bool) {
+    if fpu.holds(fpu.physical(7)) {
+        return fpu.push_overflow();
+    }
+    match value.class() {
+        Class::SignallingNan => return fpu.push(Outcome::new(value.quieted(), IE)),
+        _ => fpu.push(Outcome::exact(value)),
+    }
+    if denormal {
+        let _ = fpu.note(DE);
+    }
 }
 
 /// `fld m32fp`.
@@ -158,9 +168,6 @@ pub(crate) fn fld_sti(fpu: &mut FpuState, i: u8) {
     if fpu.holds(source) {
         return fpu.push(Outcome::exact(fpu.at(source)));
     }
-    if fpu.holds(fpu.physical(7)) {
-        return fpu.push_overflow();
-    }
     if fpu.note(IE | SF) == 0 {
         fpu.turn(7);
         fpu.put(fpu.physical(0), F80::INDEFINITE);
@@ -181,6 +188,16 @@ pub(crate) fn fst_sti<const POP: bool>(fpu: &mut FpuState, i: u8) {
     if POP && stored {
         fpu.pop();
     }
+}
+
+/// The alias of `fstp sti` at D9 D8: an empty ST(0) is no exception and stores nothing.
+pub(crate) fn fstp_sti_unchecked(fpu: &mut FpuState, i: u8) {
+    let source = fpu.physical(0);
+    let _ = fpu.note(0);
+    if fpu.holds(source) {
+        fpu.put(fpu.physical(i), fpu.at(source));
+    }
+    fpu.pop();
 }
 
 /// `fxch sti`.

@@ -57,11 +57,12 @@ pub(crate) fn fdecstp(fpu: &mut FpuState, _: u8) {
 
 /// `ffree sti`.
 pub(crate) fn ffree(fpu: &mut FpuState, i: u8) {
+    let _ = fpu.note(0);
     fpu.valid &= !(1 << fpu.physical(i));
 }
 
 /// `ffreep sti`: the undocumented companion that pops as well.
 pub(crate) fn ffreep(fpu: &mut FpuState, i: u8) {
     ffree(fpu, i);
-    fpu.turn(1);
+    fpu.pop();
 }

@@ -1,0 +1,61 @@
+//! Every x87 instruction against the unit of the machine that runs the test: control and status
+//! words, tags, all registers and memory, bit for bit.
+//!
+//! Runs some seconds; `BSD21_FUZZ_SECONDS=N` sets how many.  Elsewhere than on x86-64 Linux there is
+//! no such unit: `fixtures/vectors/x87` holds recorded results for those.
+#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
+
+mod x87;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use x87::host::Host;
+use x87::{Case, Random, Run, operation_name, soft};
+
+/// The encodings that are compared: escape byte, ModRM byte (memory forms with mod 0).
+fn encodings() -> Vec<(u8, u8)> {
+    let all = (0xd8..=0xdf).flat_map(|escape| {
+        let memory = (0..8).map(move |field| (escape, field << 3));
+        memory.chain((0xc0..=0xff).map(move |modrm| (escape, modrm)))
+    });
+    all.filter(|&(escape, modrm)| x87::comparable(escape, modrm)).collect()
+}
+
+#[test]
+fn every_instruction_equals_the_hardware() {
+    let seconds = std::env::var("BSD21_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(6.0);
+    let seed = std::env::var("BSD21_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let only = std::env::var("BSD21_FUZZ_OPCODE").ok();
+    let only = only.and_then(|s| u16::from_str_radix(&s, 16).ok());
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    let mut host = Host::new();
+    let mut random = Random::new(seed);
+    let mut encodings = encodings();
+    if let Some(only) = only {
+        encodings.retain(|&(escape, modrm)| u16::from(escape) << 8 | u16::from(modrm) == only);
+    }
+    let mut failures: BTreeMap<String, (u64, String)> = BTreeMap::new();
+    let mut compared = 0u64;
+    while Instant::now() < end {
+        for &(escape, modrm) in &encodings {
+            for _ in 0..32 {
+                let case = Case::generate(&mut random, escape, modrm);
+                let expected = host.run(&case);
+                let actual = soft(&case);
+                compared += 1;
+                if let Some(difference) = Run::difference(&case, &expected, &actual) {
+                    let entry = failures.entry(operation_name(escape, modrm)).or_default();
+                    entry.0 += 1;
+                    if entry.1.len() < 3000 {
+                        entry.1 += &difference;
+                    }
+                }
+            }
+        }
+    }
+    println!("{compared} comparisons");
+    for (name, (count, text)) in &failures {
+        println!("{name}: {count} differences\n{text}");
+    }
+    assert!(failures.is_empty(), "{} instructions differ from the hardware", failures.len());
+}
