@@ -131,9 +131,13 @@ fn lay_out<S: Source + ?Sized>(
     if !plan.segments.iter().any(|s| s.addr <= plan.entry && plan.entry - s.addr < s.len) {
         return Err(elf(&format!("entry point {:#x} is in no segment", plan.entry)));
     }
-    if plan.data_pages == 0 {
-        // Nothing writable: the break starts behind the text.
-        plan.data_addr = plan.segments.last().map_or(0, |s| s.addr + s.len);
+    // The break starts behind everything, whatever the order of text and data.
+    let end = plan.segments.last().map_or(0, |s| s.addr + s.len);
+    let data = plan.segments.iter().find(|s| s.prot.write);
+    plan.data_addr = data.map_or(end, |s| s.addr);
+    plan.data_pages = (end - plan.data_addr) / PAGE;
+    if let Some(text) = plan.segments.iter().find(|s| !s.prot.write) {
+        (plan.text_addr, plan.text_pages) = (text.addr, text.len / PAGE);
     }
     plan.elf = Some(ElfInfo { phdr: phdr.unwrap_or(0), phnum: header.e_phnum.into() });
     Ok(plan)
@@ -197,23 +201,7 @@ fn add_load<S: Source + ?Sized>(
         add(whole, middle, kind, Backing::Bytes { at: at as u32, bytes });
     }
     add(middle, last, Kind::Bss, Backing::Zero);
-    count(plan, writable, first, last);
     Ok(())
-}
-
-/// Keeps the process's notion of text and data: the first read-only segment and everything from the
-/// first writable one on.
-fn count(plan: &mut Plan, writable: bool, first: u64, last: u64) {
-    let pages = |bytes: u64| (bytes / u64::from(PAGE)) as u32;
-    if writable {
-        if plan.data_pages == 0 {
-            plan.data_addr = first as u32;
-        }
-        plan.data_pages = pages(last - u64::from(plan.data_addr));
-    } else if plan.text_pages == 0 {
-        plan.text_addr = first as u32;
-        plan.text_pages = pages(last - first);
-    }
 }
 
 fn interpreter_name(head: &Head, headers: &[ProgramHeader]) -> Result<Option<Vec<u8>>, Refusal> {
