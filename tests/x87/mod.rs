@@ -1,4 +1,5 @@
 //! Cases for the x87 tests: how they are made up, run on the soft unit and compared.
+#![allow(unreachable_pub)] // shared by several test programs
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub mod host;

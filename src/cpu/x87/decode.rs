@@ -196,10 +196,14 @@ fn top(modrm: u8) -> Option<RegisterFn> {
         0xec => transfer::fldlg2,
         0xed => transfer::fldln2,
         0xee => transfer::fldz,
+        0xf4 => unary::fxtract,
+        0xf5 => unary::fprem::<true>,
         0xf6 => unary::fdecstp,
         0xf7 => unary::fincstp,
+        0xf8 => unary::fprem::<false>,
         0xfa => unary::fsqrt,
         0xfc => unary::frndint,
+        0xfd => unary::fscale,
         _ => return None,
     })
 }

@@ -31,6 +31,7 @@ pub mod image;
 mod integer;
 mod mul;
 mod round;
+mod scale;
 mod stack;
 mod transfer;
 mod unary;

@@ -2,8 +2,10 @@
 //! the stack pointer and tags.  Knows nothing of encodings.
 
 use super::div::sqrt;
-use super::format::{Outcome, SIGN};
+use super::format::{MAX_EXPONENT, Outcome, SIGN};
 use super::integer::round_to_integral;
+use super::scale::{extract, remainder, scale};
+use super::word::{C0, C2, C3, EARLY, IE, SF};
 use crate::trapframe::{F80, FpuState};
 
 /// Replaces ST(0) by a function of it.
@@ -38,6 +40,64 @@ pub(crate) fn fsqrt(fpu: &mut FpuState, _: u8) {
 /// `frndint`.
 pub(crate) fn frndint(fpu: &mut FpuState, _: u8) {
     replace(fpu, round_to_integral);
+}
+
+/// Both operands of a function of ST(0) and ST(1); an empty one is a stack underflow.
+#[inline(always)]
+fn two_operands(fpu: &mut FpuState) -> Option<(F80, F80)> {
+    let (top, second) = (fpu.physical(0), fpu.physical(1));
+    if !(fpu.holds(top) & fpu.holds(second)) {
+        fpu.underflow(top);
+        return None;
+    }
+    Some((fpu.at(top), fpu.at(second)))
+}
+
+/// `fscale`.
+pub(crate) fn fscale(fpu: &mut FpuState, _: u8) {
+    if let Some((a, b)) = two_operands(fpu) {
+        let outcome = scale(a, b, fpu.control);
+        fpu.finish(fpu.physical(0), outcome);
+    }
+}
+
+/// `fprem` and, with `NEAREST`, `fprem1`: a number sets all condition codes, anything else clears
+/// C2 only.
+pub(crate) fn fprem<const NEAREST: bool>(fpu: &mut FpuState, _: u8) {
+    fpu.status &= !C2;
+    if let Some((a, b)) = two_operands(fpu) {
+        let outcome = remainder::<NEAREST>(a, b, fpu.control);
+        let stopped = outcome.flags & !fpu.control & EARLY != 0;
+        if !stopped && outcome.value.exponent() != MAX_EXPONENT {
+            fpu.status &= !(C0 | C3);
+        }
+        fpu.finish(fpu.physical(0), outcome);
+    }
+}
+
+/// `fxtract`: the exponent replaces ST(0), the significand is pushed.
+pub(crate) fn fxtract(fpu: &mut FpuState, _: u8) {
+    let (top, pushed) = (fpu.physical(0), fpu.physical(7));
+    if !fpu.holds(top) {
+        if fpu.note(IE | SF) & EARLY == 0 {
+            fpu.put(top, F80::INDEFINITE);
+            fpu.turn(7);
+            fpu.put(pushed, F80::INDEFINITE);
+        }
+        return;
+    }
+    if fpu.holds(pushed) {
+        fpu.push_overflow();
+        if fpu.physical(0) == pushed {
+            fpu.put(top, F80::INDEFINITE);
+        }
+        return;
+    }
+    let (exponent, significand) = extract(fpu.at(top), fpu.control);
+    if fpu.finish(top, exponent) {
+        fpu.turn(7);
+        fpu.put(pushed, significand);
+    }
 }
 
 /// `fnop`.
