@@ -1,1 +1,46 @@
 //! Guest memory: one 4 GiB reservation per address space, and the only unsafe code of the project.
+//!
+//! An [`AddressSpace`] is what a guest process can address.  Guest address `a` lives at host
+//! address `base + a`, and a table of one byte per 4096-byte page says what the guest may do there.
+//! Every access asks the table first, so a fault is a value ([`Fault`](crate::trapframe::Fault)) that
+//! names the first byte concerned, and no guest number can reach outside the reservation.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`page`] | the page byte and protections (pure) |
+//! | [`region`] | the ordered list of mapped ranges (pure) |
+//! | [`watch`] | which 64-byte granules hold decoded code (pure) |
+//! | [`reservation`] | host memory: reserve, commit, map a file, release |
+//! | [`bus`] | the SIGBUS handler for files truncated by somebody else |
+//! | [`space`] | map, protect, unmap, regions |
+//! | [`code`] | telling the processor that decoded code was overwritten |
+//! | [`file`] | files that change their size, written back or truncated under a mapping |
+//! | [`fork`] | a copy of a space, and the pool of idle reservations |
+//! | [`view`], [`bulk`] | what the processor uses: loads, stores, string operations |
+//! | [`copy`] | what the kernel uses: copyin, copyout, fuword and their family |
+//!
+//! This module knows nothing of instructions, processes or files of the guest.
+//!
+//! 2.1 counterpart: vm/vm_map.c, i386/i386/pmap.c, i386/i386/support.s.
+
+pub mod bulk;
+mod bus;
+mod code;
+pub mod copy;
+mod file;
+mod fork;
+pub mod page;
+pub mod region;
+mod reservation;
+pub mod space;
+pub mod view;
+mod watch;
+
+pub use bulk::{Direction, Scanned, Width};
+pub use copy::CopyStr;
+pub use page::{PAGE_SIZE, Prot};
+pub use space::{AddressSpace, Backing, FileId, FileMode, Inherit, Region, Sharing};
+pub use view::{View, Written};
+
+#[cfg(test)]
+mod tests;

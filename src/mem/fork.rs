@@ -1,0 +1,172 @@
+//! A copy of an address space for fork, and the pool of idle reservations.
+//!
+//! What was never written is not copied: such pages of files are mapped again, such anonymous
+//! pages are zeros in the child too.  Written pages are copied at once, into memory that the pool
+//! has kept from an earlier process where possible.  `docs/performance.md` has the numbers that
+//! decided against copying on write.
+//!
+//! 2.1 counterpart: `vmspace_fork` (vm/vm_map.c).
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use super::page::{self, EOF, HELD, PAGE_SHIFT, WRITTEN};
+use super::region::Span;
+use super::reservation::Reservation;
+use super::space::{AddressSpace, Attr, FileMode, Inherit, Sharing, pages};
+
+/// Idle reservations kept.
+const KEPT: usize = 16;
+/// Pages with old contents that an idle reservation may hold (2 MiB).
+const KEPT_PAGES: u32 = 512;
+/// Spans of touched pages beyond which a reservation is not worth keeping.
+const KEPT_SPANS: usize = 32;
+
+/// A reservation without regions; its pages are untouched or held.
+pub(super) struct Idle {
+    pub(super) memory: Rc<Reservation>,
+    pub(super) touched: Vec<(u32, u32)>,
+}
+
+thread_local! {
+    static POOL: RefCell<Vec<Idle>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A reservation from the pool, or a new one.
+pub(super) fn idle() -> io::Result<Idle> {
+    let kept = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
+    match kept {
+        Some(idle) => Ok(idle),
+        None => Ok(Idle { memory: Rc::new(Reservation::new()?), touched: Vec::new() }),
+    }
+}
+
+impl AddressSpace {
+    /// A copy of this space, as a child process gets it.
+    pub fn fork(&mut self) -> io::Result<AddressSpace> {
+        let mut child = Self::with_mode(self.mode)?;
+        let all: Vec<(Span, Attr)> = self.regions.iter().map(|(span, attr)| (span, attr.clone())).collect();
+        for (span, attr) in all {
+            if attr.inherit == Inherit::None {
+                continue;
+            }
+            child.touch(span);
+            child.regions.insert(span, attr.clone());
+            match &attr.object {
+                Some((object, _)) if self.mode == FileMode::Mapped => {
+                    let shared = object.sharing == Sharing::Shared;
+                    self.fork_file(&mut child, span, &attr, shared)?;
+                }
+                Some(_) => {
+                    self.flush(span)?;
+                    self.fork_copy(&mut child, span, true)?;
+                }
+                None => self.fork_copy(&mut child, span, false)?,
+            }
+        }
+        for &page in &self.watch.borrow().pages {
+            child.add_watch(page, self.memory.granules(page));
+        }
+        Ok(child)
+    }
+
+    /// Copies held memory: the written pages, or all of them.
+    fn fork_copy(&mut self, child: &mut Self, span: Span, whole: bool) -> io::Result<()> {
+        child.hold_unscrubbed(span)?;
+        let copied = |byte: u8| byte & EOF == 0 && (whole || byte & WRITTEN != 0);
+        let mut result = Ok(());
+        self.for_runs(
+            span,
+            |byte| u8::from(copied(byte)),
+            |space, first, count, copied| {
+                if copied != 0 {
+                    space.memory.copy_to(&child.memory, first << PAGE_SHIFT, count << PAGE_SHIFT);
+                } else if result.is_ok() {
+                    let run =
+                        Span { start: first << PAGE_SHIFT, end: u64::from(first + count) << PAGE_SHIFT };
+                    result = child.hold(run);
+                }
+            },
+        );
+        for page in pages(span) {
+            let byte = self.memory.byte(page);
+            child.memory.set_byte(page, page::settle(byte & !page::CODE | HELD));
+        }
+        result
+    }
+
+    /// Maps a file's pages again and copies the private pages that were written.
+    fn fork_file(&mut self, child: &mut Self, span: Span, attr: &Attr, shared: bool) -> io::Result<()> {
+        let Some((object, offset)) = &attr.object else { return Ok(()) };
+        let mut result = Ok(());
+        let kind =
+            |byte: u8| if byte & EOF != 0 { EOF } else { byte & WRITTEN & if shared { 0 } else { WRITTEN } };
+        self.for_runs(span, kind, |space, first, count, kind| {
+            let run = Span { start: first << PAGE_SHIFT, end: u64::from(first + count) << PAGE_SHIFT };
+            if result.is_err() {
+                return;
+            }
+            result = match kind {
+                EOF => Ok(()),
+                WRITTEN => space.fork_copy(child, run, false),
+                _ => {
+                    let at = offset + u64::from(run.start - span.start);
+                    let writable = !shared || object.writable;
+                    child.memory.map_file(first, count, object.fd.as_fd(), at, shared, writable)
+                }
+            };
+            if kind != WRITTEN {
+                for page in pages(run) {
+                    let held = if kind == EOF { page::unmapped(child.memory.byte(page)) } else { 0 };
+                    let byte = space.memory.byte(page) & !(HELD | page::CODE);
+                    let byte = if kind == EOF { byte & !WRITTEN | held } else { byte };
+                    child.memory.set_byte(page, page::settle(byte));
+                }
+            }
+        });
+        result
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        self.clear();
+        self.watch.borrow_mut().take();
+        self.memory.header().bus_fault.store(0, std::sync::atomic::Ordering::Relaxed);
+        if self.touched.len() > KEPT_SPANS {
+            return;
+        }
+        let mut kept = 0;
+        for (low, high) in self.touched.clone() {
+            let span = Span { start: low << PAGE_SHIFT, end: u64::from(high) << PAGE_SHIFT };
+            let mut failed = false;
+            self.for_runs(
+                span,
+                |byte| byte & (HELD | WRITTEN),
+                |space, first, count, kind| {
+                    if kind != HELD | WRITTEN {
+                        return;
+                    }
+                    kept += count;
+                    if kept > KEPT_PAGES {
+                        failed |= space.memory.discard(first, count).is_err();
+                        (first..first + count).for_each(|page| space.memory.set_byte(page, HELD));
+                    }
+                },
+            );
+            if failed {
+                return;
+            }
+        }
+        let idle = Idle { memory: Rc::clone(&self.memory), touched: std::mem::take(&mut self.touched) };
+        // While the thread ends there is no pool any more; the reservation is then unmapped.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT {
+                pool.push(idle);
+            }
+        });
+    }
+}

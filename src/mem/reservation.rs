@@ -1,0 +1,230 @@
+//! Host memory of one address space: reserve, commit, map a file, release; raw bytes.
+//!
+//! One mapping holds everything, so that a single pointer (the base) reaches all of it:
+//!
+//! ```text
+//! base - HEADER    header: where the space lives, the last bus fault
+//! base - GRANULES  a word of watched granules for each page (8 MiB, lazily committed)
+//! base - TABLE     the page byte of each page               (1 MiB, lazily committed)
+//! base - GUARD     never accessible
+//! base             the guest's 4 GiB
+//! base + 4 GiB     never accessible
+//! ```
+//!
+//! Page granularity of this file is the guest's; on hosts with larger pages [`Reservation::commit`]
+//! and [`Reservation::discard`] round, and files must not be mapped (see [`super::file`]).
+//! Knows no regions and decides nothing: it is the part that has to be read with care, because
+//! `unsafe` is here, in [`super::view`] and in [`super::bus`] only.
+#![allow(unsafe_code)] // the island of D5: each block carries its proof
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
+
+use super::bus;
+use super::page::{PAGE_SIZE, PAGES};
+use super::space::AddressSpace;
+
+const SPACE: usize = 1 << 32;
+/// At least the largest host page, and more than the largest single access.
+pub(super) const GUARD: usize = 64 << 10;
+pub(super) const TABLE: usize = GUARD + PAGES as usize;
+pub(super) const GRANULES: usize = TABLE + PAGES as usize * 8;
+pub(super) const HEADER: usize = GRANULES + GUARD;
+
+/// First bytes of the mapping.
+#[repr(C)]
+pub(super) struct Header {
+    /// The space whose views are in use; see [`super::view::View`].
+    pub(super) space: Cell<*const AddressSpace>,
+    /// Address of the last bus error plus one, or zero.  Set by the signal handler.
+    pub(super) bus_fault: AtomicU64,
+}
+
+/// The mapping; unmapped when dropped.
+pub(super) struct Reservation {
+    base: NonNull<u8>,
+    node: &'static bus::Node,
+}
+
+impl Reservation {
+    pub(super) fn new() -> io::Result<Self> {
+        let whole = HEADER + SPACE + GUARD;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new anonymous mapping at an address of the host's choice touches nothing.
+        let start = unsafe { mm::mmap_anonymous(ptr::null_mut(), whole, ProtFlags::empty(), flags)? };
+        // SAFETY: the first HEADER - GUARD bytes of the mapping that was just made.
+        let opened =
+            unsafe { mm::mprotect(start, HEADER - GUARD, MprotectFlags::READ | MprotectFlags::WRITE) };
+        // SAFETY: HEADER bytes into the same mapping.
+        let base = NonNull::new(unsafe { start.cast::<u8>().add(HEADER) });
+        match (opened, base) {
+            (Ok(()), Some(base)) => Ok(Self { base, node: bus::register(base.as_ptr() as usize) }),
+            (opened, _) => {
+                // SAFETY: exactly the mapping made above, which nobody has seen.
+                unsafe { mm::munmap(start, whole)? };
+                Err(opened.err().unwrap_or(rustix::io::Errno::NOMEM).into())
+            }
+        }
+    }
+
+    /// Host address of guest address 0.
+    pub(super) fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: the header lies HEADER bytes before the base, is aligned to a page, readable and
+        // writable as long as the mapping lives, and zero bytes are a valid header; only shared
+        // references to it exist and its fields are cells.
+        unsafe { self.base.sub(HEADER).cast::<Header>().as_ref() }
+    }
+
+    /// The page byte.
+    #[inline(always)]
+    pub(super) fn byte(&self, page: u32) -> u8 {
+        self.table_entry(page).load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(super) fn set_byte(&self, page: u32, byte: u8) {
+        self.table_entry(page).store(byte, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    fn table_entry(&self, page: u32) -> &AtomicU8 {
+        debug_assert!(page < PAGES, "page number {page:#x}");
+        // SAFETY: the mask keeps the index inside the PAGES bytes of the table, which are readable
+        // and writable as long as the mapping lives; AtomicU8 may be shared.
+        unsafe { self.base.sub(TABLE).add((page & (PAGES - 1)) as usize).cast::<AtomicU8>().as_ref() }
+    }
+
+    /// The watched granules of a page.
+    pub(super) fn granules(&self, page: u32) -> u64 {
+        self.granule_word(page).get()
+    }
+
+    pub(super) fn set_granules(&self, page: u32, bits: u64) {
+        self.granule_word(page).set(bits);
+    }
+
+    fn granule_word(&self, page: u32) -> &Cell<u64> {
+        debug_assert!(page < PAGES, "page number {page:#x}");
+        // SAFETY: as for the table: PAGES aligned words, only reached by shared references to cells
+        // of one thread (the type is not Sync).
+        unsafe { self.base.sub(GRANULES).cast::<Cell<u64>>().add((page & (PAGES - 1)) as usize).as_ref() }
+    }
+
+    fn host(&self, page: u32, pages: u32) -> (*mut c_void, usize) {
+        assert!(u64::from(page) + u64::from(pages) <= u64::from(PAGES), "pages inside the space");
+        let offset = page as usize * PAGE_SIZE as usize;
+        // SAFETY: the assertion keeps the offset inside the 4 GiB behind the base.
+        (unsafe { self.base.as_ptr().add(offset) }.cast(), pages as usize * PAGE_SIZE as usize)
+    }
+
+    /// Makes pages private anonymous memory, readable, writable, zero.
+    pub(super) fn commit(&self, page: u32, pages: u32) -> io::Result<()> {
+        self.anonymous(page, pages, ProtFlags::READ | ProtFlags::WRITE)
+    }
+
+    /// Gives pages back to the reservation.
+    pub(super) fn release(&self, page: u32, pages: u32) -> io::Result<()> {
+        self.anonymous(page, pages, ProtFlags::empty())
+    }
+
+    fn anonymous(&self, page: u32, pages: u32, prot: ProtFlags) -> io::Result<()> {
+        let (start, len) = self.host(page, pages);
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        // SAFETY: replaces pages inside our own reservation; nobody holds a reference into them,
+        // because none leaves this module's raw reads and writes.
+        unsafe { mm::mmap_anonymous(start, len, prot, flags)? };
+        Ok(())
+    }
+
+    /// Maps part of a file.
+    pub(super) fn map_file(
+        &self,
+        page: u32,
+        pages: u32,
+        fd: BorrowedFd<'_>,
+        offset: u64,
+        shared: bool,
+        writable: bool,
+    ) -> io::Result<()> {
+        let (start, len) = self.host(page, pages);
+        let flags =
+            MapFlags::FIXED | if shared { MapFlags::SHARED } else { MapFlags::PRIVATE | MapFlags::NORESERVE };
+        let prot = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        // SAFETY: as in `anonymous`.  Others may change the file's bytes at any time; every access
+        // to guest memory is a raw read or write of plain bytes, for which any value is valid.
+        unsafe { mm::mmap(start, len, prot, flags, fd, offset)? };
+        Ok(())
+    }
+
+    /// Makes committed anonymous pages zero by giving their memory back.
+    pub(super) fn discard(&self, page: u32, pages: u32) -> io::Result<()> {
+        let (start, len) = self.host(page, pages);
+        // SAFETY: the pages are private anonymous memory of the reservation (the caller's promise:
+        // with a file below, the file's bytes would come back, which is no memory error either).
+        unsafe { mm::madvise(start, len, Advice::LinuxDontNeed)? };
+        Ok(())
+    }
+
+    /// Writes changed bytes of shared file pages to the file.
+    pub(super) fn sync(&self, page: u32, pages: u32, wait: bool) -> io::Result<()> {
+        let (start, len) = self.host(page, pages);
+        let flags = if wait { mm::MsyncFlags::SYNC } else { mm::MsyncFlags::ASYNC };
+        // SAFETY: msync changes no memory.
+        unsafe { mm::msync(start, len, flags)? };
+        Ok(())
+    }
+
+    /// Host pointer to `len` bytes at `addr`, which must lie inside the space.
+    fn bytes(&self, addr: u32, len: usize) -> *mut u8 {
+        assert!(addr as usize + len <= SPACE, "bytes inside the space");
+        // SAFETY: the assertion keeps the pointer inside the 4 GiB behind the base.
+        unsafe { self.base.as_ptr().add(addr as usize) }
+    }
+
+    // The four that follow touch host memory.  A page that the host does not make accessible kills
+    // the process by SIGSEGV: callers have looked at the page bytes.
+
+    pub(super) fn read(&self, addr: u32, to: &mut [u8]) {
+        let from = self.bytes(addr, to.len());
+        // SAFETY: `from` has `to.len()` bytes inside the reservation, where no Rust object lives,
+        // so `to` cannot overlap it.
+        unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
+    }
+
+    pub(super) fn write(&self, addr: u32, from: &[u8]) {
+        let to = self.bytes(addr, from.len());
+        // SAFETY: as in `read`.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
+    }
+
+    pub(super) fn zero(&self, addr: u32, len: u32) {
+        let to = self.bytes(addr, len as usize);
+        // SAFETY: `len` bytes inside the reservation.
+        unsafe { ptr::write_bytes(to, 0, len as usize) };
+    }
+
+    /// Copies bytes to the same address of another reservation.
+    pub(super) fn copy_to(&self, other: &Self, addr: u32, len: u32) {
+        let (from, to) = (self.bytes(addr, len as usize), other.bytes(addr, len as usize));
+        // SAFETY: two reservations never overlap, and `ptr::copy` allows the same one.
+        unsafe { ptr::copy(from, to, len as usize) };
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        bus::unregister(self.node);
+        // SAFETY: the mapping made in `new`, all of it; views borrow the space that owns us.
+        let _ = unsafe { mm::munmap(self.base.as_ptr().sub(HEADER).cast(), HEADER + SPACE + GUARD) };
+    }
+}

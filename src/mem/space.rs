@@ -1,0 +1,509 @@
+//! The address space: map, protect, unmap, and the list of regions.
+//!
+//! Two things are kept in step: the regions (what the kernel's vm map shows) and the page bytes
+//! (what the processor asks).  Host memory outlives its mapping: unmapped anonymous pages stay
+//! *held* and are zeroed when they are mapped again, because a host page fault costs ten times
+//! what zeroing costs.
+//!
+//! Knows no processes and no guest calls: argument checks of mmap and friends are the kernel's.
+//!
+//! 2.1 counterpart: vm/vm_map.c.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::fork::{self, Idle};
+use super::page::{self, CODE, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
+use super::region::{Attribute, RegionMap, Span};
+use super::reservation::Reservation;
+use super::watch::Watch;
+use crate::trapframe::{Access, Fault, FaultCause};
+
+/// Pages that are zeroed by hand when mapped again; longer runs are given back to the host.
+const ZERO_BY_HAND: u32 = 256;
+/// Anonymous memory is committed in steps of this many pages where the neighbourhood is untouched.
+const COMMIT_STEP: u32 = 16;
+
+/// Identity of a mapped file: host device and inode number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// Device.
+    pub dev: u64,
+    /// Inode number on it.
+    pub ino: u64,
+}
+
+/// What a store into a file mapping means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// The process gets its own copy of the page.
+    Private,
+    /// The file changes.
+    Shared,
+}
+
+/// How files get into guest memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileMode {
+    /// By the host's mmap: file and memory are the same bytes.
+    Mapped,
+    /// By reading them; shared pages are written back.  For hosts whose pages are larger than 4096.
+    Copied,
+}
+
+/// What a child process gets of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inherit {
+    /// A copy; shared mappings stay shared.
+    Copy,
+    /// Nothing.
+    None,
+}
+
+/// What a region shows, for readers outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// Private memory that began as zeros.
+    Anonymous,
+    /// Memory that began as zeros and is shared with the processes that inherit it.
+    SharedAnonymous {
+        /// Identity of the memory.
+        id: FileId,
+        /// Offset of the region's first byte in it.
+        offset: u64,
+    },
+    /// A file.
+    File {
+        /// Which file.
+        id: FileId,
+        /// Offset of the region's first byte in it.
+        offset: u64,
+        /// What a store means.
+        sharing: Sharing,
+    },
+}
+
+/// A range of guest memory with one set of attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First address.
+    pub start: u32,
+    /// Bytes.
+    pub len: u32,
+    /// What the guest may do.
+    pub prot: Prot,
+    /// What it may ask for.
+    pub max_prot: Prot,
+    /// What a child gets.
+    pub inherit: Inherit,
+    /// What is below.
+    pub backing: Backing,
+}
+
+/// A mapped file or shared memory.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) fd: OwnedFd,
+    pub(super) id: FileId,
+    pub(super) sharing: Sharing,
+    /// Shared memory without a name.
+    anonymous: bool,
+    /// The host lets stores through a shared mapping.
+    pub(super) writable: bool,
+}
+
+/// Attribute of a region.
+#[derive(Clone, Debug)]
+pub(super) struct Attr {
+    pub(super) prot: Prot,
+    max_prot: Prot,
+    pub(super) inherit: Inherit,
+    /// The object and the offset in it; none for anonymous memory.
+    pub(super) object: Option<(Rc<Object>, u64)>,
+}
+
+impl Attr {
+    /// The file mapped shared, if that is what this is.
+    pub(super) fn shared(&self) -> bool {
+        self.object.as_ref().is_some_and(|(object, _)| object.sharing == Sharing::Shared)
+    }
+}
+
+impl Attribute for Attr {
+    fn advanced(&self, bytes: u32) -> Self {
+        let mut part = self.clone();
+        if let Some((_, offset)) = &mut part.object {
+            *offset += u64::from(bytes);
+        }
+        part
+    }
+
+    fn continues(&self, before: &Self, bytes: u32) -> bool {
+        let same_object = match (&self.object, &before.object) {
+            (None, None) => true,
+            (Some((a, at)), Some((b, before_at))) => Rc::ptr_eq(a, b) && *at == before_at + u64::from(bytes),
+            _ => false,
+        };
+        same_object
+            && self.prot == before.prot
+            && self.max_prot == before.max_prot
+            && self.inherit == before.inherit
+    }
+}
+
+/// The memory of one guest process.
+pub struct AddressSpace {
+    pub(super) memory: Rc<Reservation>,
+    pub(super) regions: RegionMap<Attr>,
+    pub(super) watch: RefCell<Watch>,
+    /// Spans of pages whose bytes may be nonzero, ascending and apart.
+    pub(super) touched: Vec<(u32, u32)>,
+    pub(super) mode: FileMode,
+}
+
+impl AddressSpace {
+    /// An empty space.
+    pub fn new() -> io::Result<Self> {
+        let mapped = rustix::param::page_size() == PAGE_SIZE as usize;
+        Self::with_mode(if mapped { FileMode::Mapped } else { FileMode::Copied })
+    }
+
+    /// An empty space with a given way to map files ([`FileMode::Copied`] works everywhere).
+    pub fn with_mode(mode: FileMode) -> io::Result<Self> {
+        let Idle { memory, touched } = fork::idle()?;
+        Ok(Self { memory, regions: RegionMap::default(), watch: RefCell::default(), touched, mode })
+    }
+
+    /// Maps zeroed private memory over whatever was there.
+    pub fn map_anon(&mut self, addr: u32, len: u32, prot: Prot) -> io::Result<()> {
+        let span = page_span(addr, len)?;
+        self.take_out(span);
+        let attr = Attr { prot, max_prot: Prot::all(), inherit: Inherit::Copy, object: None };
+        self.blank(span, prot)?;
+        self.regions.insert(span, attr);
+        Ok(())
+    }
+
+    /// Maps zeroed memory that stays shared with children.
+    pub fn map_anon_shared(&mut self, addr: u32, len: u32, prot: Prot) -> io::Result<()> {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        page_span(addr, len)?;
+        let fd = rustix::fs::memfd_create("bsd21", rustix::fs::MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&fd, u64::from(len))?;
+        let id = FileId { dev: u64::MAX, ino: SERIAL.fetch_add(1, Ordering::Relaxed) };
+        let object = Object { fd, id, sharing: Sharing::Shared, anonymous: true, writable: true };
+        self.map_object(addr, len, prot, Rc::new(object), 0)
+    }
+
+    /// Maps a file over whatever was there.  `offset` is a multiple of the page size.  Pages
+    /// beyond the file's present end are part of the region but fault ([`FaultCause::BeyondEof`]).
+    /// A shared mapping of a file that is not open for writing can never become writable.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of mmap")]
+    pub fn map_file(
+        &mut self,
+        addr: u32,
+        len: u32,
+        prot: Prot,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        sharing: Sharing,
+        id: FileId,
+    ) -> io::Result<()> {
+        page_span(addr, len)?;
+        let mode = rustix::fs::fcntl_getfl(file)? & rustix::fs::OFlags::RWMODE;
+        let writable = mode == rustix::fs::OFlags::RDWR;
+        if sharing == Sharing::Shared && prot.contains(Prot::WRITE) && !writable {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if !offset.is_multiple_of(u64::from(PAGE_SIZE)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let fd = file.try_clone_to_owned()?;
+        let object = Object { fd, id, sharing, anonymous: false, writable };
+        self.map_object(addr, len, prot, Rc::new(object), offset)
+    }
+
+    fn map_object(
+        &mut self,
+        addr: u32,
+        len: u32,
+        prot: Prot,
+        object: Rc<Object>,
+        offset: u64,
+    ) -> io::Result<()> {
+        let span = page_span(addr, len)?;
+        let size = rustix::fs::fstat(object.fd.as_fd())?.st_size.unsigned_abs();
+        self.take_out(span);
+        let attr = Attr {
+            prot,
+            max_prot: Prot::all(),
+            inherit: Inherit::Copy,
+            object: Some((Rc::clone(&object), offset)),
+        };
+        self.place(span, &attr, size)?;
+        self.regions.insert(span, attr);
+        self.watch_aliases();
+        Ok(())
+    }
+
+    /// Changes what the guest may do with the mapped pages of a range; holes are passed over.
+    /// Fails, without changing anything, where a shared mapping cannot become writable.
+    pub fn protect(&mut self, addr: u32, len: u32, prot: Prot) -> io::Result<()> {
+        let span = page_span(addr, len)?;
+        let parts = self.regions.inside(span);
+        let refused = |attr: &Attr| {
+            attr.object.as_ref().is_some_and(|(o, _)| o.sharing == Sharing::Shared && !o.writable)
+        };
+        if prot.contains(Prot::WRITE) && parts.iter().any(|(_, attr)| refused(attr)) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        for (part, _) in parts {
+            for page in pages(part) {
+                let byte = self.memory.byte(page);
+                let new = page::compose(byte, prot);
+                self.memory.set_byte(page, new);
+                if byte & CODE != 0 && new & page::READ == 0 {
+                    self.forget_code(page);
+                }
+            }
+        }
+        self.regions.update(span, |attr| attr.prot = prot);
+        Ok(())
+    }
+
+    /// Removes whatever is mapped in a range.
+    pub fn unmap(&mut self, addr: u32, len: u32) -> io::Result<()> {
+        let span = page_span(addr, len)?;
+        self.take_out(span);
+        Ok(())
+    }
+
+    /// Removes everything.
+    pub fn clear(&mut self) {
+        let all: Vec<Span> = self.regions.iter().map(|(span, _)| span).collect();
+        for span in all {
+            self.take_out(span);
+        }
+    }
+
+    /// Sets what may be asked for later; the present protection is left to the caller.
+    pub fn set_max_protection(&mut self, addr: u32, len: u32, max_prot: Prot) -> io::Result<()> {
+        self.regions.update(page_span(addr, len)?, |attr| attr.max_prot = max_prot);
+        Ok(())
+    }
+
+    /// Sets what a child gets of a range.
+    pub fn set_inheritance(&mut self, addr: u32, len: u32, inherit: Inherit) -> io::Result<()> {
+        self.regions.update(page_span(addr, len)?, |attr| attr.inherit = inherit);
+        Ok(())
+    }
+
+    /// The mapped ranges in order of their addresses.
+    pub fn regions(&self) -> impl Iterator<Item = Region> {
+        self.regions.iter().map(|(span, attr)| describe(span, attr))
+    }
+
+    /// The region that holds an address.
+    pub fn region_at(&self, addr: u32) -> Option<Region> {
+        self.regions.at(addr).map(|(span, attr)| describe(span, attr))
+    }
+
+    /// The parts of regions that lie in a range.
+    pub fn regions_in(&self, addr: u32, len: u32) -> Vec<Region> {
+        let Some(span) = Span::new(addr, len) else { return Vec::new() };
+        self.regions.inside(span).iter().map(|(span, attr)| describe(*span, attr)).collect()
+    }
+
+    /// The lowest address from `hint` upwards where `len` bytes are free.
+    pub fn find_space(&self, hint: u32, len: u32) -> Option<u32> {
+        self.regions.find_space(hint, len)
+    }
+
+    /// Whether the page of an address is in use: written, or part of a file that the host has.
+    pub fn resident(&self, addr: u32) -> bool {
+        let byte = self.memory.byte(page::of(addr));
+        byte & page::MAPPED != 0 && byte & EOF == 0 && (byte & WRITTEN != 0 || byte & HELD == 0)
+    }
+
+    /// The bus error that the host reported since the last call: a file was truncated from outside.
+    pub fn take_bus_fault(&self) -> Option<Fault> {
+        let raw = &self.memory.header().bus_fault;
+        if raw.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let address = u32::try_from(raw.swap(0, Ordering::Relaxed).wrapping_sub(1)).ok()?;
+        Some(Fault { address, access: Access::Read, cause: FaultCause::BeyondEof })
+    }
+
+    /// Takes a span out of the regions; its pages lose their bytes and the watch on their code.
+    pub(super) fn take_out(&mut self, span: Span) {
+        if self.mode == FileMode::Copied {
+            self.write_back(span);
+        }
+        for (part, _) in self.regions.inside(span) {
+            for page in pages(part) {
+                self.forget_code(page);
+            }
+            self.for_runs(
+                part,
+                |byte| byte & HELD,
+                |space, first, count, held| {
+                    if held == 0 {
+                        // The host refuses only when it is out of mappings; the pages then stay as
+                        // they are, out of the guest's reach, and the next mapping replaces them.
+                        let _ = space.memory.release(first, count);
+                    }
+                    for page in first..first + count {
+                        space.memory.set_byte(page, page::unmapped(space.memory.byte(page)));
+                    }
+                },
+            );
+        }
+        self.regions.carve(span);
+    }
+
+    /// Gives a span zeroed memory and its bytes.
+    pub(super) fn blank(&mut self, span: Span, prot: Prot) -> io::Result<()> {
+        self.hold(span)?;
+        for page in pages(span) {
+            self.memory.set_byte(page, page::compose(HELD, prot));
+        }
+        Ok(())
+    }
+
+    /// Makes every page of a span held and zero.  The span's pages have no bytes yet.
+    pub(super) fn hold(&mut self, span: Span) -> io::Result<()> {
+        self.hold_unscrubbed(span)?;
+        let mut result = Ok(());
+        self.for_runs(
+            span,
+            |byte| byte & WRITTEN,
+            |space, first, count, written| {
+                if written != 0 && result.is_ok() {
+                    result = space.scrub(first, count);
+                }
+            },
+        );
+        result
+    }
+
+    /// Makes every page of a span held; old contents stay.
+    pub(super) fn hold_unscrubbed(&mut self, span: Span) -> io::Result<()> {
+        self.touch(span);
+        let mut result = Ok(());
+        self.for_runs(
+            span,
+            |byte| byte & HELD,
+            |space, first, count, held| {
+                if held == 0 && result.is_ok() {
+                    result = space.commit(first, count);
+                }
+            },
+        );
+        result
+    }
+
+    /// Makes held pages zero.
+    fn scrub(&self, first: u32, count: u32) -> io::Result<()> {
+        if count <= ZERO_BY_HAND || self.mode == FileMode::Copied {
+            self.memory.zero(first << PAGE_SHIFT, count << PAGE_SHIFT);
+        } else {
+            self.memory.discard(first, count)?;
+        }
+        for page in first..first + count {
+            self.memory.set_byte(page, HELD);
+        }
+        Ok(())
+    }
+
+    /// Commits pages, and untouched neighbours up to the next step.
+    fn commit(&mut self, first: u32, count: u32) -> io::Result<()> {
+        let host = u32::try_from(rustix::param::page_size()).unwrap_or(PAGE_SIZE) / PAGE_SIZE;
+        let step = COMMIT_STEP.max(host);
+        let virgin = |page: u32| self.memory.byte(page) == 0;
+        let mut low = first;
+        while !low.is_multiple_of(step) && virgin(low - 1) {
+            low -= 1;
+        }
+        let mut high = first + count;
+        while !high.is_multiple_of(step) && virgin(high) {
+            high += 1;
+        }
+        self.memory.commit(low, high - low)?;
+        self.touch(Span { start: low << PAGE_SHIFT, end: u64::from(high) << PAGE_SHIFT });
+        for page in low..high {
+            self.memory.set_byte(page, HELD);
+        }
+        Ok(())
+    }
+
+    /// Calls `run(space, first page, pages, kind)` for runs of pages whose bytes are of one kind.
+    pub(super) fn for_runs(
+        &mut self,
+        span: Span,
+        kind: impl Fn(u8) -> u8,
+        mut run: impl FnMut(&mut Self, u32, u32, u8),
+    ) {
+        let all = pages(span);
+        let mut first = all.start;
+        while first < all.end {
+            let this = kind(self.memory.byte(first));
+            let mut end = first + 1;
+            while end < all.end && kind(self.memory.byte(end)) == this {
+                end += 1;
+            }
+            run(self, first, end - first, this);
+            first = end;
+        }
+    }
+
+    /// Remembers that page bytes of a span may be nonzero.
+    pub(super) fn touch(&mut self, span: Span) {
+        let (mut low, mut high) = (pages(span).start, pages(span).end);
+        if self.touched.iter().any(|&(a, b)| a <= low && high <= b) {
+            return;
+        }
+        self.touched.retain(|&(a, b)| {
+            let apart = b < low || high < a;
+            if !apart {
+                low = low.min(a);
+                high = high.max(b);
+            }
+            apart
+        });
+        self.touched.push((low, high));
+    }
+}
+
+/// The span of a page-aligned range.
+pub(super) fn page_span(addr: u32, len: u32) -> io::Result<Span> {
+    let aligned = page::aligned(addr) && page::aligned(len);
+    Span::new(addr, len).filter(|_| aligned).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// The page numbers of a span.
+#[allow(clippy::cast_possible_truncation)] // at most 2^20
+pub(super) fn pages(span: Span) -> std::ops::Range<u32> {
+    page::of(span.start)..(span.end >> PAGE_SHIFT) as u32
+}
+
+fn describe(span: Span, attr: &Attr) -> Region {
+    let backing = match &attr.object {
+        None => Backing::Anonymous,
+        Some((object, offset)) if object.anonymous => {
+            Backing::SharedAnonymous { id: object.id, offset: *offset }
+        }
+        Some((object, offset)) => Backing::File { id: object.id, offset: *offset, sharing: object.sharing },
+    };
+    Region {
+        start: span.start,
+        len: span.len(),
+        prot: attr.prot,
+        max_prot: attr.max_prot,
+        inherit: attr.inherit,
+        backing,
+    }
+}

@@ -1,0 +1,105 @@
+//! Which bytes hold decoded code, and which of them were written since.
+//!
+//! A granule is 64 bytes; a page has 64 of them, one bit each of a word.  A store into a watched
+//! granule is reported once: the granule is then forgotten, and whoever watches must drop
+//! everything that was decoded from any byte of it.  Pure bookkeeping: the words themselves lie
+//! in the reservation.
+
+use std::collections::BTreeSet;
+
+use super::page::{PAGE_SHIFT, PAGE_SIZE};
+
+/// Logarithm of the bytes of a granule.
+const GRANULE_SHIFT: u32 = 6;
+/// Reports kept one by one before pages are reported whole.
+const EXACT: usize = 64;
+
+/// The granules of its page that `len` bytes at `addr` touch; the bytes must not leave the page.
+pub(super) fn granules(addr: u32, len: u32) -> u64 {
+    if len == 0 {
+        return 0;
+    }
+    let offset = addr & (PAGE_SIZE - 1);
+    let first = offset >> GRANULE_SHIFT;
+    let last = (offset + len - 1).min(PAGE_SIZE - 1) >> GRANULE_SHIFT;
+    (u64::MAX >> (63 - (last - first))) << first
+}
+
+/// The watched pages and the reports that nobody has taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Pages whose word of granules is not zero.
+    pub(super) pages: BTreeSet<u32>,
+    hits: Vec<(u32, u32)>,
+}
+
+impl Watch {
+    /// Records that the granules `bits` of `page` were written.
+    pub(super) fn report(&mut self, page: u32, bits: u64) {
+        let base = page << PAGE_SHIFT;
+        if self.hits.len() >= EXACT {
+            match self.hits.iter_mut().rfind(|(addr, _)| addr >> PAGE_SHIFT == page) {
+                Some(hit) => *hit = (base, PAGE_SIZE),
+                None => self.hits.push((base, PAGE_SIZE)),
+            }
+            return;
+        }
+        let mut rest = bits;
+        while rest != 0 {
+            let first = rest.trailing_zeros();
+            let run = (rest >> first).trailing_ones();
+            self.hits.push((base + (first << GRANULE_SHIFT), run << GRANULE_SHIFT));
+            rest &= !((u64::MAX >> (64 - run)) << first);
+        }
+    }
+
+    /// Whether there is something to take.
+    pub(super) fn pending(&self) -> bool {
+        !self.hits.is_empty()
+    }
+
+    /// Takes the reports: `(address, length)` of whole granules.
+    pub(super) fn take(&mut self) -> Vec<(u32, u32)> {
+        std::mem::take(&mut self.hits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRANULE: u32 = 1 << GRANULE_SHIFT;
+
+    #[test]
+    fn granules_cover_every_byte_touched() {
+        assert_eq!(granules(0x1000, 1), 1);
+        assert_eq!(granules(0x103f, 2), 0b11);
+        assert_eq!(granules(0x1000, PAGE_SIZE), u64::MAX);
+        assert_eq!(granules(0x1fff, 1), 1 << 63);
+        assert_eq!(granules(0x1fff, 0), 0);
+    }
+
+    #[test]
+    fn runs_of_granules_are_one_report() {
+        let mut watch = Watch::default();
+        watch.report(2, 0b1101);
+        assert_eq!(watch.take(), [(0x2000, GRANULE), (0x2080, 2 * GRANULE)]);
+        assert!(!watch.pending());
+        watch.report(3, u64::MAX);
+        assert_eq!(watch.take(), [(0x3000, PAGE_SIZE)]);
+    }
+
+    #[test]
+    fn too_many_reports_collapse_to_pages() {
+        let mut watch = Watch::default();
+        for _ in 0..40 {
+            watch.report(1, 0b101);
+        }
+        for _ in 0..40 {
+            watch.report(2, 0b101);
+        }
+        let hits = watch.take();
+        assert!(hits.len() <= EXACT + 2, "{} reports", hits.len());
+        assert!(hits.contains(&(0x2000, PAGE_SIZE)));
+    }
+}
