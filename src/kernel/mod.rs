@@ -1,1 +1,69 @@
-//! The FreeBSD 2.1 kernel personality.
+//! The FreeBSD 2.1 kernel personality: one value, [`Kernel`], in which all guest processes live.
+//!
+//! 2.1 is a uniprocessor kernel that never preempts itself, and so is this one: a call runs to its end
+//! or to a sleep.  A sleeping call is data ([`synch`]); nothing of a guest lives on a host stack.
+//!
+//! Each area opens with `calls.rs`, the thin handlers that the table of calls names; the engine is in the
+//! files beside it.  The kernel knows nothing of the processor's insides, nor of who observes it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+pub mod arena;
+pub mod boot;
+mod context;
+pub mod cred;
+pub mod event;
+pub mod file;
+pub mod ipc;
+pub mod limits;
+pub mod proc;
+mod sched;
+mod sleep;
+pub mod signal;
+pub mod socket;
+pub mod synch;
+pub mod syscall;
+pub mod sysctl;
+pub mod time;
+mod trap;
+pub mod vfs;
+pub mod vm;
+
+pub use context::Context;
+pub use sched::RunQueues;
+pub use synch::{Channel, HZ, Parked, Resume, Retval, Sleep, Stop, Sysret, Wake};
+
+use proc::ProcId;
+
+/// The kernel: every table that 2.1 keeps in global variables.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Processes, process groups, sessions.
+    pub procs: proc::Table,
+    /// Open files of all processes (`filehead`).
+    pub files: file::Table,
+    /// Mounts, vnodes, names.
+    pub vfs: vfs::Vfs,
+    /// Domains, sockets and their protocol control blocks.
+    pub sockets: socket::Layer,
+    /// The clock.
+    pub clock: time::Clock,
+    /// Names and numbers that sysctl answers.
+    pub system: sysctl::System,
+    /// Processes that wait for the processor.
+    pub(crate) run_queues: RunQueues,
+    /// Processes that sleep, by what they wait for, in the order in which they went to sleep.
+    pub(crate) sleepers: HashMap<Channel, VecDeque<ProcId>>,
+    /// What is due when: (nanoseconds of the kernel's uptime, sequence) to what.
+    pub(crate) timeouts: BTreeMap<(u64, u64), time::Timeout>,
+    /// Process 1: ours, it only waits for orphans.
+    pub init: Option<ProcId>,
+    /// Process numbers and wait statuses of what process 1 waited for, for the machine.
+    pub reaped: Vec<(i32, i32)>,
+    /// Number of times that two processes were found to select on one object (`nselcoll`).
+    pub(crate) select_collisions: u64,
+    /// The observer of events; `None` costs one predictable branch.
+    pub(crate) observer: Option<Box<dyn event::Observer>>,
+    /// Number of events and timeouts so far; gives each its place in the order.
+    pub(crate) sequence: u64,
+}

@@ -1,0 +1,176 @@
+//! The start of the kernel: process 1, and the first program.
+//!
+//! 2.1 counterpart: kern/init_main.c.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::cred::Pcred;
+use super::event::Observer;
+use super::file::{self, Filedesc};
+use super::limits::Plimit;
+use super::proc::exec::{ExecError, Strings, execve};
+use super::proc::{Flags, Proc, ProcId, State};
+use super::signal::Sigacts;
+use super::synch::priority::PUSER;
+use super::time::{Clock, Itimer, SECOND_NS, Timeout, Usage};
+use super::vm::Vmspace;
+use super::{Context, Kernel, RunQueues, proc, sched, socket, sysctl, vfs};
+use crate::trapframe::Trapframe;
+use crate::trapframe::fpu::INITIAL_CONTROL;
+
+/// Number after which the first program's is chosen: those of 2.1's own processes come before.
+const LAST_SYSTEM_PID: i32 = 4;
+
+/// What a machine is built of.
+#[derive(Debug)]
+pub struct Config {
+    /// The file systems.
+    pub vfs: vfs::Vfs,
+    /// The clock.
+    pub clock: Clock,
+    /// Names and numbers of the system.
+    pub system: sysctl::System,
+    /// The network.
+    pub network: socket::Network,
+}
+
+/// The first program.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Path in the guest.
+    pub path: Vec<u8>,
+    /// Arguments, the name first.
+    pub args: Vec<Vec<u8>>,
+    /// Environment, as NAME=VALUE.
+    pub env: Vec<Vec<u8>>,
+    /// Current directory in the guest.
+    pub cwd: Vec<u8>,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Login name.
+    pub login: Vec<u8>,
+    /// Control word of a fresh x87 unit.
+    pub fpcw: u16,
+}
+
+impl Kernel {
+    /// A kernel with process 1 only.
+    pub fn new(config: Config) -> Self {
+        let mut kernel = Kernel {
+            procs: proc::Table::default(),
+            files: file::Table::default(),
+            vfs: config.vfs,
+            sockets: socket::Layer::new(config.network),
+            clock: config.clock,
+            system: config.system,
+            init: None,
+            reaped: Vec::new(),
+            run_queues: RunQueues::default(),
+            sleepers: HashMap::new(),
+            timeouts: BTreeMap::new(),
+            select_collisions: 0,
+            observer: None,
+            sequence: 0,
+        };
+        let group = kernel.procs.insert_group(1, login_name(b"root"));
+        let init = kernel.blank_process(1, None, group, Pcred::new(0, 0), b"init");
+        kernel.procs[init].state = State::Sleep;
+        kernel.init = Some(init);
+        kernel.procs.set_last_pid(LAST_SYSTEM_PID);
+        kernel.add_timeout(SECOND_NS, Timeout::Second);
+        kernel
+    }
+
+    /// Sets who observes from now on.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.set_observer(Some(observer));
+    }
+
+    /// Makes a process without a program that leads a session of its own, with standard descriptors, ready
+    /// for [`Kernel::start`] and for tests that call the gate themselves.
+    pub fn first_process(&mut self, cred: Pcred, login: &[u8]) -> ProcId {
+        let pid = self.procs.next_pid();
+        let group = self.procs.insert_group(pid, login_name(login));
+        let id = self.blank_process(pid, self.init, group, cred, b"");
+        if let Some(init) = self.init {
+            self.procs[init].children.insert(0, id);
+        }
+        let uid = self.procs[id].cred.ruid;
+        self.procs.change_count(uid, 1);
+        id
+    }
+
+    /// Starts the first program in a new process; the reason where it cannot be executed.
+    pub fn start(&mut self, program: &Program) -> Result<ProcId, ExecError> {
+        let id = self.first_process(Pcred::new(program.uid, program.gid), &program.login);
+        self.procs[id].initial_fpcw = program.fpcw;
+        let mut cx = Context::new(self, id);
+        vfs::open_standard_files(&mut cx)?;
+        vfs::change_directory(&mut cx, &program.cwd)?;
+        execve(&mut cx, &program.path, Strings::Host { args: &program.args, env: &program.env })?;
+        self.procs[id].state = State::Run;
+        self.set_run_queue(id);
+        Ok(id)
+    }
+
+    fn blank_process(
+        &mut self,
+        pid: i32,
+        parent: Option<ProcId>,
+        pgrp: proc::PgrpId,
+        cred: Pcred,
+        comm: &[u8],
+    ) -> ProcId {
+        let start = self.clock.now();
+        let id = self.procs.insert(|_| Proc {
+            pid,
+            state: State::Embryo,
+            flags: Flags::INMEM,
+            comm: comm.to_vec(),
+            frame: Trapframe::new(),
+            trap_error: 0,
+            vm: Vmspace::empty(),
+            fd: Filedesc::default(),
+            cred,
+            limits: Plimit::default(),
+            sig: Sigacts::default(),
+            parent,
+            children: Vec::new(),
+            original_parent: None,
+            pgrp,
+            xstat: 0,
+            wchan: None,
+            asleep: None,
+            sleep_timeout: None,
+            trace_stop: None,
+            call: None,
+            priority: PUSER,
+            usrpri: PUSER,
+            nice: 0,
+            estcpu: 0,
+            slptime: 0,
+            rtprio: (sched::RTP_PRIO_NORMAL, 0),
+            usage: Usage::default(),
+            children_usage: Usage::default(),
+            itimer: [Itimer::default(); 3],
+            real_timeout: None,
+            start,
+            instructions: 0,
+            profil: [0; 4],
+            text: None,
+            initial_fpcw: INITIAL_CONTROL,
+            image_generation: 0,
+        });
+        self.procs.join_group(pgrp, id);
+        id
+    }
+}
+
+fn login_name(name: &[u8]) -> [u8; 12] {
+    let mut login = [0; 12];
+    let len = name.len().min(11);
+    login[..len].copy_from_slice(&name[..len]);
+    login
+}

@@ -1,0 +1,171 @@
+//! What the kernel tells an observer: one typed event for each thing that happens.
+//!
+//! The kernel does not know who observes, nor how events are rendered.  Without an observer each place
+//! costs one predictable branch.
+//!
+//! 2.1 counterpart: kern/kern_ktrace.c, which tells less.
+
+use std::fmt;
+
+use super::file::FileId;
+use super::proc::ProcId;
+use super::socket::SocketId;
+use super::synch::{Channel, Retval, Wake};
+use super::syscall::Call;
+use super::Kernel;
+use syscalls::errno::Errno;
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It succeeded.
+    Success(Retval),
+    /// It failed.
+    Failure(Errno),
+    /// It is executed again after a signal.
+    Restart,
+    /// It does not return: exit, sigreturn, exec.
+    NoReturn,
+}
+
+/// Something that happened to a process, or inside of one of its calls.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A call begins; its words have been copied in.
+    Enter(Call),
+    /// A call ends.
+    Leave(Call, Outcome),
+    /// A signal was posted.
+    SignalPosted {
+        /// The signal.
+        signal: u32,
+    },
+    /// A signal is acted on.
+    SignalDelivered {
+        /// The signal.
+        signal: u32,
+        /// Its code.
+        code: u32,
+        /// Its handler; zero where the process ends.
+        handler: u32,
+    },
+    /// The process stopped.
+    Stopped {
+        /// The signal that stopped it.
+        signal: u32,
+    },
+    /// The process goes on.
+    Continued,
+    /// The process has a new child.
+    Fork {
+        /// Number of the child.
+        child: i32,
+    },
+    /// The process executes a new program.
+    Exec {
+        /// Path as it was given.
+        path: Vec<u8>,
+        /// Format of the image.
+        format: &'static str,
+    },
+    /// A program was not executed.
+    ExecRefused {
+        /// Why, for a person to read.
+        reason: String,
+    },
+    /// The process ended.
+    Exit {
+        /// Its wait status.
+        status: i32,
+    },
+    /// The process goes to sleep.
+    Sleep {
+        /// What it waits for.
+        channel: Channel,
+        /// What `ps` would show.
+        wmesg: &'static str,
+    },
+    /// The process goes on after a sleep.
+    Wakeup {
+        /// How the sleep ended.
+        wake: Wake,
+        /// How long it was, in nanoseconds.
+        slept: u64,
+    },
+    /// A step inside of the socket layer.
+    Socket {
+        /// The socket.
+        socket: SocketId,
+        /// What is done, such as `socreate` or `PRU_CONNECT2`.
+        step: &'static str,
+        /// Anything else worth telling.
+        detail: String,
+    },
+    /// A step with descriptors.
+    Descriptor {
+        /// The open file.
+        file: FileId,
+        /// What is done, such as `falloc`.
+        step: &'static str,
+        /// The descriptor, where there is one.
+        fd: Option<i32>,
+    },
+    /// A path name was looked up.
+    Lookup {
+        /// The path.
+        path: Vec<u8>,
+        /// What came out.
+        result: Result<(), Errno>,
+    },
+}
+
+/// Who listens.  The kernel is in the state right after the event.
+pub trait Observer: fmt::Debug {
+    /// Something happened to process `id`; `sequence` numbers events of the whole machine.
+    fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event);
+}
+
+impl Kernel {
+    /// Sets who observes.
+    pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
+        self.observer = observer;
+    }
+
+    /// Takes the observer back.
+    pub fn take_observer(&mut self) -> Option<Box<dyn Observer>> {
+        self.observer.take()
+    }
+
+    /// Whether somebody observes; for events that cost something to describe.
+    #[inline]
+    pub fn observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    /// Tells the observer.
+    #[inline]
+    pub fn note(&mut self, id: ProcId, event: Event) {
+        if self.observer.is_some() {
+            self.tell(id, &event);
+        }
+    }
+
+    /// Tells the observer what `describe` makes, which is called only where somebody observes.
+    #[inline]
+    pub fn note_with(&mut self, id: ProcId, describe: impl FnOnce(&Self) -> Event) {
+        if self.observer.is_some() {
+            let event = describe(self);
+            self.tell(id, &event);
+        }
+    }
+
+    #[cold]
+    fn tell(&mut self, id: ProcId, event: &Event) {
+        if let Some(mut observer) = self.observer.take() {
+            self.sequence += 1;
+            observer.event(self, id, self.sequence, event);
+            self.observer = Some(observer);
+        }
+    }
+}

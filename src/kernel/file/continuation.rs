@@ -1,0 +1,36 @@
+//! How parked calls on descriptors go on.
+
+use syscalls::result::{Int, Ret};
+
+use super::FileId;
+use super::select::{self, Selecting};
+use crate::kernel::{Context, Retval, Sysret, Wake};
+
+/// What a parked call on descriptors keeps.
+#[derive(Debug)]
+pub enum Resume {
+    /// select(2).
+    Select(Box<Selecting>),
+    /// A read or write over a host descriptor that was not ready: it is simply tried again, since nothing
+    /// has been transferred yet.
+    Host {
+        /// The file.
+        file: FileId,
+        /// The transfer.
+        uio: super::Uio,
+        /// Whether it is a write.
+        write: bool,
+    },
+}
+
+/// Goes on with a parked call.
+pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
+    match state {
+        Resume::Select(selecting) => select::resume(cx, *selecting, wake).map(Int::regs),
+        Resume::Host { file, uio, write } => match wake {
+            Wake::Interrupted(how) => Err(how.into()),
+            _ if write => super::ops::write(cx, file, uio).map(Int::regs),
+            _ => super::ops::read(cx, file, uio).map(Int::regs),
+        },
+    }
+}

@@ -1,0 +1,92 @@
+//! A transfer in progress between the kernel and a list of user buffers.
+//!
+//! 2.1 counterpart: sys/uio.h, kern/kern_subr.c (uiomove).
+
+use syscalls::errno::Errno;
+
+use crate::kernel::Context;
+
+/// One buffer of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Iovec {
+    /// Address in guest memory.
+    pub base: u32,
+    /// Length in bytes.
+    pub len: u32,
+}
+
+/// A transfer: the buffers that are left, and how much they hold (`struct uio`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uio {
+    iov: Vec<Iovec>,
+    /// The first buffer that is not used up.
+    next: usize,
+    /// Bytes left to transfer (`uio_resid`).
+    pub resid: u32,
+    /// Offset in the file, where it has one.
+    pub offset: i64,
+}
+
+impl Uio {
+    /// A transfer of one buffer.
+    pub fn single(base: u32, len: u32) -> Self {
+        Self { iov: vec![Iovec { base, len }], next: 0, resid: len, offset: 0 }
+    }
+
+    /// A transfer of several buffers; the caller has checked that the lengths add up to less than 2^31.
+    pub fn vector(iov: Vec<Iovec>) -> Self {
+        let resid = iov.iter().fold(0u32, |sum, v| sum.wrapping_add(v.len));
+        Self { iov, next: 0, resid, offset: 0 }
+    }
+
+    /// The buffers that are left, for those who transfer without a copy in between.
+    pub fn rest(&self) -> &[Iovec] {
+        &self.iov[self.next.min(self.iov.len())..]
+    }
+
+    /// Moves bytes from the kernel to the buffers, as many as both have.  A fault leaves the transfer at
+    /// the buffer where it happened.
+    pub fn move_out(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Errno> {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.resid > 0 {
+            let Some((base, n)) = self.segment(rest.len()) else { break };
+            let (now, later) = rest.split_at(n);
+            cx.copyout(base, now)?;
+            self.advance(n as u32);
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Moves bytes from the buffers to the kernel, filling `bytes` as far as the transfer goes; gives how
+    /// many.  A fault leaves the transfer at the buffer where it happened.
+    pub fn move_in(&mut self, cx: &Context<'_>, bytes: &mut [u8]) -> Result<usize, Errno> {
+        let mut done = 0;
+        while done < bytes.len() && self.resid > 0 {
+            let Some((base, n)) = self.segment(bytes.len() - done) else { break };
+            cx.copyin(base, &mut bytes[done..done + n])?;
+            self.advance(n as u32);
+            done += n;
+        }
+        Ok(done)
+    }
+
+    /// Skips empty buffers and gives the address and length of the next piece of at most `max` bytes.
+    fn segment(&mut self, max: usize) -> Option<(u32, usize)> {
+        while self.iov.get(self.next)?.len == 0 {
+            self.next += 1;
+        }
+        let v = self.iov[self.next];
+        Some((v.base, (v.len as usize).min(max)))
+    }
+
+    /// Counts `n` bytes of the current buffer as transferred.
+    pub fn advance(&mut self, n: u32) {
+        if let Some(v) = self.iov.get_mut(self.next) {
+            v.base = v.base.wrapping_add(n);
+            v.len -= n.min(v.len);
+        }
+        self.resid -= n.min(self.resid);
+        self.offset = self.offset.wrapping_add(i64::from(n));
+    }
+}

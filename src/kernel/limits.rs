@@ -1,0 +1,71 @@
+//! Resource limits of processes and of the system.
+//!
+//! 2.1 counterpart: sys/resource.h, conf/param.c with GENERIC's maxusers of 10.
+
+use std::rc::Rc;
+
+/// Most processes.
+pub const MAXPROC: usize = 180;
+/// Most processes of one user.
+pub const MAXPROC_PER_UID: usize = 179;
+/// Most open files of the system, and of one process.
+pub const MAXFILES: usize = 360;
+/// No limit.
+pub const INFINITY: i64 = i64::MAX;
+
+/// Resources that are limited, in the order of their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the interface's own names, RLIMIT_*
+pub enum Resource {
+    Cpu,
+    Fsize,
+    Data,
+    Stack,
+    Core,
+    Rss,
+    Memlock,
+    Nproc,
+    Nofile,
+}
+
+/// Number of limited resources.
+pub const RLIM_NLIMITS: usize = 9;
+
+/// A soft and a hard limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rlimit {
+    /// What is enforced.
+    pub cur: i64,
+    /// Up to where the process may raise it.
+    pub max: i64,
+}
+
+/// The limits of a process; shared with its children until one of them sets a limit (`struct plimit`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plimit(Rc<[Rlimit; RLIM_NLIMITS]>);
+
+impl Plimit {
+    /// The limit on `resource`.
+    pub fn get(&self, resource: Resource) -> Rlimit {
+        self.0[resource as usize]
+    }
+
+    /// Sets the limit on `resource` for this process alone (`limcopy`).
+    pub fn set(&mut self, resource: Resource, limit: Rlimit) {
+        Rc::make_mut(&mut self.0)[resource as usize] = limit;
+    }
+}
+
+impl Default for Plimit {
+    fn default() -> Self {
+        let unlimited = Rlimit { cur: INFINITY, max: INFINITY };
+        let mut limits = [unlimited; RLIM_NLIMITS];
+        limits[Resource::Data as usize] = Rlimit { cur: 64 << 20, max: 128 << 20 };
+        limits[Resource::Stack as usize] = Rlimit { cur: 8 << 20, max: 64 << 20 };
+        let nproc = MAXPROC_PER_UID as i64;
+        limits[Resource::Nproc as usize] = Rlimit { cur: nproc, max: nproc };
+        let nofile = MAXFILES as i64;
+        limits[Resource::Nofile as usize] = Rlimit { cur: nofile, max: nofile };
+        Self(Rc::new(limits))
+    }
+}

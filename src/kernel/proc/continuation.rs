@@ -1,0 +1,27 @@
+//! How parked calls on processes go on.
+
+use syscalls::result::{IntPair, Ret};
+
+use super::exit::{self, Waiting};
+use super::{ProcId, fork};
+use crate::kernel::{Context, Retval, Sysret, Wake};
+
+/// What a parked call on processes keeps.
+#[derive(Debug)]
+pub enum Resume {
+    /// wait4 and the old wait; the process number is already replaced by the group where it was 0.
+    Wait(Waiting),
+    /// The parent of vfork; holds the child.
+    Vfork(ProcId),
+}
+
+/// Goes on with a parked call.
+pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
+    match (state, wake) {
+        (Resume::Wait(_), Wake::Interrupted(how)) => Err(how.into()),
+        (Resume::Wait(waiting), Wake::Woken | Wake::TimedOut) => {
+            exit::wait1(cx, waiting).map(|(eax, edx)| Retval { eax, edx })
+        }
+        (Resume::Vfork(child), _) => fork::wait_for_vfork(cx, child).map(IntPair::regs),
+    }
+}

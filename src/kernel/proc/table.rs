@@ -1,0 +1,151 @@
+//! The table of processes and their numbers.
+//!
+//! 2.1 counterpart: kern/kern_proc.c (pfind, pgfind, chgproccnt), the choice of numbers in kern_fork.c.
+
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut};
+
+use super::{PID_MAX, Pgrp, PgrpId, Proc, ProcId, Session, SessionId, State};
+use crate::kernel::arena::Arena;
+
+/// All processes, groups and sessions.
+#[derive(Debug, Default)]
+pub struct Table {
+    procs: Arena<Proc>,
+    pub(super) groups: Arena<Pgrp>,
+    pub(super) sessions: Arena<Session>,
+    by_pid: HashMap<i32, ProcId>,
+    /// All processes, the newest first, zombies too.
+    order: Vec<ProcId>,
+    last_pid: i32,
+    /// Processes of each real user.
+    count_by_uid: HashMap<u32, usize>,
+}
+
+impl Index<ProcId> for Table {
+    type Output = Proc;
+
+    fn index(&self, id: ProcId) -> &Proc {
+        &self.procs[id]
+    }
+}
+
+impl IndexMut<ProcId> for Table {
+    fn index_mut(&mut self, id: ProcId) -> &mut Proc {
+        &mut self.procs[id]
+    }
+}
+
+impl Table {
+    /// Number of processes, zombies too (`nprocs`).
+    pub fn len(&self) -> usize {
+        self.procs.len()
+    }
+
+    /// Whether there is no process.
+    pub fn is_empty(&self) -> bool {
+        self.procs.is_empty()
+    }
+
+    /// The process, if it still exists.
+    pub fn get(&self, id: ProcId) -> Option<&Proc> {
+        self.procs.get(id)
+    }
+
+    /// The process, if it still exists, to change it.
+    pub fn get_mut(&mut self, id: ProcId) -> Option<&mut Proc> {
+        self.procs.get_mut(id)
+    }
+
+    /// A living process by its number (`pfind`).
+    pub fn find(&self, pid: i32) -> Option<ProcId> {
+        let id = *self.by_pid.get(&pid)?;
+        (self.procs[id].state != State::Zombie).then_some(id)
+    }
+
+    /// A process by its number, zombies too.
+    pub fn find_any(&self, pid: i32) -> Option<ProcId> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    /// All processes, the newest first, zombies too.
+    pub fn ids(&self) -> &[ProcId] {
+        &self.order
+    }
+
+    /// All processes with their keys, the newest first.
+    pub fn iter(&self) -> impl Iterator<Item = (ProcId, &Proc)> {
+        self.order.iter().map(|&id| (id, &self.procs[id]))
+    }
+
+    /// Adds a process made with its key.
+    pub fn insert(&mut self, make: impl FnOnce(ProcId) -> Proc) -> ProcId {
+        let id = self.procs.insert_with(make);
+        self.by_pid.insert(self.procs[id].pid, id);
+        self.order.insert(0, id);
+        id
+    }
+
+    /// Takes a process away that has been waited for.
+    pub fn remove(&mut self, id: ProcId) -> Option<Proc> {
+        let proc = self.procs.remove(id)?;
+        self.by_pid.remove(&proc.pid);
+        self.order.retain(|&other| other != id);
+        Some(proc)
+    }
+
+    /// Chooses the number of a new process: the next one that no process or group uses; after
+    /// the largest it begins again at 100.
+    pub fn next_pid(&mut self) -> i32 {
+        let in_use = |table: &Self, pid: i32| {
+            table.by_pid.contains_key(&pid)
+                || table.groups.iter().any(|(_, g)| g.pgid == pid)
+        };
+        loop {
+            self.last_pid += 1;
+            if self.last_pid >= PID_MAX {
+                self.last_pid = 100;
+            }
+            if !in_use(self, self.last_pid) {
+                return self.last_pid;
+            }
+        }
+    }
+
+    /// The number that was given last (`nextpid`); virtual machines begin where they are told.
+    pub fn set_last_pid(&mut self, pid: i32) {
+        self.last_pid = pid;
+    }
+
+    /// Changes the number of processes of a user and gives the new one (`chgproccnt`).
+    pub fn change_count(&mut self, uid: u32, by: isize) -> usize {
+        let count = self.count_by_uid.entry(uid).or_default();
+        *count = count.saturating_add_signed(by);
+        *count
+    }
+
+    /// A group by its number (`pgfind`).
+    pub fn find_group(&self, pgid: i32) -> Option<PgrpId> {
+        self.groups.iter().find(|(_, g)| g.pgid == pgid).map(|(id, _)| id)
+    }
+
+    /// A group.
+    pub fn group(&self, id: PgrpId) -> &Pgrp {
+        &self.groups[id]
+    }
+
+    /// The session of a group.
+    pub fn session(&self, group: PgrpId) -> &Session {
+        &self.sessions[self.groups[group].session]
+    }
+
+    /// The session of a group, to change it.
+    pub fn session_mut(&mut self, group: PgrpId) -> &mut Session {
+        &mut self.sessions[self.groups[group].session]
+    }
+
+    /// Key of the session of a group.
+    pub fn session_id(&self, group: PgrpId) -> SessionId {
+        self.groups[group].session
+    }
+}

@@ -1,0 +1,176 @@
+//! Who runs next: run queues by priority, and priorities from recent use of the processor.
+//!
+//! 2.1 counterpart: kern/kern_synch.c (schedcpu, resetpriority, setrunnable, roundrobin),
+//! i386/i386/swtch.s (setrunqueue, remrq, cpu_switch).
+
+use std::collections::VecDeque;
+
+use super::Kernel;
+use super::proc::{ProcId, State};
+use super::synch::priority::{MAXPRI, PUSER};
+
+/// Number of queues of each kind; each holds four priorities.
+const NQS: usize = 32;
+/// Real-time priority types: real time, normal, idle.
+const RTP_PRIO_REALTIME: u16 = 0;
+/// See [`RTP_PRIO_REALTIME`].
+pub const RTP_PRIO_NORMAL: u16 = 1;
+/// Fixed-point one of load averages (FSCALE).
+const FSCALE: u32 = 1 << 11;
+/// Most that `estcpu` can be.
+const ESTCPU_MAX: u32 = 255;
+
+/// The queues of processes that are ready to run.
+#[derive(Debug)]
+pub struct RunQueues {
+    realtime: Vec<VecDeque<ProcId>>,
+    normal: Vec<VecDeque<ProcId>>,
+    idle: Vec<VecDeque<ProcId>>,
+    /// The process that has the processor.
+    pub current: Option<ProcId>,
+    /// The current process gives way before it goes back to user mode (`want_resched`).
+    pub want_resched: bool,
+}
+
+impl Default for RunQueues {
+    fn default() -> Self {
+        let queues = || vec![VecDeque::new(); NQS];
+        Self { realtime: queues(), normal: queues(), idle: queues(), current: None, want_resched: false }
+    }
+}
+
+impl RunQueues {
+    fn all(&self) -> impl Iterator<Item = &VecDeque<ProcId>> {
+        self.realtime.iter().chain(&self.normal).chain(&self.idle)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut VecDeque<ProcId>> {
+        self.realtime.iter_mut().chain(&mut self.normal).chain(&mut self.idle)
+    }
+}
+
+impl Kernel {
+    /// Puts a process at the end of the queue of its priority (`setrunqueue`).
+    pub fn set_run_queue(&mut self, id: ProcId) {
+        let proc = &self.procs[id];
+        let (kind, value) = proc.rtprio;
+        let (queues, index) = match kind {
+            RTP_PRIO_NORMAL => (&mut self.run_queues.normal, usize::from(proc.priority) / 4),
+            RTP_PRIO_REALTIME => (&mut self.run_queues.realtime, usize::from(value)),
+            _ => (&mut self.run_queues.idle, usize::from(value)),
+        };
+        queues[index.min(NQS - 1)].push_back(id);
+    }
+
+    /// Takes a process off the run queues (`remrq`).
+    pub fn remove_from_run_queue(&mut self, id: ProcId) {
+        for queue in self.run_queues.all_mut() {
+            queue.retain(|&other| other != id);
+        }
+    }
+
+    /// Whether the current process is to give way (`want_resched`).
+    pub fn wants_resched(&self) -> bool {
+        self.run_queues.want_resched
+    }
+
+    /// Whether the process has the processor and is ready to go on in user mode.
+    pub fn is_current(&self, id: ProcId) -> bool {
+        self.run_queues.current == Some(id)
+            && self.procs.get(id).is_some_and(|p| p.state == State::Run && p.asleep.is_none())
+    }
+
+    /// Takes the next process to run off its queue and makes it the current one (`cpu_switch`).
+    pub fn choose(&mut self) -> Option<ProcId> {
+        let next = self.run_queues.all_mut().find_map(VecDeque::pop_front);
+        self.run_queues.current = next;
+        self.run_queues.want_resched = false;
+        next
+    }
+
+    /// Puts the current process back behind others of its priority, as at the end of its time slice or
+    /// when a better one became ready.
+    pub fn yield_current(&mut self) {
+        if let Some(id) = self.run_queues.current.take()
+            && self.procs.get(id).is_some_and(|p| p.state == State::Run)
+        {
+            self.procs[id].priority = self.procs[id].usrpri;
+            self.procs[id].usage.nivcsw += 1;
+            self.set_run_queue(id);
+        }
+    }
+
+    /// Makes a new, sleeping or stopped process ready to run (`setrunnable`).
+    pub fn set_runnable(&mut self, id: ProcId) {
+        self.unsleep(id);
+        let proc = &mut self.procs[id];
+        debug_assert!(matches!(proc.state, State::Embryo | State::Sleep | State::Stop));
+        proc.state = State::Run;
+        if proc.slptime > 1 {
+            self.update_priority(id);
+        }
+        self.procs[id].slptime = 0;
+        self.set_run_queue(id);
+        let better = match self.run_queues.current.and_then(|c| self.procs.get(c)) {
+            Some(current) => self.procs[id].priority < current.usrpri,
+            None => true,
+        };
+        self.run_queues.want_resched |= better;
+    }
+
+    /// Recomputes the priority that a process has in user mode (`resetpriority`).
+    pub fn reset_priority(&mut self, id: ProcId) {
+        let proc = &mut self.procs[id];
+        if proc.rtprio.0 == RTP_PRIO_NORMAL {
+            let value = i64::from(PUSER) + i64::from(proc.estcpu / 4) + 2 * i64::from(proc.nice);
+            proc.usrpri = value.clamp(0, i64::from(MAXPRI)) as u8;
+        }
+    }
+
+    /// Decays the use of a process that has slept for more than a second (`updatepri`).
+    pub(super) fn update_priority(&mut self, id: ProcId) {
+        let load_factor = 2 * self.clock.load_average[0];
+        let proc = &mut self.procs[id];
+        if proc.slptime > 5 * load_factor {
+            proc.estcpu = 0;
+        } else {
+            for _ in 2..proc.slptime {
+                proc.estcpu = decay(load_factor, proc.estcpu);
+            }
+            proc.estcpu = proc.estcpu.min(ESTCPU_MAX);
+        }
+        self.reset_priority(id);
+    }
+
+    /// What happens to priorities each second (`schedcpu`).
+    pub(super) fn schedule_second(&mut self) {
+        let load_factor = 2 * self.clock.load_average[0];
+        for id in self.procs.ids().to_vec() {
+            let proc = &mut self.procs[id];
+            if matches!(proc.state, State::Sleep | State::Stop) {
+                proc.slptime += 1;
+            }
+            if proc.state == State::Zombie || proc.slptime > 1 {
+                continue;
+            }
+            let used = i64::from(decay(load_factor, proc.estcpu)) + i64::from(proc.nice);
+            proc.estcpu = used.clamp(0, i64::from(ESTCPU_MAX)) as u32;
+            self.reset_priority(id);
+            let proc = &mut self.procs[id];
+            if proc.priority >= PUSER {
+                let requeue = Some(id) != self.run_queues.current
+                    && proc.state == State::Run
+                    && proc.priority / 4 != proc.usrpri / 4;
+                proc.priority = proc.usrpri;
+                if requeue {
+                    self.remove_from_run_queue(id);
+                    self.set_run_queue(id);
+                }
+            }
+        }
+    }
+}
+
+fn decay(load_factor: u32, estcpu: u32) -> u32 {
+    (u64::from(load_factor) * u64::from(estcpu) / u64::from(load_factor + FSCALE)) as u32
+}

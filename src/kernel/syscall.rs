@@ -1,0 +1,188 @@
+//! The system-call gate: argument words in, result registers out, and the one match over the table.
+//!
+//! 2.1 counterpart: i386/i386/trap.c (syscall).
+
+use syscalls::errno::Errno;
+use syscalls::result::Ret;
+use syscalls::row::*;
+
+use super::event::{Event, Outcome};
+use super::proc::{ProcId, State};
+use super::signal::{SIGSYS, psignal};
+use super::sleep::Slept;
+use super::synch::{Resume, Retval, Stop, Sysret, Wake};
+use super::{Context, Kernel, file, proc, signal, socket, vfs};
+use crate::trapframe::{Gpr, Trapframe, eflags};
+
+/// Bytes of `lcall $7,$0`; a restarted call goes back by as much.
+const LCALL_LEN: u32 = 7;
+/// Most argument words of a call.
+pub const MAX_WORDS: usize = 8;
+/// The indirect call.
+const SYS_SYSCALL: u32 = 0;
+/// The indirect call whose number is 64 bits wide.
+const SYS_QUAD_SYSCALL: u32 = 198;
+
+/// A call in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its number; after an indirect call that of the call meant.
+    pub number: u32,
+    /// Its argument words.
+    pub words: [u32; MAX_WORDS],
+    /// Address of the gate instruction.
+    pub eip: u32,
+}
+
+/// Serves `lcall $7,$0`.
+pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
+    let proc = &mut kernel.procs[id];
+    proc.trap_error = 0;
+    let mut number = proc.frame.get(Gpr::Eax);
+    let mut params = proc.frame.get(Gpr::Esp).wrapping_add(4);
+    let indirect = match number {
+        SYS_SYSCALL => 4,
+        SYS_QUAD_SYSCALL => 8,
+        _ => 0,
+    };
+    if indirect != 0 {
+        // What cannot be read counts as -1.
+        number = proc.vm.space.fuword(params).unwrap_or(u32::MAX);
+        params = params.wrapping_add(indirect);
+    }
+    let row = syscalls::sysent::row(number);
+    let eip = proc.frame.eip.wrapping_sub(LCALL_LEN);
+    let mut call = Call { number, words: [0; MAX_WORDS], eip };
+    let mut bytes = [0; 4 * MAX_WORDS];
+    let words = row.map_or(0, |r| usize::from(r.narg)).min(MAX_WORDS);
+    let copied = proc.vm.space.copyin(params, &mut bytes[..4 * words]);
+    for (word, bytes) in call.words.iter_mut().zip(bytes.chunks_exact(4)).take(words) {
+        *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    }
+    kernel.procs[id].call = Some(call);
+    kernel.note(id, Event::Enter(call));
+    let result = match copied {
+        Err(_) => Err(Errno::EFAULT.into()),
+        Ok(()) => dispatch(&mut Context::new(kernel, id), &call),
+    };
+    complete(kernel, id, result);
+}
+
+/// Lets a call go on whose process has slept, once the process runs again.
+pub(super) fn resume(kernel: &mut Kernel, id: ProcId) {
+    let mut slept = match kernel.end_sleep(id) {
+        Some(slept) => slept,
+        None => return,
+    };
+    while let Slept::Over(parked, wake) = slept {
+        let result = go_on(&mut Context::new(kernel, id), parked.resume, wake);
+        match result {
+            Err(Stop::Park(parked)) => slept = kernel.tsleep(id, *parked),
+            other => return finish(kernel, id, other),
+        }
+    }
+}
+
+/// Goes on with a parked call.
+fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
+    match state {
+        Resume::Socket(state) => socket::resume(cx, state, wake),
+        Resume::File(state) => file::resume(cx, state, wake),
+        Resume::Vfs(state) => vfs::resume(cx, state, wake),
+        Resume::Proc(state) => proc::resume(cx, state, wake),
+        Resume::Signal(state) => signal::resume(cx, state, wake),
+    }
+}
+
+/// Parks the call or ends it; a sleep that is over at once goes on at once.
+fn complete(kernel: &mut Kernel, id: ProcId, result: Sysret<Retval>) {
+    match result {
+        Err(Stop::Park(parked)) => {
+            let mut slept = kernel.tsleep(id, *parked);
+            while let Slept::Over(parked, wake) = slept {
+                match go_on(&mut Context::new(kernel, id), parked.resume, wake) {
+                    Err(Stop::Park(parked)) => slept = kernel.tsleep(id, *parked),
+                    other => return finish(kernel, id, other),
+                }
+            }
+        }
+        other => finish(kernel, id, other),
+    }
+}
+
+/// Sets the result registers.
+fn finish(kernel: &mut Kernel, id: ProcId, result: Sysret<Retval>) {
+    let Some(proc) = kernel.procs.get_mut(id) else { return };
+    let call = proc.call.take();
+    if proc.state == State::Zombie {
+        return;
+    }
+    let outcome = set_registers(&mut proc.frame, result);
+    if let Some(call) = call {
+        kernel.note(id, Event::Leave(call, outcome));
+    }
+}
+
+fn set_registers(frame: &mut Trapframe, result: Sysret<Retval>) -> Outcome {
+    match result {
+        Ok(retval) => {
+            frame.set(Gpr::Eax, retval.eax);
+            if let Some(edx) = retval.edx {
+                frame.set(Gpr::Edx, edx);
+            }
+            frame.eflags &= !eflags::CF;
+            Outcome::Success(retval)
+        }
+        Err(Stop::Errno(errno)) => {
+            frame.set(Gpr::Eax, errno as u32);
+            frame.eflags |= eflags::CF;
+            Outcome::Failure(errno)
+        }
+        Err(Stop::Restart) => {
+            frame.eip = frame.eip.wrapping_sub(LCALL_LEN);
+            Outcome::Restart
+        }
+        Err(Stop::JustReturn | Stop::Park(_)) => Outcome::NoReturn,
+    }
+}
+
+/// A call that does not exist: a signal, and an error for those who ignore it.
+pub fn nosys(cx: &mut Context<'_>) -> Sysret<Retval> {
+    psignal(cx.kernel, cx.id, SIGSYS);
+    Err(Errno::EINVAL.into())
+}
+
+/// A row's arm of [`dispatch`].
+macro_rules! arm {
+    ($cx:ident $words:ident []) => { nosys($cx) };
+    ($cx:ident $words:ident [$why:literal] $($rest:tt)*) => { nosys($cx) };
+    ($cx:ident $words:ident [] $area:ident :: $name:ident ($($arg:ident : $ty:ty),*) -> $ret:ident) => {{
+        let rest: &[u32] = $words;
+        $( let (taken, rest) = rest.split_at(<$ty as Arg>::WORDS); let $arg = <$ty as Arg>::from_words(taken); )*
+        let _ = rest;
+        crate::kernel::$area::calls::$name($cx $(, $arg)*).map(<syscalls::result::$ret as Ret>::regs)
+    }};
+}
+
+/// The match over every row.
+macro_rules! define_dispatch {
+    ($(
+        $( #[doc = $doc:literal] )+
+        $code:literal $kind:ident $narg:literal
+        $( $area:ident :: $name:ident ( $( $arg:ident : $ty:ty ),* $(,)? ) -> $ret:ident )?
+        $( $plain:literal )?
+        $( as $display:literal )?
+        $( => nosys($why:literal) )?
+        ;
+    )*) => {
+        /// Calls the handler of a row; rows without one are no calls.
+        fn dispatch(cx: &mut Context<'_>, call: &Call) -> Sysret<Retval> {
+            let words: &[u32] = &call.words;
+            match call.number {
+                $( $code => arm!(cx words [$($why)?] $( $area :: $name ($($arg : $ty),*) -> $ret )?), )*
+                _ => nosys(cx),
+            }
+        }
+    };
+}
+syscalls::for_each_syscall!(define_dispatch);

@@ -1,0 +1,237 @@
+//! The clock, what is due when, interval timers and the accounting of time.
+//!
+//! 2.1 counterpart: kern/kern_clock.c, kern/kern_time.c (the timers), kern/kern_resource.c (calcru).
+
+mod timers;
+
+pub use timers::{Itimer, itimer_decrement, real_timer_expired};
+
+use super::proc::ProcId;
+use super::{HZ, Kernel};
+use crate::host::clock as host;
+
+/// Nanoseconds of a tick.
+pub const TICK_NS: u64 = 1_000_000_000 / HZ as u64;
+/// Nanoseconds of a second.
+pub const SECOND_NS: u64 = 1_000_000_000;
+/// Virtual time that an instruction takes under a virtual clock: that of a 50 MIPS processor.
+pub const VIRTUAL_NS_PER_INSTRUCTION: u64 = 20;
+/// Where a virtual clock begins: the first second of 1996, in nanoseconds since the epoch.
+pub const VIRTUAL_EPOCH_NS: u64 = 820_454_400 * SECOND_NS;
+
+/// Where time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// The host's clocks; holds its monotonic clock at boot.
+    Host { boot: u64 },
+    /// Retired instructions and idle jumps; holds the uptime.
+    Virtual { uptime: u64 },
+}
+
+/// The clock of the machine.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    source: Source,
+    /// Time of day at boot, in nanoseconds since the epoch.
+    boot_time: u64,
+    /// What settimeofday and adjtime added, in nanoseconds.
+    adjustment: i64,
+    /// The remembered correction of adjtime, in microseconds.
+    pub adjtime_delta: i32,
+    /// Minutes west of Greenwich and kind of summer time, as settimeofday stored them.
+    pub zone: (i32, i32),
+    /// Load averages over 1, 5 and 15 minutes, in fixed point (one is 2048).
+    pub load_average: [u32; 3],
+}
+
+impl Clock {
+    /// A clock that follows the host's.
+    pub fn host() -> Self {
+        Self::new(Source::Host { boot: host::monotonic() }, host::realtime())
+    }
+
+    /// A clock that follows retired instructions only.
+    pub fn deterministic() -> Self {
+        Self::new(Source::Virtual { uptime: 0 }, VIRTUAL_EPOCH_NS)
+    }
+
+    fn new(source: Source, boot_time: u64) -> Self {
+        Self { source, boot_time, adjustment: 0, adjtime_delta: 0, zone: (0, 0), load_average: [0; 3] }
+    }
+
+    /// Whether time follows retired instructions.
+    pub fn is_virtual(&self) -> bool {
+        matches!(self.source, Source::Virtual { .. })
+    }
+
+    /// Nanoseconds since boot.
+    pub fn uptime(&self) -> u64 {
+        match self.source {
+            Source::Host { boot } => host::monotonic().saturating_sub(boot),
+            Source::Virtual { uptime } => uptime,
+        }
+    }
+
+    /// Nanoseconds since the epoch, as the guest sees them.
+    pub fn now(&self) -> u64 {
+        (self.boot_time + self.uptime()).saturating_add_signed(self.adjustment)
+    }
+
+    /// Time of boot, in nanoseconds since the epoch, as the guest sees it.
+    pub fn boot_time(&self) -> u64 {
+        self.boot_time.saturating_add_signed(self.adjustment)
+    }
+
+    /// Sets the guest's time of day; the host's is left alone.
+    pub fn set(&mut self, now: u64) {
+        let plain = self.boot_time + self.uptime();
+        self.adjustment = now as i64 - plain as i64;
+    }
+
+    /// Lets a virtual clock go on, by instructions or to the next event; others go on by themselves.
+    pub fn advance(&mut self, by: u64) {
+        if let Source::Virtual { uptime } = &mut self.source {
+            *uptime += by;
+        }
+    }
+
+    /// The uptime at which a timeout of so many ticks is due: at a tick, as the original's clock
+    /// interrupt finds it.
+    pub fn after_ticks(&self, ticks: u32) -> u64 {
+        (self.uptime() / TICK_NS + u64::from(ticks)) * TICK_NS
+    }
+
+    /// Ticks until an uptime, rounded up and one more for the tick that has begun (`hzto`).
+    pub fn ticks_until(&self, deadline: u64) -> u32 {
+        let left = deadline.saturating_sub(self.uptime());
+        u32::try_from(left.div_ceil(TICK_NS) + 1).unwrap_or(u32::MAX)
+    }
+}
+
+/// Something that happens at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// The end of a process's sleep.
+    Sleep(ProcId),
+    /// A process's real-time timer.
+    RealTimer(ProcId),
+    /// Once a second: priorities, load averages.
+    Second,
+    /// Fast protocol timers, each 200 ms.
+    ProtocolFast,
+    /// Slow protocol timers, each 500 ms.
+    ProtocolSlow,
+}
+
+/// Use of the machine by a process (`struct rusage`, and what calcru needs).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// User time in nanoseconds.
+    pub user_ns: u64,
+    /// System time in nanoseconds.
+    pub system_ns: u64,
+    /// Largest resident size in KB.
+    pub maxrss: u32,
+    /// Page faults without input.
+    pub minflt: u32,
+    /// Page faults with input.
+    pub majflt: u32,
+    /// Blocks read.
+    pub inblock: u32,
+    /// Blocks written.
+    pub oublock: u32,
+    /// Messages sent.
+    pub msgsnd: u32,
+    /// Messages received.
+    pub msgrcv: u32,
+    /// Signals delivered.
+    pub nsignals: u32,
+    /// Waits.
+    pub nvcsw: u32,
+    /// Time slices that ended.
+    pub nivcsw: u32,
+}
+
+impl Usage {
+    /// Adds the usage of a child (`ruadd`).
+    pub fn add(&mut self, child: &Usage) {
+        self.user_ns += child.user_ns;
+        self.system_ns += child.system_ns;
+        self.maxrss = self.maxrss.max(child.maxrss);
+        for (sum, n) in [
+            (&mut self.minflt, child.minflt),
+            (&mut self.majflt, child.majflt),
+            (&mut self.inblock, child.inblock),
+            (&mut self.oublock, child.oublock),
+            (&mut self.msgsnd, child.msgsnd),
+            (&mut self.msgrcv, child.msgrcv),
+            (&mut self.nsignals, child.nsignals),
+            (&mut self.nvcsw, child.nvcsw),
+            (&mut self.nivcsw, child.nivcsw),
+        ] {
+            *sum = sum.wrapping_add(n);
+        }
+    }
+}
+
+impl Kernel {
+    /// Has something happen at an uptime; the key takes it back.
+    pub fn add_timeout(&mut self, due: u64, timeout: Timeout) -> (u64, u64) {
+        self.sequence += 1;
+        let key = (due, self.sequence);
+        self.timeouts.insert(key, timeout);
+        key
+    }
+
+    /// When the next thing is due, in nanoseconds of uptime.
+    pub fn next_timeout(&self) -> Option<u64> {
+        self.timeouts.keys().next().map(|&(due, _)| due)
+    }
+
+    /// Does everything that is due (`softclock`).
+    pub fn run_timeouts(&mut self) {
+        let now = self.clock.uptime();
+        while let Some(entry) = self.timeouts.first_entry() {
+            let (due, _) = *entry.key();
+            if due > now {
+                return;
+            }
+            match entry.remove() {
+                Timeout::Sleep(id) => self.end_timed_sleep(id),
+                Timeout::RealTimer(id) => real_timer_expired(self, id),
+                Timeout::Second => {
+                    self.schedule_second();
+                    self.add_timeout(now.max(due) + SECOND_NS, Timeout::Second);
+                }
+                Timeout::ProtocolFast => super::socket::fast_timeout(self),
+                Timeout::ProtocolSlow => super::socket::slow_timeout(self),
+            }
+        }
+    }
+
+    /// Accounts processor time to a process, and to the virtual timers that it drives (`statclock`).
+    pub fn charge_user(&mut self, id: ProcId, ns: u64) {
+        let Some(proc) = self.procs.get_mut(id) else { return };
+        let before = proc.usage.user_ns / TICK_NS;
+        proc.usage.user_ns += ns;
+        let ticks = proc.usage.user_ns / TICK_NS - before;
+        if ticks > 0 {
+            let estcpu = (u64::from(proc.estcpu) + ticks).min(255) as u32;
+            let priority_changes = estcpu / 4 != proc.estcpu / 4;
+            proc.estcpu = estcpu;
+            if priority_changes {
+                self.reset_priority(id);
+                let proc = &mut self.procs[id];
+                proc.priority = proc.priority.max(proc.usrpri);
+            }
+        }
+        itimer_decrement(self, id, ns);
+    }
+
+    /// When the next sleep or timer of a process ends, in nanoseconds of uptime; the kernel's own work does
+    /// not count.
+    pub fn next_wake(&self) -> Option<u64> {
+        let of_process = |t: &Timeout| !matches!(t, Timeout::Second);
+        self.timeouts.iter().find(|(_, t)| of_process(t)).map(|(&(due, _), _)| due)
+    }
+}

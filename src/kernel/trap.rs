@@ -1,0 +1,114 @@
+//! Entry from user mode: traps become signals or calls, and the way back looks at signals.
+//!
+//! 2.1 counterpart: i386/i386/trap.c (trap, trap_pfault, userret), i386/isa/npx.c (npxintr).
+
+use super::proc::{Proc, ProcId, State};
+use super::signal::{
+    Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal,
+};
+use super::{Kernel, syscall, vm};
+use crate::trapframe::{Access, Fault, FaultCause, Trap, eflags};
+
+/// Codes that handlers find (i386/include/trap.h).
+const T_PRIVINFLT: u32 = 1;
+const T_PAGEFLT: u32 = 12;
+const BUS_SEGM_FAULT: u32 = 28;
+const FPE_INTOVF_TRAP: u32 = 1;
+const FPE_INTDIV_TRAP: u32 = 2;
+const FPE_SUBRNG_TRAP: u32 = 7;
+
+
+const NO_ERROR_CODE: u32 = 0;
+
+impl Kernel {
+    /// Serves a trap of the current process, up to the return to user mode, a sleep or its end.
+    pub fn trap(&mut self, id: ProcId, trap: Trap) {
+        match trap {
+            Trap::Budget => {}
+            Trap::Syscall => syscall::syscall(self, id),
+            other => self.fault(id, other),
+        }
+        self.user_return(id);
+    }
+
+    /// Lets a process go on that was chosen to run: the end of its sleep, its signals.
+    pub fn resume(&mut self, id: ProcId) {
+        syscall::resume(self, id);
+        self.user_return(id);
+    }
+
+    /// Looks at signals before the process goes back to user mode (`userret`).  Afterwards the process
+    /// may be stopped, asleep or gone.
+    fn user_return(&mut self, id: ProcId) {
+        while self.in_user_mode(id) {
+            let proc = &self.procs[id];
+            if proc.sig.pending & !proc.sig.mask == 0 && proc.trace_stop.is_none() {
+                break;
+            }
+            match issignal(self, id) {
+                Cursig::Signal(signal) => postsig(self, id, signal),
+                Cursig::None | Cursig::Stopped => break,
+            }
+        }
+        if let Some(proc) = self.procs.get_mut(id) {
+            proc.priority = proc.usrpri;
+        }
+    }
+
+    /// Looks at signals of the current process between two of its instructions, as an asynchronous trap
+    /// does.
+    pub fn check_signals(&mut self, id: ProcId) {
+        self.user_return(id);
+    }
+
+    /// Whether the process runs, and no call of it sleeps.
+    fn in_user_mode(&self, id: ProcId) -> bool {
+        self.procs.get(id).is_some_and(|p: &Proc| p.state == State::Run && p.asleep.is_none())
+    }
+
+    fn fault(&mut self, id: ProcId, trap: Trap) {
+        let frame = &mut self.procs[id].frame;
+        let mut error = NO_ERROR_CODE;
+        let (signal, code) = match trap {
+            Trap::Page(fault) => match self.page_fault(id, fault) {
+                None => return,
+                Some(signal) => {
+                    error = fault.address;
+                    (signal, T_PAGEFLT)
+                }
+            },
+            Trap::Breakpoint | Trap::SingleStep => {
+                frame.eflags &= !eflags::TF;
+                (SIGTRAP, 0)
+            }
+            Trap::InvalidOpcode => (SIGILL, T_PRIVINFLT),
+            Trap::Divide => (SIGFPE, FPE_INTDIV_TRAP),
+            Trap::Overflow => (SIGFPE, FPE_INTOVF_TRAP),
+            Trap::Bounds => (SIGFPE, FPE_SUBRNG_TRAP),
+            Trap::GeneralProtection(code) | Trap::StackFault(code) | Trap::SegmentNotPresent(code) => {
+                error = code;
+                (SIGBUS, code.wrapping_add(BUS_SEGM_FAULT))
+            }
+            Trap::Alignment => (SIGBUS, BUS_SEGM_FAULT),
+            Trap::Fpu => {
+                // The unit's exceptions are cleared; the status word is kept only for npxintr itself.
+                frame.fpu.clear_exceptions();
+                (SIGFPE, 0)
+            }
+            Trap::Budget | Trap::Syscall => return,
+        };
+        self.procs[id].trap_error = error;
+        trapsignal(self, id, signal, code);
+    }
+
+    /// Serves a page fault: grows the stack, or names the signal.
+    fn page_fault(&mut self, id: ProcId, fault: Fault) -> Option<u32> {
+        if fault.cause == FaultCause::NotMapped && vm::grow_on_fault(self, id, fault.address) {
+            return None;
+        }
+        match (fault.cause, fault.access) {
+            (FaultCause::NotMapped, Access::Read | Access::Write | Access::Fetch) => Some(SIGSEGV),
+            (FaultCause::Protection | FaultCause::BeyondEof, _) => Some(SIGBUS),
+        }
+    }
+}
