@@ -7,12 +7,12 @@
 
 use std::fmt;
 
+use super::Kernel;
 use super::file::FileId;
 use super::proc::ProcId;
 use super::socket::SocketId;
 use super::synch::{Channel, Retval, Wake};
 use super::syscall::Call;
-use super::Kernel;
 use syscalls::errno::Errno;
 
 /// How a call ended.

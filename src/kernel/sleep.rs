@@ -2,12 +2,12 @@
 //!
 //! 2.1 counterpart: kern/kern_synch.c (tsleep, endtsleep, unsleep, wakeup).
 
+use super::Kernel;
 use super::event::Event;
 use super::proc::{Asleep, Flags, ProcId, State};
 use super::signal::{Cursig, issignal, sigmask};
 use super::synch::{Channel, Interruption, Parked, Wake};
 use super::time::Timeout;
-use super::Kernel;
 
 /// What a process does after its sleep has been looked at.
 #[derive(Debug)]
@@ -103,7 +103,10 @@ impl Kernel {
         }
         match asleep {
             Some(asleep) => {
-                self.note(id, Event::Wakeup { wake, slept: self.clock.uptime().saturating_sub(asleep.since) });
+                self.note(
+                    id,
+                    Event::Wakeup { wake, slept: self.clock.uptime().saturating_sub(asleep.since) },
+                );
                 Slept::Over(asleep.parked, wake)
             }
             None => Slept::Still,

@@ -3,9 +3,7 @@
 //! 2.1 counterpart: i386/i386/trap.c (trap, trap_pfault, userret), i386/isa/npx.c (npxintr).
 
 use super::proc::{Proc, ProcId, State};
-use super::signal::{
-    Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal,
-};
+use super::signal::{Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal};
 use super::{Kernel, syscall, vm};
 use crate::trapframe::{Access, Fault, FaultCause, Trap, eflags};
 
@@ -17,8 +15,9 @@ const FPE_INTOVF_TRAP: u32 = 1;
 const FPE_INTDIV_TRAP: u32 = 2;
 const FPE_SUBRNG_TRAP: u32 = 7;
 
-
 const NO_ERROR_CODE: u32 = 0;
+/// Bits of the x87 status word that fnclex clears: the exceptions, the summary, busy.
+const FPU_EXCEPTIONS: u16 = 0x80ff;
 
 impl Kernel {
     /// Serves a trap of the current process, up to the return to user mode, a sleep or its end.
@@ -92,7 +91,8 @@ impl Kernel {
             Trap::Alignment => (SIGBUS, BUS_SEGM_FAULT),
             Trap::Fpu => {
                 // The unit's exceptions are cleared; the status word is kept only for npxintr itself.
-                frame.fpu.clear_exceptions();
+                let status = frame.fpu.status & !FPU_EXCEPTIONS;
+                frame.fpu.set_status(status);
                 (SIGFPE, 0)
             }
             Trap::Budget | Trap::Syscall => return,

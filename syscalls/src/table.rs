@@ -68,9 +68,9 @@ macro_rules! for_each_syscall {
             /// Makes the call whose number is the first argument word.
             0 Std 0 "syscall";
             /// Ends the process.
-            1 Std 1 proc::exit(status: Int) -> None => nosys("not built yet");
+            1 Std 1 proc::exit(status: Int) -> None;
             /// Creates a process that is a copy of the caller.
-            2 Std 0 proc::fork() -> IntPair => nosys("not built yet");
+            2 Std 0 proc::fork() -> IntPair;
             /// Reads from a descriptor.
             3 Std 3 file::read(fd: Fd, buf: OutBuf) -> Int => nosys("not built yet");
             /// Writes to a descriptor.
@@ -80,7 +80,7 @@ macro_rules! for_each_syscall {
             /// Closes a descriptor.
             6 Std 1 file::close(fd: Fd) -> None => nosys("not built yet");
             /// Waits for a child to end or stop.
-            7 Std 4 proc::wait4(pid: Pid, status: Out<WaitStatus>, options: WaitOptions, rusage: Out<Rusage>) -> Int => nosys("not built yet");
+            7 Std 4 proc::wait4(pid: Pid, status: Out<WaitStatus>, options: WaitOptions, rusage: Out<Rusage>) -> Int;
             /// Creates or truncates a file and opens it for writing.
             8 Compat 2 vfs::ocreat(path: Path, mode: Mode) -> Fd => nosys("not built yet");
             /// Gives a file another name.
@@ -106,7 +106,7 @@ macro_rules! for_each_syscall {
             /// Moves the file offset, 32 bits wide.
             19 Compat 3 vfs::olseek(fd: Fd, offset: Int, whence: Whence) -> Int => nosys("not built yet");
             /// Returns the process number, and the parent's in edx.
-            20 Std 0 proc::getpid() -> IntPair => nosys("not built yet");
+            20 Std 0 proc::getpid() -> IntPair;
             /// Mounts a file system.
             21 Std 4 vfs::mount(kind: MountType, path: Path, flags: MountFlags, data: GuestAddr) -> None => nosys("mounts are given on the command line");
             /// Unmounts a file system.
@@ -144,7 +144,7 @@ macro_rules! for_each_syscall {
             /// Reports the attributes of a file in their old form.
             38 Compat 2 vfs::ostat(path: Path, sb: Out<Ostat>) -> None => nosys("not built yet");
             /// Returns the parent's process number.
-            39 Std 0 proc::getppid() -> Int => nosys("not built yet");
+            39 Std 0 proc::getppid() -> Int;
             /// Reports the attributes of a file or symbolic link in their old form.
             40 Compat 2 vfs::olstat(path: Path, sb: Out<Ostat>) -> None => nosys("not built yet");
             /// Duplicates a descriptor.  2.1 copies in a second word that it ignores.
@@ -184,7 +184,7 @@ macro_rules! for_each_syscall {
             /// Reads a symbolic link.
             58 Std 3 vfs::readlink(path: Path, buf: OutBuf) -> Int => nosys("not built yet");
             /// Replaces the program of the process.
-            59 Std 3 proc::execve(path: Path, argv: ArgVec, envv: EnvVec) -> None => nosys("not built yet");
+            59 Std 3 proc::execve(path: Path, argv: ArgVec, envv: EnvVec) -> None;
             /// Sets the mask of permissions for new files and returns the old one.
             60 Std 1 vfs::umask(mask: Mode) -> Mode => nosys("not built yet");
             /// Changes the root directory.
@@ -198,7 +198,7 @@ macro_rules! for_each_syscall {
             /// Writes pages of a mapping back.
             65 Std 3 vm::msync(addr: GuestAddr, len: Uint, flags: MsyncFlags) -> None => nosys("not built yet");
             /// Creates a process that borrows the memory of the caller until it runs a program.
-            66 Std 0 proc::vfork() -> IntPair => nosys("not built yet");
+            66 Std 0 proc::vfork() -> IntPair;
             /// Once read a page of memory.
             67 Obsol 0 "vread";
             /// Once wrote a page of memory.
@@ -234,7 +234,7 @@ macro_rules! for_each_syscall {
             /// Sets an interval timer.
             83 Std 3 time::setitimer(which: ItimerWhich, itv: In<Itimerval>, oitv: Out<Itimerval>) -> None => nosys("not built yet");
             /// Waits for a child; its status is in edx.
-            84 Compat 0 proc::owait() -> IntPair => nosys("not built yet");
+            84 Compat 0 proc::owait() -> IntPair;
             /// Adds a device for paging.
             85 Std 1 vm::swapon(name: Path) -> None => nosys("paging belongs to the host");
             /// Reports an interval timer.

@@ -2,7 +2,6 @@
 //!
 //! 2.1 counterpart: kern/kern_prot.c, sys/ucred.h.
 
-
 use std::rc::Rc;
 
 /// Most groups that an identity can hold.

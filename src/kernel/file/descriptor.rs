@@ -44,7 +44,14 @@ pub struct Filedesc {
 
 impl Default for Filedesc {
     fn default() -> Self {
-        Self { entries: vec![Entry::default(); NDFILE], last: 0, free: 0, cwd: None, root: None, umask: 0o022 }
+        Self {
+            entries: vec![Entry::default(); NDFILE],
+            last: 0,
+            free: 0,
+            cwd: None,
+            root: None,
+            umask: 0o022,
+        }
     }
 }
 

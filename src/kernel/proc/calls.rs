@@ -1,6 +1,8 @@
 //! Calls on processes.
 
-use syscalls::arg::{GuestAddr, Int, Path, Pid};
+use syscalls::arg::{ArgVec, EnvVec, Int, Out, Path, Pid};
+use syscalls::flags::WaitOptions;
+use syscalls::layout::{Rusage, WaitStatus};
 
 use super::exec::{self, Strings};
 use super::exit::{self, Status, Waiting};
@@ -20,12 +22,12 @@ pub fn vfork(cx: &mut Context<'_>) -> Sysret<(u32, u32)> {
 
 /// Ends the process.
 pub fn exit(cx: &mut Context<'_>, status: Int) -> Sysret<()> {
-    exit::exit1(cx, (status.0 & 0xff) << 8);
+    exit::exit1(cx, (status & 0xff) << 8);
     Err(Stop::JustReturn)
 }
 
 /// Executes a program.
-pub fn execve(cx: &mut Context<'_>, path: Path, argv: GuestAddr, envv: GuestAddr) -> Sysret<()> {
+pub fn execve(cx: &mut Context<'_>, path: Path, argv: ArgVec, envv: EnvVec) -> Sysret<()> {
     let name = exec::read_path(cx, path.0)?;
     let strings = Strings::Guest { path: path.0, argv: argv.0, envv: envv.0 };
     match exec::execve(cx, &name, strings) {
@@ -36,4 +38,39 @@ pub fn execve(cx: &mut Context<'_>, path: Path, argv: GuestAddr, envv: GuestAddr
             Err(errno.into())
         }
     }
+}
+
+/// Waits for a child to end or stop.
+pub fn wait4(
+    cx: &mut Context<'_>,
+    pid: Pid,
+    status: Out<WaitStatus>,
+    options: WaitOptions,
+    rusage: Out<Rusage>,
+) -> Sysret<i32> {
+    let status = Status::Memory(status.addr());
+    let waiting = Waiting { pid: pid.0, status, options, rusage: rusage.addr() };
+    exit::wait1(cx, waiting).map(|(pid, _)| pid as i32)
+}
+
+/// Waits for a child to end; its status is the second result.
+pub fn owait(cx: &mut Context<'_>) -> Sysret<(u32, u32)> {
+    let waiting =
+        Waiting { pid: exit::WAIT_ANY, status: Status::Register, options: WaitOptions::empty(), rusage: 0 };
+    exit::wait1(cx, waiting).map(|(pid, status)| (pid, status.unwrap_or(0)))
+}
+
+/// The process's number, and its parent's as the second result.
+pub fn getpid(cx: &mut Context<'_>) -> Sysret<(u32, u32)> {
+    let parent = parent_pid(cx);
+    Ok((cx.proc().pid as u32, parent))
+}
+
+/// The number of the process's parent.
+pub fn getppid(cx: &mut Context<'_>) -> Sysret<i32> {
+    Ok(parent_pid(cx) as i32)
+}
+
+fn parent_pid(cx: &Context<'_>) -> u32 {
+    cx.proc().parent.and_then(|id| cx.kernel.procs.get(id)).map_or(0, |p| p.pid as u32)
 }

@@ -3,6 +3,7 @@
 //! 2.1 counterpart: kern/kern_exit.c (exit1, wait1, proc_reparent), kern/kern_sig.c (coredump).
 
 use syscalls::errno::Errno;
+use syscalls::flags::WaitOptions;
 
 use super::{Flags, ProcId, State, fix_jobc, leave_pgrp};
 use crate::kernel::event::Event;
@@ -11,10 +12,6 @@ use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::time::Usage;
 use crate::kernel::{Context, Kernel, Resume, Sysret, file, time, vfs};
 
-/// Waits for stopped children too.
-pub const WUNTRACED: u32 = 2;
-/// Does not wait.
-pub const WNOHANG: u32 = 1;
 /// Any child.
 pub const WAIT_ANY: i32 = -1;
 
@@ -129,8 +126,8 @@ pub struct Waiting {
     pub pid: i32,
     /// Where the status goes; zero for nowhere.  The old call returns it in edx.
     pub status: Status,
-    /// [`WNOHANG`], [`WUNTRACED`].
-    pub options: u32,
+    /// Whether to wait, and for what.
+    pub options: WaitOptions,
     /// Where the usage goes; zero for nowhere.
     pub rusage: u32,
 }
@@ -161,7 +158,7 @@ pub fn wait1(cx: &mut Context<'_>, waiting: Waiting) -> Sysret<(u32, Option<u32>
         if proc.state == State::Zombie {
             return collect(cx, child, waiting);
         }
-        let wanted = proc.flags.contains(Flags::TRACED) || waiting.options & WUNTRACED != 0;
+        let wanted = proc.flags.contains(Flags::TRACED) || waiting.options.contains(WaitOptions::UNTRACED);
         if proc.state == State::Stop && !proc.flags.contains(Flags::WAITED) && wanted {
             let status = (proc.xstat << 8) | 0x7f;
             cx.kernel.procs[child].flags.insert(Flags::WAITED);
@@ -171,7 +168,7 @@ pub fn wait1(cx: &mut Context<'_>, waiting: Waiting) -> Sysret<(u32, Option<u32>
     if !found {
         return Err(Errno::ECHILD.into());
     }
-    if waiting.options & WNOHANG != 0 {
+    if waiting.options.contains(WaitOptions::NOHANG) {
         return Ok((0, None));
     }
     let channel = Channel::Proc(cx.id);

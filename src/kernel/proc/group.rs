@@ -41,8 +41,7 @@ pub struct Session {
 impl Table {
     /// Makes a first group and session for a process that nobody forked.
     pub fn insert_group(&mut self, pgid: i32, login: [u8; 12]) -> PgrpId {
-        let session =
-            self.sessions.insert(Session { leader: Some(pgid), count: 1, login, tty: None });
+        let session = self.sessions.insert(Session { leader: Some(pgid), count: 1, login, tty: None });
         self.groups.insert(Pgrp { pgid, session, members: Vec::new(), jobc: 0 })
     }
 
@@ -111,7 +110,7 @@ fn remove_member(kernel: &mut Kernel, id: ProcId, group: PgrpId) {
 /// a group whose count falls to zero while a member is stopped gets SIGHUP and SIGCONT.
 pub fn fix_jobc(kernel: &mut Kernel, id: ProcId, group: PgrpId, entering: bool) {
     let session = kernel.procs.session_id(group);
-    let mut adjust = |kernel: &mut Kernel, group: PgrpId| {
+    let adjust = |kernel: &mut Kernel, group: PgrpId| {
         let count = &mut kernel.procs.groups[group].jobc;
         if entering {
             *count += 1;

@@ -98,8 +98,7 @@ impl Table {
     /// the largest it begins again at 100.
     pub fn next_pid(&mut self) -> i32 {
         let in_use = |table: &Self, pid: i32| {
-            table.by_pid.contains_key(&pid)
-                || table.groups.iter().any(|(_, g)| g.pgid == pid)
+            table.by_pid.contains_key(&pid) || table.groups.iter().any(|(_, g)| g.pgid == pid)
         };
         loop {
             self.last_pid += 1;

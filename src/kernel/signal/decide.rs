@@ -2,8 +2,10 @@
 //!
 //! 2.1 counterpart: kern/kern_sig.c (issignal, stop).
 
+use syscalls::signal::Properties;
+
 use super::post::{psignal, tell_parent_of_stop};
-use super::{Action, Property, SIGCHLD, STOP_SIGNALS, properties, sigmask};
+use super::{Action, SIGCHLD, STOP_SIGNALS, properties, sigmask};
 use crate::kernel::Kernel;
 use crate::kernel::event::Event;
 use crate::kernel::proc::{Flags, ProcId, State};
@@ -94,10 +96,10 @@ fn act(kernel: &mut Kernel, id: ProcId, signal: u32) -> Cursig {
         Action::Catch(_) => Cursig::Signal(signal),
         // Process 1 and the system's own take no default actions.
         Action::Default if proc.pid <= 1 => Cursig::None,
-        Action::Default if prop.contains(Property::STOP) => {
+        Action::Default if prop.contains(Properties::STOP) => {
             let orphaned = kernel.procs.group(kernel.procs[id].pgrp).jobc == 0;
             let proc = &mut kernel.procs[id];
-            if proc.flags.contains(Flags::TRACED) || (orphaned && prop.contains(Property::TTYSTOP)) {
+            if proc.flags.contains(Flags::TRACED) || (orphaned && prop.contains(Properties::TTYSTOP)) {
                 return Cursig::None;
             }
             proc.xstat = signal as i32;
@@ -107,7 +109,7 @@ fn act(kernel: &mut Kernel, id: ProcId, signal: u32) -> Cursig {
             tell_parent_of_stop(kernel, parent);
             Cursig::Stopped
         }
-        Action::Default if prop.contains(Property::IGNORE) => Cursig::None,
+        Action::Default if prop.contains(Properties::IGNORE) => Cursig::None,
         Action::Default => Cursig::Signal(signal),
     }
 }

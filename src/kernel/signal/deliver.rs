@@ -3,11 +3,10 @@
 //! 2.1 counterpart: kern/kern_sig.c (postsig, trapsignal, sigexit), i386/i386/machdep.c (sendsig).
 
 use syscalls::layout::{Sigcontext, Sigframe};
+use syscalls::signal::Properties;
 use zerocopy::IntoBytes;
 
-use super::{
-    Action, Property, SA_ONSTACK, SIGILL, properties, psignal, sigmask,
-};
+use super::{Action, SA_ONSTACK, SIGILL, properties, psignal, sigmask};
 use crate::kernel::event::Event;
 use crate::kernel::proc::{Flags, ProcId, exit};
 use crate::kernel::{Context, Kernel, vm};
@@ -57,7 +56,7 @@ pub fn postsig(kernel: &mut Kernel, id: ProcId, signal: u32) {
 pub fn sigexit(kernel: &mut Kernel, id: ProcId, signal: u32) {
     let mut status = signal as i32;
     kernel.note(id, Event::SignalDelivered { signal, code: kernel.procs[id].sig.code, handler: 0 });
-    if properties(signal).contains(Property::CORE) {
+    if properties(signal).contains(Properties::CORE) {
         kernel.procs[id].sig.sig = signal;
         if exit::coredump(kernel, id) {
             status |= 0x80;
@@ -81,19 +80,19 @@ fn sendsig(kernel: &mut Kernel, id: ProcId, handler: u32, signal: u32, mask: u32
     let frame = &proc.frame;
     let seg = |s: Seg| u32::from(frame.seg[s as usize]);
     let sigframe = Sigframe {
-        signum: signal.into(),
+        signum: (signal as i32).into(),
         code: code.into(),
         scp: at.wrapping_add(std::mem::offset_of!(Sigframe, sc) as u32).into(),
         addr: proc.trap_error.into(),
         handler: handler.into(),
         sc: Sigcontext {
-            onstack: on_stack.into(),
+            onstack: (on_stack as i32).into(),
             mask: mask.into(),
-            sp: frame.get(Gpr::Esp).into(),
-            fp: frame.get(Gpr::Ebp).into(),
+            esp: frame.get(Gpr::Esp).into(),
+            ebp: frame.get(Gpr::Ebp).into(),
             isp: 0.into(),
-            pc: frame.eip.into(),
-            ps: frame.eflags.into(),
+            eip: frame.eip.into(),
+            efl: frame.eflags.into(),
             es: seg(Seg::Es).into(),
             ds: seg(Seg::Ds).into(),
             cs: seg(Seg::Cs).into(),
@@ -106,8 +105,8 @@ fn sendsig(kernel: &mut Kernel, id: ProcId, handler: u32, signal: u32, mask: u32
             eax: frame.get(Gpr::Eax).into(),
         },
     };
-    let writable = vm::grow(kernel, id, at)
-        && kernel.procs[id].vm.space.copyout(at, sigframe.as_bytes()).is_ok();
+    let writable =
+        vm::grow(kernel, id, at) && kernel.procs[id].vm.space.copyout(at, sigframe.as_bytes()).is_ok();
     let proc = &mut kernel.procs[id];
     if !writable {
         // The process has no stack left to run a handler on.

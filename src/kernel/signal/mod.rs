@@ -2,88 +2,63 @@
 //!
 //! 2.1 counterpart: kern/kern_sig.c, sys/signalvar.h; the frame is i386/i386/machdep.c's.
 
+pub mod calls;
 mod continuation;
 mod decide;
 mod deliver;
 mod post;
 
-use bitflags::bitflags;
+pub use syscalls::signal::NSIG;
+use syscalls::signal::{Properties, Signal};
 
 pub use continuation::{Resume, resume};
 pub use decide::{Cursig, issignal, stop};
 pub use deliver::{postsig, sigexit, trapsignal};
 pub use post::{can_signal, gsignal, pgsignal, psignal};
 
-/// Number of signals, plus one.
-pub const NSIG: u32 = 32;
-
-macro_rules! signals {
-    ($($name:ident = $number:literal: $($property:ident)|+;)*) => {
+/// Declares the numbers of signals that the kernel itself sends or knows.
+macro_rules! numbers {
+    ($($name:ident,)*) => {
         $(
-            #[doc = concat!("Signal ", stringify!($number), ".")]
-            pub const $name: u32 = $number;
+            #[doc = concat!("Number of ", stringify!($name), ".")]
+            pub const $name: u32 = Signal::$name.raw();
         )*
-        /// Properties of a signal (`sigprop`).
-        pub fn properties(signal: u32) -> Property {
-            match signal {
-                $($number => $(Property::$property)|+,)*
-                _ => Property::empty(),
-            }
-        }
     };
 }
 
-bitflags! {
-    /// What a signal does by default.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Property: u8 {
-        /// Ends the process.
-        const KILL = 0x01;
-        /// Ends the process with a core dump.
-        const CORE = 0x02;
-        /// Stops the process.
-        const STOP = 0x04;
-        /// Comes from a terminal; orphaned groups do not stop by it.
-        const TTYSTOP = 0x08;
-        /// Ignored.
-        const IGNORE = 0x10;
-        /// Continues a stopped process.
-        const CONT = 0x20;
-    }
+numbers! {
+    SIGHUP,
+    SIGILL,
+    SIGTRAP,
+    SIGFPE,
+    SIGKILL,
+    SIGBUS,
+    SIGSEGV,
+    SIGSYS,
+    SIGPIPE,
+    SIGALRM,
+    SIGURG,
+    SIGSTOP,
+    SIGTSTP,
+    SIGCONT,
+    SIGCHLD,
+    SIGTTIN,
+    SIGTTOU,
+    SIGIO,
+    SIGXCPU,
+    SIGXFSZ,
+    SIGVTALRM,
+    SIGPROF,
+    SIGINT,
+    SIGQUIT,
+    SIGTERM,
+    SIGWINCH,
+    SIGINFO,
 }
 
-signals! {
-    SIGHUP = 1: KILL;
-    SIGINT = 2: KILL;
-    SIGQUIT = 3: KILL | CORE;
-    SIGILL = 4: KILL | CORE;
-    SIGTRAP = 5: KILL | CORE;
-    SIGABRT = 6: KILL | CORE;
-    SIGEMT = 7: KILL | CORE;
-    SIGFPE = 8: KILL | CORE;
-    SIGKILL = 9: KILL;
-    SIGBUS = 10: KILL | CORE;
-    SIGSEGV = 11: KILL | CORE;
-    SIGSYS = 12: KILL | CORE;
-    SIGPIPE = 13: KILL;
-    SIGALRM = 14: KILL;
-    SIGTERM = 15: KILL;
-    SIGURG = 16: IGNORE;
-    SIGSTOP = 17: STOP;
-    SIGTSTP = 18: STOP | TTYSTOP;
-    SIGCONT = 19: IGNORE | CONT;
-    SIGCHLD = 20: IGNORE;
-    SIGTTIN = 21: STOP | TTYSTOP;
-    SIGTTOU = 22: STOP | TTYSTOP;
-    SIGIO = 23: IGNORE;
-    SIGXCPU = 24: KILL;
-    SIGXFSZ = 25: KILL;
-    SIGVTALRM = 26: KILL;
-    SIGPROF = 27: KILL;
-    SIGWINCH = 28: IGNORE;
-    SIGINFO = 29: IGNORE;
-    SIGUSR1 = 30: KILL;
-    SIGUSR2 = 31: KILL;
+/// What a signal does by default.
+pub fn properties(signal: u32) -> Properties {
+    Signal::from_raw(signal).map_or(Properties::empty(), Signal::properties)
 }
 
 /// The bit of a signal in a set.
@@ -183,7 +158,7 @@ impl Default for Sigacts {
     /// The state of the first process (`siginit`).
     fn default() -> Self {
         let ignore = (1..NSIG)
-            .filter(|&s| properties(s).contains(Property::IGNORE) && s != SIGCONT)
+            .filter(|&s| properties(s).contains(Properties::IGNORE) && s != SIGCONT)
             .fold(0, |set, s| set | sigmask(s));
         Self {
             action: [Action::Default; NSIG as usize],
@@ -213,7 +188,7 @@ impl Sigacts {
                 continue;
             }
             self.catch &= !bit;
-            if properties(signal).contains(Property::IGNORE) {
+            if properties(signal).contains(Properties::IGNORE) {
                 if signal != SIGCONT {
                     self.ignore |= bit;
                 }

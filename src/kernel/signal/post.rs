@@ -2,7 +2,9 @@
 //!
 //! 2.1 counterpart: kern/kern_sig.c (psignal, gsignal, pgsignal, CANSIGNAL).
 
-use super::{Property, SIGCHLD, SIGCONT, SIGKILL, STOP_SIGNALS, decide, properties, sigmask};
+use syscalls::signal::Properties;
+
+use super::{SIGCHLD, SIGCONT, SIGKILL, STOP_SIGNALS, decide, properties, sigmask};
 use crate::kernel::Kernel;
 use crate::kernel::event::Event;
 use crate::kernel::proc::{Flags, PgrpId, ProcId, State};
@@ -23,8 +25,7 @@ pub fn can_signal(kernel: &Kernel, from: ProcId, to: ProcId, signal: u32) -> boo
     let (ours, theirs) = (&sender.cred, &target.cred);
     ours.is_superuser()
         || [ours.ruid, ours.ucred.uid].iter().any(|u| *u == theirs.ruid || *u == theirs.ucred.uid)
-        || (signal == SIGCONT
-            && kernel.procs.session_id(sender.pgrp) == kernel.procs.session_id(target.pgrp))
+        || (signal == SIGCONT && kernel.procs.session_id(sender.pgrp) == kernel.procs.session_id(target.pgrp))
 }
 
 /// Sends a signal to a process.
@@ -50,15 +51,15 @@ pub fn psignal(kernel: &mut Kernel, id: ProcId, signal: u32) {
     };
     let default = disposition == Disposition::Default;
 
-    if proc.nice > 0 && default && prop.contains(Property::KILL) && !traced {
+    if proc.nice > 0 && default && prop.contains(Properties::KILL) && !traced {
         proc.nice = 0;
     }
-    if prop.contains(Property::CONT) {
+    if prop.contains(Properties::CONT) {
         proc.sig.pending &= !STOP_SIGNALS;
     }
-    if prop.contains(Property::STOP) {
+    if prop.contains(Properties::STOP) {
         let orphaned = kernel.procs.group(kernel.procs[id].pgrp).jobc == 0;
-        if prop.contains(Property::TTYSTOP) && orphaned && default {
+        if prop.contains(Properties::TTYSTOP) && orphaned && default {
             return;
         }
         kernel.procs[id].sig.pending &= !sigmask(SIGCONT);
@@ -67,7 +68,7 @@ pub fn psignal(kernel: &mut Kernel, id: ProcId, signal: u32) {
     kernel.note(id, Event::SignalPosted { signal });
 
     let proc = &mut kernel.procs[id];
-    if disposition == Disposition::Hold && !(prop.contains(Property::CONT) && proc.state == State::Stop) {
+    if disposition == Disposition::Hold && !(prop.contains(Properties::CONT) && proc.state == State::Stop) {
         return;
     }
     match proc.state {
@@ -76,11 +77,11 @@ pub fn psignal(kernel: &mut Kernel, id: ProcId, signal: u32) {
                 return;
             }
             if !traced {
-                if prop.contains(Property::CONT) && default {
+                if prop.contains(Properties::CONT) && default {
                     proc.sig.pending &= !mask;
                     return;
                 }
-                if prop.contains(Property::STOP) && default {
+                if prop.contains(Properties::STOP) && default {
                     if proc.flags.contains(Flags::PPWAIT) {
                         return;
                     }
@@ -102,7 +103,7 @@ pub fn psignal(kernel: &mut Kernel, id: ProcId, signal: u32) {
             if signal == SIGKILL {
                 raise_priority(kernel, id);
                 kernel.set_runnable(id);
-            } else if prop.contains(Property::CONT) {
+            } else if prop.contains(Properties::CONT) {
                 if default {
                     proc.sig.pending &= !mask;
                 }
@@ -115,7 +116,7 @@ pub fn psignal(kernel: &mut Kernel, id: ProcId, signal: u32) {
                     proc.state = State::Sleep;
                 }
                 kernel.note(id, Event::Continued);
-            } else if prop.contains(Property::STOP) {
+            } else if prop.contains(Properties::STOP) {
                 proc.sig.pending &= !mask;
             } else if proc.wchan.is_some() && proc.flags.contains(Flags::SINTR) {
                 // As if woken, but still stopped: it looks at the signal when it is continued.

@@ -45,11 +45,23 @@ pub fn resume(_cx: &mut Context<'_>, state: Resume, _wake: Wake) -> Sysret<Retva
     match state {}
 }
 
-pub fn soo_read(_cx: &mut Context<'_>, _so: SocketId, _uio: Uio) -> Sysret<i32> { Err(Errno::EOPNOTSUPP.into()) }
-pub fn soo_write(_cx: &mut Context<'_>, _so: SocketId, _uio: Uio) -> Sysret<i32> { Err(Errno::EOPNOTSUPP.into()) }
-pub fn soo_ioctl(_cx: &mut Context<'_>, _so: SocketId, _request: u32, _data: &mut Vec<u8>) -> Sysret<()> { Err(Errno::EOPNOTSUPP.into()) }
-pub fn soo_select(_cx: &mut Context<'_>, _so: SocketId, _which: Which) -> bool { true }
-pub fn soo_stat(_cx: &mut Context<'_>, _so: SocketId) -> Result<Stat, Errno> { Err(Errno::EOPNOTSUPP) }
-pub fn soo_close(_cx: &mut Context<'_>, _so: SocketId) -> Sysret<()> { Ok(()) }
+pub fn soo_read(_cx: &mut Context<'_>, _so: SocketId, _uio: Uio) -> Sysret<i32> {
+    Err(Errno::EOPNOTSUPP.into())
+}
+pub fn soo_write(_cx: &mut Context<'_>, _so: SocketId, _uio: Uio) -> Sysret<i32> {
+    Err(Errno::EOPNOTSUPP.into())
+}
+pub fn soo_ioctl(_cx: &mut Context<'_>, _so: SocketId, _request: u32, _data: &mut Vec<u8>) -> Sysret<()> {
+    Err(Errno::EOPNOTSUPP.into())
+}
+pub fn soo_select(_cx: &mut Context<'_>, _so: SocketId, _which: Which) -> bool {
+    true
+}
+pub fn soo_stat(_cx: &mut Context<'_>, _so: SocketId) -> Result<Stat, Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+pub fn soo_close(_cx: &mut Context<'_>, _so: SocketId) -> Sysret<()> {
+    Ok(())
+}
 pub fn fast_timeout(_kernel: &mut Kernel) {}
 pub fn slow_timeout(_kernel: &mut Kernel) {}

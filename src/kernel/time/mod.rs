@@ -6,6 +6,8 @@ mod timers;
 
 pub use timers::{Itimer, itimer_decrement, real_timer_expired};
 
+use syscalls::layout::{Rusage, Timeval};
+
 use super::proc::ProcId;
 use super::{HZ, Kernel};
 use crate::host::clock as host;
@@ -171,6 +173,29 @@ impl Usage {
         ] {
             *sum = sum.wrapping_add(n);
         }
+    }
+}
+
+/// The usage of a process as the guest reads it.
+pub fn rusage(usage: &Usage) -> Rusage {
+    let time = |ns: u64| Timeval {
+        sec: ((ns / SECOND_NS) as i32).into(),
+        usec: ((ns % SECOND_NS / 1000) as i32).into(),
+    };
+    Rusage {
+        utime: time(usage.user_ns),
+        stime: time(usage.system_ns),
+        maxrss: (usage.maxrss as i32).into(),
+        minflt: (usage.minflt as i32).into(),
+        majflt: (usage.majflt as i32).into(),
+        inblock: (usage.inblock as i32).into(),
+        oublock: (usage.oublock as i32).into(),
+        msgsnd: (usage.msgsnd as i32).into(),
+        msgrcv: (usage.msgrcv as i32).into(),
+        nsignals: (usage.nsignals as i32).into(),
+        nvcsw: (usage.nvcsw as i32).into(),
+        nivcsw: (usage.nivcsw as i32).into(),
+        ..Rusage::default()
     }
 }
 

@@ -41,32 +41,58 @@ pub struct Executable {
 }
 
 impl crate::image::Source for Executable {
-    fn size(&self) -> u64 { self.size }
-    fn read_at(&self, _offset: u64, _buf: &mut [u8]) -> usize { 0 }
+    fn size(&self) -> u64 {
+        self.size
+    }
+    fn read_at(&self, _offset: u64, _buf: &mut [u8]) -> usize {
+        0
+    }
 }
 
 /// What a parked call on names keeps.
 #[derive(Debug)]
 pub enum Resume {}
 /// Goes on with a parked call.
-pub fn resume(_cx: &mut Context<'_>, state: Resume, _wake: Wake) -> Sysret<Retval> { match state {} }
-pub fn lookup_exec(_cx: &mut Context<'_>, _path: &[u8]) -> Result<Executable, Errno> { Err(Errno::ENOENT) }
+pub fn resume(_cx: &mut Context<'_>, state: Resume, _wake: Wake) -> Sysret<Retval> {
+    match state {}
+}
+pub fn lookup_exec(_cx: &mut Context<'_>, _path: &[u8]) -> Result<Executable, Errno> {
+    Err(Errno::ENOENT)
+}
 pub fn vref(_kernel: &mut Kernel, _id: VnodeId) {}
 pub fn vrele(_kernel: &mut Kernel, _id: VnodeId) {}
-pub fn vn_read(_cx: &mut Context<'_>, _file: FileId, _uio: Uio) -> Sysret<i32> { Err(Errno::EOPNOTSUPP.into()) }
-pub fn vn_write(_cx: &mut Context<'_>, _file: FileId, _uio: Uio) -> Sysret<i32> { Err(Errno::EOPNOTSUPP.into()) }
-pub fn vn_ioctl(_cx: &mut Context<'_>, _file: FileId, _request: u32, _data: &mut Vec<u8>) -> Sysret<()> { Err(Errno::ENOTTY.into()) }
-pub fn vn_select(_cx: &mut Context<'_>, _file: FileId, _which: Which) -> bool { true }
-pub fn vn_stat(_cx: &mut Context<'_>, _vnode: VnodeId) -> Result<Stat, Errno> { Err(Errno::EOPNOTSUPP) }
-pub fn vn_close(_cx: &mut Context<'_>, _file: FileId) -> Sysret<()> { Ok(()) }
+pub fn vn_read(_cx: &mut Context<'_>, _file: FileId, _uio: Uio) -> Sysret<i32> {
+    Err(Errno::EOPNOTSUPP.into())
+}
+pub fn vn_write(_cx: &mut Context<'_>, _file: FileId, _uio: Uio) -> Sysret<i32> {
+    Err(Errno::EOPNOTSUPP.into())
+}
+pub fn vn_ioctl(_cx: &mut Context<'_>, _file: FileId, _request: u32, _data: &mut Vec<u8>) -> Sysret<()> {
+    Err(Errno::ENOTTY.into())
+}
+pub fn vn_select(_cx: &mut Context<'_>, _file: FileId, _which: Which) -> bool {
+    true
+}
+pub fn vn_stat(_cx: &mut Context<'_>, _vnode: VnodeId) -> Result<Stat, Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+pub fn vn_close(_cx: &mut Context<'_>, _file: FileId) -> Sysret<()> {
+    Ok(())
+}
 /// Drops the record locks that the calling process holds on a file, as any close of it does.
 pub fn release_process_locks(_cx: &mut Context<'_>, _file: FileId) {}
 /// Drops the lock that belongs to an open file.
 pub fn release_file_locks(_cx: &mut Context<'_>, _file: FileId) {}
 /// Opens descriptors 0, 1 and 2 over the host's.
-pub fn open_standard_files(_cx: &mut Context<'_>) -> Result<(), Errno> { Ok(()) }
+pub fn open_standard_files(_cx: &mut Context<'_>) -> Result<(), Errno> {
+    Ok(())
+}
 /// Makes a directory the current one of the calling process.
-pub fn change_directory(_cx: &mut Context<'_>, _path: &[u8]) -> Result<(), Errno> { Ok(()) }
+pub fn change_directory(_cx: &mut Context<'_>, _path: &[u8]) -> Result<(), Errno> {
+    Ok(())
+}
 /// Waits for host descriptors that processes sleep on, at most so many nanoseconds, and wakes the sleepers;
 /// false where nobody waits for any.
-pub fn poll_host(_kernel: &mut Kernel, _timeout_ns: Option<u64>) -> bool { false }
+pub fn poll_host(_kernel: &mut Kernel, _timeout_ns: Option<u64>) -> bool {
+    false
+}

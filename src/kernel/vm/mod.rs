@@ -21,19 +21,36 @@ pub struct Vmspace {
 
 impl Vmspace {
     /// An address space without a program.
-    pub fn empty() -> Self { Self { space: AddressSpace::new().expect("TODO") } }
+    pub fn empty() -> Self {
+        Self { space: AddressSpace::new().expect("TODO") }
+    }
     /// The address space of a new program.
-    pub fn exec_new(_plan: &Plan, _file: &Executable, _stack: &Stack, _stack_limit: i64) -> Result<Self, Errno> { Err(Errno::ENOMEM) }
+    pub fn exec_new(
+        _plan: &Plan,
+        _file: &Executable,
+        _stack: &Stack,
+        _stack_limit: i64,
+    ) -> Result<Self, Errno> {
+        Err(Errno::ENOMEM)
+    }
     /// Adds an ELF interpreter.
-    pub fn add_image(&mut self, _plan: &Plan, _file: &Executable) -> Result<(), Errno> { Err(Errno::ENOMEM) }
+    pub fn add_image(&mut self, _plan: &Plan, _file: &Executable) -> Result<(), Errno> {
+        Err(Errno::ENOMEM)
+    }
     /// A copy for a child.
-    pub fn fork(&mut self) -> Result<Self, Errno> { Err(Errno::ENOMEM) }
+    pub fn fork(&mut self) -> Result<Self, Errno> {
+        Err(Errno::ENOMEM)
+    }
     /// Releases everything that is mapped.
     pub fn release(&mut self) {}
 }
 
 /// Grows the stack so that it holds `address`, where that lies in the stack's part of the address space;
 /// false where it cannot grow so far.
-pub fn grow(_kernel: &mut Kernel, _id: ProcId, _address: u32) -> bool { true }
+pub fn grow(_kernel: &mut Kernel, _id: ProcId, _address: u32) -> bool {
+    true
+}
 /// Grows the stack for a page fault; true where the access can be tried again.
-pub fn grow_on_fault(_kernel: &mut Kernel, _id: ProcId, _address: u32) -> bool { false }
+pub fn grow_on_fault(_kernel: &mut Kernel, _id: ProcId, _address: u32) -> bool {
+    false
+}
