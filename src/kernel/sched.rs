@@ -14,7 +14,7 @@ const NQS: usize = 32;
 /// Real-time priority types: real time, normal, idle.
 const RTP_PRIO_REALTIME: u16 = 0;
 /// See [`RTP_PRIO_REALTIME`].
-pub const RTP_PRIO_NORMAL: u16 = 1;
+pub(super) const RTP_PRIO_NORMAL: u16 = 1;
 /// Fixed-point one of load averages (FSCALE).
 const FSCALE: u32 = 1 << 11;
 /// Most that `estcpu` can be.
@@ -40,10 +40,6 @@ impl Default for RunQueues {
 }
 
 impl RunQueues {
-    fn all(&self) -> impl Iterator<Item = &VecDeque<ProcId>> {
-        self.realtime.iter().chain(&self.normal).chain(&self.idle)
-    }
-
     fn all_mut(&mut self) -> impl Iterator<Item = &mut VecDeque<ProcId>> {
         self.realtime.iter_mut().chain(&mut self.normal).chain(&mut self.idle)
     }

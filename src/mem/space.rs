@@ -164,6 +164,12 @@ pub struct AddressSpace {
     pub(super) mode: FileMode,
 }
 
+impl std::fmt::Debug for AddressSpace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AddressSpace").field("regions", &self.regions().count()).finish_non_exhaustive()
+    }
+}
+
 impl AddressSpace {
     /// An empty space.
     pub fn new() -> io::Result<Self> {
