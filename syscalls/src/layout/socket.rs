@@ -75,6 +75,18 @@ layout! {
         4 interface "imr_interface": [u8; 4] => Show::InAddr,
     }
 
+    /// A request about a network interface; what `data` means depends on the request.
+    Ifreq "ifreq" 32 {
+        0 name "ifr_name": [u8; 16] => Show::Chars,
+        16 data "ifr_data": [u8; 16] => Show::Bytes,
+    }
+
+    /// A request for the list of network interfaces.
+    Ifconf "ifconf" 8 {
+        0 len "ifc_len": I32,
+        4 buf "ifc_buf": U32 => Show::Addr,
+    }
+
     /// The old form of an address: the family takes both bytes of the head.
     Osockaddr "osockaddr" 16 {
         0 family "sa_family": U16 => Show::Named(&Domain::NAMES),
