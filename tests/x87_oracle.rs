@@ -12,38 +12,40 @@ use std::time::{Duration, Instant};
 use x87::host::Host;
 use x87::{Case, Random, Run, operation_name, soft};
 
-/// The encodings that are compared: escape byte, ModRM byte (memory forms with mod 0).
-fn encodings() -> Vec<(u8, u8)> {
+/// The encodings of which `wanted` holds: escape byte, ModRM byte (memory forms with mod 0).
+fn encodings(wanted: fn(u8, u8) -> bool) -> Vec<(u8, u8)> {
     let all = (0xd8..=0xdf).flat_map(|escape| {
         let memory = (0..8).map(move |field| (escape, field << 3));
         memory.chain((0xc0..=0xff).map(move |modrm| (escape, modrm)))
     });
-    all.filter(|&(escape, modrm)| x87::comparable(escape, modrm)).collect()
-}
-
-#[test]
-fn every_instruction_equals_the_hardware() {
-    let seconds = std::env::var("BSD21_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(6.0);
-    let seed = std::env::var("BSD21_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     let only = std::env::var("BSD21_FUZZ_OPCODE").ok();
     let only = only.and_then(|s| u16::from_str_radix(&s, 16).ok());
+    let chosen = |escape, modrm| only.is_none_or(|only| only == u16::from(escape) << 8 | u16::from(modrm));
+    all.filter(|&(escape, modrm)| wanted(escape, modrm) && chosen(escape, modrm)).collect()
+}
+
+/// Runs cases on the hardware and on the soft unit for some seconds and reports what `difference`
+/// finds.
+fn compare(
+    encodings: &[(u8, u8)],
+    generate: fn(&mut Random, u8, u8) -> Case,
+    difference: fn(&Case, &Run, &Run) -> Option<String>,
+) {
+    let seconds = std::env::var("BSD21_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(4.0);
+    let seed = std::env::var("BSD21_FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut host = Host::new();
     let mut random = Random::new(seed);
-    let mut encodings = encodings();
-    if let Some(only) = only {
-        encodings.retain(|&(escape, modrm)| u16::from(escape) << 8 | u16::from(modrm) == only);
-    }
     let mut failures: BTreeMap<String, (u64, String)> = BTreeMap::new();
     let mut compared = 0u64;
     while Instant::now() < end {
-        for &(escape, modrm) in &encodings {
+        for &(escape, modrm) in encodings {
             for _ in 0..32 {
-                let case = Case::generate(&mut random, escape, modrm);
+                let case = generate(&mut random, escape, modrm);
                 let expected = host.run(&case);
                 let actual = soft(&case);
                 compared += 1;
-                if let Some(difference) = Run::difference(&case, &expected, &actual) {
+                if let Some(difference) = difference(&case, &expected, &actual) {
                     let entry = failures.entry(operation_name(escape, modrm)).or_default();
                     entry.0 += 1;
                     if entry.1.len() < 3000 {
@@ -58,4 +60,14 @@ fn every_instruction_equals_the_hardware() {
         println!("{name}: {count} differences\n{text}");
     }
     assert!(failures.is_empty(), "{} instructions differ from the hardware", failures.len());
+}
+
+#[test]
+fn every_instruction_equals_the_hardware() {
+    compare(&encodings(x87::comparable), Case::generate, Run::difference);
+}
+
+#[test]
+fn transcendental_functions_are_within_one_unit_of_the_hardware() {
+    compare(&encodings(x87::transcendental), Case::generate_transcendental, Run::difference_beyond_one_unit);
 }

@@ -5,7 +5,7 @@
 
 use super::arith::{Add, Div, DivReversed, Mul, Sub, SubReversed};
 use super::transfer::Store;
-use super::{arith, examine, image, transfer, unary};
+use super::{arith, examine, image, transcendental, transfer, unary};
 use crate::trapframe::FpuState;
 
 /// An instruction without memory operand; takes i of ST(i), which most ignore.
@@ -196,14 +196,22 @@ fn top(modrm: u8) -> Option<RegisterFn> {
         0xec => transfer::fldlg2,
         0xed => transfer::fldln2,
         0xee => transfer::fldz,
+        0xf0 => transcendental::f2xm1,
+        0xf1 => transcendental::fyl2x,
+        0xf2 => transcendental::fptan,
+        0xf3 => transcendental::fpatan,
         0xf4 => unary::fxtract,
         0xf5 => unary::fprem::<true>,
         0xf6 => unary::fdecstp,
         0xf7 => unary::fincstp,
         0xf8 => unary::fprem::<false>,
+        0xf9 => transcendental::fyl2xp1,
         0xfa => unary::fsqrt,
+        0xfb => transcendental::fsincos,
         0xfc => unary::frndint,
         0xfd => unary::fscale,
+        0xfe => transcendental::fsin,
+        0xff => transcendental::fcos,
         _ => return None,
     })
 }

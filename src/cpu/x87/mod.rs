@@ -20,21 +20,27 @@
 //! It must not know guest memory, the integer registers or any kernel.
 
 mod add;
+mod arctangent;
 mod arith;
 mod compare;
 mod convert;
 mod decode;
 mod div;
 mod examine;
+mod exponential;
 mod format;
 pub mod image;
 mod integer;
+mod logarithm;
 mod mul;
 mod round;
 mod scale;
 mod stack;
+mod transcendental;
 mod transfer;
+mod trig;
 mod unary;
+mod wide;
 mod word;
 
 pub use decode::{Load80Fn, LoadFn, Op, RegisterFn, StoreFn, decode};
