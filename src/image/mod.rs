@@ -17,7 +17,7 @@ pub mod stack;
 #[cfg(test)]
 mod tests;
 
-pub use refusal::{Refusal, RefusalErrno};
+pub use refusal::Refusal;
 pub use script::Script;
 
 /// Bytes of a guest page.

@@ -2,6 +2,7 @@
 //!
 //! 2.1 counterpart: the returns of the activators (ENOEXEC, EFAULT, ENOMEM).
 
+use syscalls::Errno;
 use thiserror::Error;
 
 /// Why an activator refuses a file.  The doc line of a variant is what its message says.
@@ -82,22 +83,13 @@ pub enum Refusal {
     Elf(String),
 }
 
-/// The error numbers that execve gives for a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the system's own names
-pub enum RefusalErrno {
-    ENOEXEC,
-    EFAULT,
-    ENOMEM,
-}
-
 impl Refusal {
     /// The error that the guest's execve returns.
-    pub fn errno(&self) -> RefusalErrno {
+    pub fn errno(&self) -> Errno {
         match self {
-            Self::Truncated { .. } => RefusalErrno::EFAULT,
-            Self::TooBig { .. } => RefusalErrno::ENOMEM,
-            _ => RefusalErrno::ENOEXEC,
+            Self::Truncated { .. } => Errno::EFAULT,
+            Self::TooBig { .. } => Errno::ENOMEM,
+            _ => Errno::ENOEXEC,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! that no header makes them panic or lay out anything outside the user's address space.
 
 use proptest::prelude::*;
+use syscalls::Errno;
 
 use super::stack::{self, Arguments};
 use super::*;
@@ -73,7 +74,7 @@ fn text_and_data_beyond_the_file_are_efault_after_the_other_checks() {
     let error =
         activate(&aout([ZMAGIC, 0x2000, 0x1000, 0, 0, 0, 0, 0], 0x2fff)[..], Circumstances::default());
     let error = error.expect_err("truncated");
-    assert_eq!(error.errno(), RefusalErrno::EFAULT);
+    assert_eq!(error.errno(), Errno::EFAULT);
     assert!(error.to_string().contains("wants 12288 bytes"), "{error}");
     // The header page is not counted, so a file may lack its last page: a fault when it is touched.
     assert_eq!(plan(&aout([ZMAGIC, 0x2000, 0x1000, 0, 0, 0, 0, 0], 0x3000)).segments.len(), 2);
@@ -84,7 +85,7 @@ fn sizes_over_the_limits_are_enomem() {
     let data_limit = 0x3000;
     let file = aout([ZMAGIC, 0x1000, 0x1000, 0x1001, 0, 0, 0, 0], 0x3000);
     let error = activate(&file[..], Circumstances { data_limit, ..Circumstances::default() });
-    assert_eq!(error.expect_err("equal to the limit").errno(), RefusalErrno::ENOMEM);
+    assert_eq!(error.expect_err("equal to the limit").errno(), Errno::ENOMEM);
     assert!(activate(&file[..], Circumstances { data_limit: 0x3001, ..Circumstances::default() }).is_ok());
     // A sum that wraps in 32 bits is still too big.
     let wrap = aout([ZMAGIC, 0x1000, 0, 0xffff_f001, 0, 0, 0, 0], 0x3000);

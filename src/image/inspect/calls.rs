@@ -8,12 +8,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use syscalls::sysent::{SYSENT, row};
+
 /// `lcall $7,$0`.
 const GATE: [u8; 7] = [0x9a, 0, 0, 0, 0, 7, 0];
 /// `mov $imm32,%eax` and `lea imm32,%eax`.
 const LOADS: [&[u8]; 2] = [&[0xb8], &[0x8d, 0x05]];
-/// Numbers of the table.
-const CALLS: u32 = 220;
 
 /// The gates of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,10 @@ pub struct Gate {
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.number {
-            Some(number) => write!(f, "{number}")?,
+            Some(number) => match row(number) {
+                Some(row) => write!(f, "{number} {}", row.trace_name())?,
+                None => write!(f, "{number}")?,
+            },
             None => write!(f, "number not known before it runs")?,
         }
         if self.count > 1 {
@@ -56,7 +59,7 @@ pub(super) fn gates<'a>(runs: impl Iterator<Item = &'a [u8]>) -> Vec<Gate> {
 fn number_before(code: &[u8]) -> Option<u32> {
     let (rest, number) = code.split_last_chunk::<4>()?;
     let number = u32::from_le_bytes(*number);
-    (LOADS.iter().any(|load| rest.ends_with(load)) && number < CALLS).then_some(number)
+    (LOADS.iter().any(|load| rest.ends_with(load)) && (number as usize) < SYSENT.len()).then_some(number)
 }
 
 #[cfg(test)]

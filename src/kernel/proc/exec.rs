@@ -7,7 +7,7 @@ use syscalls::errno::Errno;
 
 use super::{Flags, MAXCOMLEN};
 use crate::image::stack::{self, Arguments, lay_out};
-use crate::image::{self, Activation, Circumstances, Plan, Refusal, RefusalErrno};
+use crate::image::{self, Activation, Circumstances, Plan, Refusal};
 use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
 use crate::kernel::signal::{SIGTRAP, psignal};
@@ -57,11 +57,7 @@ impl ExecError {
     pub fn errno(&self) -> Errno {
         match self {
             ExecError::Errno(e) => *e,
-            ExecError::Refused(refusal) => match refusal.errno() {
-                RefusalErrno::ENOEXEC => Errno::ENOEXEC,
-                RefusalErrno::ENOMEM => Errno::ENOMEM,
-                RefusalErrno::EFAULT => Errno::EFAULT,
-            },
+            ExecError::Refused(refusal) => refusal.errno(),
         }
     }
 }
