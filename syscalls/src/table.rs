@@ -120,17 +120,17 @@ macro_rules! for_each_syscall {
             /// Controls another process.
             26 Std 4 proc::ptrace(req: PtraceReq, pid: Pid, addr: GuestAddr, data: Int) -> Int => nosys("not built yet");
             /// Receives a message with control information.
-            27 Std 3 socket::recvmsg(fd: Fd, msg: MsgOut, flags: MsgFlags) -> Int => nosys("not built yet");
+            27 Std 3 socket::recvmsg(fd: Fd, msg: MsgOut, flags: MsgFlags) -> Int;
             /// Sends a message with control information.
-            28 Std 3 socket::sendmsg(fd: Fd, msg: MsgIn, flags: MsgFlags) -> Int => nosys("not built yet");
+            28 Std 3 socket::sendmsg(fd: Fd, msg: MsgIn, flags: MsgFlags) -> Int;
             /// Receives data and the sender's address.
-            29 Std 6 socket::recvfrom(fd: Fd, buf: OutBuf, flags: MsgFlags, from: SockAddrOut) -> Int => nosys("not built yet");
+            29 Std 6 socket::recvfrom(fd: Fd, buf: OutBuf, flags: MsgFlags, from: SockAddrOut) -> Int;
             /// Takes a connection from a listening socket.
-            30 Std 3 socket::accept(fd: Fd, name: SockAddrOut) -> Fd => nosys("not built yet");
+            30 Std 3 socket::accept(fd: Fd, name: SockAddrOut) -> Fd;
             /// Reports the address of the peer.
-            31 Std 3 socket::getpeername(fd: Fd, name: SockAddrOut) -> None => nosys("not built yet");
+            31 Std 3 socket::getpeername(fd: Fd, name: SockAddrOut) -> None;
             /// Reports the address of a socket.
-            32 Std 3 socket::getsockname(fd: Fd, name: SockAddrOut) -> None => nosys("not built yet");
+            32 Std 3 socket::getsockname(fd: Fd, name: SockAddrOut) -> None;
             /// Checks access with the real identities.
             33 Std 2 vfs::access(path: Path, mode: AccessMode) -> None => nosys("not built yet");
             /// Sets the flags of a file.
@@ -150,7 +150,7 @@ macro_rules! for_each_syscall {
             /// Duplicates a descriptor.  2.1 copies in a second word that it ignores.
             41 Std 2 file::dup(fd: Fd, spare: Unused) -> Fd => nosys("not built yet");
             /// Creates a pair of pipe descriptors, returned in eax and edx.
-            42 Std 0 socket::pipe() -> Pair => nosys("not built yet");
+            42 Std 0 socket::pipe() -> Pair;
             /// Returns the effective group.
             43 Std 0 cred::getegid() -> Int => nosys("not built yet");
             /// Turns profiling of the program counter on or off.
@@ -260,25 +260,25 @@ macro_rules! for_each_syscall {
             /// Sets the priority of processes.
             96 Std 3 proc::setpriority(which: PrioWhich, who: Int, prio: Int) -> None => nosys("not built yet");
             /// Creates a socket.
-            97 Std 3 socket::socket(domain: Domain, kind: SockType, protocol: Int) -> Fd => nosys("not built yet");
+            97 Std 3 socket::socket(domain: Domain, kind: SockType, protocol: Int) -> Fd;
             /// Connects a socket to an address.
-            98 Std 3 socket::connect(fd: Fd, name: SockAddrIn) -> None => nosys("not built yet");
+            98 Std 3 socket::connect(fd: Fd, name: SockAddrIn) -> None;
             /// Takes a connection from a listening socket; the address has its old form.
-            99 Compat 3 socket::oaccept(fd: Fd, name: OldSockAddrOut) -> Fd => nosys("not built yet");
+            99 Compat 3 socket::oaccept(fd: Fd, name: OldSockAddrOut) -> Fd;
             /// Returns the priority of processes.
             100 Std 2 proc::getpriority(which: PrioWhich, who: Int) -> Int => nosys("not built yet");
             /// Sends data over a connection.
-            101 Compat 4 socket::osend(fd: Fd, buf: InBuf, flags: MsgFlags) -> Int => nosys("not built yet");
+            101 Compat 4 socket::osend(fd: Fd, buf: InBuf, flags: MsgFlags) -> Int;
             /// Receives data from a connection.
-            102 Compat 4 socket::orecv(fd: Fd, buf: OutBuf, flags: MsgFlags) -> Int => nosys("not built yet");
+            102 Compat 4 socket::orecv(fd: Fd, buf: OutBuf, flags: MsgFlags) -> Int;
             /// Returns from a signal handler.
             103 Std 1 signal::sigreturn(scp: In<Sigcontext>) -> None => nosys("not built yet");
             /// Gives a socket an address.
-            104 Std 3 socket::bind(fd: Fd, name: SockAddrIn) -> None => nosys("not built yet");
+            104 Std 3 socket::bind(fd: Fd, name: SockAddrIn) -> None;
             /// Sets an option of a socket.
-            105 Std 5 socket::setsockopt(fd: Fd, option: SockOptIn) -> None => nosys("not built yet");
+            105 Std 5 socket::setsockopt(fd: Fd, option: SockOptIn) -> None;
             /// Makes a socket accept connections.
-            106 Std 2 socket::listen(fd: Fd, backlog: Int) -> None => nosys("not built yet");
+            106 Std 2 socket::listen(fd: Fd, backlog: Int) -> None;
             /// Once reported times.
             107 Obsol 0 "vtimes";
             /// Sets the action of a signal, in its old form.
@@ -292,9 +292,9 @@ macro_rules! for_each_syscall {
             /// Sets and reports the signal stack, in its old form.
             112 Compat 2 signal::osigstack(ss: In<Sigstack>, oss: Out<Sigstack>) -> None => nosys("not built yet");
             /// Receives a message with access rights.
-            113 Compat 3 socket::orecvmsg(fd: Fd, msg: OldMsgOut, flags: MsgFlags) -> Int => nosys("not built yet");
+            113 Compat 3 socket::orecvmsg(fd: Fd, msg: OldMsgOut, flags: MsgFlags) -> Int;
             /// Sends a message with access rights.
-            114 Compat 3 socket::osendmsg(fd: Fd, msg: OldMsgIn, flags: MsgFlags) -> Int => nosys("not built yet");
+            114 Compat 3 socket::osendmsg(fd: Fd, msg: OldMsgIn, flags: MsgFlags) -> Int;
             /// Once traced paging.
             115 Obsol 2 "vtrace";
             /// Reports the time of day.
@@ -302,7 +302,7 @@ macro_rules! for_each_syscall {
             /// Reports the use of resources.
             117 Std 2 proc::getrusage(who: RusageWho, rusage: Out<Rusage>) -> None => nosys("not built yet");
             /// Reports an option of a socket.
-            118 Std 5 socket::getsockopt(fd: Fd, option: SockOptOut) -> None => nosys("not built yet");
+            118 Std 5 socket::getsockopt(fd: Fd, option: SockOptOut) -> None;
             /// Never was a call here.
             119 Unimpl 0 "nosys";
             /// Reads into scattered buffers.
@@ -316,7 +316,7 @@ macro_rules! for_each_syscall {
             /// Changes the permissions of an open file.
             124 Std 2 vfs::fchmod(fd: Fd, mode: Mode) -> None => nosys("not built yet");
             /// Receives data and the sender's address in its old form.
-            125 Compat 6 socket::orecvfrom(fd: Fd, buf: OutBuf, flags: MsgFlags, from: OldSockAddrOut) -> Int => nosys("not built yet");
+            125 Compat 6 socket::orecvfrom(fd: Fd, buf: OutBuf, flags: MsgFlags, from: OldSockAddrOut) -> Int;
             /// Sets the real and effective user.
             126 Std 2 cred::setreuid(ruid: Uid, euid: Uid) -> None => nosys("not built yet");
             /// Sets the real and effective group.
@@ -332,11 +332,11 @@ macro_rules! for_each_syscall {
             /// Makes a fifo.
             132 Std 2 vfs::mkfifo(path: Path, mode: Mode) -> None => nosys("not built yet");
             /// Sends data to an address.
-            133 Std 6 socket::sendto(fd: Fd, buf: InBuf, flags: MsgFlags, to: SockAddrIn) -> Int => nosys("not built yet");
+            133 Std 6 socket::sendto(fd: Fd, buf: InBuf, flags: MsgFlags, to: SockAddrIn) -> Int;
             /// Ends one or both halves of a connection.
-            134 Std 2 socket::shutdown(fd: Fd, how: ShutdownHow) -> None => nosys("not built yet");
+            134 Std 2 socket::shutdown(fd: Fd, how: ShutdownHow) -> None;
             /// Creates a pair of connected sockets.  2.1 copies in a fifth word that it ignores.
-            135 Std 5 socket::socketpair(domain: Domain, kind: SockType, protocol: Int, rsv: Out<[Fd; 2]>, spare: Unused) -> IntPair => nosys("not built yet");
+            135 Std 5 socket::socketpair(domain: Domain, kind: SockType, protocol: Int, rsv: Out<[Fd; 2]>, spare: Unused) -> IntPair;
             /// Makes a directory.
             136 Std 2 vfs::mkdir(path: Path, mode: Mode) -> None => nosys("not built yet");
             /// Removes a directory.
@@ -348,7 +348,7 @@ macro_rules! for_each_syscall {
             /// Slews the kernel's clock.
             140 Std 2 time::adjtime(delta: In<Timeval>, olddelta: Out<Timeval>) -> None => nosys("not built yet");
             /// Reports the address of the peer in its old form.
-            141 Compat 3 socket::ogetpeername(fd: Fd, name: OldSockAddrOut) -> None => nosys("not built yet");
+            141 Compat 3 socket::ogetpeername(fd: Fd, name: OldSockAddrOut) -> None;
             /// Returns the number of the host.
             142 Compat 0 sysctl::ogethostid() -> Int => nosys("not built yet");
             /// Sets the number of the host.
@@ -366,7 +366,7 @@ macro_rules! for_each_syscall {
             /// Answers that there are no quotas, as 2.1 does.
             149 Compat 4 vfs::oquota(a: Unused, b: Unused, c: Unused, d: Unused) -> None => nosys("not built yet");
             /// Reports the address of a socket in its old form.
-            150 Compat 3 socket::ogetsockname(fd: Fd, name: OldSockAddrOut) -> None => nosys("not built yet");
+            150 Compat 3 socket::ogetsockname(fd: Fd, name: OldSockAddrOut) -> None;
             /// Never was a call here.
             151 Unimpl 0 "nosys";
             /// Never was a call here.

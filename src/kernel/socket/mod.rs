@@ -1,19 +1,52 @@
-//! Sockets.
+//! Sockets: endpoints of communication, and pipes, which are connected streams.
+//!
+//! How the pieces fit, from the call downwards:
+//!
+//! - [`calls`] are the system calls; [`msg`] holds what the send and receive calls share, [`sys_socket`]
+//!   what read, write and the other calls on descriptors do to a socket.
+//! - [`operations`], [`sosend`], [`soreceive`], [`sockopt`] and [`accept`] are what can be done to a
+//!   [`Socket`](socket::Socket), whatever its protocol; [`state`] is its connection state machine.
+//! - [`sockbuf`] and [`mbuf`] hold what waits in it, with the exact accounting that makes writers block.
+//! - [`protosw`] is the switch between sockets and protocols: every request to a protocol goes through
+//!   [`pr_usrreq`]; [`unix`] and [`inet`] are the protocols.
+//!
+//! Closing travels downwards: the last reference to an open file closes the socket, the socket detaches
+//! its protocol, and a socket that neither a file nor a protocol refers to is freed.  A blocked call is
+//! data ([`Resume`]): one variant for each place where the original sleeps, holding what it keeps on its
+//! kernel stack there.
+//!
+//! 2.1 counterpart: kern/uipc_*.c, kern/sys_socket.c.
+
+pub mod accept;
+pub mod calls;
+pub mod inet;
+pub mod mbuf;
+mod msg;
+pub mod operations;
+pub mod protosw;
+pub mod sockbuf;
+pub mod socket;
+pub mod sockopt;
+pub mod soreceive;
+pub mod sosend;
+pub mod state;
+pub mod sys_socket;
+pub mod unix;
 
 use syscalls::errno::Errno;
-use syscalls::layout::Stat;
+use syscalls::result::{self, Ret};
 
-use super::arena::Id;
-use super::file::Uio;
-use super::file::select::Which;
-use super::{Context, Kernel, Retval, Sysret, Wake};
+pub use operations::{
+    soabort, soaccept, sobind, soclose, soconnect, soconnect2, socreate, sodisconnect, sofree, solisten,
+    sorflush, soshutdown,
+};
+pub use protosw::UserRequest;
+pub use socket::{Layer, Side, Socket, SocketId};
+pub use sockopt::{sogetopt, sosetopt};
+pub use sys_socket::{soo_close, soo_ioctl, soo_read, soo_select, soo_stat, soo_write};
 
-/// A socket.
-#[derive(Debug)]
-pub struct Socket {}
-
-/// Key of a socket.
-pub type SocketId = Id<Socket>;
+use crate::kernel::synch::{self, Retval, Wake};
+use crate::kernel::{Context, Kernel, Sysret};
 
 /// What the guest's internet sockets reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,47 +54,77 @@ pub enum Network {
     /// Other guest processes.
     #[default]
     Loopback,
-    /// Nothing.
+    /// Nothing: an unconfigured machine.
     None,
 }
 
-/// Domains, sockets and their protocol control blocks.
+/// A socket call that sleeps, with what the original keeps on its kernel stack there.
 #[derive(Debug)]
-pub struct Layer {}
+pub enum Resume {
+    /// Waiting to send.
+    Send(Box<sosend::Sosend>, sosend::At),
+    /// Waiting to receive.
+    Receive(Box<soreceive::Soreceive>, soreceive::At),
+    /// Waiting for a connection to accept.
+    Accept(accept::Accept),
+    /// Waiting for the connection that was asked for.
+    Connect(SocketId),
+    /// Closed, and waiting for the connection to end.
+    Linger {
+        /// The socket, as long as it exists.
+        so: SocketId,
+        /// How long to wait each time, in ticks.
+        linger: i16,
+    },
+    /// Waiting for a reader to give back the lock, to throw away what waits to be read.
+    Shutdown {
+        /// The socket.
+        so: SocketId,
+        /// What to shut down, as bits.
+        how: i32,
+    },
+}
 
-impl Layer {
-    /// A socket layer without sockets.
-    pub fn new(_network: Network) -> Self {
-        Self {}
+impl From<Resume> for synch::Resume {
+    fn from(resume: Resume) -> Self {
+        Self::Socket(resume)
     }
 }
 
-/// What a parked socket call keeps.
-#[derive(Debug)]
-pub enum Resume {}
-
-/// Goes on with a parked call.
-pub fn resume(_cx: &mut Context<'_>, state: Resume, _wake: Wake) -> Sysret<Retval> {
-    match state {}
+/// Goes on with a call after its sleep.
+pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
+    match state {
+        Resume::Send(op, at) => sosend::resume(cx, *op, at, wake).map(result::Int::regs),
+        Resume::Receive(op, at) => soreceive::resume(cx, *op, at, wake).map(result::Int::regs),
+        Resume::Accept(op) => accept::resume_accept(cx, op, wake).map(result::Fd::regs),
+        Resume::Connect(so) => accept::resume_connect(cx, so, wake).map(result::None::regs),
+        Resume::Linger { so, linger } => {
+            operations::resume_linger(cx, so, linger, wake).map(result::None::regs)
+        }
+        Resume::Shutdown { so, how } => operations::resume_shutdown(cx, so, how).map(result::None::regs),
+    }
 }
 
-pub fn soo_read(_cx: &mut Context<'_>, _so: SocketId, _uio: Uio) -> Sysret<i32> {
-    Err(Errno::EOPNOTSUPP.into())
+/// Makes a request to a socket's protocol (`(*so->so_proto->pr_usrreq)(…)`).
+pub fn pr_usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
+    let usrreq = cx.kernel.sockets[so].proto.usrreq.ok_or(Errno::EOPNOTSUPP)?;
+    usrreq(cx, so, request)
 }
-pub fn soo_write(_cx: &mut Context<'_>, _so: SocketId, _uio: Uio) -> Sysret<i32> {
-    Err(Errno::EOPNOTSUPP.into())
+
+/// Runs every protocol's 200 ms timer (`pffasttimo`).
+pub fn fast_timeout(kernel: &mut Kernel) {
+    for pr in protosw::all() {
+        if let Some(fasttimo) = pr.fasttimo {
+            fasttimo(kernel);
+        }
+    }
 }
-pub fn soo_ioctl(_cx: &mut Context<'_>, _so: SocketId, _request: u32, _data: &mut Vec<u8>) -> Sysret<()> {
-    Err(Errno::EOPNOTSUPP.into())
+
+/// Runs every protocol's 500 ms timer (`pfslowtimo`).
+pub fn slow_timeout(kernel: &mut Kernel) {
+    for pr in protosw::all() {
+        if let Some(slowtimo) = pr.slowtimo {
+            slowtimo(kernel);
+        }
+    }
 }
-pub fn soo_select(_cx: &mut Context<'_>, _so: SocketId, _which: Which) -> bool {
-    true
-}
-pub fn soo_stat(_cx: &mut Context<'_>, _so: SocketId) -> Result<Stat, Errno> {
-    Err(Errno::EOPNOTSUPP)
-}
-pub fn soo_close(_cx: &mut Context<'_>, _so: SocketId) -> Sysret<()> {
-    Ok(())
-}
-pub fn fast_timeout(_kernel: &mut Kernel) {}
-pub fn slow_timeout(_kernel: &mut Kernel) {}

@@ -4,7 +4,6 @@ mod bulk;
 mod code;
 mod file;
 mod fork;
-mod measure;
 mod model;
 mod space;
 

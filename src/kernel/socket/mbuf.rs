@@ -1,0 +1,261 @@
+//! Mbufs: the pieces that messages are kept in while they wait in a socket buffer.
+//!
+//! The mechanics of the original are gone (no free lists, no pointer arithmetic, no sharing of
+//! clusters), its *accounting* is exact: how many bytes fit into a piece, where they begin, whether a
+//! cluster hangs on it, and what it therefore costs.  That decides when small writes are merged and
+//! when a writer blocks, so a guest can see it.
+//!
+//! This file does not know sockets.
+//!
+//! 2.1 counterpart: sys/mbuf.h, kern/uipc_mbuf.c.
+
+use std::collections::VecDeque;
+
+use bitflags::bitflags;
+
+use crate::kernel::file::FileId;
+
+/// Size of an mbuf with its header; what each one costs in `mbcnt`.
+pub const MSIZE: usize = 128;
+/// Bytes that fit into an mbuf.
+pub const MLEN: usize = MSIZE - 20;
+/// Bytes that fit into an mbuf with a packet header.
+pub const MHLEN: usize = MLEN - 8;
+/// Bytes of a cluster, which costs as much in addition.
+pub const MCLBYTES: usize = 2048;
+/// From this length on data go into clusters.
+pub const MINCLSIZE: usize = MHLEN + MLEN;
+
+/// What an mbuf holds (`MT_*`).  Expedited data have no kind of their own: no protocol here queues them
+/// in front of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MbufType {
+    /// Data.
+    Data = 1,
+    /// Name of a socket.
+    Soname = 8,
+    /// Value of an option.
+    Soopts = 10,
+    /// Control information that travels with data.
+    Control = 14,
+}
+
+bitflags! {
+    /// Flags of an mbuf (`M_*`).
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct MbufFlags: u16 {
+        /// The bytes are in a cluster.
+        const EXT = 0x0001;
+        /// Has a packet header.
+        const PKTHDR = 0x0002;
+        /// End of a record.
+        const EOR = 0x0004;
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Storage {
+    Internal([u8; MLEN]),
+    Cluster(Box<[u8; MCLBYTES]>),
+}
+
+/// One piece of a message.
+#[derive(Clone, Debug)]
+pub struct Mbuf {
+    /// What it holds.
+    pub kind: MbufType,
+    /// Its flags.
+    pub flags: MbufFlags,
+    /// Where the bytes begin in the storage (`m_data`).
+    offset: u16,
+    /// How many there are (`m_len`).
+    len: u16,
+    storage: Storage,
+    /// The open files that a rights message carries; the bytes hold only stand-ins for them.
+    /// Forgetting an mbuf does not release them: 2.1 loses references that way, too.
+    pub rights: Option<Box<Vec<Option<FileId>>>>,
+}
+
+impl Mbuf {
+    /// An empty mbuf (MGET).
+    pub fn get(kind: MbufType) -> Self {
+        Self {
+            kind,
+            flags: MbufFlags::empty(),
+            offset: 0,
+            len: 0,
+            storage: Storage::Internal([0; MLEN]),
+            rights: None,
+        }
+    }
+
+    /// An empty mbuf with a packet header (MGETHDR).
+    pub fn gethdr(kind: MbufType) -> Self {
+        let mut m = Self::get(kind);
+        m.flags = MbufFlags::PKTHDR;
+        m.offset = (MLEN - MHLEN) as u16;
+        m
+    }
+
+    /// An mbuf that holds `bytes`, of which only the first [`MLEN`] fit.
+    pub fn holding(kind: MbufType, bytes: &[u8]) -> Self {
+        let mut m = Self::get(kind);
+        let len = bytes.len().min(MLEN);
+        m.set_len(len);
+        m.bytes_mut().copy_from_slice(&bytes[..len]);
+        m
+    }
+
+    /// Hangs a cluster on an empty mbuf (MCLGET).
+    pub fn clget(&mut self) {
+        self.storage = Storage::Cluster(Box::new([0; MCLBYTES]));
+        self.offset = 0;
+        self.flags.insert(MbufFlags::EXT);
+    }
+
+    /// Moves the beginning so that `len` bytes end where the storage ends, long-word aligned (MH_ALIGN);
+    /// for an empty mbuf with a packet header.
+    pub fn align(&mut self, len: usize) {
+        self.offset += (MHLEN.saturating_sub(len) & !3) as u16;
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Sets the number of bytes, at most what fits behind the beginning.
+    pub fn set_len(&mut self, len: usize) {
+        self.len = len.min(self.capacity() - usize::from(self.offset)) as u16;
+    }
+
+    fn capacity(&self) -> usize {
+        match self.storage {
+            Storage::Internal(_) => MLEN,
+            Storage::Cluster(_) => MCLBYTES,
+        }
+    }
+
+    /// Bytes that fit behind the last one.
+    pub fn trailing_space(&self) -> usize {
+        self.capacity() - usize::from(self.offset) - self.len()
+    }
+
+    /// The bytes (`mtod`).
+    pub fn bytes(&self) -> &[u8] {
+        let from = usize::from(self.offset);
+        match &self.storage {
+            Storage::Internal(data) => &data[from..from + usize::from(self.len)],
+            Storage::Cluster(data) => &data[from..from + usize::from(self.len)],
+        }
+    }
+
+    /// The bytes, to change them.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let from = usize::from(self.offset);
+        let to = from + usize::from(self.len);
+        match &mut self.storage {
+            Storage::Internal(data) => &mut data[from..to],
+            Storage::Cluster(data) => &mut data[from..to],
+        }
+    }
+
+    /// Adds bytes behind the last one, as far as they fit.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let len = self.len();
+        let more = bytes.len().min(self.trailing_space());
+        self.len += more as u16;
+        self.bytes_mut()[len..].copy_from_slice(&bytes[..more]);
+    }
+
+    /// Replaces the contents with those of another name or value.
+    pub fn assign(&mut self, bytes: &[u8]) {
+        self.len = 0;
+        self.push(bytes);
+    }
+
+    /// Takes `count` bytes off the front.
+    pub fn trim_front(&mut self, count: usize) {
+        let count = count.min(self.len()) as u16;
+        self.offset += count;
+        self.len -= count;
+    }
+
+    /// What it costs a socket buffer (`sballoc`).
+    pub fn mbcnt(&self) -> u32 {
+        match self.storage {
+            Storage::Internal(_) => MSIZE as u32,
+            Storage::Cluster(_) => (MSIZE + MCLBYTES) as u32,
+        }
+    }
+
+    /// A copy of its bytes without anything that hangs on it (`m_copy` of a name or of control).
+    pub fn copy(&self) -> Self {
+        Self { rights: None, ..self.clone() }
+    }
+
+    /// Whether `other` can be merged into this one: `sbcompress` does it where a byte remains free.
+    pub fn can_take(&self, other: &Self) -> bool {
+        !self.flags.intersects(MbufFlags::EXT | MbufFlags::EOR)
+            && other.len() < self.trailing_space()
+            && self.kind == other.kind
+    }
+}
+
+/// Mbufs that belong together (`m_next`): a packet on its way, or one record of a socket buffer.
+pub type Chain = VecDeque<Mbuf>;
+
+/// Number of bytes of a chain; what `m_pkthdr.len` holds for a packet.
+pub fn chain_len(chain: &Chain) -> usize {
+    chain.iter().map(Mbuf::len).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sizes_are_those_of_the_original() {
+        assert_eq!((MLEN, MHLEN, MINCLSIZE), (108, 100, 208));
+        assert_eq!(Mbuf::get(MbufType::Data).trailing_space(), 108);
+        assert_eq!(Mbuf::gethdr(MbufType::Data).trailing_space(), 100);
+        let mut m = Mbuf::gethdr(MbufType::Data);
+        m.clget();
+        assert_eq!((m.trailing_space(), m.mbcnt()), (2048, 2176));
+    }
+
+    #[test]
+    fn aligning_leaves_less_than_a_long_word_behind() {
+        let mut m = Mbuf::gethdr(MbufType::Data);
+        m.align(10);
+        m.set_len(10);
+        assert_eq!(m.trailing_space(), 2);
+    }
+
+    #[test]
+    fn trimming_keeps_the_end_in_place() {
+        let mut m = Mbuf::holding(MbufType::Data, b"abcdef");
+        m.trim_front(2);
+        assert_eq!(m.bytes(), b"cdef");
+        assert_eq!(m.trailing_space(), MLEN - 6);
+        m.push(b"gh");
+        assert_eq!(m.bytes(), b"cdefgh");
+    }
+
+    #[test]
+    fn a_merge_leaves_one_byte_free() {
+        let mut m = Mbuf::get(MbufType::Data);
+        m.push(&[0; 100]);
+        assert!(m.can_take(&Mbuf::holding(MbufType::Data, &[0; 7])));
+        assert!(!m.can_take(&Mbuf::holding(MbufType::Data, &[0; 8])));
+        assert!(!m.can_take(&Mbuf::holding(MbufType::Control, &[0; 1])));
+        m.flags.insert(MbufFlags::EOR);
+        assert!(!m.can_take(&Mbuf::holding(MbufType::Data, &[0; 1])));
+    }
+}

@@ -1,0 +1,263 @@
+//! Socket operations but for sending and receiving: what calls do to a socket, by way of its protocol.
+//!
+//! This file does not know descriptors, guest memory or any protocol.
+//!
+//! 2.1 counterpart: kern/uipc_socket.c (socreate to sodisconnect, soshutdown, sorflush).
+
+use syscalls::errno::Errno;
+use syscalls::flags::{Domain as Family, SockType};
+
+use super::mbuf::Mbuf;
+use super::protosw::{ProtoFlags, UserRequest, domain, pffindproto, pffindtype};
+use super::sockbuf::{Records, SockbufFlags};
+use super::socket::{SOMAXCONN, SockState, Socket, SocketId, SocketOptions};
+use super::state::{Queue, sblock, sbunlock, socantrcvmore, soqremque, ticks};
+use super::{Resume, Side, pr_usrreq};
+use crate::kernel::synch::{self, Channel, Sleep, Wake, priority};
+use crate::kernel::{Context, Kernel, Sysret};
+
+/// Makes a socket: chooses the protocol and attaches it.
+///
+/// An unknown family, type or protocol are all EPROTONOSUPPORT, since the search fails before the types
+/// are compared.
+pub fn socreate(
+    cx: &mut Context<'_>,
+    family: Family,
+    kind: SockType,
+    protocol: i32,
+) -> Result<SocketId, Errno> {
+    let found = if protocol == 0 { pffindtype(family, kind) } else { pffindproto(family, protocol, kind) };
+    let proto = found.filter(|pr| pr.usrreq.is_some()).ok_or(Errno::EPROTONOSUPPORT)?;
+    if proto.kind != Some(kind) {
+        return Err(Errno::EPROTOTYPE);
+    }
+    let mut socket = Socket::new(kind, proto);
+    if cx.proc().cred.is_superuser() {
+        socket.state = SockState::PRIV;
+    }
+    let so = cx.kernel.sockets.insert(socket);
+    if let Err(error) = pr_usrreq(cx, so, UserRequest::Attach { protocol }) {
+        cx.kernel.sockets[so].state.insert(SockState::NOFDREF);
+        sofree(cx, so);
+        return Err(error);
+    }
+    Ok(so)
+}
+
+/// Gives a socket an address.
+pub fn sobind(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
+    pr_usrreq(cx, so, UserRequest::Bind { nam })
+}
+
+/// Lets a socket wait for connections; calling it again changes the limit only.
+pub fn solisten(cx: &mut Context<'_>, so: SocketId, backlog: i32) -> Result<(), Errno> {
+    pr_usrreq(cx, so, UserRequest::Listen)?;
+    let socket = &mut cx.kernel.sockets[so];
+    if socket.q.is_empty() {
+        socket.options.insert(SocketOptions::ACCEPTCONN);
+    }
+    let granted = if (0..=SOMAXCONN).contains(&backlog) { backlog } else { SOMAXCONN };
+    socket.qlimit = granted as i16;
+    Ok(())
+}
+
+/// Frees a socket that neither a protocol nor an open file refers to, with what waits in it.
+pub fn sofree(cx: &mut Context<'_>, so: SocketId) {
+    let family = cx.kernel.sockets[so].proto.family;
+    let left = free(cx.kernel, so);
+    dispose(cx, family, left);
+}
+
+/// [`sofree`] for protocols whose messages carry no rights, which may let go when no process runs; gives
+/// what waited in the socket.
+pub(super) fn free(kernel: &mut Kernel, so: SocketId) -> Records {
+    let socket = &kernel.sockets[so];
+    if socket.pcb.is_some() || !socket.state.contains(SockState::NOFDREF) {
+        return Records::new();
+    }
+    if socket.head.is_some() && !soqremque(kernel, so, Queue::Partial) {
+        soqremque(kernel, so, Queue::Complete);
+    }
+    kernel.sockets[so].snd.release();
+    let left = flush(kernel, so);
+    kernel.sockets.remove(so);
+    left
+}
+
+/// Closes a socket on the last close of its file: dissolves the connection, and lingers if that is wanted.
+///
+/// Lingering counts ticks, not seconds, and ends with EWOULDBLOCK when the time is over.  The original
+/// detaches the protocol after the wait, we do it before: nobody can see the difference, and nothing is
+/// left to be done if the closing process goes away.
+pub fn soclose(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
+    if cx.kernel.sockets[so].options.contains(SocketOptions::ACCEPTCONN) {
+        while let Some(&waiting) = cx.kernel.sockets[so].q0.front() {
+            soabort(cx, waiting);
+        }
+        while let Some(&waiting) = cx.kernel.sockets[so].q.front() {
+            soabort(cx, waiting);
+        }
+    }
+    let mut error = Ok(());
+    let mut linger = None;
+    let socket = &cx.kernel.sockets[so];
+    if socket.pcb.is_some() && socket.state.contains(SockState::ISCONNECTED) {
+        if !socket.state.contains(SockState::ISDISCONNECTING) {
+            error = sodisconnect(cx, so);
+        }
+        let socket = &cx.kernel.sockets[so];
+        let without_waiting = socket.state.contains(SockState::ISDISCONNECTING | SockState::NBIO);
+        if error.is_ok() && socket.options.contains(SocketOptions::LINGER) && !without_waiting {
+            linger = Some(socket.linger);
+        }
+    }
+    if cx.kernel.sockets[so].pcb.is_some() {
+        error = error.and(pr_usrreq(cx, so, UserRequest::Detach));
+    }
+    cx.kernel.sockets[so].state.insert(SockState::NOFDREF);
+    sofree(cx, so);
+    match linger {
+        Some(linger) if error.is_ok() => sleep_lingering(cx, so, linger),
+        _ => Ok(error?),
+    }
+}
+
+fn sleep_lingering(cx: &mut Context<'_>, so: SocketId, linger: i16) -> Sysret<()> {
+    let connected = cx.kernel.sockets.get(so).is_some_and(|s| s.state.contains(SockState::ISCONNECTED));
+    if !connected {
+        return Ok(());
+    }
+    let sleep = Sleep {
+        channel: Channel::SocketState(so),
+        priority: priority::PSOCK,
+        catch: true,
+        wmesg: "netcls",
+        timeout_ticks: ticks(linger),
+    };
+    synch::sleep(sleep, Resume::Linger { so, linger }.into())
+}
+
+/// Goes on with a close that lingers.
+pub(super) fn resume_linger(cx: &mut Context<'_>, so: SocketId, linger: i16, wake: Wake) -> Sysret<()> {
+    match wake {
+        Wake::Woken => sleep_lingering(cx, so, linger),
+        Wake::TimedOut => Err(Errno::EWOULDBLOCK.into()),
+        Wake::Interrupted(how) => Err(how.into()),
+    }
+}
+
+/// Aborts a connection that nobody has accepted.
+pub fn soabort(cx: &mut Context<'_>, so: SocketId) {
+    let aborted = pr_usrreq(cx, so, UserRequest::Abort);
+    // A protocol that refuses would keep the socket in its queue for ever.
+    if aborted.is_err() && !soqremque(cx.kernel, so, Queue::Partial) {
+        soqremque(cx.kernel, so, Queue::Complete);
+    }
+}
+
+/// Gives a connection to its accepter, with the peer's address in `nam`.
+pub fn soaccept(cx: &mut Context<'_>, so: SocketId, nam: &mut Mbuf) -> Result<(), Errno> {
+    cx.kernel.sockets[so].state.remove(SockState::NOFDREF);
+    pr_usrreq(cx, so, UserRequest::Accept { nam })
+}
+
+/// Connects a socket: once only where the protocol needs connections; else an earlier connection is
+/// dissolved first, even if the new one then fails.
+pub fn soconnect(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
+    let socket = &cx.kernel.sockets[so];
+    if socket.options.contains(SocketOptions::ACCEPTCONN) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if socket.state.intersects(SockState::ISCONNECTED | SockState::ISCONNECTING)
+        && (socket.is(ProtoFlags::CONNREQUIRED) || sodisconnect(cx, so).is_err())
+    {
+        return Err(Errno::EISCONN);
+    }
+    pr_usrreq(cx, so, UserRequest::Connect { nam })
+}
+
+/// Connects two sockets directly.
+pub fn soconnect2(cx: &mut Context<'_>, so1: SocketId, so2: SocketId) -> Result<(), Errno> {
+    pr_usrreq(cx, so1, UserRequest::Connect2 { so2 })
+}
+
+/// Begins to dissolve a connection.
+pub fn sodisconnect(cx: &mut Context<'_>, so: SocketId) -> Result<(), Errno> {
+    let state = cx.kernel.sockets[so].state;
+    if !state.contains(SockState::ISCONNECTED) {
+        return Err(Errno::ENOTCONN);
+    }
+    if state.contains(SockState::ISDISCONNECTING) {
+        return Err(Errno::EALREADY);
+    }
+    pr_usrreq(cx, so, UserRequest::Disconnect)
+}
+
+/// Shuts down one or both directions.  `how` is only incremented and tested bit by bit, so that any
+/// number means something.
+pub fn soshutdown(cx: &mut Context<'_>, so: SocketId, how: i32) -> Sysret<()> {
+    const READ: i32 = 1;
+    let how = how.wrapping_add(1);
+    if how & READ != 0
+        && let Some(sleep) = lock_to_flush(cx.kernel, so)
+    {
+        return synch::sleep(sleep, Resume::Shutdown { so, how }.into());
+    }
+    shutdown_locked(cx, so, how)
+}
+
+fn shutdown_locked(cx: &mut Context<'_>, so: SocketId, how: i32) -> Sysret<()> {
+    const READ: i32 = 1;
+    const WRITE: i32 = 2;
+    if how & READ != 0 {
+        let family = cx.kernel.sockets[so].proto.family;
+        let left = flush_locked(cx.kernel, so);
+        dispose(cx, family, left);
+    }
+    if how & WRITE != 0 {
+        pr_usrreq(cx, so, UserRequest::Shutdown)?;
+    }
+    Ok(())
+}
+
+/// Goes on with a shutdown that waited for a reader's lock; its sleep is not interruptible.
+pub(super) fn resume_shutdown(cx: &mut Context<'_>, so: SocketId, how: i32) -> Sysret<()> {
+    if let Some(sleep) = lock_to_flush(cx.kernel, so) {
+        return synch::sleep(sleep, Resume::Shutdown { so, how }.into());
+    }
+    shutdown_locked(cx, so, how)
+}
+
+/// Throws away what waits to be received, and all settings of that side; rights in it are released.
+/// Nobody reads a socket for which this is called outside of shutdown, so its lock is free.
+pub fn sorflush(cx: &mut Context<'_>, so: SocketId) {
+    let family = cx.kernel.sockets[so].proto.family;
+    let left = flush(cx.kernel, so);
+    dispose(cx, family, left);
+}
+
+fn lock_to_flush(kernel: &mut Kernel, so: SocketId) -> Option<Sleep> {
+    let rcv = &mut kernel.sockets[so].rcv;
+    rcv.flags.insert(SockbufFlags::NOINTR);
+    sblock(rcv, true, Side::Rcv.lock(so))
+}
+
+fn flush(kernel: &mut Kernel, so: SocketId) -> Records {
+    kernel.sockets[so].rcv.flags.insert(SockbufFlags::NOINTR | SockbufFlags::LOCK);
+    flush_locked(kernel, so)
+}
+
+fn flush_locked(kernel: &mut Kernel, so: SocketId) -> Records {
+    socantrcvmore(kernel, so);
+    sbunlock(kernel, so, Side::Rcv);
+    std::mem::take(&mut kernel.sockets[so].rcv).records
+}
+
+/// Releases the rights in records that left a buffer, if the family passes any.
+fn dispose(cx: &mut Context<'_>, family: Family, records: Records) {
+    if !records.is_empty()
+        && let Some(dispose) = domain(family).and_then(|d| d.dispose)
+    {
+        dispose(cx, records);
+    }
+}

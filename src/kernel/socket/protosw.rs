@@ -1,0 +1,350 @@
+//! The protocol switch: what the socket layer knows of a protocol, and the requests that it makes.
+//!
+//! A [`Domain`] is a family of protocols, each a row ([`Protosw`]) of its table.  The socket layer
+//! chooses a row when a socket is made ([`pffindtype`], [`pffindproto`]) and from then on reaches the
+//! protocol only through it; the protocol reaches the socket layer through the functions of
+//! [`state`](super::state) and the socket buffers.
+//!
+//! This file does not know any protocol; the tables are in [`unix`](super::unix) and
+//! [`inet`](super::inet).
+//!
+//! 2.1 counterpart: sys/protosw.h, sys/domain.h, kern/uipc_domain.c, kern/uipc_proto.c.
+
+use bitflags::bitflags;
+use syscalls::errno::Errno;
+use syscalls::flags::{Domain as Family, MsgFlags, SockType};
+
+use super::mbuf::{Chain, Mbuf};
+use super::sockbuf::Records;
+use super::{SocketId, inet, unix};
+use crate::kernel::{Context, Kernel};
+
+bitflags! {
+    /// What a protocol wants and promises (`PR_*`).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ProtoFlags: u16 {
+        /// Messages are exchanged whole.
+        const ATOMIC = 0x01;
+        /// Messages come with addresses.
+        const ADDR = 0x02;
+        /// Needs a connection.
+        const CONNREQUIRED = 0x04;
+        /// Wants to know when data were taken (PRU_RCVD).
+        const WANTRCVD = 0x08;
+        /// Passes access rights.
+        const RIGHTS = 0x10;
+        /// Sending may connect, and MSG_EOF closes.
+        const IMPLOPCL = 0x20;
+    }
+}
+
+/// One protocol (`struct protosw`).  The hooks that are absent are null in the original, too; packets
+/// do not exist here, so `pr_input` and `pr_output` are replaced by calls inside the domain.
+#[derive(Debug)]
+pub struct Protosw {
+    /// Type of the sockets that it serves (`pr_type`).
+    pub kind: Option<SockType>,
+    /// Family that it belongs to (`pr_domain`).
+    pub family: Family,
+    /// Protocol number.
+    pub protocol: i32,
+    /// What it wants and promises.
+    pub flags: ProtoFlags,
+    /// Serves the requests of the socket layer (`pr_usrreq`).
+    pub usrreq: Option<Usrreq>,
+    /// Gets and sets options of the protocol (`pr_ctloutput`).
+    pub ctloutput: Option<Ctloutput>,
+    /// Called once, before anything else (`pr_init`).
+    pub init: Option<fn(&mut Kernel)>,
+    /// Called every 200 ms (`pr_fasttimo`).
+    pub fasttimo: Option<fn(&mut Kernel)>,
+    /// Called every 500 ms (`pr_slowtimo`).
+    pub slowtimo: Option<fn(&mut Kernel)>,
+    /// Called when space is short (`pr_drain`): never, mbufs are not.
+    pub drain: Option<fn(&mut Kernel)>,
+}
+
+impl Protosw {
+    /// A row that nothing finds.
+    pub const NONE: Self = Self {
+        kind: None,
+        family: Family::Unspec,
+        protocol: 0,
+        flags: ProtoFlags::empty(),
+        usrreq: None,
+        ctloutput: None,
+        init: None,
+        fasttimo: None,
+        slowtimo: None,
+        drain: None,
+    };
+}
+
+/// A protocol's `usrreq`.
+pub type Usrreq = fn(&mut Context<'_>, SocketId, UserRequest<'_>) -> Result<(), Errno>;
+/// A protocol's `ctloutput`: the option of a level, and its value to take or to fill in.
+pub type Ctloutput = fn(&mut Kernel, SocketId, u32, u32, ControlOption<'_>) -> Result<(), Errno>;
+
+/// What `ctloutput` is asked to do (`PRCO_*`).
+#[derive(Debug)]
+pub enum ControlOption<'a> {
+    /// PRCO_GETOPT.
+    Get(&'a mut Mbuf),
+    /// PRCO_SETOPT.
+    Set(Option<&'a Mbuf>),
+}
+
+/// A family of protocols (`struct domain`).
+#[derive(Debug)]
+pub struct Domain {
+    /// Address family (`AF_*`).
+    pub family: Family,
+    /// Its name.
+    pub name: &'static str,
+    /// Makes descriptors of the rights in a control mbuf (`dom_externalize`).
+    pub externalize: Option<fn(&mut Context<'_>, &mut Mbuf) -> Result<(), Errno>>,
+    /// Releases the rights in what a flushed buffer held (`dom_dispose`).
+    pub dispose: Option<fn(&mut Context<'_>, Records)>,
+    /// Its protocols.
+    pub protosw: &'static [Protosw],
+}
+
+/// All domains, in the order in which the original finds them.
+pub static DOMAINS: [&Domain; 2] = [&inet::DOMAIN, &unix::DOMAIN];
+
+/// The domain of a family.
+pub fn domain(family: Family) -> Option<&'static Domain> {
+    DOMAINS.iter().copied().find(|d| d.family == family)
+}
+
+/// All protocols.
+pub fn all() -> impl Iterator<Item = &'static Protosw> {
+    DOMAINS.iter().flat_map(|domain| domain.protosw)
+}
+
+/// Finds the first protocol that serves a socket type.
+pub fn pffindtype(family: Family, kind: SockType) -> Option<&'static Protosw> {
+    domain(family)?.protosw.iter().find(|pr| pr.kind == Some(kind))
+}
+
+/// Finds a protocol by number and type; a raw protocol without a row of its own is served by the
+/// family's raw wild card.
+pub fn pffindproto(family: Family, protocol: i32, kind: SockType) -> Option<&'static Protosw> {
+    let rows = domain(family)?.protosw;
+    rows.iter().find(|pr| pr.protocol == protocol && pr.kind == Some(kind)).or_else(|| {
+        let wild =
+            |pr: &&Protosw| kind == SockType::Raw && pr.kind == Some(SockType::Raw) && pr.protocol == 0;
+        rows.iter().find(wild)
+    })
+}
+
+/// What PRU_SENSE tells of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sense {
+    /// Best size of a transfer.
+    pub blksize: u32,
+    /// Device.
+    pub dev: i32,
+    /// Inode number.
+    pub ino: u32,
+}
+
+/// A request of the socket layer to a protocol, with its arguments (`PRU_*`).  A protocol owns what it
+/// is given by value.
+#[derive(Debug)]
+pub enum UserRequest<'a> {
+    /// A socket was made.
+    Attach {
+        /// Protocol number that the user asked for.
+        protocol: i32,
+    },
+    /// The socket goes away.
+    Detach,
+    /// Give it an address.
+    Bind {
+        /// The address.
+        nam: &'a Mbuf,
+    },
+    /// Wait for connections.
+    Listen,
+    /// Connect to an address.
+    Connect {
+        /// The address.
+        nam: &'a Mbuf,
+    },
+    /// A connection was accepted.
+    Accept {
+        /// Takes the peer's address.
+        nam: &'a mut Mbuf,
+    },
+    /// Dissolve the connection.
+    Disconnect,
+    /// No more data will be sent.
+    Shutdown,
+    /// Data were taken out of the receive buffer.
+    Rcvd {
+        /// The flags of the receive.
+        flags: MsgFlags,
+    },
+    /// Send data.
+    Send(Message<'a>),
+    /// Abort a connection that was not accepted.
+    Abort,
+    /// An ioctl that the socket layer does not know.
+    Control {
+        /// The request.
+        cmd: u32,
+        /// Its parameters.
+        data: &'a mut Vec<u8>,
+    },
+    /// Tell about the socket (fstat).
+    Sense(&'a mut Sense),
+    /// Receive out-of-band data.
+    RcvOob {
+        /// Takes the data.
+        m: &'a mut Mbuf,
+        /// MSG_PEEK or nothing.
+        flags: MsgFlags,
+    },
+    /// Send data out of band.
+    SendOob(Message<'a>),
+    /// Fetch the socket's address.
+    Sockaddr {
+        /// Takes it.
+        nam: &'a mut Mbuf,
+    },
+    /// Fetch the peer's address.
+    Peeraddr {
+        /// Takes it.
+        nam: &'a mut Mbuf,
+    },
+    /// Connect two sockets.
+    Connect2 {
+        /// The other one.
+        so2: SocketId,
+    },
+    /// The 200 ms timer ran out; protocols' internal use.
+    FastTimo,
+    /// The 500 ms timer ran out; protocols' internal use.
+    SlowTimo,
+    /// Receive from below; protocols' internal use.
+    ProtoRcv,
+    /// Send to below; protocols' internal use.
+    ProtoSend,
+    /// Send data, then close the sending side.
+    SendEof(Message<'a>),
+}
+
+/// What a send request carries.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// The data.
+    pub m: Chain,
+    /// Where to.
+    pub nam: Option<&'a Mbuf>,
+    /// Control information.
+    pub control: Option<Chain>,
+}
+
+/// Names of the requests, by number.
+pub const PRU_NAMES: [&str; 23] = [
+    "PRU_ATTACH",
+    "PRU_DETACH",
+    "PRU_BIND",
+    "PRU_LISTEN",
+    "PRU_CONNECT",
+    "PRU_ACCEPT",
+    "PRU_DISCONNECT",
+    "PRU_SHUTDOWN",
+    "PRU_RCVD",
+    "PRU_SEND",
+    "PRU_ABORT",
+    "PRU_CONTROL",
+    "PRU_SENSE",
+    "PRU_RCVOOB",
+    "PRU_SENDOOB",
+    "PRU_SOCKADDR",
+    "PRU_PEERADDR",
+    "PRU_CONNECT2",
+    "PRU_FASTTIMO",
+    "PRU_SLOWTIMO",
+    "PRU_PROTORCV",
+    "PRU_PROTOSEND",
+    "PRU_SEND_EOF",
+];
+
+impl UserRequest<'_> {
+    /// The request's number.
+    pub fn number(&self) -> u8 {
+        match self {
+            Self::Attach { .. } => 0,
+            Self::Detach => 1,
+            Self::Bind { .. } => 2,
+            Self::Listen => 3,
+            Self::Connect { .. } => 4,
+            Self::Accept { .. } => 5,
+            Self::Disconnect => 6,
+            Self::Shutdown => 7,
+            Self::Rcvd { .. } => 8,
+            Self::Send(_) => 9,
+            Self::Abort => 10,
+            Self::Control { .. } => 11,
+            Self::Sense(_) => 12,
+            Self::RcvOob { .. } => 13,
+            Self::SendOob(_) => 14,
+            Self::Sockaddr { .. } => 15,
+            Self::Peeraddr { .. } => 16,
+            Self::Connect2 { .. } => 17,
+            Self::FastTimo => 18,
+            Self::SlowTimo => 19,
+            Self::ProtoRcv => 20,
+            Self::ProtoSend => 21,
+            Self::SendEof(_) => 22,
+        }
+    }
+
+    /// The request's name.
+    pub fn name(&self) -> &'static str {
+        PRU_NAMES[usize::from(self.number())]
+    }
+}
+
+/// Control input from below, as `pfctlinput` passes it to every protocol (`PRC_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CtlInput {
+    /// The peer's host has no such port.
+    UnreachPort = 11,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_local_domain_has_streams_and_datagrams_only() {
+        assert_eq!(pffindtype(Family::Unix, SockType::Stream).map(|pr| pr.protocol), Some(0));
+        assert!(pffindtype(Family::Unix, SockType::Dgram).is_some());
+        assert!(pffindtype(Family::Unix, SockType::Raw).is_none());
+        assert!(pffindtype(Family::Unix, SockType::Other(0)).is_none());
+        assert!(pffindproto(Family::Unix, 1, SockType::Stream).is_none());
+        assert!(pffindtype(Family::Other(27), SockType::Stream).is_none());
+    }
+
+    #[test]
+    fn a_raw_protocol_without_a_row_gets_the_wild_card() {
+        let number = |p, t| pffindproto(Family::Inet, p, t).map(|pr| pr.protocol);
+        assert_eq!(number(6, SockType::Stream), Some(6));
+        assert_eq!(number(6, SockType::Dgram), None);
+        assert_eq!(number(1, SockType::Raw), Some(1));
+        assert_eq!(number(89, SockType::Raw), Some(0));
+    }
+
+    #[test]
+    fn requests_have_their_numbers_and_names() {
+        assert_eq!(UserRequest::Detach.name(), "PRU_DETACH");
+        assert_eq!(UserRequest::Abort.number(), 10);
+        assert_eq!(UserRequest::ProtoSend.name(), "PRU_PROTOSEND");
+        assert_eq!(PRU_NAMES.len(), 23);
+    }
+}

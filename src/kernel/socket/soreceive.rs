@@ -1,0 +1,445 @@
+//! Receiving from a socket: waiting for data, and taking one record, or as much of it as is wanted.
+//!
+//! A record begins with its sender's name where the protocol says so, goes on with control information
+//! and ends with data.  Peeking walks over the record with a cursor; everything else takes mbufs off
+//! the front, so that the buffer is consistent wherever the receive sleeps.
+//!
+//! This file does not know calls or any protocol.
+//!
+//! 2.1 counterpart: kern/uipc_socket.c (soreceive).
+
+use syscalls::errno::Errno;
+use syscalls::flags::MsgFlags;
+
+use super::mbuf::{Mbuf, MbufFlags, MbufType};
+use super::msg::{self, Recvit};
+use super::protosw::{ProtoFlags, UserRequest, domain};
+use super::sockbuf::Sockbuf;
+use super::socket::{Side, SockState, SocketId};
+use super::state::{sblock, sbunlock, sbwait};
+use super::{Resume, pr_usrreq};
+use crate::kernel::file::{Uio, ops};
+use crate::kernel::synch::{self, Sleep, Wake};
+use crate::kernel::{Context, Stop, Sysret};
+
+/// A receive in progress: what soreceive and its callers keep on their stacks.
+#[derive(Debug)]
+pub struct Soreceive {
+    so: SocketId,
+    /// The user's buffers, as far as they are not filled.
+    pub(super) uio: Uio,
+    /// How much they hold.
+    pub(super) requested: u32,
+    /// What `requested` becomes once something but data was delivered: the receive does not start over
+    /// then.
+    orig_resid: u32,
+    /// `MSG_*`, those that were given and those that were found.
+    flags: MsgFlags,
+    /// What the user is told of them: those that were given, and at a regular end those found, too.
+    pub(super) msg_flags: MsgFlags,
+    /// How far a peek has come towards the out-of-band mark.
+    peeked: u32,
+    /// The sender's name, if it is wanted and came.
+    pub(super) from: Option<Mbuf>,
+    /// The control information, if it came.
+    pub(super) control: Vec<Mbuf>,
+    /// Who receives.
+    caller: Caller,
+}
+
+/// Who receives, and what happens at the end.
+#[derive(Debug)]
+pub enum Caller {
+    /// read(2) and readv(2): neither names nor control, no flags.
+    Read,
+    /// The receive calls.
+    Recvit(Box<Recvit>),
+}
+
+/// Where a receive sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// Waiting for the lock of the receive buffer.
+    Lock,
+    /// Waiting for anything to receive.
+    Data,
+    /// Waiting for the rest with MSG_WAITALL, holding the lock.
+    All,
+}
+
+enum Halt {
+    Fail(Stop),
+    Wait(Sleep, At),
+    /// The receive starts over: nothing was delivered.
+    Restart,
+}
+
+impl From<Errno> for Halt {
+    fn from(error: Errno) -> Self {
+        Self::Fail(error.into())
+    }
+}
+
+/// Receives; gives the number of bytes, and tells the caller's user all that he wants to know.
+pub fn soreceive(cx: &mut Context<'_>, so: SocketId, uio: Uio, caller: Caller) -> Sysret<i32> {
+    let requested = uio.resid;
+    let msg_flags = match &caller {
+        Caller::Read => MsgFlags::empty(),
+        Caller::Recvit(recvit) => recvit.flags(),
+    };
+    let flags = msg_flags - MsgFlags::EOR;
+    let mut op = Soreceive {
+        so,
+        uio,
+        requested,
+        orig_resid: requested,
+        flags,
+        msg_flags,
+        peeked: 0,
+        from: None,
+        control: Vec::new(),
+        caller,
+    };
+    if flags.contains(MsgFlags::OOB) {
+        let received = receive_oob(cx, &mut op);
+        return finish(cx, op, received);
+    }
+    let confirming = cx.kernel.sockets[so].state.contains(SockState::ISCONFIRMING);
+    if confirming && requested != 0 {
+        // An error of the protocol is nobody's business here.
+        let _ = pr_usrreq(cx, so, UserRequest::Rcvd { flags: MsgFlags::empty() });
+    }
+    go_on(cx, op, Entry::Start)
+}
+
+fn receive_oob(cx: &mut Context<'_>, op: &mut Soreceive) -> Sysret<()> {
+    let mut m = Mbuf::get(MbufType::Data);
+    pr_usrreq(cx, op.so, UserRequest::RcvOob { m: &mut m, flags: op.flags & MsgFlags::PEEK })?;
+    let len = m.len().min(op.uio.resid as usize);
+    op.uio.move_out(cx, &m.bytes()[..len])?;
+    Ok(())
+}
+
+/// Goes on with a receive after a sleep.
+pub(super) fn resume(cx: &mut Context<'_>, op: Soreceive, at: At, wake: Wake) -> Sysret<i32> {
+    let stop = match wake {
+        Wake::Woken => None,
+        Wake::TimedOut => Some(Stop::from(Errno::EWOULDBLOCK)),
+        Wake::Interrupted(how) => Some(how.into()),
+    };
+    match (at, stop) {
+        (At::Lock | At::Data, None) => go_on(cx, op, Entry::Start),
+        // The original's sblock forgets that it was interrupted and goes on without the lock.
+        (At::Lock, Some(_)) => go_on(cx, op, Entry::Locked),
+        (At::Data, Some(stop)) => finish(cx, op, Err(stop)),
+        (At::All, None) => go_on(cx, op, Entry::Rest),
+        // A short count and no error; the sender is not told that there is room now.
+        (At::All, Some(_)) => {
+            sbunlock(cx.kernel, op.so, Side::Rcv);
+            finish(cx, op, Ok(()))
+        }
+    }
+}
+
+enum Entry {
+    Start,
+    Locked,
+    Rest,
+}
+
+fn go_on(cx: &mut Context<'_>, mut op: Soreceive, mut from: Entry) -> Sysret<i32> {
+    loop {
+        match receive(cx, &mut op, from) {
+            Err(Halt::Restart) => from = Entry::Start,
+            Err(Halt::Wait(sleep, at)) => {
+                return synch::sleep(sleep, Resume::Receive(Box::new(op), at).into());
+            }
+            Err(Halt::Fail(stop)) => return finish(cx, op, Err(stop)),
+            Ok(()) => return finish(cx, op, Ok(())),
+        }
+    }
+}
+
+fn finish(cx: &mut Context<'_>, mut op: Soreceive, result: Sysret<()>) -> Sysret<i32> {
+    let result = ops::finish_read(op.requested, &op.uio, result);
+    match std::mem::replace(&mut op.caller, Caller::Read) {
+        Caller::Read => result,
+        Caller::Recvit(recvit) => {
+            let count = result?;
+            recvit.finish(cx, op)?;
+            Ok(count)
+        }
+    }
+}
+
+/// The place in the first record where a receive is: a peek walks on, everything else takes mbufs off
+/// the front until the record is used up.
+struct Cursor {
+    peek: bool,
+    index: usize,
+    used_up: bool,
+}
+
+impl Cursor {
+    fn current<'a>(&self, rcv: &'a Sockbuf) -> Option<&'a Mbuf> {
+        if self.used_up { None } else { rcv.records.front()?.get(self.index) }
+    }
+
+    /// Goes behind the current mbuf; gives it if it was taken off.
+    fn step(&mut self, rcv: &mut Sockbuf) -> Option<Mbuf> {
+        if self.peek {
+            self.index += 1;
+            return None;
+        }
+        self.used_up = rcv.records.front().is_none_or(|record| record.len() <= 1);
+        rcv.pop_first()
+    }
+
+    /// Whether another record follows.
+    fn more_records(&self, rcv: &Sockbuf) -> bool {
+        rcv.records.len() > usize::from(!self.used_up)
+    }
+}
+
+/// The engine, from the label `restart` on; or from the sleep of MSG_WAITALL.
+fn receive(cx: &mut Context<'_>, op: &mut Soreceive, from: Entry) -> Result<(), Halt> {
+    let so = op.so;
+    if matches!(from, Entry::Start) {
+        let may_wait = !op.flags.contains(MsgFlags::DONTWAIT);
+        if let Some(sleep) = sblock(&mut cx.kernel.sockets[so].rcv, may_wait, Side::Rcv.lock(so)) {
+            return Err(Halt::Wait(sleep, At::Lock));
+        }
+    }
+    let result = receive_locked(cx, op, from);
+    // One who waits for the rest keeps the lock; one who waits for anything has given it back.
+    if !matches!(result, Err(Halt::Wait(..))) {
+        sbunlock(cx.kernel, so, Side::Rcv);
+    }
+    result
+}
+
+fn receive_locked(cx: &mut Context<'_>, op: &mut Soreceive, from: Entry) -> Result<(), Halt> {
+    let peek = op.flags.contains(MsgFlags::PEEK);
+    let mut cursor = Cursor { peek, index: 0, used_up: false };
+    let mut error = None;
+    if matches!(from, Entry::Rest) {
+        if cursor.current(&cx.kernel.sockets[op.so].rcv).is_none() {
+            wait_for_the_rest(cx, op, &cursor)?;
+        }
+    } else {
+        if !something_to_receive(cx, op)? {
+            return Ok(());
+        }
+        cx.proc_mut().usage.msgrcv += 1;
+        take_name(cx, op, &mut cursor);
+        error = take_control(cx, op, &mut cursor).err();
+    }
+    if error.is_none() {
+        error = take_data(cx, op, &mut cursor)?.err();
+    }
+
+    let socket = &mut cx.kernel.sockets[op.so];
+    if socket.sendallatonce() && cursor.current(&socket.rcv).is_some() {
+        op.flags.insert(MsgFlags::TRUNC);
+        if !peek {
+            socket.rcv.drop_record();
+        }
+    }
+    if !peek && socket.is(ProtoFlags::WANTRCVD) && socket.pcb.is_some() {
+        // As in the original, an error of the protocol is nobody's business here.
+        let _ = pr_usrreq(cx, op.so, UserRequest::Rcvd { flags: op.flags });
+    }
+    let nothing_delivered = op.orig_resid == op.uio.resid && op.orig_resid != 0;
+    let at_end = cx.kernel.sockets[op.so].state.contains(SockState::CANTRCVMORE);
+    // A peek that delivers nothing starts over for ever in the original; here it ends.
+    if nothing_delivered && !op.flags.contains(MsgFlags::EOR) && !at_end && !peek {
+        return Err(Halt::Restart);
+    }
+    op.msg_flags.insert(op.flags);
+    error.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Whether there is something to receive: true, false at the end of everything, or a sleep.
+///
+/// Even where data wait, a stream's receive of more than there is blocks below the low-water mark, and
+/// with MSG_WAITALL unless it is hopeless.
+fn something_to_receive(cx: &mut Context<'_>, op: &Soreceive) -> Result<bool, Halt> {
+    let socket = &mut cx.kernel.sockets[op.so];
+    let rcv = &socket.rcv;
+    let resid = op.uio.resid;
+    let first = rcv.records.front();
+    let too_little = !op.flags.contains(MsgFlags::DONTWAIT)
+        && rcv.cc < resid
+        // Unsigned as in the original: a negative mark counts as huge.
+        && (rcv.cc < rcv.lowat as u32 || (op.flags.contains(MsgFlags::WAITALL) && resid <= rcv.hiwat))
+        && rcv.records.len() == 1
+        && !socket.sendallatonce();
+    if first.is_some() && !too_little {
+        return Ok(true);
+    }
+    if let Some(error) = socket.error {
+        if first.is_some() {
+            return Ok(true);
+        }
+        if !op.flags.contains(MsgFlags::PEEK) {
+            socket.error = None;
+        }
+        return Err(error.into());
+    }
+    if socket.state.contains(SockState::CANTRCVMORE) {
+        return Ok(first.is_some());
+    }
+    if first.is_some_and(|record| record.iter().any(|m| m.flags.contains(MbufFlags::EOR))) {
+        return Ok(true);
+    }
+    if !socket.state.intersects(SockState::ISCONNECTED | SockState::ISCONNECTING)
+        && socket.is(ProtoFlags::CONNREQUIRED)
+    {
+        return Err(Errno::ENOTCONN.into());
+    }
+    if resid == 0 {
+        return Ok(false);
+    }
+    if socket.state.contains(SockState::NBIO) || op.flags.contains(MsgFlags::DONTWAIT) {
+        return Err(Errno::EWOULDBLOCK.into());
+    }
+    sbunlock(cx.kernel, op.so, Side::Rcv);
+    let sleep = sbwait(&mut cx.kernel.sockets[op.so].rcv, Side::Rcv.data(op.so));
+    Err(Halt::Wait(sleep, At::Data))
+}
+
+/// Takes the sender's name, where records begin with one.
+fn take_name(cx: &mut Context<'_>, op: &mut Soreceive, cursor: &mut Cursor) {
+    let socket = &mut cx.kernel.sockets[op.so];
+    if !socket.is(ProtoFlags::ADDR) {
+        return;
+    }
+    op.orig_resid = 0;
+    let seen = cursor.current(&socket.rcv).filter(|_| cursor.peek).map(Mbuf::copy);
+    let name = cursor.step(&mut socket.rcv).or(seen);
+    if matches!(op.caller, Caller::Recvit(_)) {
+        op.from = name;
+    }
+}
+
+/// Takes control information; where nobody wants it, it is thrown away, and rights in it are lost.
+fn take_control(cx: &mut Context<'_>, op: &mut Soreceive, cursor: &mut Cursor) -> Result<(), Errno> {
+    let wanted = matches!(&op.caller, Caller::Recvit(recvit) if recvit.wants_control());
+    loop {
+        let socket = &mut cx.kernel.sockets[op.so];
+        let Some(m) = cursor.current(&socket.rcv).filter(|m| m.kind == MbufType::Control) else {
+            return Ok(());
+        };
+        let seen = (wanted && cursor.peek).then(|| m.copy());
+        let family = socket.proto.family;
+        let taken = cursor.step(&mut socket.rcv);
+        if !wanted {
+            continue;
+        }
+        op.orig_resid = 0;
+        let Some(mut m) = taken else {
+            op.control.extend(seen);
+            continue;
+        };
+        let rights = msg::cmsg_type(&m) == Some(msg::SCM_RIGHTS);
+        let externalize = domain(family).and_then(|d| d.externalize).filter(|_| rights);
+        let done = externalize.map_or(Ok(()), |externalize| externalize(cx, &mut m));
+        op.control.push(m);
+        done?;
+    }
+}
+
+/// Takes data, as much as is wanted: the outer result is a sleep, the inner one a fault.
+fn take_data(
+    cx: &mut Context<'_>,
+    op: &mut Soreceive,
+    cursor: &mut Cursor,
+) -> Result<Result<(), Errno>, Halt> {
+    let mut done = Ok(());
+    let mut within = 0;
+    while op.uio.resid > 0 && done.is_ok() {
+        let socket = &mut cx.kernel.sockets[op.so];
+        let Some(m) = cursor.current(&socket.rcv) else { break };
+        let rest = m.len() - within;
+        let eor = m.flags.contains(MbufFlags::EOR);
+        socket.state.remove(SockState::RCVATMARK);
+        let mut len = rest.min(op.uio.resid as usize);
+        if socket.oobmark != 0 {
+            len = len.min(socket.oobmark.wrapping_sub(op.peeked) as usize);
+        }
+        if eor && len == rest {
+            op.flags.insert(MsgFlags::EOR);
+        }
+        done = deliver(cx, op, cursor, within, len);
+        let socket = &mut cx.kernel.sockets[op.so];
+        if len == rest {
+            cursor.step(&mut socket.rcv);
+            within = 0;
+        } else if cursor.peek {
+            within += len;
+        } else {
+            socket.rcv.trim_first(len);
+        }
+        if at_the_mark(cx, op, cursor.peek, len as u32) || op.flags.contains(MsgFlags::EOR) {
+            break;
+        }
+        if cursor.current(&cx.kernel.sockets[op.so].rcv).is_none() {
+            wait_for_the_rest(cx, op, cursor)?;
+        }
+    }
+    Ok(done)
+}
+
+/// Copies `len` bytes of the current mbuf to the user.
+fn deliver(
+    cx: &mut Context<'_>,
+    op: &mut Soreceive,
+    cursor: &Cursor,
+    within: usize,
+    len: usize,
+) -> Result<(), Errno> {
+    let Some(m) = cx.kernel.sockets[op.so].rcv.records.front_mut().and_then(|r| r.get_mut(cursor.index))
+    else {
+        return Ok(());
+    };
+    let m = std::mem::replace(m, Mbuf::get(MbufType::Data));
+    let done = op.uio.move_out(cx, &m.bytes()[within..within + len]);
+    if let Some(place) =
+        cx.kernel.sockets[op.so].rcv.records.front_mut().and_then(|r| r.get_mut(cursor.index))
+    {
+        *place = m;
+    }
+    done
+}
+
+/// Counts bytes towards the out-of-band mark; true when it is reached.
+fn at_the_mark(cx: &mut Context<'_>, op: &mut Soreceive, peek: bool, len: u32) -> bool {
+    let socket = &mut cx.kernel.sockets[op.so];
+    if socket.oobmark == 0 {
+        return false;
+    }
+    if peek {
+        op.peeked += len;
+        return op.peeked == socket.oobmark;
+    }
+    socket.oobmark -= len;
+    if socket.oobmark == 0 {
+        socket.state.insert(SockState::RCVATMARK);
+    }
+    socket.oobmark == 0
+}
+
+/// With MSG_WAITALL, sleeps when the record is used up but not all is there; the lock stays held.
+/// A fault that happened before is forgotten, as in the original.
+fn wait_for_the_rest(cx: &mut Context<'_>, op: &Soreceive, cursor: &Cursor) -> Result<(), Halt> {
+    let socket = &mut cx.kernel.sockets[op.so];
+    let wanted = op.flags.contains(MsgFlags::WAITALL) && op.uio.resid > 0;
+    if !wanted || socket.sendallatonce() || cursor.more_records(&socket.rcv) {
+        return Ok(());
+    }
+    if socket.error.is_some() || socket.state.contains(SockState::CANTRCVMORE) {
+        return Ok(());
+    }
+    let sleep = sbwait(&mut socket.rcv, Side::Rcv.data(op.so));
+    Err(Halt::Wait(sleep, At::All))
+}

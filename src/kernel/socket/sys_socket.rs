@@ -1,0 +1,110 @@
+//! Sockets as open files: what read, write, ioctl, select, fstat and close do to them.
+//!
+//! This file does not know descriptors, nor any protocol.
+//!
+//! 2.1 counterpart: kern/sys_socket.c.
+
+use syscalls::errno::Errno;
+use syscalls::flags::MsgFlags;
+use syscalls::layout::Stat;
+
+use super::operations::soclose;
+use super::pr_usrreq;
+use super::protosw::{Sense, UserRequest};
+use super::sockbuf::SockbufFlags;
+use super::socket::{Side, SockState, SocketId};
+use super::soreceive::{Caller, soreceive};
+use super::sosend::sosend;
+use crate::kernel::file::Uio;
+use crate::kernel::file::select::{Which, selrecord};
+use crate::kernel::{Context, Sysret};
+
+/// File type of sockets in a mode (S_IFSOCK).
+const S_IFSOCK: u16 = 0o140_000;
+
+/// Requests that sockets know; the table of all of them is the system call crate's.
+const FIONREAD: u32 = 0x4004_667f;
+const FIONBIO: u32 = 0x8004_667e;
+const FIOASYNC: u32 = 0x8004_667d;
+const SIOCSPGRP: u32 = 0x8004_7308;
+const SIOCGPGRP: u32 = 0x4004_7309;
+const SIOCATMARK: u32 = 0x4004_7307;
+
+/// Reads from a socket.
+pub fn soo_read(cx: &mut Context<'_>, so: SocketId, uio: Uio) -> Sysret<i32> {
+    soreceive(cx, so, uio, Caller::Read)
+}
+
+/// Writes to a socket.
+pub fn soo_write(cx: &mut Context<'_>, so: SocketId, uio: Uio) -> Sysret<i32> {
+    sosend(cx, so, None, uio, None, MsgFlags::empty())
+}
+
+/// Does what an ioctl asks of a socket.  Interface and routing requests go to the internet domain,
+/// unknown ones to the protocol.
+pub fn soo_ioctl(cx: &mut Context<'_>, so: SocketId, request: u32, data: &mut Vec<u8>) -> Sysret<()> {
+    let socket = &mut cx.kernel.sockets[so];
+    let word = data.first_chunk().map_or(0, |word| i32::from_le_bytes(*word));
+    let answer = match request {
+        FIONBIO => {
+            socket.state.set(SockState::NBIO, word != 0);
+            return Ok(());
+        }
+        FIOASYNC => {
+            socket.state.set(SockState::ASYNC, word != 0);
+            socket.rcv.flags.set(SockbufFlags::ASYNC, word != 0);
+            socket.snd.flags.set(SockbufFlags::ASYNC, word != 0);
+            return Ok(());
+        }
+        SIOCSPGRP => {
+            socket.pgid = word;
+            return Ok(());
+        }
+        // Control information and senders' names count, too.
+        FIONREAD => socket.rcv.cc as i32,
+        SIOCGPGRP => socket.pgid,
+        SIOCATMARK => i32::from(socket.state.contains(SockState::RCVATMARK)),
+        _ => return Ok(pr_usrreq(cx, so, UserRequest::Control { cmd: request, data })?),
+    };
+    if let Some(word) = data.first_chunk_mut() {
+        *word = answer.to_le_bytes();
+    }
+    Ok(())
+}
+
+/// Whether a socket is ready; if not, the process is noted.
+pub fn soo_select(cx: &mut Context<'_>, so: SocketId, which: Which) -> bool {
+    let socket = &cx.kernel.sockets[so];
+    let (ready, side) = match which {
+        Which::Read => (socket.readable(), Side::Rcv),
+        Which::Write => (socket.writeable(), Side::Snd),
+        Which::Except => (socket.oobmark != 0 || socket.state.contains(SockState::RCVATMARK), Side::Rcv),
+    };
+    if ready {
+        return true;
+    }
+    let selector = cx.id;
+    let mut sel = cx.kernel.sockets[so].side_mut(side).sel;
+    selrecord(cx.kernel, selector, &mut sel);
+    let sb = cx.kernel.sockets[so].side_mut(side);
+    sb.sel = sel;
+    sb.flags.insert(SockbufFlags::SEL);
+    false
+}
+
+/// What fstat tells of a socket: its type without permissions, and what the protocol knows.
+pub fn soo_stat(cx: &mut Context<'_>, so: SocketId) -> Result<Stat, Errno> {
+    let mut sense = Sense::default();
+    pr_usrreq(cx, so, UserRequest::Sense(&mut sense))?;
+    let mut stat = Stat::default();
+    stat.mode.set(S_IFSOCK);
+    stat.blksize.set(sense.blksize);
+    stat.dev.set(sense.dev as u32);
+    stat.ino.set(sense.ino);
+    Ok(stat)
+}
+
+/// Closes a socket with its file.
+pub fn soo_close(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
+    soclose(cx, so)
+}
