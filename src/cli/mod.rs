@@ -1,6 +1,83 @@
 //! The command line: it parses, builds a machine and reports; it knows nothing of guest semantics.
+//!
+//! Standard output belongs to the guest; what bsd21 itself has to say is one line on standard error.
+
+mod generate;
+mod inspect;
+mod listing;
+mod options;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use options::GuestOptions;
+pub use status::Failure;
+
+/// Runs original FreeBSD 2.1 (1995) i386 programs on Linux.
+#[derive(Debug, Parser)]
+#[command(name = "bsd21", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit status: the guest program's own; 128+N when signal N killed it; 125 for a usage \
+                        or internal error, 126 for a file that is not a program of 2.1, 127 for one that is \
+                        not found."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what an executable file is: format, layout, symbols, libraries, system calls.
+    Inspect(inspect::Inspect),
+    /// List every system call of 2.1, from the table that also dispatches them.
+    Syscalls(listing::Syscalls),
+    /// Print shell completions or the manual page.
+    #[command(hide = true)]
+    Generate(generate::Generate),
+}
 
 /// Runs the command line and gives the process's exit status.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let result = match Cli::try_parse() {
+        Ok(cli) => cli.command.run(),
+        Err(error) => usage(&error),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            eprintln!("bsd21: {failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> Result<u8, Failure> {
+        match self {
+            Self::Inspect(command) => command.run(),
+            Self::Syscalls(command) => command.run(),
+            Self::Generate(command) => command.run(),
+        }
+    }
+}
+
+/// Help and version are answers; everything else is a usage error, told in one line.
+fn usage(error: &clap::Error) -> Result<u8, Failure> {
+    use clap::error::ErrorKind;
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        print!("{error}");
+        return Ok(0);
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Err(Failure::usage("no command given; bsd21 --help lists them"));
+    }
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    // A list of missing arguments stands on lines of its own.
+    let missing: Vec<&str> =
+        text.lines().skip(1).take_while(|line| line.starts_with("  ")).map(str::trim).collect();
+    Err(Failure::usage(format!("{} (see bsd21 --help)", [&[first], &missing[..]].concat().join(" "))))
 }

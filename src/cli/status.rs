@@ -1,0 +1,90 @@
+//! How bsd21 itself ends: its failures, each one line and one exit status.
+
+use std::fmt;
+use std::path::Path;
+
+/// Usage, and errors of our own.
+const INTERNAL: u8 = 125;
+/// A file that is there and is not executed.
+const REFUSED: u8 = 126;
+/// A program that is not found.
+const NOT_FOUND: u8 = 127;
+/// Added to the number of the signal that killed the guest.
+const BY_SIGNAL: u8 = 128;
+
+/// Why bsd21 gives up; never the guest's own exit status.
+#[derive(Debug)]
+pub struct Failure {
+    status: u8,
+    message: String,
+}
+
+impl Failure {
+    /// Wrong use of the command line.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { status: INTERNAL, message: message.into() }
+    }
+
+    /// Something that ought to work and does not.
+    pub fn internal(error: &anyhow::Error) -> Self {
+        Self { status: INTERNAL, message: format!("{error:#}") }
+    }
+
+    /// A file that no activator takes.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self { status: REFUSED, message: message.into() }
+    }
+
+    /// A program that is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { status: NOT_FOUND, message: message.into() }
+    }
+
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// The exit status for a guest's wait status: its own, or 128 and the signal.
+pub(super) fn of_guest(wait_status: i32) -> u8 {
+    match wait_status & 0x7f {
+        0 => (wait_status >> 8 & 0xff) as u8,
+        signal => BY_SIGNAL | signal as u8,
+    }
+}
+
+/// Reads a file of the host, or says why not.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        let message = format!("{}: {}", path.display(), plain(&error));
+        match error.kind() {
+            std::io::ErrorKind::NotFound => Failure::not_found(message),
+            _ => Failure::refused(message),
+        }
+    })
+}
+
+/// An error of the host without its number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_128_and_its_number_and_a_core_does_not_change_it() {
+        assert_eq!(of_guest(3 << 8), 3);
+        assert_eq!(of_guest(11), 139);
+        assert_eq!(of_guest(0x80 | 11), 139);
+    }
+}
