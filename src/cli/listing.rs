@@ -50,8 +50,14 @@ fn signature(row: &Sysent) -> String {
     if !row.is_call() || row.is_indirect() {
         return String::new();
     }
-    let args: Vec<String> = row.args.iter().map(|arg| format!("{}: {}", arg.name, arg.ty)).collect();
+    let args: Vec<String> =
+        row.args.iter().map(|arg| format!("{}: {}", arg.name, type_name(arg.ty))).collect();
     format!("({}) -> {:?}", args.join(", "), row.ret)
+}
+
+/// A type without the spaces that the compiler puts around its brackets.
+fn type_name(ty: &str) -> String {
+    ty.replace(" < ", "<").replace(" >", ">")
 }
 
 fn handler(row: &Sysent) -> String {
@@ -115,7 +121,7 @@ fn object(row: &Sysent) -> String {
             format!(
                 "{{\"name\": {}, \"type\": {}, \"words\": {}}}",
                 quoted(arg.name),
-                quoted(arg.ty),
+                quoted(&type_name(arg.ty)),
                 arg.words
             )
         })
