@@ -1,3 +1,7 @@
 //! The doors to the host: files, clocks, random numbers, terminal, network.
 
+pub mod change;
 pub mod clock;
+pub mod error;
+pub mod fs;
+pub mod stdio;

@@ -19,8 +19,10 @@ use super::space::{AddressSpace, Attr, FileMode, Inherit, Sharing, pages};
 
 /// Idle reservations kept.
 const KEPT: usize = 16;
-/// Pages with old contents that an idle reservation may hold (2 MiB).
-const KEPT_PAGES: u32 = 512;
+/// Pages with old contents that all idle reservations together may hold (64 MiB).
+const KEPT_PAGES: u32 = 16 << 10;
+/// Runs of at least this many pages are populated by one call.
+const POPULATED: u32 = 4;
 /// Spans of touched pages beyond which a reservation is not worth keeping.
 const KEPT_SPANS: usize = 32;
 
@@ -28,25 +30,31 @@ const KEPT_SPANS: usize = 32;
 pub(super) struct Idle {
     pub(super) memory: Rc<Reservation>,
     pub(super) touched: Vec<(u32, u32)>,
+    /// Pages with old contents.
+    used: u32,
 }
 
 thread_local! {
     static POOL: RefCell<Vec<Idle>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A reservation from the pool, or a new one.
-pub(super) fn idle() -> io::Result<Idle> {
-    let kept = POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten();
-    match kept {
+/// A reservation for about `pages` pages: from the pool the one that fits best, or a new one.
+pub(super) fn idle(pages: u32) -> io::Result<Idle> {
+    let kept = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        let best = (0..pool.len()).min_by_key(|&i| pool.get(i).map(|idle| idle.used.abs_diff(pages)))?;
+        Some(pool.swap_remove(best))
+    });
+    match kept.ok().flatten() {
         Some(idle) => Ok(idle),
-        None => Ok(Idle { memory: Rc::new(Reservation::new()?), touched: Vec::new() }),
+        None => Ok(Idle { memory: Rc::new(Reservation::new()?), touched: Vec::new(), used: 0 }),
     }
 }
 
 impl AddressSpace {
     /// A copy of this space, as a child process gets it.
     pub fn fork(&mut self) -> io::Result<AddressSpace> {
-        let mut child = Self::with_mode(self.mode)?;
+        let mut child = Self::sized(self.mode, self.written())?;
         let all: Vec<(Span, Attr)> = self.regions.iter().map(|(span, attr)| (span, attr.clone())).collect();
         for (span, attr) in all {
             if attr.inherit == Inherit::None {
@@ -82,6 +90,7 @@ impl AddressSpace {
             |byte| u8::from(copied(byte)),
             |space, first, count, copied| {
                 if copied != 0 {
+                    child.populate(first, count);
                     space.memory.copy_to(&child.memory, first << PAGE_SHIFT, count << PAGE_SHIFT);
                 } else if result.is_ok() {
                     let run =
@@ -95,6 +104,32 @@ impl AddressSpace {
             child.memory.set_byte(page, page::settle(byte & !page::CODE | HELD));
         }
         result
+    }
+
+    /// Has the host find memory for held pages that were never used, which costs less in one call
+    /// than in a fault for each page.
+    fn populate(&mut self, first: u32, count: u32) {
+        if count < POPULATED {
+            return;
+        }
+        let span = Span { start: first << PAGE_SHIFT, end: u64::from(first + count) << PAGE_SHIFT };
+        self.for_runs(
+            span,
+            |byte| byte & WRITTEN,
+            |space, first, count, used| {
+                if used == 0 && count >= POPULATED {
+                    // Hosts before Linux 5.14 cannot; then the copy itself faults.
+                    let _ = space.memory.populate(first, count);
+                }
+            },
+        );
+    }
+
+    /// Pages whose contents are not those they were mapped with.
+    fn written(&self) -> u32 {
+        let spans = self.regions.iter().map(|(span, _)| pages(span));
+        let count = spans.flatten().filter(|&page| self.memory.byte(page) & WRITTEN != 0).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// Maps a file's pages again and copies the private pages that were written.
@@ -138,7 +173,14 @@ impl Drop for AddressSpace {
         if self.touched.len() > KEPT_SPANS {
             return;
         }
-        let mut kept = 0;
+        let room = POOL.try_with(|pool| {
+            let pool = pool.borrow();
+            let used: u32 = pool.iter().map(|idle| idle.used).sum();
+            (pool.len() < KEPT).then_some(KEPT_PAGES.saturating_sub(used))
+        });
+        // While the thread ends there is no pool any more; the reservation is then unmapped.
+        let Ok(Some(room)) = room else { return };
+        let mut used = 0;
         for (low, high) in self.touched.clone() {
             let span = Span { start: low << PAGE_SHIFT, end: u64::from(high) << PAGE_SHIFT };
             let mut failed = false;
@@ -149,8 +191,9 @@ impl Drop for AddressSpace {
                     if kind != HELD | WRITTEN {
                         return;
                     }
-                    kept += count;
-                    if kept > KEPT_PAGES {
+                    if used + count <= room {
+                        used += count;
+                    } else {
                         failed |= space.memory.discard(first, count).is_err();
                         (first..first + count).for_each(|page| space.memory.set_byte(page, HELD));
                     }
@@ -160,13 +203,8 @@ impl Drop for AddressSpace {
                 return;
             }
         }
-        let idle = Idle { memory: Rc::clone(&self.memory), touched: std::mem::take(&mut self.touched) };
-        // While the thread ends there is no pool any more; the reservation is then unmapped.
-        let _ = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < KEPT {
-                pool.push(idle);
-            }
-        });
+        let touched = std::mem::take(&mut self.touched);
+        let idle = Idle { memory: Rc::clone(&self.memory), touched, used };
+        let _ = POOL.try_with(|pool| pool.borrow_mut().push(idle));
     }
 }

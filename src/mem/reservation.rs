@@ -175,6 +175,14 @@ impl Reservation {
         Ok(())
     }
 
+    /// Gives committed anonymous pages memory at once.
+    pub(super) fn populate(&self, page: u32, pages: u32) -> io::Result<()> {
+        let (start, len) = self.host(page, pages);
+        // SAFETY: populating faults pages in and changes no contents.
+        unsafe { mm::madvise(start, len, Advice::LinuxPopulateWrite)? };
+        Ok(())
+    }
+
     /// Writes changed bytes of shared file pages to the file.
     pub(super) fn sync(&self, page: u32, pages: u32, wait: bool) -> io::Result<()> {
         let (start, len) = self.host(page, pages);

@@ -179,7 +179,12 @@ impl AddressSpace {
 
     /// An empty space with a given way to map files ([`FileMode::Copied`] works everywhere).
     pub fn with_mode(mode: FileMode) -> io::Result<Self> {
-        let Idle { memory, touched } = fork::idle()?;
+        Self::sized(mode, 0)
+    }
+
+    /// An empty space that will have about `pages` written pages.
+    pub(super) fn sized(mode: FileMode, pages: u32) -> io::Result<Self> {
+        let Idle { memory, touched, .. } = fork::idle(pages)?;
         Ok(Self { memory, regions: RegionMap::default(), watch: RefCell::default(), touched, mode })
     }
 

@@ -1,7 +1,7 @@
 //! The x87 unit of this machine as an oracle: a stub of machine code for each instruction restores
 //! a state, runs the instruction and saves the state again.
 
-use super::{Case, Run};
+use crate::case::{Case, Run};
 use bsd21::trapframe::{F80, FpuState};
 use std::collections::HashMap;
 

@@ -49,6 +49,10 @@ const COS: [u128; 16] = [
 /// Pi in units of 2^-64, and so half of it in units of 2^-65, as the hardware has it.
 const PI_66: u128 = 0x3_243f_6a88_85a3_08d3;
 
+/// One third.
+const THIRD: Wide =
+    Wide { negative: false, exponent: -2, significand: 0xaaaaaaaa_aaaaaaaa_aaaaaaaa_aaaaaaaa };
+
 /// An argument less a multiple of pi/2: the rest's magnitude is at most pi/4.
 struct Reduced {
     rest: Wide,
@@ -104,13 +108,16 @@ pub(crate) fn sine_cosine(a: Finite) -> (Wide, Wide) {
 
 /// Tangent.
 pub(crate) fn tangent(a: Finite) -> Wide {
-    let exponent = a.exponent - BIAS;
-    if exponent < -68 {
-        // A little more than the argument: x + x^3 / 3.
-        let mut result = Wide::from_finite(a);
-        result.significand |= 1;
-        return result;
-    }
-    let (sine, cosine) = sine_cosine(a);
-    sine.div(cosine)
+    let reduced = reduce(a);
+    let tangent = if reduced.rest.exponent < -32 {
+        // x + x^3 / 3, and a little more.
+        let x = reduced.rest;
+        let sum = x.add(x.mul(x).mul(x).mul(THIRD));
+        Wide { significand: sum.significand | 1, ..sum }
+    } else {
+        let (sine, cosine) = series(reduced.rest);
+        sine.div(cosine)
+    };
+    let tangent = if reduced.quadrant & 1 != 0 { Wide::ONE.div(tangent).negated() } else { tangent };
+    if reduced.negative { tangent.negated() } else { tangent }
 }

@@ -4,6 +4,7 @@ mod bulk;
 mod code;
 mod file;
 mod fork;
+mod measure;
 mod model;
 mod space;
 

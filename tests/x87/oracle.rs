@@ -1,28 +1,10 @@
 //! Every x87 instruction against the unit of the machine that runs the test: control and status
 //! words, tags, all registers and memory, bit for bit.
-//!
-//! Runs some seconds; `BSD21_FUZZ_SECONDS=N` sets how many.  Elsewhere than on x86-64 Linux there is
-//! no such unit: `fixtures/vectors/x87` holds recorded results for those.
-#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
-mod x87;
-
+use crate::case::{self, Case, Random, Run, encodings, operation_name, soft};
+use crate::host::Host;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use x87::host::Host;
-use x87::{Case, Random, Run, operation_name, soft};
-
-/// The encodings of which `wanted` holds: escape byte, ModRM byte (memory forms with mod 0).
-fn encodings(wanted: fn(u8, u8) -> bool) -> Vec<(u8, u8)> {
-    let all = (0xd8..=0xdf).flat_map(|escape| {
-        let memory = (0..8).map(move |field| (escape, field << 3));
-        memory.chain((0xc0..=0xff).map(move |modrm| (escape, modrm)))
-    });
-    let only = std::env::var("BSD21_FUZZ_OPCODE").ok();
-    let only = only.and_then(|s| u16::from_str_radix(&s, 16).ok());
-    let chosen = |escape, modrm| only.is_none_or(|only| only == u16::from(escape) << 8 | u16::from(modrm));
-    all.filter(|&(escape, modrm)| wanted(escape, modrm) && chosen(escape, modrm)).collect()
-}
 
 /// Runs cases on the hardware and on the soft unit for some seconds and reports what `difference`
 /// finds.
@@ -64,10 +46,10 @@ fn compare(
 
 #[test]
 fn every_instruction_equals_the_hardware() {
-    compare(&encodings(x87::comparable), Case::generate, Run::difference);
+    compare(&encodings(case::comparable), Case::generate, Run::difference);
 }
 
 #[test]
 fn transcendental_functions_are_within_one_unit_of_the_hardware() {
-    compare(&encodings(x87::transcendental), Case::generate_transcendental, Run::difference_beyond_one_unit);
+    compare(&encodings(case::transcendental), Case::generate_transcendental, Run::difference_beyond_one_unit);
 }

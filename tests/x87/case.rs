@@ -1,8 +1,4 @@
 //! Cases for the x87 tests: how they are made up, run on the soft unit and compared.
-#![allow(unreachable_pub)] // shared by several test programs
-
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub mod host;
 
 use bsd21::cpu::x87::{self, Op, image};
 use bsd21::trapframe::{F80, FpuState};
@@ -35,6 +31,18 @@ pub fn transcendental(escape: u8, modrm: u8) -> bool {
 /// Whether an encoding is one of ours whose result is exact.
 pub fn comparable(escape: u8, modrm: u8) -> bool {
     !transcendental(escape, modrm) && x87::decode(escape, modrm).is_some()
+}
+
+/// The encodings of which `wanted` holds: escape byte, ModRM byte (memory forms with mod 0).
+pub fn encodings(wanted: fn(u8, u8) -> bool) -> Vec<(u8, u8)> {
+    let all = (0xd8..=0xdf).flat_map(|escape| {
+        let memory = (0..8).map(move |field| (escape, field << 3));
+        memory.chain((0xc0..=0xff).map(move |modrm| (escape, modrm)))
+    });
+    let only = std::env::var("BSD21_FUZZ_OPCODE").ok();
+    let only = only.and_then(|s| u16::from_str_radix(&s, 16).ok());
+    let chosen = |escape, modrm| only.is_none_or(|only| only == u16::from(escape) << 8 | u16::from(modrm));
+    all.filter(|&(escape, modrm)| wanted(escape, modrm) && chosen(escape, modrm)).collect()
 }
 
 /// A name for reports: the encoding, without the register number where any is alike.

@@ -1,0 +1,215 @@
+//! The door for changing the host's tree: making, removing and renaming entries, modes, times, owners.
+//!
+//! Everything is asked of a held [`Place`] and one name in it.  Set-id bits and foreign devices never
+//! reach the host: what the guest calls a set-user-id program must not be one outside.
+//!
+//! Must not know the guest's rules; see `kernel/vfs`.
+
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, Uid};
+
+use super::error::HostResult;
+use super::fs::{Component, HostTime, Place, removal};
+
+/// Room and numbers of a host file system.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostSpace {
+    /// Bytes of a block.
+    pub block_size: u64,
+    /// Blocks in all.
+    pub blocks: u64,
+    /// Free blocks.
+    pub free: u64,
+    /// Free blocks for an ordinary user.
+    pub available: u64,
+    /// Inodes in all.
+    pub files: u64,
+    /// Free inodes.
+    pub files_free: u64,
+}
+
+/// A node that is more than a regular file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A FIFO.
+    Fifo,
+    /// A socket name.
+    Socket,
+}
+
+/// The permission bits that the host is told; set-id bits stay inside.
+fn outer_mode(perm: u32) -> Mode {
+    Mode::from_raw_mode((perm & 0o1777) as RawMode)
+}
+
+impl Place {
+    /// Makes the regular file `name`, which must not exist, and holds it.
+    pub fn create(&self, name: &[u8], perm: u32) -> HostResult<Place> {
+        let component = Component::new(name)?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NOCTTY;
+        let mode = outer_mode(perm);
+        self.lending(Mode::WUSR | Mode::XUSR, || {
+            Ok(fs::openat(self.fd(), component.0, flags | OFlags::CLOEXEC, mode)?)
+        })?;
+        self.child(name)
+    }
+
+    /// Makes the directory `name`.
+    pub fn mkdir(&self, name: &[u8], perm: u32) -> HostResult<Place> {
+        let component = Component::new(name)?;
+        self.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::mkdirat(self.fd(), component.0, outer_mode(perm))?))?;
+        self.child(name)
+    }
+
+    /// Makes a FIFO or socket node called `name`.
+    pub fn mknod(&self, name: &[u8], kind: NodeKind, perm: u32) -> HostResult<Place> {
+        let component = Component::new(name)?;
+        let kind = match kind {
+            NodeKind::Fifo => FileType::Fifo,
+            NodeKind::Socket => FileType::Socket,
+        };
+        self.lending(Mode::WUSR | Mode::XUSR, || {
+            Ok(fs::mknodat(self.fd(), component.0, kind, outer_mode(perm), 0)?)
+        })?;
+        self.child(name)
+    }
+
+    /// Makes the symbolic link `name` with `text`.
+    pub fn symlink(&self, name: &[u8], text: &[u8]) -> HostResult<Place> {
+        let component = Component::new(name)?;
+        self.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::symlinkat(text, self.fd(), component.0)?))?;
+        self.child(name)
+    }
+
+    /// Gives `file` the further name `name` in this directory.
+    pub fn link_to(&self, name: &[u8], file: &Place) -> HostResult<()> {
+        let component = Component::new(name)?;
+        let follow = AtFlags::SYMLINK_FOLLOW;
+        self.lending(Mode::WUSR | Mode::XUSR, || {
+            Ok(fs::linkat(fs::CWD, file.link(), self.fd(), component.0, follow)?)
+        })
+    }
+
+    /// Removes the entry `name`.
+    pub fn remove(&self, name: &[u8], directory: bool) -> HostResult<()> {
+        let component = Component::new(name)?;
+        self.lending(Mode::WUSR | Mode::XUSR, || {
+            Ok(fs::unlinkat(self.fd(), component.0, removal(directory))?)
+        })
+    }
+
+    /// Renames the entry `from` of this directory to `to` in the directory `into`.
+    pub fn rename(&self, from: &[u8], into: &Place, to: &[u8]) -> HostResult<()> {
+        let (from, to) = (Component::new(from)?, Component::new(to)?);
+        self.lending(Mode::WUSR | Mode::XUSR, || {
+            into.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::renameat(self.fd(), from.0, into.fd(), to.0)?))
+        })
+    }
+
+    /// Sets the permission bits, without set-id bits.
+    pub fn chmod(&self, perm: u32) -> HostResult<()> {
+        Ok(fs::chmod(self.link(), outer_mode(perm))?)
+    }
+
+    /// Sets owner and group, where the host allows it.
+    pub fn chown(&self, uid: Option<u32>, gid: Option<u32>) -> HostResult<()> {
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        Ok(fs::chownat(self.fd(), "", uid, gid, AtFlags::EMPTY_PATH)?)
+    }
+
+    /// Sets the times of access and modification.
+    pub fn utimes(&self, atime: HostTime, mtime: HostTime) -> HostResult<()> {
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: atime.sec, tv_nsec: atime.nsec as _ },
+            last_modification: Timespec { tv_sec: mtime.sec, tv_nsec: mtime.nsec as _ },
+        };
+        Ok(fs::utimensat(fs::CWD, self.link(), &times, AtFlags::empty())?)
+    }
+
+    /// Room on the file system that this place is on.
+    pub fn space(&self) -> HostResult<HostSpace> {
+        let stat = fs::fstatvfs(self.fd())?;
+        Ok(HostSpace {
+            block_size: stat.f_frsize,
+            blocks: stat.f_blocks,
+            free: stat.f_bfree,
+            available: stat.f_bavail,
+            files: stat.f_files,
+            files_free: stat.f_ffree,
+        })
+    }
+
+    /// The value of the extended attribute `name`, if there is one.
+    pub fn attribute(&self, name: &str) -> HostResult<Option<Vec<u8>>> {
+        let mut value = vec![0; 256];
+        match fs::getxattr(self.link(), name, &mut value[..]) {
+            Ok(length) => {
+                value.truncate(length);
+                Ok(Some(value))
+            }
+            Err(error) if super::error::HostError(error).is_unsupported() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sets or, with `None`, removes the extended attribute `name`.
+    pub fn set_attribute(&self, name: &str, value: Option<&[u8]>) -> HostResult<()> {
+        self.lending(Mode::WUSR, || match value {
+            Some(value) => Ok(fs::setxattr(self.link(), name, value, fs::XattrFlags::empty())?),
+            None => match fs::removexattr(self.link(), name) {
+                Err(error) if super::error::HostError(error).is_unsupported() => Ok(()),
+                other => Ok(other?),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fs::HostKind;
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn set_user_id_bits_never_reach_the_host() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = Place::top(dir.path()).unwrap();
+        let file = top.create(b"f", 0o6755).unwrap();
+        file.chmod(0o6711).unwrap();
+        let mode = std::fs::metadata(dir.path().join("f")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o711);
+    }
+
+    #[test]
+    fn creating_over_a_symbolic_link_does_not_follow_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("elsewhere", dir.path().join("l")).unwrap();
+        let top = Place::top(dir.path()).unwrap();
+        assert_eq!(top.create(b"l", 0o644).unwrap_err().0, rustix::io::Errno::EXIST);
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn attributes_are_kept_and_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = Place::top(dir.path()).unwrap();
+        let file = top.create(b"f", 0o444).unwrap();
+        if file.set_attribute("user.bsd21.test", Some(b"x")).is_err() {
+            return; // this file system has none
+        }
+        assert_eq!(file.attribute("user.bsd21.test").unwrap().as_deref(), Some(&b"x"[..]));
+        file.set_attribute("user.bsd21.test", None).unwrap();
+        assert_eq!(file.attribute("user.bsd21.test").unwrap(), None);
+    }
+
+    #[test]
+    fn a_held_file_gets_a_second_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = Place::top(dir.path()).unwrap();
+        let file = top.create(b"a", 0o644).unwrap();
+        top.link_to(b"b", &file).unwrap();
+        assert_eq!(top.child(b"b").unwrap().stat().unwrap().nlink, 2);
+        top.rename(b"b", &top, b"c").unwrap();
+        top.remove(b"a", false).unwrap();
+        assert_eq!(top.child(b"c").unwrap().stat().unwrap().kind, HostKind::Regular);
+    }
+}

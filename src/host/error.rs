@@ -1,0 +1,96 @@
+//! What the host answered when it refused: Linux error numbers, turned into the guest's.
+//!
+//! Must not know what was asked.  The counterpart of 2.1 is `sys/errno.h`.
+
+use rustix::io::Errno as Linux;
+use syscalls::Errno;
+
+/// The host refused an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct HostError(pub Linux);
+
+/// What a door to the host returns.
+pub type HostResult<T> = Result<T, HostError>;
+
+impl HostError {
+    /// Something that had to be a directory is none.
+    pub const NOT_A_DIRECTORY: HostError = HostError(Linux::NOTDIR);
+
+    /// Whether the operation would have to wait.
+    pub fn would_block(self) -> bool {
+        self.0 == Linux::AGAIN
+    }
+
+    /// Whether the host's own permissions were the reason.
+    pub fn is_permission(self) -> bool {
+        matches!(self.0, Linux::ACCESS | Linux::PERM)
+    }
+
+    /// Whether the file system there cannot do such a thing at all.
+    pub fn is_unsupported(self) -> bool {
+        matches!(self.0, Linux::NOTSUP | Linux::NOSYS | Linux::NODATA | Linux::INVAL)
+    }
+}
+
+impl From<Linux> for HostError {
+    fn from(linux: Linux) -> HostError {
+        HostError(linux)
+    }
+}
+
+impl From<HostError> for Errno {
+    fn from(error: HostError) -> Errno {
+        match error.0 {
+            Linux::PERM => Errno::EPERM,
+            Linux::NOENT => Errno::ENOENT,
+            Linux::INTR => Errno::EINTR,
+            Linux::NXIO => Errno::ENXIO,
+            Linux::BADF => Errno::EBADF,
+            Linux::NOMEM => Errno::ENOMEM,
+            Linux::ACCESS => Errno::EACCES,
+            Linux::BUSY => Errno::EBUSY,
+            Linux::EXIST => Errno::EEXIST,
+            Linux::XDEV => Errno::EXDEV,
+            Linux::NODEV => Errno::ENODEV,
+            Linux::NOTDIR => Errno::ENOTDIR,
+            Linux::ISDIR => Errno::EISDIR,
+            Linux::INVAL => Errno::EINVAL,
+            Linux::NFILE | Linux::MFILE => Errno::ENFILE,
+            Linux::NOTTY => Errno::ENOTTY,
+            Linux::TXTBSY => Errno::ETXTBSY,
+            Linux::FBIG => Errno::EFBIG,
+            Linux::NOSPC => Errno::ENOSPC,
+            Linux::SPIPE => Errno::ESPIPE,
+            Linux::ROFS => Errno::EROFS,
+            Linux::MLINK => Errno::EMLINK,
+            Linux::PIPE => Errno::EPIPE,
+            Linux::AGAIN => Errno::EAGAIN,
+            Linux::CONNRESET => Errno::ECONNRESET,
+            Linux::LOOP => Errno::ELOOP,
+            Linux::NAMETOOLONG => Errno::ENAMETOOLONG,
+            Linux::NOTEMPTY => Errno::ENOTEMPTY,
+            Linux::DQUOT => Errno::EDQUOT,
+            Linux::STALE => Errno::ESTALE,
+            Linux::NOTSUP => Errno::EOPNOTSUPP,
+            _ => Errno::EIO,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_differ_between_the_systems_are_translated() {
+        assert_eq!(Errno::from(HostError(Linux::LOOP)), Errno::ELOOP);
+        assert_eq!(Errno::from(HostError(Linux::NOTEMPTY)), Errno::ENOTEMPTY);
+        assert_eq!(Errno::from(HostError(Linux::AGAIN)), Errno::EAGAIN);
+    }
+
+    #[test]
+    fn what_the_guest_has_no_word_for_is_an_io_error() {
+        assert_eq!(Errno::from(HostError(Linux::HWPOISON)), Errno::EIO);
+    }
+}

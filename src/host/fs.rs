@@ -1,0 +1,399 @@
+//! The door to the host's files: places held by descriptor, walked one name at a time.
+//!
+//! A [`Place`] is an `O_PATH` descriptor.  There is no way here to name a file by more than one
+//! component, to follow a symbolic link or to go up, so that nothing above can leave the directory
+//! that it was given.  Only regular files and directories are ever opened, after their type is known
+//! from the held descriptor itself: a FIFO or a device of the host can neither hang nor move us.
+//!
+//! Must not know the guest's rules (owners, modes, mounts); see `kernel/vfs`.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RawMode};
+use rustix::io::Errno as Linux;
+
+use super::error::HostResult;
+
+/// What a name in the host's tree stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A FIFO: never opened.
+    Fifo,
+    /// A socket: never connected to.
+    Socket,
+    /// A character device: never opened.
+    CharDevice,
+    /// A block device: never opened.
+    BlockDevice,
+    /// The host does not say.
+    Unknown,
+}
+
+impl From<FileType> for HostKind {
+    fn from(kind: FileType) -> HostKind {
+        match kind {
+            FileType::RegularFile => HostKind::Regular,
+            FileType::Directory => HostKind::Directory,
+            FileType::Symlink => HostKind::Symlink,
+            FileType::Fifo => HostKind::Fifo,
+            FileType::Socket => HostKind::Socket,
+            FileType::CharacterDevice => HostKind::CharDevice,
+            FileType::BlockDevice => HostKind::BlockDevice,
+            FileType::Unknown => HostKind::Unknown,
+        }
+    }
+}
+
+/// Seconds and nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostTime {
+    /// Whole seconds.
+    pub sec: i64,
+    /// Nanoseconds, below 10^9.
+    pub nsec: i64,
+}
+
+/// What the host says about a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostStat {
+    /// The host's device number.
+    pub dev: u64,
+    /// The host's inode number.
+    pub ino: u64,
+    /// The type.
+    pub kind: HostKind,
+    /// Permission bits, with set-id and sticky bits.
+    pub perm: u32,
+    /// Number of links.
+    pub nlink: u64,
+    /// The host's user id.
+    pub uid: u32,
+    /// The host's group id.
+    pub gid: u32,
+    /// The device number of a device, major and minor.
+    pub rdev: (u32, u32),
+    /// Size in bytes.
+    pub size: u64,
+    /// Blocks of 512 bytes.
+    pub blocks: u64,
+    /// Last access.
+    pub atime: HostTime,
+    /// Last modification.
+    pub mtime: HostTime,
+    /// Last change of the inode.
+    pub ctime: HostTime,
+}
+
+/// One name of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostEntry {
+    /// The name, without a zero byte.
+    pub name: Vec<u8>,
+    /// The device number, as `stat` would tell it.
+    pub dev: u64,
+    /// The inode number, as `stat` would tell it.
+    pub ino: u64,
+    /// The type, where the host's directory tells it.
+    pub kind: HostKind,
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenFor {
+    /// Reading only.
+    Reading,
+    /// Writing, and reading where the host allows it.
+    Writing,
+}
+
+/// A place in the host's tree, held open without rights to its content.
+#[derive(Debug)]
+pub struct Place {
+    fd: OwnedFd,
+}
+
+/// One component of a path: not empty, no slash, no zero byte, neither `.` nor `..`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Component<'a>(pub(super) &'a [u8]);
+
+impl<'a> Component<'a> {
+    /// Checks that `name` cannot lead anywhere but to an entry of the directory itself.
+    pub(super) fn new(name: &'a [u8]) -> HostResult<Component<'a>> {
+        if name.is_empty() || name == b"." || name == b".." {
+            return Err(Linux::INVAL.into());
+        }
+        if name.iter().any(|&byte| byte == b'/' || byte == 0) {
+            return Err(Linux::INVAL.into());
+        }
+        Ok(Component(name))
+    }
+}
+
+/// The user and group that the host sees us as.
+pub fn host_identity() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// Makes this process fit to hold a guest's tree: no mask of its own, as many descriptors as allowed.
+pub fn prepare() {
+    rustix::process::umask(Mode::empty());
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        // A smaller number of held vnodes is no reason to stop.
+        let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
+    }
+}
+
+impl Place {
+    /// Holds what `path` names in the host's own tree: the top of a mount, given by our user.
+    pub fn top(path: &Path) -> HostResult<Place> {
+        let fd = fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Place { fd })
+    }
+
+    /// Holds the entry `name` of this directory; a symbolic link is held itself.
+    pub fn child(&self, name: &[u8]) -> HostResult<Place> {
+        let name = Component::new(name)?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = self.lending(Mode::XUSR, || Ok(fs::openat(&self.fd, name.0, flags, Mode::empty())?))?;
+        Ok(Place { fd })
+    }
+
+    /// Another hold on the same place.
+    pub fn try_clone(&self) -> HostResult<Place> {
+        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0)?;
+        Ok(Place { fd })
+    }
+
+    /// What the host says about it.
+    pub fn stat(&self) -> HostResult<HostStat> {
+        Ok(host_stat(&fs::fstat(&self.fd)?))
+    }
+
+    /// The text of a symbolic link.
+    pub fn readlink(&self) -> HostResult<Vec<u8>> {
+        Ok(fs::readlinkat(&self.fd, "", Vec::new())?.into_bytes())
+    }
+
+    /// Opens a regular file; anything else is refused with `ENXIO`.
+    pub fn open_file(&self, purpose: OpenFor) -> HostResult<OwnedFd> {
+        if self.stat()?.kind != HostKind::Regular {
+            return Err(Linux::NXIO.into());
+        }
+        let common = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let open = |access: OFlags| Ok(fs::open(self.link(), access | common, Mode::empty())?);
+        match purpose {
+            OpenFor::Reading => self.lending(Mode::RUSR, || open(OFlags::RDONLY)),
+            OpenFor::Writing => self.lending(Mode::RUSR | Mode::WUSR, || open(OFlags::RDWR)),
+        }
+    }
+
+    /// The names of a directory, without `.` and `..`, sorted so that each run sees the same order.
+    pub fn entries(&self) -> HostResult<Vec<HostEntry>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let fd =
+            self.lending(Mode::RUSR | Mode::XUSR, || Ok(fs::openat(&self.fd, ".", flags, Mode::empty())?))?;
+        let own = fs::fstat(&fd)?.st_dev;
+        let mut entries = Vec::new();
+        let mut directory = Dir::read_from(&fd)?;
+        while let Some(entry) = directory.read() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let kind = HostKind::from(entry.file_type());
+            let mut found = HostEntry { name: name.to_bytes().to_vec(), dev: own, ino: entry.ino(), kind };
+            if matches!(kind, HostKind::Directory | HostKind::Unknown) {
+                // A mount point of the host: the entry holds the covered directory's number.
+                let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+                let Ok(stat) = fs::statat(&fd, name, flags) else { continue };
+                let stat = host_stat(&stat);
+                (found.dev, found.ino, found.kind) = (stat.dev, stat.ino, stat.kind);
+            }
+            entries.push(found);
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// The descriptor, for the calls that live beside this file.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// The name by which Linux reaches exactly this inode again.
+    pub(super) fn link(&self) -> String {
+        format!("/proc/self/fd/{}", self.fd.as_raw_fd())
+    }
+
+    /// Runs `act`; if our own file's mode forbids it, runs it again with `rights` lent for the moment.
+    ///
+    /// The guest's rules were checked before: uid 0 of the guest writes a file of mode 0444 although
+    /// the host user, who owns it, may not.
+    pub(super) fn lending<T>(&self, rights: Mode, act: impl Fn() -> HostResult<T>) -> HostResult<T> {
+        let first = act();
+        let Err(error) = &first else { return first };
+        if error.0 != Linux::ACCESS {
+            return first;
+        }
+        let Ok(stat) = self.stat() else { return first };
+        let own = stat.uid == rustix::process::geteuid().as_raw();
+        let missing = rights.bits() & !stat.perm;
+        let lendable = matches!(stat.kind, HostKind::Regular | HostKind::Directory);
+        if !own || !lendable || missing == 0 {
+            return first;
+        }
+        let with = Mode::from_raw_mode((stat.perm | missing) as RawMode);
+        if fs::chmod(self.link(), with).is_err() {
+            return first;
+        }
+        let second = act();
+        // The mode was ours to change a moment ago; a failure now leaves more rights, never fewer.
+        let _ = fs::chmod(self.link(), Mode::from_raw_mode(stat.perm as RawMode));
+        second
+    }
+}
+
+/// What the host says about an open descriptor.
+pub fn stat_of(fd: BorrowedFd<'_>) -> HostResult<HostStat> {
+    Ok(host_stat(&fs::fstat(fd)?))
+}
+
+/// Reads at `offset`; fewer bytes than asked for mean the end of the file.
+pub fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> HostResult<usize> {
+    let mut done = 0;
+    while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::pread(fd, rest, offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(Linux::INTR) => {}
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes at `offset`; an error after the first bytes is a short count.
+pub fn write_at(fd: BorrowedFd<'_>, data: &[u8], offset: u64) -> HostResult<usize> {
+    let mut done = 0;
+    while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::pwrite(fd, rest, offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(Linux::INTR) => {}
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(done)
+}
+
+/// Sets the size of an open file.
+pub fn set_size(fd: BorrowedFd<'_>, size: u64) -> HostResult<()> {
+    Ok(fs::ftruncate(fd, size)?)
+}
+
+/// Waits until the content of an open file is on the host's disk.
+pub fn sync(fd: BorrowedFd<'_>) -> HostResult<()> {
+    Ok(fs::fsync(fd)?)
+}
+
+/// Whether `name` may be used as one component.
+pub fn is_component(name: &[u8]) -> bool {
+    Component::new(name).is_ok()
+}
+
+fn host_stat(stat: &fs::Stat) -> HostStat {
+    let kind = FileType::from_raw_mode(stat.st_mode as RawMode).into();
+    let time = |sec: i64, nsec: u64| HostTime { sec, nsec: nsec as i64 };
+    HostStat {
+        dev: stat.st_dev,
+        ino: stat.st_ino,
+        kind,
+        perm: stat.st_mode & 0o7777,
+        nlink: stat.st_nlink,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        rdev: (fs::major(stat.st_rdev), fs::minor(stat.st_rdev)),
+        size: stat.st_size.max(0) as u64,
+        blocks: stat.st_blocks.max(0) as u64,
+        atime: time(stat.st_atime, stat.st_atime_nsec),
+        mtime: time(stat.st_mtime, stat.st_mtime_nsec),
+        ctime: time(stat.st_ctime, stat.st_ctime_nsec),
+    }
+}
+
+/// Flags for removing a name: a directory or anything else.
+pub(super) fn removal(directory: bool) -> AtFlags {
+    if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_component_with_a_slash_or_dots_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = Place::top(dir.path()).unwrap();
+        for name in [&b".."[..], b".", b"", b"a/b", b"/", b"a\0b"] {
+            assert_eq!(top.child(name).unwrap_err().0, Linux::INVAL, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_symbolic_link_is_held_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("/etc/passwd", dir.path().join("link")).unwrap();
+        let link = Place::top(dir.path()).unwrap().child(b"link").unwrap();
+        assert_eq!(link.stat().unwrap().kind, HostKind::Symlink);
+        assert_eq!(link.readlink().unwrap(), b"/etc/passwd");
+        assert_eq!(link.open_file(OpenFor::Reading).unwrap_err().0, Linux::NXIO);
+    }
+
+    #[test]
+    fn a_host_fifo_is_never_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        fs::mkfifoat(fs::CWD, &path, Mode::RWXU).unwrap();
+        let fifo = Place::top(dir.path()).unwrap().child(b"fifo").unwrap();
+        assert_eq!(fifo.stat().unwrap().kind, HostKind::Fifo);
+        assert_eq!(fifo.open_file(OpenFor::Reading).unwrap_err().0, Linux::NXIO);
+    }
+
+    #[test]
+    fn a_file_is_read_and_written_at_offsets() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), b"hello world").unwrap();
+        let file = Place::top(dir.path()).unwrap().child(b"f").unwrap();
+        let fd = file.open_file(OpenFor::Writing).unwrap();
+        let mut buffer = [0; 32];
+        assert_eq!(read_at(fd.as_fd(), &mut buffer, 6).unwrap(), 5);
+        assert_eq!(&buffer[..5], b"world");
+        assert_eq!(write_at(fd.as_fd(), b"HE", 0).unwrap(), 2);
+        set_size(fd.as_fd(), 5).unwrap();
+        assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"HEllo");
+    }
+
+    #[test]
+    fn entries_are_sorted_and_without_dots() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b", "a", "c"] {
+            std::fs::write(dir.path().join(name), b"").unwrap();
+        }
+        let names: Vec<_> =
+            Place::top(dir.path()).unwrap().entries().unwrap().into_iter().map(|e| e.name).collect();
+        assert_eq!(names, [b"a", b"b", b"c"]);
+    }
+}

@@ -1,0 +1,211 @@
+//! The door to what the emulator was started with: standard input, output and error.
+//!
+//! A stream is a terminal, a pipe or a file of the host, and stays what it is.  No operation waits: where
+//! the host would block, it says so, and the scheduler polls.  A file's offset is the host's own, because
+//! other programs of the same shell command share it.
+//!
+//! Must not know descriptors of a guest.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{self, OFlags, SeekFrom};
+use rustix::io::Errno as Linux;
+
+use super::error::HostResult;
+use super::fs::{HostKind, HostStat, stat_of};
+
+/// Bytes that a ready pipe or terminal takes without waiting (PIPE_BUF).
+const ATOMIC: usize = 4096;
+
+/// What kind of thing a stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// A terminal.
+    Terminal,
+    /// A pipe, fifo or socket.
+    Pipe,
+    /// A regular file.
+    File,
+    /// The null device.
+    Null,
+    /// Some other device.
+    Device,
+}
+
+/// A host descriptor that a guest reads and writes.
+#[derive(Debug)]
+pub struct Stream {
+    fd: OwnedFd,
+    /// What it is.
+    pub kind: StreamKind,
+    /// Open for reading.
+    pub readable: bool,
+    /// Open for writing.
+    pub writable: bool,
+}
+
+impl Stream {
+    /// Standard input, output or error; `None` if the emulator was started without it.
+    pub fn standard(number: u32) -> HostResult<Option<Stream>> {
+        let fd = match number {
+            0 => rustix::io::fcntl_dupfd_cloexec(std::io::stdin().as_fd(), 3),
+            1 => rustix::io::fcntl_dupfd_cloexec(std::io::stdout().as_fd(), 3),
+            _ => rustix::io::fcntl_dupfd_cloexec(std::io::stderr().as_fd(), 3),
+        };
+        match fd {
+            Ok(fd) => Stream::new(fd).map(Some),
+            Err(Linux::BADF) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A stream of the guest's out of any descriptor.
+    pub fn new(fd: OwnedFd) -> HostResult<Stream> {
+        let stat = stat_of(fd.as_fd())?;
+        let kind = match stat.kind {
+            HostKind::Regular => StreamKind::File,
+            HostKind::CharDevice if rustix::termios::isatty(&fd) => StreamKind::Terminal,
+            HostKind::CharDevice if stat.rdev == (1, 3) => StreamKind::Null,
+            HostKind::Fifo | HostKind::Socket => StreamKind::Pipe,
+            _ => StreamKind::Device,
+        };
+        let access = fs::fcntl_getfl(&fd)? & OFlags::ACCMODE;
+        let readable = access != OFlags::WRONLY;
+        let writable = access != OFlags::RDONLY;
+        Ok(Stream { fd, kind, readable, writable })
+    }
+
+    /// The descriptor: for polling, and for the terminal layer.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// What the host says about it.
+    pub fn stat(&self) -> HostResult<HostStat> {
+        stat_of(self.fd.as_fd())
+    }
+
+    /// Whether a read would return at once.
+    pub fn can_read(&self) -> bool {
+        self.kind == StreamKind::File || ready(&self.fd, PollFlags::IN)
+    }
+
+    /// Whether a write would return at once.
+    pub fn can_write(&self) -> bool {
+        self.kind == StreamKind::File || ready(&self.fd, PollFlags::OUT)
+    }
+
+    /// Reads what is there; `EAGAIN` if nothing is there yet, 0 at the end.
+    pub fn read(&self, buffer: &mut [u8]) -> HostResult<usize> {
+        if !self.can_read() {
+            return Err(Linux::AGAIN.into());
+        }
+        Ok(rustix::io::read(&self.fd, buffer)?)
+    }
+
+    /// Writes as much as goes without waiting; `EAGAIN` if nothing does.
+    pub fn write(&self, data: &[u8]) -> HostResult<usize> {
+        if self.kind == StreamKind::File {
+            return self.write_file(data);
+        }
+        let mut done = 0;
+        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+            if !self.can_write() {
+                break;
+            }
+            let piece = rest.get(..ATOMIC).unwrap_or(rest);
+            match rustix::io::write(&self.fd, piece) {
+                Ok(count) => done += count,
+                Err(Linux::INTR) => {}
+                Err(Linux::AGAIN) => break,
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if done == 0 && !data.is_empty() { Err(Linux::AGAIN.into()) } else { Ok(done) }
+    }
+
+    /// The offset of a file; `ESPIPE` for anything else.
+    pub fn tell(&self) -> HostResult<u64> {
+        Ok(fs::tell(&self.fd)?)
+    }
+
+    /// Moves the offset of a file.
+    pub fn seek(&self, offset: u64) -> HostResult<()> {
+        fs::seek(&self.fd, SeekFrom::Start(offset))?;
+        Ok(())
+    }
+
+    /// Sets the size of a file.
+    pub fn set_size(&self, size: u64) -> HostResult<()> {
+        Ok(fs::ftruncate(&self.fd, size)?)
+    }
+
+    fn write_file(&self, data: &[u8]) -> HostResult<usize> {
+        let mut done = 0;
+        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::write(&self.fd, rest) {
+                Ok(0) => break,
+                Ok(count) => done += count,
+                Err(Linux::INTR) => {}
+                Err(_) if done > 0 => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn ready(fd: &OwnedFd, events: PollFlags) -> bool {
+    let mut fds = [PollFd::new(fd, events)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    loop {
+        match poll(&mut fds, Some(&now)) {
+            // Errors and hang-ups are for the read or write itself to report.
+            Ok(count) => return count > 0,
+            Err(Linux::INTR) => {}
+            Err(_) => return true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::pipe;
+
+    #[test]
+    fn an_empty_pipe_would_block_and_a_closed_one_ends() {
+        let (reader, writer) = pipe().unwrap();
+        let (reader, writer) = (Stream::new(reader.into()).unwrap(), Stream::new(writer.into()).unwrap());
+        assert_eq!((reader.kind, reader.readable, reader.writable), (StreamKind::Pipe, true, false));
+        let mut buffer = [0; 8];
+        assert!(reader.read(&mut buffer).unwrap_err().would_block());
+        assert_eq!(writer.write(b"abc").unwrap(), 3);
+        assert_eq!(reader.read(&mut buffer).unwrap(), 3);
+        drop(writer);
+        assert_eq!(reader.read(&mut buffer).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_full_pipe_takes_a_part_and_then_would_block() {
+        let (_reader, writer) = pipe().unwrap();
+        let writer = Stream::new(writer.into()).unwrap();
+        let data = vec![0; 1 << 20];
+        let first = writer.write(&data).unwrap();
+        assert!(first > 0 && first < data.len());
+        assert!(writer.write(&data).unwrap_err().would_block());
+    }
+
+    #[test]
+    fn a_file_is_written_at_the_hosts_own_offset() {
+        let mut file = tempfile::tempfile().unwrap();
+        use std::io::{Seek, Write};
+        file.write_all(b"12345").unwrap();
+        let stream = Stream::new(file.try_clone().unwrap().into()).unwrap();
+        assert_eq!(stream.kind, StreamKind::File);
+        stream.write(b"678").unwrap();
+        assert_eq!(file.stream_position().unwrap(), 8);
+    }
+}
