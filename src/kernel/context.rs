@@ -3,9 +3,8 @@
 use syscalls::errno::Errno;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::Kernel;
 use super::proc::{Proc, ProcId};
-use crate::mem::CopyStr;
+use super::{Kernel, vm};
 
 /// One call of one process.  Everything a handler does goes through it.
 #[derive(Debug)]
@@ -34,7 +33,7 @@ impl<'k> Context<'k> {
 
     /// Fills `buffer` from guest memory; EFAULT where it cannot be read.
     pub fn copyin(&self, address: u32, buffer: &mut [u8]) -> Result<(), Errno> {
-        self.proc().vm.space.copyin(address, buffer).map_err(|_| Errno::EFAULT)
+        vm::copyin(self.proc(), address, buffer)
     }
 
     /// Copies `len` bytes from guest memory.
@@ -46,15 +45,12 @@ impl<'k> Context<'k> {
 
     /// Stores `bytes` in guest memory; EFAULT where it cannot be written.
     pub fn copyout(&mut self, address: u32, bytes: &[u8]) -> Result<(), Errno> {
-        self.proc_mut().vm.space.copyout(address, bytes).map_err(|_| Errno::EFAULT)
+        vm::copyout(self.kernel, self.id, address, bytes)
     }
 
     /// A string of at most `max` bytes with its terminator, given without it; EFAULT or ENAMETOOLONG.
     pub fn copyinstr(&self, address: u32, max: usize) -> Result<Vec<u8>, Errno> {
-        self.proc().vm.space.copyinstr(address, max).map_err(|e| match e {
-            CopyStr::Fault(_) => Errno::EFAULT,
-            CopyStr::TooLong => Errno::ENAMETOOLONG,
-        })
+        vm::copyinstr(self.proc(), address, max)
     }
 
     /// Reads a structure from guest memory.

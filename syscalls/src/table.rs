@@ -100,7 +100,7 @@ macro_rules! for_each_syscall {
             /// Changes the owner and group of a file.
             16 Std 3 vfs::chown(path: Path, uid: Uid, gid: Gid) -> None => nosys("not built yet");
             /// Moves the end of the data segment.
-            17 Std 1 vm::obreak(nsize: GuestAddr) -> None as "break" => nosys("not built yet");
+            17 Std 1 vm::obreak(nsize: GuestAddr) -> None as "break";
             /// Lists the mounted file systems with their statistics.
             18 Std 3 vfs::getfsstat(buf: StatfsBuf, flags: FsWait) -> Int => nosys("not built yet");
             /// Moves the file offset, 32 bits wide.
@@ -194,9 +194,9 @@ macro_rules! for_each_syscall {
             /// Reports tables of the kernel.
             63 Compat 4 sysctl::ogetkerninfo(op: KinfoOp, info: ValueOut, arg: Int) -> Int => nosys("not built yet");
             /// Returns the page size.
-            64 Compat 0 vm::ogetpagesize() -> Int => nosys("not built yet");
+            64 Compat 0 vm::ogetpagesize() -> Int;
             /// Writes pages of a mapping back.
-            65 Std 3 vm::msync(addr: GuestAddr, len: Uint, flags: MsyncFlags) -> None => nosys("not built yet");
+            65 Std 3 vm::msync(addr: GuestAddr, len: Uint, flags: MsyncFlags) -> None;
             /// Creates a process that borrows the memory of the caller until it runs a program.
             66 Std 0 proc::vfork() -> IntPair;
             /// Once read a page of memory.
@@ -204,25 +204,25 @@ macro_rules! for_each_syscall {
             /// Once wrote a page of memory.
             68 Obsol 0 "vwrite";
             /// Refuses, as 2.1 does: the data segment moves by break.
-            69 Std 1 vm::sbrk(incr: Int) -> Int => nosys("not built yet");
+            69 Std 1 vm::sbrk(incr: Int) -> Int;
             /// Refuses, as 2.1 does: the stack grows by itself.
-            70 Std 1 vm::sstk(incr: Int) -> Int => nosys("not built yet");
+            70 Std 1 vm::sstk(incr: Int) -> Int;
             /// Maps a file or memory, with the old flags.
-            71 Compat 6 vm::ommap(addr: GuestAddr, len: Uint, prot: OldProt, flags: OldMapFlags, fd: Fd, pos: Uint) -> Addr => nosys("not built yet");
+            71 Compat 6 vm::ommap(addr: GuestAddr, len: Uint, prot: OldProt, flags: OldMapFlags, fd: Fd, pos: Uint) -> Addr;
             /// Refuses, as 2.1 does: advice on paging.
-            72 Std 1 vm::ovadvise(anom: Int) -> None as "vadvise" => nosys("not built yet");
+            72 Std 1 vm::ovadvise(anom: Int) -> None as "vadvise";
             /// Removes a mapping.
-            73 Std 2 vm::munmap(addr: GuestAddr, len: Uint) -> None => nosys("not built yet");
+            73 Std 2 vm::munmap(addr: GuestAddr, len: Uint) -> None;
             /// Changes the protection of memory.
-            74 Std 3 vm::mprotect(addr: GuestAddr, len: Uint, prot: Prot) -> None => nosys("not built yet");
+            74 Std 3 vm::mprotect(addr: GuestAddr, len: Uint, prot: Prot) -> None;
             /// Takes advice on the use of memory.
-            75 Std 3 vm::madvise(addr: GuestAddr, len: Uint, advice: Advice) -> None => nosys("not built yet");
+            75 Std 3 vm::madvise(addr: GuestAddr, len: Uint, advice: Advice) -> None;
             /// Once hung up the terminal.
             76 Obsol 0 "vhangup";
             /// Once set limits.
             77 Obsol 0 "vlimit";
             /// Reports which pages are in memory.
-            78 Std 3 vm::mincore(addr: GuestAddr, len: Uint, vec: GuestAddr) -> None => nosys("not built yet");
+            78 Std 3 vm::mincore(addr: GuestAddr, len: Uint, vec: GuestAddr) -> None;
             /// Reports the groups of the process.
             79 Std 2 cred::getgroups(groups: GidsOut) -> Int => nosys("not built yet");
             /// Sets the groups of the process.
@@ -460,7 +460,7 @@ macro_rules! for_each_syscall {
             /// Reads directory entries.
             196 Std 4 vfs::getdirentries(fd: Fd, buf: Dirents, basep: Out<I32>) -> Int => nosys("not built yet");
             /// Maps a file or memory.
-            197 Std 8 vm::mmap(addr: GuestAddr, len: Uint, prot: Prot, flags: MapFlags, fd: Fd, pad: Unused, pos: Off) -> Addr => nosys("not built yet");
+            197 Std 8 vm::mmap(addr: GuestAddr, len: Uint, prot: Prot, flags: MapFlags, fd: Fd, pad: Unused, pos: Off) -> Addr;
             /// Makes the call whose number is the first two argument words.
             198 Std 0 "__syscall";
             /// Moves the file offset.
@@ -472,9 +472,9 @@ macro_rules! for_each_syscall {
             /// Reports and sets values of the kernel by name.
             202 Std 6 sysctl::sysctl(name: SysctlName, old: ValueOut, new: InBuf) -> Int as "__sysctl" => nosys("not built yet");
             /// Locks pages in memory.
-            203 Std 2 vm::mlock(addr: GuestAddr, len: Uint) -> None => nosys("not built yet");
+            203 Std 2 vm::mlock(addr: GuestAddr, len: Uint) -> None;
             /// Unlocks pages.
-            204 Std 2 vm::munlock(addr: GuestAddr, len: Uint) -> None => nosys("not built yet");
+            204 Std 2 vm::munlock(addr: GuestAddr, len: Uint) -> None;
             /// Never was a call here.
             205 Unimpl 0 "nosys";
             /// Never was a call here.

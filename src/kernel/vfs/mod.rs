@@ -96,3 +96,13 @@ pub fn change_directory(_cx: &mut Context<'_>, _path: &[u8]) -> Result<(), Errno
 pub fn poll_host(_kernel: &mut Kernel, _timeout_ns: Option<u64>) -> bool {
     false
 }
+
+/// What mmap can map of a vnode that is open with these flags; EINVAL for what is neither a regular file
+/// nor a character device.
+pub fn vn_mmap(
+    _cx: &mut Context<'_>,
+    _vnode: VnodeId,
+    _open: super::file::FileFlag,
+) -> Result<super::vm::Mappable, Errno> {
+    Err(Errno::EINVAL)
+}
