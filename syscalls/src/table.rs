@@ -72,13 +72,13 @@ macro_rules! for_each_syscall {
             /// Creates a process that is a copy of the caller.
             2 Std 0 proc::fork() -> IntPair;
             /// Reads from a descriptor.
-            3 Std 3 file::read(fd: Fd, buf: OutBuf) -> Int => nosys("not built yet");
+            3 Std 3 file::read(fd: Fd, buf: OutBuf) -> Int;
             /// Writes to a descriptor.
-            4 Std 3 file::write(fd: Fd, buf: InBuf) -> Int => nosys("not built yet");
+            4 Std 3 file::write(fd: Fd, buf: InBuf) -> Int;
             /// Opens a file, creating it if asked.
             5 Std 3 vfs::open(path: Path, flags: OpenFlags, mode: CreatMode) -> Fd => nosys("not built yet");
             /// Closes a descriptor.
-            6 Std 1 file::close(fd: Fd) -> None => nosys("not built yet");
+            6 Std 1 file::close(fd: Fd) -> None;
             /// Waits for a child to end or stop.
             7 Std 4 proc::wait4(pid: Pid, status: Out<WaitStatus>, options: WaitOptions, rusage: Out<Rusage>) -> Int;
             /// Creates or truncates a file and opens it for writing.
@@ -148,7 +148,7 @@ macro_rules! for_each_syscall {
             /// Reports the attributes of a file or symbolic link in their old form.
             40 Compat 2 vfs::olstat(path: Path, sb: Out<Ostat>) -> None => nosys("not built yet");
             /// Duplicates a descriptor.  2.1 copies in a second word that it ignores.
-            41 Std 2 file::dup(fd: Fd, spare: Unused) -> Fd => nosys("not built yet");
+            41 Std 2 file::dup(fd: Fd, spare: Unused) -> Fd;
             /// Creates a pair of pipe descriptors, returned in eax and edx.
             42 Std 0 socket::pipe() -> Pair;
             /// Returns the effective group.
@@ -174,7 +174,7 @@ macro_rules! for_each_syscall {
             /// Sets and reports the alternate signal stack.
             53 Std 2 signal::sigaltstack(ss: In<Sigaltstack>, oss: Out<Sigaltstack>) -> None => nosys("not built yet");
             /// Makes a request to a device or socket.
-            54 Std 3 file::ioctl(fd: Fd, request: Ioctl) -> Int => nosys("not built yet");
+            54 Std 3 file::ioctl(fd: Fd, request: Ioctl) -> Int;
             /// Stops or restarts the machine.
             55 Std 1 sysctl::reboot(flags: RebootFlags) -> None => nosys("there is no machine to restart");
             /// Invalidates all descriptors of a file.
@@ -190,7 +190,7 @@ macro_rules! for_each_syscall {
             /// Changes the root directory.
             61 Std 1 vfs::chroot(path: Path) -> None => nosys("not built yet");
             /// Reports the attributes of an open file in their old form.
-            62 Compat 2 file::ofstat(fd: Fd, sb: Out<Ostat>) -> None => nosys("not built yet");
+            62 Compat 2 file::ofstat(fd: Fd, sb: Out<Ostat>) -> None;
             /// Reports tables of the kernel.
             63 Compat 4 sysctl::ogetkerninfo(op: KinfoOp, info: ValueOut, arg: Int) -> Int => nosys("not built yet");
             /// Returns the page size.
@@ -244,15 +244,15 @@ macro_rules! for_each_syscall {
             /// Sets the name of the host.
             88 Compat 2 sysctl::osethostname(name: InBuf) -> None => nosys("not built yet");
             /// Returns the number of descriptors that a process may have.
-            89 Std 0 file::getdtablesize() -> Int => nosys("not built yet");
+            89 Std 0 file::getdtablesize() -> Int;
             /// Duplicates a descriptor to a given number.
-            90 Std 2 file::dup2(from: Fd, to: Fd) -> Fd => nosys("not built yet");
+            90 Std 2 file::dup2(from: Fd, to: Fd) -> Fd;
             /// Never was a call here.
             91 Unimpl 2 "getdopt";
             /// Controls a descriptor.
-            92 Std 3 file::fcntl(fd: Fd, command: Fcntl) -> Int => nosys("not built yet");
+            92 Std 3 file::fcntl(fd: Fd, command: Fcntl) -> Int;
             /// Waits until descriptors are ready.
-            93 Std 5 file::select(sets: SelectSets, timeout: In<Timeval>) -> Int => nosys("not built yet");
+            93 Std 5 file::select(sets: SelectSets, timeout: In<Timeval>) -> Int;
             /// Never was a call here.
             94 Unimpl 2 "setdopt";
             /// Writes a file to its medium.
@@ -306,9 +306,9 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             119 Unimpl 0 "nosys";
             /// Reads into scattered buffers.
-            120 Std 3 file::readv(fd: Fd, iov: IovecOut) -> Int => nosys("not built yet");
+            120 Std 3 file::readv(fd: Fd, iov: IovecOut) -> Int;
             /// Writes from scattered buffers.
-            121 Std 3 file::writev(fd: Fd, iov: IovecIn) -> Int => nosys("not built yet");
+            121 Std 3 file::writev(fd: Fd, iov: IovecIn) -> Int;
             /// Sets the time of day.
             122 Std 2 time::settimeofday(tv: In<Timeval>, tzp: In<Timezone>) -> None => nosys("not built yet");
             /// Changes the owner and group of an open file.
@@ -328,7 +328,7 @@ macro_rules! for_each_syscall {
             /// Sets the size of an open file, 32 bits wide.
             130 Compat 2 vfs::oftruncate(fd: Fd, length: Int) -> None => nosys("not built yet");
             /// Locks a whole file.
-            131 Std 2 file::flock(fd: Fd, how: LockOp) -> None => nosys("not built yet");
+            131 Std 2 file::flock(fd: Fd, how: LockOp) -> None;
             /// Makes a fifo.
             132 Std 2 vfs::mkfifo(path: Path, mode: Mode) -> None => nosys("not built yet");
             /// Sends data to an address.
@@ -444,13 +444,13 @@ macro_rules! for_each_syscall {
             /// Reports the attributes of a file.
             188 Std 2 vfs::stat(path: Path, sb: Out<Stat>) -> None => nosys("not built yet");
             /// Reports the attributes of an open file.
-            189 Std 2 file::fstat(fd: Fd, sb: Out<Stat>) -> None => nosys("not built yet");
+            189 Std 2 file::fstat(fd: Fd, sb: Out<Stat>) -> None;
             /// Reports the attributes of a file or symbolic link.
             190 Std 2 vfs::lstat(path: Path, sb: Out<Stat>) -> None => nosys("not built yet");
             /// Reports a limit or property of a file.
             191 Std 2 vfs::pathconf(path: Path, name: PathconfName) -> Int => nosys("not built yet");
             /// Reports a limit or property of an open file.
-            192 Std 2 file::fpathconf(fd: Fd, name: PathconfName) -> Int => nosys("not built yet");
+            192 Std 2 file::fpathconf(fd: Fd, name: PathconfName) -> Int;
             /// Never was a call here.
             193 Unimpl 0 "nosys";
             /// Reports a limit.

@@ -7,6 +7,7 @@
 //!
 //! 2.1 counterpart: sys/file.h, kern/kern_descrip.c.
 
+pub mod calls;
 mod continuation;
 mod descriptor;
 pub mod ops;
