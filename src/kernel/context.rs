@@ -5,6 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::proc::{Proc, ProcId};
 use super::{Kernel, vm};
+use crate::image::stack::USRSTACK;
 
 /// One call of one process.  Everything a handler does goes through it.
 #[derive(Debug)]
@@ -31,8 +32,10 @@ impl<'k> Context<'k> {
         &mut self.kernel.procs[self.id]
     }
 
-    /// Fills `buffer` from guest memory; EFAULT where it cannot be read.
+    /// Fills `buffer` from guest memory; EFAULT where it cannot be read.  As in the original nothing may
+    /// lie above the user's part, not even nothing (i386/i386/support.s, copyin).
     pub fn copyin(&self, address: u32, buffer: &mut [u8]) -> Result<(), Errno> {
+        check_user_range(address, buffer.len())?;
         vm::copyin(self.proc(), address, buffer)
     }
 
@@ -43,8 +46,13 @@ impl<'k> Context<'k> {
         Ok(buffer)
     }
 
-    /// Stores `bytes` in guest memory; EFAULT where it cannot be written.
+    /// Stores `bytes` in guest memory; EFAULT where it cannot be written.  Storing nothing succeeds
+    /// everywhere.
     pub fn copyout(&mut self, address: u32, bytes: &[u8]) -> Result<(), Errno> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        check_user_range(address, bytes.len())?;
         vm::copyout(self.kernel, self.id, address, bytes)
     }
 
@@ -69,4 +77,10 @@ impl<'k> Context<'k> {
     pub fn suser(&self) -> Result<(), Errno> {
         if self.proc().cred.is_superuser() { Ok(()) } else { Err(Errno::EPERM) }
     }
+}
+
+/// Whether a range lies below the end of the user's part of the address space (VM_MAXUSER_ADDRESS).
+fn check_user_range(address: u32, len: usize) -> Result<(), Errno> {
+    let end = u32::try_from(len).ok().and_then(|len| address.checked_add(len)).ok_or(Errno::EFAULT)?;
+    if end > USRSTACK { Err(Errno::EFAULT) } else { Ok(()) }
 }

@@ -154,7 +154,9 @@ fn call(line: &str, words: &[&str], before: Vec<Before>) -> Option<Step> {
 fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {
     let word = |index: usize| offset(words, index);
     match kind {
-        "=" => step.answer = Answer::Success(at(words, 0)?, if words.len() > 1 { Some(word(1)?) } else { None }),
+        "=" => {
+            step.answer = Answer::Success(at(words, 0)?, if words.len() > 1 { Some(word(1)?) } else { None })
+        }
         "!" => step.answer = Answer::Error(word(0)?),
         "m" => step.after.push(After::Bytes(word(0)?, hex(words.get(1)?)?)),
         "h" => step.after.push(After::Hash(word(0)?, word(1)?, word(2)?)),
