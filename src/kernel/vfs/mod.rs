@@ -7,6 +7,7 @@ use super::arena::Id;
 use super::file::select::Which;
 use super::file::{FileId, Uio};
 use super::{Context, Kernel, Retval, Sysret, Wake};
+use crate::host::stdio::Stream;
 
 /// A vnode.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ pub fn release_process_locks(_cx: &mut Context<'_>, _file: FileId) {}
 /// Drops the lock that belongs to an open file.
 pub fn release_file_locks(_cx: &mut Context<'_>, _file: FileId) {}
 /// Opens descriptors 0, 1 and 2 over the host's.
-pub fn open_standard_files(_cx: &mut Context<'_>) -> Result<(), Errno> {
+pub fn open_standard_files(_cx: &mut Context<'_>, _streams: [Option<Stream>; 3]) -> Result<(), Errno> {
     Ok(())
 }
 /// Makes a directory the current one of the calling process.
