@@ -9,12 +9,12 @@
 //! refuses every budget, so that stale links lead out.  When the dropped outweigh the live, everything
 //! is forgotten.
 
+use super::Options;
 use super::decode::{self, Decoded};
 use super::fast::general::{closed, fall};
 use super::lower;
 use super::op::{Handler, Link, Links, Op};
 use super::state::{CODE_END, Slot};
-use super::Options;
 use crate::mem::AddressSpace;
 use iced_x86::{FlowControl, Instruction, RflagsBits as F};
 use std::cell::Cell;
@@ -234,9 +234,35 @@ fn can_leave(d: &Decoded) -> bool {
     use iced_x86::Mnemonic as M;
     let plain = matches!(
         d.ins.mnemonic(),
-        M::Add | M::Or | M::Adc | M::Sbb | M::And | M::Sub | M::Xor | M::Cmp | M::Test | M::Mov | M::Movzx | M::Movsx
-            | M::Lea | M::Inc | M::Dec | M::Neg | M::Not | M::Shl | M::Sal | M::Shr | M::Sar | M::Rol | M::Ror | M::Imul
-            | M::Mul | M::Cdq | M::Cwde | M::Xchg | M::Nop
+        M::Add
+            | M::Or
+            | M::Adc
+            | M::Sbb
+            | M::And
+            | M::Sub
+            | M::Xor
+            | M::Cmp
+            | M::Test
+            | M::Mov
+            | M::Movzx
+            | M::Movsx
+            | M::Lea
+            | M::Inc
+            | M::Dec
+            | M::Neg
+            | M::Not
+            | M::Shl
+            | M::Sal
+            | M::Shr
+            | M::Sar
+            | M::Rol
+            | M::Ror
+            | M::Imul
+            | M::Mul
+            | M::Cdq
+            | M::Cwde
+            | M::Xchg
+            | M::Nop
     );
     let memory = d.ins.op_kinds().any(|k| k == iced_x86::OpKind::Memory) && d.ins.mnemonic() != M::Lea;
     let segment = d.ins.op_count() > 0 && d.ins.op0_register().is_segment_register();

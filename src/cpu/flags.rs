@@ -101,7 +101,8 @@ use condition as cc;
 impl Flags {
     /// All flags given.
     pub(crate) fn from_eflags(bits: u32) -> Self {
-        let tag = Tag { class: Class::Explicit, width: Width::Dword, over: Over::None, over_width: Width::Dword };
+        let tag =
+            Tag { class: Class::Explicit, width: Width::Dword, over: Over::None, over_width: Width::Dword };
         Self { tag, a: bits & ARITHMETIC, b: 0, r: 0 }
     }
 
@@ -303,10 +304,18 @@ impl Flags {
     pub(crate) fn test(&self, code: u8) -> bool {
         if matches!(self.tag.over, Over::None) {
             // What compilers leave between a compare and its branch is moves: the two common classes here.
-            if self.tag == (Tag { class: Class::Sub, width: Width::Dword, over: Over::None, over_width: Width::Byte }) {
+            if self.tag
+                == (Tag { class: Class::Sub, width: Width::Dword, over: Over::None, over_width: Width::Byte })
+            {
                 return sub_holds(code, Width::Dword, self.a, self.b);
             }
-            if self.tag == (Tag { class: Class::Logic, width: Width::Dword, over: Over::None, over_width: Width::Byte })
+            if self.tag
+                == (Tag {
+                    class: Class::Logic,
+                    width: Width::Dword,
+                    over: Over::None,
+                    over_width: Width::Byte,
+                })
             {
                 return logic_holds(code, Width::Dword, self.a);
             }

@@ -78,7 +78,13 @@ fn operands(ins: &Instruction, op: &mut Op) -> Option<Fields> {
     let immediate = |i: u32| {
         matches!(
             kind(i),
-            Some(OpKind::Immediate8 | OpKind::Immediate16 | OpKind::Immediate32 | OpKind::Immediate8to16 | OpKind::Immediate8to32)
+            Some(
+                OpKind::Immediate8
+                    | OpKind::Immediate16
+                    | OpKind::Immediate32
+                    | OpKind::Immediate8to16
+                    | OpKind::Immediate8to32
+            )
         )
     };
     if immediate(1) {
@@ -402,7 +408,9 @@ pub(super) fn lower(d: &Decoded, index: u32, op: &mut Op, flags: bool) -> Option
     let f = operands(ins, op)?;
     let register = ins.op0_kind() == OpKind::Register;
     match m {
-        M::Add | M::Or | M::Adc | M::Sbb | M::And | M::Sub | M::Xor | M::Cmp | M::Test => binary(m, &f, flags),
+        M::Add | M::Or | M::Adc | M::Sbb | M::And | M::Sub | M::Xor | M::Cmp | M::Test => {
+            binary(m, &f, flags)
+        }
         M::Inc | M::Dec | M::Neg | M::Not => unary(m, &f, register, flags),
         M::Mov if register && !ins.op0_register().is_gpr() => None,
         M::Mov => mov(&f),
@@ -453,7 +461,7 @@ pub(super) fn lower(d: &Decoded, index: u32, op: &mut Op, flags: bool) -> Option
         M::Call if ins.is_call_near_indirect() && f.width == Width::Dword => {
             Some(if register { branch::to_reg::<true, false> } else { branch::to_mem::<true, false> })
         }
-        _ if ins.is_setcc() && register => {
+        _ if ins.condition_code() != iced_x86::ConditionCode::None && register => {
             op.aux = condition(ins);
             Some(if f.high.0 { data::setcc::<true> } else { data::setcc::<false> })
         }

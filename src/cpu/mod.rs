@@ -94,6 +94,7 @@ impl Cpu {
         let clock_end = self.clock.wrapping_add(total as u64);
         let mut left = total;
         frame.eflags &= !RF;
+        let mut alone = false;
         let trap = loop {
             if space.code_written() {
                 for (addr, len) in space.take_code_writes() {
@@ -104,7 +105,7 @@ impl Cpu {
             let mut st = State::new(gpr, *eip, *eflags, *seg, fpu, space, &self.blocks);
             st.left = left;
             st.clock_end = clock_end;
-            let why = run::run(&mut st, &self.blocks, &self.options);
+            let why = run::run(&mut st, &self.blocks, &self.options, alone);
             left = st.left;
             gpr.copy_from_slice(&st.regs[..8]);
             *eip = st.eip;
@@ -112,8 +113,8 @@ impl Cpu {
             *seg = st.seg;
             match why {
                 run::Why::Trap(trap) => break trap,
-                run::Why::Code => {}
-                run::Why::Build(eip) => run::build(&mut self.blocks, space, eip, &self.options),
+                run::Why::Code => alone = false,
+                run::Why::Build(eip) => alone = self.blocks.build(space, eip, &self.options).is_none(),
             }
         };
         let retired = (total - left) as u64;

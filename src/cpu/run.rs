@@ -21,10 +21,12 @@ pub(super) enum Why {
 }
 
 /// Runs until something ends the run or the blocks must change.
-pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options) -> Why {
+///
+/// `alone` says that the first instruction cannot be in a block.
+pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut alone: bool) -> Why {
     let space = st.view.space();
     while st.left > 0 {
-        if !options.cache || st.system & TF != 0 || !st.flat() || st.shadow {
+        if std::mem::take(&mut alone) || !options.cache || st.system & TF != 0 || !st.flat() || st.shadow {
             if let Err(trap) = step(st, space) {
                 return Why::Trap(trap);
             }
@@ -78,11 +80,6 @@ fn enter(st: &mut State<'_>, blocks: &Blocks, at: u32) -> Exit {
     (head.next)(st, ops, view, left)
 }
 
-/// Builds the block at an address; where nothing can be decoded, one that raises what is wrong.
-pub(super) fn build(blocks: &mut Blocks, space: &AddressSpace, eip: u32, options: &Options) -> bool {
-    blocks.build(space, eip, options).is_some()
-}
-
 /// Executes one instruction in its general form.
 fn step(st: &mut State<'_>, space: &AddressSpace) -> Result<(), Trap> {
     let eip = st.eip;
@@ -107,4 +104,3 @@ fn step(st: &mut State<'_>, space: &AddressSpace) -> Result<(), Trap> {
         done => done,
     }
 }
-

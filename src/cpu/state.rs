@@ -6,6 +6,7 @@
 //! 2.1 counterpart: the segments are those of `ldt_segs` (i386/i386/machdep.c).
 
 use super::alu::Width;
+use super::block::Blocks;
 use super::decode::Decoded;
 use super::flags::{ARITHMETIC, Flags};
 use super::op::{Links, Op};
@@ -96,9 +97,7 @@ impl<'a> State<'a> {
         seg: [u16; 6],
         fpu: &'a mut FpuState,
         space: &'a AddressSpace,
-        arena: &'a [Op],
-        links: &'a Links,
-        decoded: &'a [Decoded],
+        blocks: &'a Blocks,
     ) -> Self {
         let mut regs = [0; 9];
         regs[..8].copy_from_slice(gpr);
@@ -106,11 +105,11 @@ impl<'a> State<'a> {
             regs,
             flags: Flags::from_eflags(eflags),
             left: 0,
-            arena,
-            links,
+            arena: &blocks.arena,
+            links: &blocks.links,
             eip,
             from: 0,
-            decoded,
+            decoded: &blocks.decoded,
             trap: Trap::Budget,
             ended: false,
             system: eflags & !ARITHMETIC,

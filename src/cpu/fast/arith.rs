@@ -1,6 +1,8 @@
 //! Two-operand and one-operand arithmetic in all common forms.
 
-use super::{address, careful, get, load, load_slow, load_update_slow, next, set, store_slow, take, update, width};
+use super::{
+    address, careful, get, load, load_slow, load_update_slow, next, set, store_slow, take, update, width,
+};
 use crate::cpu::alu::{self, Width};
 use crate::cpu::flags::Flags;
 use crate::cpu::op::{Exit, Ops};
@@ -104,7 +106,15 @@ pub(in crate::cpu) fn ri<'a, O: Binary, const W: u8, const DH: bool, const F: bo
 }
 
 /// `op reg, mem`.
-pub(in crate::cpu) fn rm<'a, O: Binary, const W: u8, const DH: bool, const X: bool, const F: bool, const SLOW: bool>(
+pub(in crate::cpu) fn rm<
+    'a,
+    O: Binary,
+    const W: u8,
+    const DH: bool,
+    const X: bool,
+    const F: bool,
+    const SLOW: bool,
+>(
     st: &mut State<'a>,
     mut ops: Ops<'a>,
     view: View<'a>,
@@ -115,7 +125,11 @@ pub(in crate::cpu) fn rm<'a, O: Binary, const W: u8, const DH: bool, const X: bo
     let addr = address::<X>(st, op);
     let y = if SLOW { load_slow(st, w, addr) } else { load::<W>(view, addr) };
     let Some(y) = y else {
-        return if SLOW { careful(st, op, left) } else { rm::<O, W, DH, true, true, true>(st, here, view, left) };
+        return if SLOW {
+            careful(st, op, left)
+        } else {
+            rm::<O, W, DH, true, true, true>(st, here, view, left)
+        };
     };
     let c = carry::<O>(st);
     let x = get::<W, DH>(st, op.r);
@@ -157,7 +171,11 @@ pub(in crate::cpu) fn mr<
         (true, true) => load_update_slow(st, w, addr).map(|x| (x, O::result(w, x, y, c))),
     };
     let Some((x, z)) = pair else {
-        return if SLOW { careful(st, op, left) } else { mr::<O, W, SH, I, true, true, true>(st, here, view, left) };
+        return if SLOW {
+            careful(st, op, left)
+        } else {
+            mr::<O, W, SH, I, true, true, true>(st, here, view, left)
+        };
     };
     if SLOW && O::WRITES && !store_slow(st, w, addr, z) {
         return careful(st, op, left);

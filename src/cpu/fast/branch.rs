@@ -17,7 +17,12 @@ pub(in crate::cpu) fn jmp<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'
 }
 
 /// `jcc rel`, where nothing is known of what set the flags.
-pub(in crate::cpu) fn jcc<'a, const CC: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+pub(in crate::cpu) fn jcc<'a, const CC: u8>(
+    st: &mut State<'a>,
+    mut ops: Ops<'a>,
+    view: View<'a>,
+    left: i64,
+) -> Exit {
     take!(ops, op, _here);
     if st.flags.test(CC) {
         let left = left.wrapping_add(i64::from(op.rest)).wrapping_sub(1);
@@ -53,7 +58,8 @@ pub(in crate::cpu) fn call<'a, const SLOW: bool>(
 ) -> Exit {
     take!(ops, op, here);
     let esp = st.regs[ESP].wrapping_sub(4);
-    let done = if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
+    let done =
+        if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
     if !done {
         return if SLOW { careful(st, op, left) } else { call::<true>(st, here, view, left) };
     }
@@ -98,7 +104,8 @@ pub(in crate::cpu) fn to_reg<'a, const CALL: bool, const SLOW: bool>(
     }
     if CALL {
         let esp = st.regs[ESP].wrapping_sub(4);
-        let done = if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
+        let done =
+            if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
         if !done {
             return if SLOW { careful(st, op, left) } else { to_reg::<CALL, true>(st, here, view, left) };
         }
@@ -128,7 +135,8 @@ pub(in crate::cpu) fn to_mem<'a, const CALL: bool, const SLOW: bool>(
     }
     if CALL {
         let esp = st.regs[ESP].wrapping_sub(4);
-        let done = if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
+        let done =
+            if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
         if !done {
             return if SLOW { careful(st, op, left) } else { to_mem::<CALL, true>(st, here, view, left) };
         }

@@ -49,7 +49,14 @@ pub(in crate::cpu) fn mov_rm<'a, const W: u8, const DH: bool, const X: bool, con
 }
 
 /// `mov mem, reg` and, with `I`, `mov mem, imm`.
-pub(in crate::cpu) fn mov_mr<'a, const W: u8, const SH: bool, const I: bool, const X: bool, const SLOW: bool>(
+pub(in crate::cpu) fn mov_mr<
+    'a,
+    const W: u8,
+    const SH: bool,
+    const I: bool,
+    const X: bool,
+    const SLOW: bool,
+>(
     st: &mut State<'a>,
     mut ops: Ops<'a>,
     view: View<'a>,
@@ -60,7 +67,11 @@ pub(in crate::cpu) fn mov_mr<'a, const W: u8, const SH: bool, const I: bool, con
     let x = if I { op.imm } else { get::<W, SH>(st, op.s) };
     let done = if SLOW { store_slow(st, width::<W>(), addr, x) } else { store::<W>(view, addr, x) };
     if !done {
-        return if SLOW { careful(st, op, left) } else { mov_mr::<W, SH, I, true, true>(st, here, view, left) };
+        return if SLOW {
+            careful(st, op, left)
+        } else {
+            mov_mr::<W, SH, I, true, true>(st, here, view, left)
+        };
     }
     next!(SLOW, st, op, ops, view, left);
 }

@@ -24,7 +24,13 @@ pub(in crate::cpu) fn execute<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: Vi
 pub(in crate::cpu) fn serves(unit: Op) -> bool {
     !matches!(
         unit,
-        Op::Control(_) | Op::Load80(_) | Op::Store80(_) | Op::LoadEnvironment | Op::StoreEnvironment | Op::Restore | Op::Save
+        Op::Control(_)
+            | Op::Load80(_)
+            | Op::Store80(_)
+            | Op::LoadEnvironment
+            | Op::StoreEnvironment
+            | Op::Restore
+            | Op::Save
     )
 }
 
@@ -59,15 +65,18 @@ fn unit(st: &mut State<'_>, op: &Operation, view: View<'_>) -> bool {
         Op::Load64(f) => view.try_load64(addr).map(|x| (f, x)),
         Op::Store16(f) => {
             let store = f(st.fpu);
-            return (!store.write || view.try_store16(addr, store.low as u16)) && finish(st, op, decoded, addr, store);
+            return (!store.write || view.try_store16(addr, store.low as u16))
+                && finish(st, op, decoded, addr, store);
         }
         Op::Store32(f) => {
             let store = f(st.fpu);
-            return (!store.write || view.try_store32(addr, store.low as u32)) && finish(st, op, decoded, addr, store);
+            return (!store.write || view.try_store32(addr, store.low as u32))
+                && finish(st, op, decoded, addr, store);
         }
         Op::Store64(f) => {
             let store = f(st.fpu);
-            return (!store.write || view.try_store64(addr, store.low)) && finish(st, op, decoded, addr, store);
+            return (!store.write || view.try_store64(addr, store.low))
+                && finish(st, op, decoded, addr, store);
         }
         _ => return false,
     };

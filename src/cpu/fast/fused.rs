@@ -141,6 +141,10 @@ pub(in crate::cpu) fn step<'a, const D: bool, const CC: u8>(
     let x = get::<4, false>(st, op.r);
     let z = if D { Dec::result(w, x) } else { Inc::result(w, x) };
     set::<4, false>(st, op.r, z);
-    if D { Dec::flags(&mut st.flags, w, x, z) } else { Inc::flags(&mut st.flags, w, x, z) }
+    if D {
+        Dec::flags(&mut st.flags, w, x, z)
+    } else {
+        Inc::flags(&mut st.flags, w, x, z)
+    }
     branch(st, ops, view, left, jump, logic_holds(CC, w, z))
 }

@@ -61,7 +61,12 @@ pub(in crate::cpu) fn ri<'a, O: Shift, const F: bool>(
 }
 
 /// `op reg32, cl`.
-pub(in crate::cpu) fn rcl<'a, O: Shift>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+pub(in crate::cpu) fn rcl<'a, O: Shift>(
+    st: &mut State<'a>,
+    mut ops: Ops<'a>,
+    view: View<'a>,
+    left: i64,
+) -> Exit {
     take!(ops, op, _here);
     let count = st.regs[1] & 31;
     let x = st.regs[op.r as usize];

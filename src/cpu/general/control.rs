@@ -90,8 +90,14 @@ pub(super) fn counted(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap>
     use iced_x86::Code as K;
     let short = matches!(
         ins.code(),
-        K::Jcxz_rel8_16 | K::Jcxz_rel8_32 | K::Loop_rel8_16_CX | K::Loop_rel8_32_CX | K::Loope_rel8_16_CX
-            | K::Loope_rel8_32_CX | K::Loopne_rel8_16_CX | K::Loopne_rel8_32_CX
+        K::Jcxz_rel8_16
+            | K::Jcxz_rel8_32
+            | K::Loop_rel8_16_CX
+            | K::Loop_rel8_32_CX
+            | K::Loope_rel8_16_CX
+            | K::Loope_rel8_32_CX
+            | K::Loopne_rel8_16_CX
+            | K::Loopne_rel8_32_CX
     );
     let w = if short { Width::Word } else { Width::Dword };
     let count = st.get_part(w, Gpr::Ecx as usize);

@@ -10,9 +10,11 @@ use iced_x86::{Instruction, Mnemonic as M, OpKind};
 
 /// `mov`, but not to a segment register.
 pub(super) fn mov(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
-    let to_or_from = |i| ins.op_kind(i) == OpKind::Register && {
-        let r = ins.op_register(i);
-        r.is_cr() || r.is_dr() || r.is_tr()
+    let to_or_from = |i| {
+        ins.op_kind(i) == OpKind::Register && {
+            let r = ins.op_register(i);
+            r.is_cr() || r.is_dr() || r.is_tr()
+        }
     };
     if to_or_from(0) || to_or_from(1) {
         return Err(Trap::GeneralProtection(0));

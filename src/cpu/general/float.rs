@@ -1,7 +1,7 @@
 //! x87 instructions: their operands in and out of memory, around the unit in [`crate::cpu::x87`].
 
-use super::operand::{Place, place};
 use super::is_16;
+use super::operand::{Place, place};
 use crate::cpu::alu::Width;
 use crate::cpu::decode::Decoded;
 use crate::cpu::state::State;

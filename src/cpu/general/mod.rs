@@ -45,7 +45,9 @@ pub(crate) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap>
     }
     use Mnemonic as M;
     match ins.mnemonic() {
-        M::Add | M::Or | M::Adc | M::Sbb | M::And | M::Sub | M::Xor | M::Cmp | M::Test => arith::binary(st, ins),
+        M::Add | M::Or | M::Adc | M::Sbb | M::And | M::Sub | M::Xor | M::Cmp | M::Test => {
+            arith::binary(st, ins)
+        }
         M::Inc | M::Dec | M::Not | M::Neg => arith::unary(st, ins),
         M::Rol | M::Ror | M::Rcl | M::Rcr | M::Shl | M::Sal | M::Shr | M::Sar => arith::shift(st, ins),
         M::Shld | M::Shrd => arith::double_shift(st, ins),
@@ -95,8 +97,21 @@ pub(crate) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap>
         M::Lar | M::Lsl | M::Verr | M::Verw => segment::query(st, ins),
         M::Arpl => segment::arpl(st, ins),
         M::Sgdt | M::Sidt | M::Sldt | M::Str | M::Smsw => segment::store_table(st, ins),
-        M::Movsb | M::Movsw | M::Movsd | M::Stosb | M::Stosw | M::Stosd | M::Lodsb | M::Lodsw | M::Lodsd
-        | M::Scasb | M::Scasw | M::Scasd | M::Cmpsb | M::Cmpsw | M::Cmpsd => string::execute(st, ins),
+        M::Movsb
+        | M::Movsw
+        | M::Movsd
+        | M::Stosb
+        | M::Stosw
+        | M::Stosd
+        | M::Lodsb
+        | M::Lodsw
+        | M::Lodsd
+        | M::Scasb
+        | M::Scasw
+        | M::Scasd
+        | M::Cmpsb
+        | M::Cmpsw
+        | M::Cmpsd => string::execute(st, ins),
         _ if ins.is_jcc_short_or_near() => control::jcc(st, ins),
         _ if ins.condition_code() != iced_x86::ConditionCode::None => data::setcc(st, ins),
         M::Ud0 | M::Ud1 | M::Ud2 => Err(Trap::InvalidOpcode),

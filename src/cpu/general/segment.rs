@@ -37,7 +37,11 @@ pub(super) fn check_code(selector: u16, returning: bool) -> Result<(), Trap> {
     if selector & !3 == 0 {
         return Err(Trap::GeneralProtection(0));
     }
-    if selects(selector, USER_CODE) && (!returning || selector & 3 == 3) { Ok(()) } else { Err(refuse(selector)) }
+    if selects(selector, USER_CODE) && (!returning || selector & 3 == 3) {
+        Ok(())
+    } else {
+        Err(refuse(selector))
+    }
 }
 
 /// `mov sreg, r/m16`.

@@ -96,9 +96,8 @@ fn resolve(st: &State<'_>, ins: &Instruction) -> Run {
         M::Cmpsw => (Cmps, Width::Word),
         _ => (Cmps, Width::Dword),
     };
-    let short = (0..2).any(|i| {
-        matches!(ins.op_kind(i), OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI)
-    });
+    let short = (0..2)
+        .any(|i| matches!(ins.op_kind(i), OpKind::MemorySegSI | OpKind::MemorySegDI | OpKind::MemoryESDI));
     let step = if st.down() { w.bytes().wrapping_neg() } else { w.bytes() };
     Run {
         kind,
@@ -228,7 +227,8 @@ impl Run {
             n = n.min(room(from));
         }
         if self.kind != Kind::Lods {
-            let access = if matches!(self.kind, Kind::Movs | Kind::Stos) { Access::Write } else { Access::Read };
+            let access =
+                if matches!(self.kind, Kind::Movs | Kind::Stos) { Access::Write } else { Access::Read };
             st.linear(Seg::Es, to, size, access).ok()?;
             n = n.min(room(to));
         }
