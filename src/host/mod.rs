@@ -5,4 +5,3 @@ pub mod clock;
 pub mod error;
 pub mod fs;
 pub mod stdio;
-pub mod terminal;

@@ -26,7 +26,6 @@ pub mod syscall;
 pub mod sysctl;
 pub mod time;
 mod trap;
-pub mod tty;
 pub mod vfs;
 pub mod vm;
 
@@ -47,8 +46,6 @@ pub struct Kernel {
     pub vfs: vfs::Vfs,
     /// Domains, sockets and their protocol control blocks.
     pub sockets: socket::Layer,
-    /// Terminals.
-    pub ttys: tty::Ttys,
     /// The clock.
     pub clock: time::Clock,
     /// Names and numbers that sysctl answers.

@@ -12,11 +12,10 @@ use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use super::object::Sharing;
 use super::page::{self, EOF, HELD, PAGE_SHIFT, WRITTEN};
 use super::region::Span;
 use super::reservation::Reservation;
-use super::space::{AddressSpace, Attr, FileMode, Inherit, pages};
+use super::space::{AddressSpace, Attr, FileMode, Inherit, Sharing, pages};
 
 /// Idle reservations kept.
 const KEPT: usize = 16;
@@ -62,7 +61,7 @@ impl AddressSpace {
                 continue;
             }
             child.touch(span);
-            child.regions.insert(span, Attr { wired: 0, ..attr.clone() });
+            child.regions.insert(span, attr.clone());
             match &attr.object {
                 Some((object, _)) if self.mode == FileMode::Mapped => {
                     let shared = object.sharing == Sharing::Shared;
