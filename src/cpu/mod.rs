@@ -1,3 +1,139 @@
 //! The i386 and i387 processor: decoded blocks, an interpreter, and nothing of any kernel.
+//!
+//! [`Cpu::run`] executes a guest process for a number of instructions and says why it stopped.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `alu`, `flags` | integer arithmetic and its flags (pure) |
+//! | `state` | registers in the middle of a run, memory through segments |
+//! | `decode` | bytes to instructions |
+//! | `general` | every instruction in its general form |
+//! | `op`, `block`, `lower`, `fast` | blocks of compact operations, and the forms that programs use most |
+//! | [`x87`] | the x87 unit |
+//!
+//! 2.1 counterpart: the machine below it.
 
+mod alu;
+mod block;
+mod decode;
+mod fast;
+mod flags;
+mod general;
+mod lower;
+mod op;
+mod run;
+mod state;
 pub mod x87;
+
+use crate::mem::AddressSpace;
+use crate::trapframe::eflags::RF;
+use crate::trapframe::{Trap, Trapframe};
+use block::Blocks;
+use state::State;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Why.
+    pub trap: Trap,
+    /// Instructions retired; each iteration of a repeated string instruction counts as one.
+    pub retired: u64,
+}
+
+/// How instructions are executed; for tests, all ways give the same results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Keep decoded blocks.
+    pub cache: bool,
+    /// Most instructions of a block.
+    pub block: u8,
+    /// Let blocks lead directly to each other.
+    pub chain: bool,
+    /// Use specialised forms of instructions.
+    pub fast: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache: true, block: 48, chain: true, fast: true }
+    }
+}
+
+/// The processor of one guest process: what it decoded, and its clock.
+pub struct Cpu {
+    options: Options,
+    clock: u64,
+    blocks: Blocks,
+}
+
+impl Cpu {
+    /// A processor that has decoded nothing.
+    pub fn new() -> Self {
+        Self::with_options(Options::default())
+    }
+
+    /// A processor that works in a certain way.
+    pub fn with_options(options: Options) -> Self {
+        Self { options, clock: 0, blocks: Blocks::new() }
+    }
+
+    /// Forgets everything decoded: the memory has been replaced.
+    pub fn reset(&mut self) {
+        self.blocks.clear();
+    }
+
+    /// Sets the count that `rdtsc` shows.
+    pub fn set_clock(&mut self, clock: u64) {
+        self.clock = clock;
+    }
+
+    /// Executes at most `budget` instructions.
+    pub fn run(&mut self, frame: &mut Trapframe, space: &mut AddressSpace, budget: u64) -> Stopped {
+        let space = &*space;
+        let total = i64::try_from(budget).unwrap_or(i64::MAX);
+        let clock_end = self.clock.wrapping_add(total as u64);
+        let mut left = total;
+        frame.eflags &= !RF;
+        let mut alone = false;
+        let trap = loop {
+            if space.code_written() {
+                for (addr, len) in space.take_code_writes() {
+                    self.blocks.drop_range(addr, len);
+                }
+            }
+            let Trapframe { gpr, eip, eflags, seg, fpu } = &mut *frame;
+            let mut st = State::new(gpr, *eip, *eflags, *seg, fpu, space, &self.blocks);
+            st.left = left;
+            st.clock_end = clock_end;
+            let why = run::run(&mut st, &self.blocks, &self.options, alone);
+            left = st.left;
+            gpr.copy_from_slice(&st.regs[..8]);
+            *eip = st.eip;
+            *eflags = st.eflags();
+            *seg = st.seg;
+            match why {
+                run::Why::Trap(trap) => break trap,
+                run::Why::Code => alone = false,
+                run::Why::Build(eip) => alone = self.blocks.build(space, eip, &self.options).is_none(),
+            }
+        };
+        let retired = (total - left) as u64;
+        self.clock = self.clock.wrapping_add(retired);
+        if is_fault(trap) {
+            frame.eflags |= RF;
+        }
+        let trap = space.take_bus_fault().map_or(trap, Trap::Page);
+        Stopped { trap, retired }
+    }
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Whether a trap is reported at its instruction, which has not happened then.
+fn is_fault(trap: Trap) -> bool {
+    !matches!(trap, Trap::Budget | Trap::Syscall | Trap::SingleStep | Trap::Breakpoint | Trap::Overflow)
+}

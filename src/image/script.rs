@@ -13,7 +13,7 @@ pub struct Script {
     /// Path of the interpreter, up to its first NUL byte.
     pub interpreter: Vec<u8>,
     /// Every word of the line, the interpreter first: 2.1 splits all of them.  They are the first
-    /// arguments; the guest's argv[0] becomes the path that was executed.
+    /// arguments; the guest's `argv[0]` becomes the path that was executed.
     pub words: Vec<Vec<u8>>,
 }
 

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use syscalls::errno::Errno;
+
 use super::cred::Pcred;
 use super::event::Observer;
 use super::file::{self, Filedesc};
@@ -14,7 +16,8 @@ use super::signal::Sigacts;
 use super::synch::priority::PUSER;
 use super::time::{Clock, Itimer, SECOND_NS, Timeout, Usage};
 use super::vm::Vmspace;
-use super::{Context, Kernel, RunQueues, proc, sched, socket, sysctl, vfs};
+use super::{Context, Kernel, RunQueues, proc, sched, socket, sysctl, tty, vfs};
+use crate::host::stdio::Stream;
 use crate::trapframe::Trapframe;
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
@@ -37,8 +40,8 @@ pub struct Config {
 /// The first program.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Path in the guest.
-    pub path: Vec<u8>,
+    /// Paths in the guest; the first one that exists is executed.
+    pub paths: Vec<Vec<u8>>,
     /// Arguments, the name first.
     pub args: Vec<Vec<u8>>,
     /// Environment, as NAME=VALUE.
@@ -55,6 +58,21 @@ pub struct Program {
     pub fpcw: u16,
 }
 
+/// Why the first program did not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartFailure {
+    /// Its current directory cannot be entered.
+    Directory(Errno),
+    /// It cannot be executed.
+    Exec(ExecError),
+}
+
+impl From<ExecError> for StartFailure {
+    fn from(e: ExecError) -> Self {
+        Self::Exec(e)
+    }
+}
+
 impl Kernel {
     /// A kernel with process 1 only.
     pub fn new(config: Config) -> Self {
@@ -63,6 +81,7 @@ impl Kernel {
             files: file::Table::default(),
             vfs: config.vfs,
             sockets: socket::Layer::new(config.network),
+            ttys: tty::Ttys::default(),
             clock: config.clock,
             system: config.system,
             init: None,
@@ -102,14 +121,22 @@ impl Kernel {
         id
     }
 
-    /// Starts the first program in a new process; the reason where it cannot be executed.
-    pub fn start(&mut self, program: &Program) -> Result<ProcId, ExecError> {
+    /// Starts the first program in a new process whose standard descriptors are `streams`.  A kernel whose
+    /// first program did not start is of no further use.
+    pub fn start(&mut self, program: &Program, streams: [Option<Stream>; 3]) -> Result<ProcId, StartFailure> {
         let id = self.first_process(Pcred::new(program.uid, program.gid), &program.login);
         self.procs[id].initial_fpcw = program.fpcw;
         let mut cx = Context::new(self, id);
-        vfs::open_standard_files(&mut cx)?;
-        vfs::change_directory(&mut cx, &program.cwd)?;
-        execve(&mut cx, &program.path, Strings::Host { args: &program.args, env: &program.env })?;
+        vfs::open_standard_files(&mut cx, streams).map_err(ExecError::Errno)?;
+        vfs::change_directory(&mut cx, &program.cwd).map_err(StartFailure::Directory)?;
+        let mut result = Err(ExecError::Errno(Errno::ENOENT));
+        for path in &program.paths {
+            result = execve(&mut cx, path, Strings::Host { args: &program.args, env: &program.env });
+            if !matches!(result, Err(ExecError::Errno(Errno::ENOENT | Errno::ENOTDIR))) {
+                break;
+            }
+        }
+        result?;
         self.procs[id].state = State::Run;
         self.set_run_queue(id);
         Ok(id)

@@ -3,14 +3,9 @@
 use syscalls::errno::Errno;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::Kernel;
 use super::proc::{Proc, ProcId};
-use crate::mem::{CopyStr, Prot};
-
-/// End of the addresses that belong to a process (VM_MAXUSER_ADDRESS).
-const MAXUSER_ADDRESS: u32 = 0xefbf_e000;
-/// Bytes of a page.
-const PAGE_SIZE: u32 = 4096;
+use super::{Kernel, vm};
+use crate::image::stack::USRSTACK;
 
 /// One call of one process.  Everything a handler does goes through it.
 #[derive(Debug)]
@@ -37,13 +32,11 @@ impl<'k> Context<'k> {
         &mut self.kernel.procs[self.id]
     }
 
-    /// Fills `buffer` from guest memory; EFAULT where it cannot be read, and for an address in kernel space
-    /// even where nothing is to be copied.
+    /// Fills `buffer` from guest memory; EFAULT where it cannot be read.  As in the original nothing may
+    /// lie above the user's part, not even nothing (i386/i386/support.s, copyin).
     pub fn copyin(&self, address: u32, buffer: &mut [u8]) -> Result<(), Errno> {
-        if address > MAXUSER_ADDRESS {
-            return Err(Errno::EFAULT);
-        }
-        self.proc().vm.space.copyin(address, buffer).map_err(|_| Errno::EFAULT)
+        check_user_range(address, buffer.len())?;
+        vm::copyin(self.proc(), address, buffer)
     }
 
     /// Copies `len` bytes from guest memory.
@@ -53,17 +46,19 @@ impl<'k> Context<'k> {
         Ok(buffer)
     }
 
-    /// Stores `bytes` in guest memory; EFAULT where it cannot be written.
+    /// Stores `bytes` in guest memory; EFAULT where it cannot be written.  Storing nothing succeeds
+    /// everywhere.
     pub fn copyout(&mut self, address: u32, bytes: &[u8]) -> Result<(), Errno> {
-        self.proc_mut().vm.space.copyout(address, bytes).map_err(|_| Errno::EFAULT)
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        check_user_range(address, bytes.len())?;
+        vm::copyout(self.kernel, self.id, address, bytes)
     }
 
     /// A string of at most `max` bytes with its terminator, given without it; EFAULT or ENAMETOOLONG.
     pub fn copyinstr(&self, address: u32, max: usize) -> Result<Vec<u8>, Errno> {
-        self.proc().vm.space.copyinstr(address, max).map_err(|e| match e {
-            CopyStr::Fault(_) => Errno::EFAULT,
-            CopyStr::TooLong => Errno::ENAMETOOLONG,
-        })
+        vm::copyinstr(self.proc(), address, max)
     }
 
     /// Reads a structure from guest memory.
@@ -78,25 +73,14 @@ impl<'k> Context<'k> {
         self.copyout(address, value.as_bytes())
     }
 
-    /// Whether all pages that `len` bytes touch are mapped with at least a protection (`useracc`).
-    pub fn useracc(&self, address: u32, len: u32, prot: Prot) -> bool {
-        let Some(end) = address.checked_add(len).filter(|&end| end <= MAXUSER_ADDRESS) else { return false };
-        let end = end.next_multiple_of(PAGE_SIZE);
-        let mut at = address & !(PAGE_SIZE - 1);
-        loop {
-            let Some(region) = self.proc().vm.space.region_at(at) else { return false };
-            if at < end && !region.prot.contains(prot) {
-                return false;
-            }
-            at = region.start.saturating_add(region.len);
-            if at >= end {
-                return true;
-            }
-        }
-    }
-
     /// Fails with EPERM unless the effective user is the super-user (`suser`).
     pub fn suser(&self) -> Result<(), Errno> {
         if self.proc().cred.is_superuser() { Ok(()) } else { Err(Errno::EPERM) }
     }
+}
+
+/// Whether a range lies below the end of the user's part of the address space (VM_MAXUSER_ADDRESS).
+fn check_user_range(address: u32, len: usize) -> Result<(), Errno> {
+    let end = u32::try_from(len).ok().and_then(|len| address.checked_add(len)).ok_or(Errno::EFAULT)?;
+    if end > USRSTACK { Err(Errno::EFAULT) } else { Ok(()) }
 }

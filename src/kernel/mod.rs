@@ -26,6 +26,7 @@ pub mod syscall;
 pub mod sysctl;
 pub mod time;
 mod trap;
+pub mod tty;
 pub mod vfs;
 pub mod vm;
 
@@ -46,6 +47,8 @@ pub struct Kernel {
     pub vfs: vfs::Vfs,
     /// Domains, sockets and their protocol control blocks.
     pub sockets: socket::Layer,
+    /// Terminals.
+    pub ttys: tty::Ttys,
     /// The clock.
     pub clock: time::Clock,
     /// Names and numbers that sysctl answers.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use super::Kernel;
 use super::proc::{ProcId, State};
+use super::synch::Channel;
 use super::synch::priority::{MAXPRI, PUSER};
 
 /// Number of queues of each kind; each holds four priorities.
@@ -140,6 +141,7 @@ impl Kernel {
 
     /// What happens to priorities each second (`schedcpu`).
     pub(super) fn schedule_second(&mut self) {
+        self.wakeup(Channel::Lbolt);
         let load_factor = 2 * self.clock.load_average[0];
         for id in self.procs.ids().to_vec() {
             let proc = &mut self.procs[id];

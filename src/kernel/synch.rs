@@ -26,6 +26,8 @@ pub mod priority {
     pub const PVFS: u8 = 20;
     pub const PZERO: u8 = 22;
     pub const PSOCK: u8 = 24;
+    pub const TTIPRI: u8 = 25;
+    pub const TTOPRI: u8 = 26;
     pub const PWAIT: u8 = 32;
     pub const PLOCK: u8 = 36;
     pub const PPAUSE: u8 = 40;
@@ -64,7 +66,9 @@ pub enum Channel {
     Ipc(u32),
     /// A terminal, by its number and queue.
     Tty(u32),
-    /// Nothing but the time (`&lbolt` and timeouts).
+    /// The next second (`&lbolt`).
+    Lbolt,
+    /// Nothing but the time.
     Time(ProcId),
 }
 

@@ -55,7 +55,7 @@ pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
     let mut call = Call { number, words: [0; MAX_WORDS], eip };
     let mut bytes = [0; 4 * MAX_WORDS];
     let words = row.map_or(0, |r| usize::from(r.narg)).min(MAX_WORDS);
-    let copied = proc.vm.space.copyin(params, &mut bytes[..4 * words]);
+    let copied = super::vm::copyin(proc, params, &mut bytes[..4 * words]);
     for (word, bytes) in call.words.iter_mut().zip(bytes.chunks_exact(4)).take(words) {
         *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }

@@ -4,8 +4,9 @@
 //! the shared mapping changes the code, so the watch covers the other address too.  Stores made
 //! by another process through memory shared with it are not seen here.
 
+use super::object::Sharing;
 use super::page::{self, CODE, MAPPED, PAGE_SHIFT, PAGE_SIZE, WRITTEN};
-use super::space::{AddressSpace, Sharing};
+use super::space::AddressSpace;
 use super::watch;
 
 impl AddressSpace {

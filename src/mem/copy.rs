@@ -5,8 +5,9 @@
 //!
 //! 2.1 counterpart: i386/i386/support.s.
 
+use super::object::Sharing;
 use super::page::{self, CODE, EOF, HELD, MAPPED, PAGE_SIZE, Prot, READ, STORE, WRITE, WRITTEN};
-use super::space::{AddressSpace, Sharing};
+use super::space::AddressSpace;
 use super::watch;
 use crate::trapframe::{Access, Fault, FaultCause};
 

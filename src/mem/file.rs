@@ -8,9 +8,10 @@
 use std::io;
 use std::os::fd::AsFd;
 
+use super::object::{FileId, Sharing};
 use super::page::{self, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, WRITTEN};
 use super::region::Span;
-use super::space::{AddressSpace, Attr, FileId, FileMode, Sharing, page_span, pages};
+use super::space::{AddressSpace, Attr, FileMode, page_span, pages};
 
 impl AddressSpace {
     /// Gives a span the pages of its file, as far as the file of `size` bytes has any.

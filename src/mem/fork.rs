@@ -12,10 +12,11 @@ use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use super::object::Sharing;
 use super::page::{self, EOF, HELD, PAGE_SHIFT, WRITTEN};
 use super::region::Span;
 use super::reservation::Reservation;
-use super::space::{AddressSpace, Attr, FileMode, Inherit, Sharing, pages};
+use super::space::{AddressSpace, Attr, FileMode, Inherit, pages};
 
 /// Idle reservations kept.
 const KEPT: usize = 16;
@@ -61,7 +62,7 @@ impl AddressSpace {
                 continue;
             }
             child.touch(span);
-            child.regions.insert(span, attr.clone());
+            child.regions.insert(span, Attr { wired: 0, ..attr.clone() });
             match &attr.object {
                 Some((object, _)) if self.mode == FileMode::Mapped => {
                     let shared = object.sharing == Sharing::Shared;

@@ -15,6 +15,7 @@
 //! | [`space`] | map, protect, unmap, regions |
 //! | [`code`] | telling the processor that decoded code was overwritten |
 //! | [`file`] | files that change their size, written back or truncated under a mapping |
+//! | [`object`] | the files and shared memory below mappings |
 //! | [`fork`] | a copy of a space, and the pool of idle reservations |
 //! | [`view`], [`bulk`] | what the processor uses: loads, stores, string operations |
 //! | [`copy`] | what the kernel uses: copyin, copyout, fuword and their family |
@@ -29,6 +30,7 @@ mod code;
 pub mod copy;
 mod file;
 mod fork;
+mod object;
 pub mod page;
 pub mod region;
 mod reservation;
@@ -38,8 +40,9 @@ mod watch;
 
 pub use bulk::{Direction, Scanned, Width};
 pub use copy::CopyStr;
+pub use object::{FileId, Sharing, is_mapped};
 pub use page::{PAGE_SIZE, Prot};
-pub use space::{AddressSpace, Backing, FileId, FileMode, Inherit, Region, Sharing};
+pub use space::{AddressSpace, Backing, FileMode, Inherit, Region};
 pub use view::{View, Written};
 
 #[cfg(test)]

@@ -11,11 +11,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::fork::{self, Idle};
+use super::object::{FileId, Object, Sharing};
 use super::page::{self, CODE, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
 use super::region::{Attribute, RegionMap, Span};
 use super::reservation::Reservation;
@@ -26,24 +27,6 @@ use crate::trapframe::{Access, Fault, FaultCause};
 const ZERO_BY_HAND: u32 = 256;
 /// Anonymous memory is committed in steps of this many pages where the neighbourhood is untouched.
 const COMMIT_STEP: u32 = 16;
-
-/// Identity of a mapped file: host device and inode number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId {
-    /// Device.
-    pub dev: u64,
-    /// Inode number on it.
-    pub ino: u64,
-}
-
-/// What a store into a file mapping means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// The process gets its own copy of the page.
-    Private,
-    /// The file changes.
-    Shared,
-}
 
 /// How files get into guest memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,28 +82,19 @@ pub struct Region {
     pub max_prot: Prot,
     /// What a child gets.
     pub inherit: Inherit,
+    /// How often it was wired; a child begins with 0.
+    pub wired: u32,
     /// What is below.
     pub backing: Backing,
-}
-
-/// A mapped file or shared memory.
-#[derive(Debug)]
-pub(super) struct Object {
-    pub(super) fd: OwnedFd,
-    pub(super) id: FileId,
-    pub(super) sharing: Sharing,
-    /// Shared memory without a name.
-    anonymous: bool,
-    /// The host lets stores through a shared mapping.
-    pub(super) writable: bool,
 }
 
 /// Attribute of a region.
 #[derive(Clone, Debug)]
 pub(super) struct Attr {
     pub(super) prot: Prot,
-    max_prot: Prot,
+    pub(super) max_prot: Prot,
     pub(super) inherit: Inherit,
+    pub(super) wired: u32,
     /// The object and the offset in it; none for anonymous memory.
     pub(super) object: Option<(Rc<Object>, u64)>,
 }
@@ -151,6 +125,7 @@ impl Attribute for Attr {
             && self.prot == before.prot
             && self.max_prot == before.max_prot
             && self.inherit == before.inherit
+            && self.wired == before.wired
     }
 }
 
@@ -192,7 +167,7 @@ impl AddressSpace {
     pub fn map_anon(&mut self, addr: u32, len: u32, prot: Prot) -> io::Result<()> {
         let span = page_span(addr, len)?;
         self.take_out(span);
-        let attr = Attr { prot, max_prot: Prot::all(), inherit: Inherit::Copy, object: None };
+        let attr = Attr { prot, max_prot: Prot::all(), inherit: Inherit::Copy, wired: 0, object: None };
         self.blank(span, prot)?;
         self.regions.insert(span, attr);
         Ok(())
@@ -200,13 +175,8 @@ impl AddressSpace {
 
     /// Maps zeroed memory that stays shared with children.
     pub fn map_anon_shared(&mut self, addr: u32, len: u32, prot: Prot) -> io::Result<()> {
-        static SERIAL: AtomicU64 = AtomicU64::new(0);
         page_span(addr, len)?;
-        let fd = rustix::fs::memfd_create("bsd21", rustix::fs::MemfdFlags::CLOEXEC)?;
-        rustix::fs::ftruncate(&fd, u64::from(len))?;
-        let id = FileId { dev: u64::MAX, ino: SERIAL.fetch_add(1, Ordering::Relaxed) };
-        let object = Object { fd, id, sharing: Sharing::Shared, anonymous: true, writable: true };
-        self.map_object(addr, len, prot, Rc::new(object), 0)
+        self.map_object(addr, len, prot, Object::of_memory(len)?, 0)
     }
 
     /// Maps a file over whatever was there.  `offset` is a multiple of the page size.  Pages
@@ -224,17 +194,14 @@ impl AddressSpace {
         id: FileId,
     ) -> io::Result<()> {
         page_span(addr, len)?;
-        let mode = rustix::fs::fcntl_getfl(file)? & rustix::fs::OFlags::RWMODE;
-        let writable = mode == rustix::fs::OFlags::RDWR;
-        if sharing == Sharing::Shared && prot.contains(Prot::WRITE) && !writable {
+        let object = Object::of_file(file, id, sharing)?;
+        if sharing == Sharing::Shared && prot.contains(Prot::WRITE) && !object.writable {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         if !offset.is_multiple_of(u64::from(PAGE_SIZE)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let fd = file.try_clone_to_owned()?;
-        let object = Object { fd, id, sharing, anonymous: false, writable };
-        self.map_object(addr, len, prot, Rc::new(object), offset)
+        self.map_object(addr, len, prot, object, offset)
     }
 
     fn map_object(
@@ -252,6 +219,7 @@ impl AddressSpace {
             prot,
             max_prot: Prot::all(),
             inherit: Inherit::Copy,
+            wired: 0,
             object: Some((Rc::clone(&object), offset)),
         };
         self.place(span, &attr, size)?;
@@ -309,6 +277,14 @@ impl AddressSpace {
     /// Sets what a child gets of a range.
     pub fn set_inheritance(&mut self, addr: u32, len: u32, inherit: Inherit) -> io::Result<()> {
         self.regions.update(page_span(addr, len)?, |attr| attr.inherit = inherit);
+        Ok(())
+    }
+
+    /// Counts a range as wired once more, or once less.  Nothing else depends on it.
+    pub fn wire(&mut self, addr: u32, len: u32, wire: bool) -> io::Result<()> {
+        self.regions.update(page_span(addr, len)?, |attr| {
+            attr.wired = if wire { attr.wired.saturating_add(1) } else { attr.wired.saturating_sub(1) };
+        });
         Ok(())
     }
 
@@ -515,6 +491,7 @@ fn describe(span: Span, attr: &Attr) -> Region {
         prot: attr.prot,
         max_prot: attr.max_prot,
         inherit: attr.inherit,
+        wired: attr.wired,
         backing,
     }
 }

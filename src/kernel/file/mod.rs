@@ -9,7 +9,6 @@
 
 pub mod calls;
 mod continuation;
-mod control;
 mod descriptor;
 pub mod ops;
 pub mod select;

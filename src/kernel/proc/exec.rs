@@ -133,8 +133,7 @@ fn run(
     let auxv = auxiliary_vector(&plan, interpreter.as_ref().map(|(plan, _)| plan.as_ref()));
     let stack = lay_out(&arguments, &auxv);
 
-    let stack_limit = cx.proc().limits.get(Resource::Stack).cur;
-    let mut vm = Vmspace::exec_new(&plan, file, &stack, stack_limit)?;
+    let mut vm = Vmspace::exec_new(&plan, file, &stack)?;
     let mut entry = plan.entry;
     if let Some((plan, file)) = &interpreter {
         vm.add_image(plan, file)?;

@@ -10,7 +10,7 @@ use crate::kernel::event::Event;
 use crate::kernel::signal::{SIGCHLD, SIGKILL, psignal};
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::time::Usage;
-use crate::kernel::{Context, Kernel, Resume, Sysret, file, time, vfs};
+use crate::kernel::{Context, Kernel, Resume, Sysret, file, time, tty, vfs};
 
 /// Any child.
 pub const WAIT_ANY: i32 = -1;
@@ -35,6 +35,7 @@ pub fn exit1(cx: &mut Context<'_>, status: i32) {
     let kernel = &mut *cx.kernel;
     let group = kernel.procs[id].pgrp;
     if kernel.procs[id].is_session_leader(&kernel.procs) {
+        tty::session_ends(kernel, group);
         kernel.procs.session_mut(group).leader = None;
     }
     fix_jobc(kernel, id, group, false);

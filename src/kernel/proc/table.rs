@@ -133,6 +133,11 @@ impl Table {
         &self.groups[id]
     }
 
+    /// Whether the group still has members.
+    pub fn group_exists(&self, id: PgrpId) -> bool {
+        self.groups.contains(id)
+    }
+
     /// The session of a group.
     pub fn session(&self, group: PgrpId) -> &Session {
         &self.sessions[self.groups[group].session]

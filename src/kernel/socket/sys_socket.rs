@@ -6,6 +6,7 @@
 
 use syscalls::errno::Errno;
 use syscalls::flags::MsgFlags;
+use syscalls::ioctl::{FIOASYNC, FIONBIO, FIONREAD, SIOCATMARK, SIOCGPGRP, SIOCSPGRP};
 use syscalls::layout::Stat;
 
 use super::operations::soclose;
@@ -21,14 +22,6 @@ use crate::kernel::{Context, Sysret};
 
 /// File type of sockets in a mode (S_IFSOCK).
 const S_IFSOCK: u16 = 0o140_000;
-
-/// Requests that sockets know; the table of all of them is the system call crate's.
-const FIONREAD: u32 = 0x4004_667f;
-const FIONBIO: u32 = 0x8004_667e;
-const FIOASYNC: u32 = 0x8004_667d;
-const SIOCSPGRP: u32 = 0x8004_7308;
-const SIOCGPGRP: u32 = 0x4004_7309;
-const SIOCATMARK: u32 = 0x4004_7307;
 
 /// Reads from a socket.
 pub fn soo_read(cx: &mut Context<'_>, so: SocketId, uio: Uio) -> Sysret<i32> {

@@ -7,6 +7,7 @@ use super::arena::Id;
 use super::file::select::Which;
 use super::file::{FileId, Uio};
 use super::{Context, Kernel, Retval, Sysret, Wake};
+use crate::host::stdio::Stream;
 
 /// A vnode.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ pub fn release_process_locks(_cx: &mut Context<'_>, _file: FileId) {}
 /// Drops the lock that belongs to an open file.
 pub fn release_file_locks(_cx: &mut Context<'_>, _file: FileId) {}
 /// Opens descriptors 0, 1 and 2 over the host's.
-pub fn open_standard_files(_cx: &mut Context<'_>) -> Result<(), Errno> {
+pub fn open_standard_files(_cx: &mut Context<'_>, _streams: [Option<Stream>; 3]) -> Result<(), Errno> {
     Ok(())
 }
 /// Makes a directory the current one of the calling process.
@@ -96,45 +97,13 @@ pub fn change_directory(_cx: &mut Context<'_>, _path: &[u8]) -> Result<(), Errno
 pub fn poll_host(_kernel: &mut Kernel, _timeout_ns: Option<u64>) -> bool {
     false
 }
-/// Advisory locks.
-pub mod lock {
-    /// Who holds a lock.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Owner {
-        /// A process: record locks of fcntl.
-        Process(crate::kernel::proc::ProcId),
-        /// An open file: locks of flock.
-        File(super::FileId),
-    }
-}
-/// Sets or clears (`l_type`) an advisory lock, and waits for it where asked to (`VOP_ADVLOCK`).
-pub fn advlock(
+
+/// What mmap can map of a vnode that is open with these flags; EINVAL for what is neither a regular file
+/// nor a character device.
+pub fn vn_mmap(
     _cx: &mut Context<'_>,
     _vnode: VnodeId,
-    _owner: lock::Owner,
-    _lock: &syscalls::layout::Flock,
-    _wait: bool,
-) -> super::Sysret<()> {
-    Err(Errno::EOPNOTSUPP.into())
-}
-/// Replaces a description of a record lock of the calling process by that of the first lock that forbids it
-/// (`VOP_ADVLOCK` with F_GETLK).
-pub fn getlock(
-    _cx: &mut Context<'_>,
-    _vnode: VnodeId,
-    _lock: &mut syscalls::layout::Flock,
-) -> Result<(), Errno> {
-    Err(Errno::EOPNOTSUPP)
-}
-/// A limit of a file (`VOP_PATHCONF`).
-pub fn vn_pathconf(
-    _cx: &mut Context<'_>,
-    _vnode: VnodeId,
-    _name: syscalls::flags::PathconfName,
-) -> Result<i32, Errno> {
+    _open: super::file::FileFlag,
+) -> Result<super::vm::Mappable, Errno> {
     Err(Errno::EINVAL)
-}
-/// The older and narrower form of what stat tells.
-pub fn cvtstat(_stat: &Stat) -> syscalls::layout::Ostat {
-    syscalls::layout::Ostat::default()
 }

@@ -1,0 +1,208 @@
+//! Specialised handlers for what programs do most: flat segments, 32-bit addresses, no surprises.
+//!
+//! Each file holds handlers of one kind; [`super::lower`] chooses them.  A handler tries the fast
+//! path of its memory access; where that fails it continues, by a tail call, in its own slow form
+//! (`SLOW`), which uses the checked access out of line; and where that fails too the instruction
+//! is left to the general interpreter, which raises the exact fault.  Nothing has been changed
+//! by then.
+//!
+//! The shape of all handlers is dictated by the tail call, see [`super::op`].
+
+pub(super) mod arith;
+pub(super) mod branch;
+pub(super) mod data;
+pub(super) mod float;
+pub(super) mod fused;
+pub(super) mod general;
+pub(super) mod shift;
+pub(super) mod stack;
+
+use super::alu::Width;
+use super::op::{Exit, Link, Op, Ops};
+use super::state::{Slot, State};
+use crate::mem::View;
+use crate::trapframe::Seg;
+
+/// Takes the present operation, keeping where it was for the slow form.
+macro_rules! take {
+    ($ops:ident, $op:ident, $here:ident) => {
+        let $here = $ops.clone();
+        let Some($op) = $ops.next() else { crate::cpu::fast::lost() };
+    };
+}
+use take;
+
+/// Continues behind an operation, unless it hit code in its slow form.
+macro_rules! next {
+    ($slow:expr, $st:ident, $op:ident, $ops:ident, $view:ident, $left:ident) => {
+        if $slow && $st.code_hit.get() {
+            return crate::cpu::fast::leave($st, $op, $left);
+        }
+        return ($op.next)($st, $ops, $view, $left);
+    };
+}
+use next;
+
+/// The arena always ends with an operation that leaves it.
+#[cold]
+#[inline(never)]
+pub(super) fn lost() -> ! {
+    unreachable!("a block ends with an operation that leaves it")
+}
+
+/// Address of the memory operand, with (`X`) or without index.
+#[inline(always)]
+fn address<const X: bool>(st: &State<'_>, op: &Op) -> u32 {
+    let base = st.regs[op.base as usize].wrapping_add(op.disp);
+    if X { base.wrapping_add(st.regs[op.index as usize].wrapping_shl(u32::from(op.scale))) } else { base }
+}
+
+/// Width of `W` bytes.
+#[inline(always)]
+const fn width<const W: u8>() -> Width {
+    Width::of(W as usize)
+}
+
+/// Part of a register: `W` bytes, the second lowest if `HIGH`.
+#[inline(always)]
+fn get<const W: u8, const HIGH: bool>(st: &State<'_>, r: Slot) -> u32 {
+    let x = st.regs[r as usize];
+    width::<W>().cut(if HIGH { x >> 8 } else { x })
+}
+
+/// Sets a part of a register.
+#[inline(always)]
+fn set<const W: u8, const HIGH: bool>(st: &mut State<'_>, r: Slot, value: u32) {
+    let x = &mut st.regs[r as usize];
+    *x = match W {
+        1 if HIGH => *x & !0xff00 | (value & 0xff) << 8,
+        1 => *x & !0xff | value & 0xff,
+        2 => *x & !0xffff | value & 0xffff,
+        _ => value,
+    };
+}
+
+/// Loads `W` bytes on the fast path.
+#[inline(always)]
+fn load<const W: u8>(view: View<'_>, addr: u32) -> Option<u32> {
+    match W {
+        1 => view.try_load8(addr).map(u32::from),
+        2 => view.try_load16(addr).map(u32::from),
+        _ => view.try_load32(addr),
+    }
+}
+
+/// Stores `W` bytes on the fast path.
+#[inline(always)]
+fn store<const W: u8>(view: View<'_>, addr: u32, value: u32) -> bool {
+    match W {
+        1 => view.try_store8(addr, value as u8),
+        2 => view.try_store16(addr, value as u16),
+        _ => view.try_store32(addr, value),
+    }
+}
+
+/// Replaces `W` bytes on the fast path; gives the old value and the new one.
+#[inline(always)]
+fn update<const W: u8>(view: View<'_>, addr: u32, new: impl FnOnce(u32) -> u32) -> Option<(u32, u32)> {
+    match W {
+        1 => view.try_update8(addr, |x| {
+            let z = new(x.into());
+            (z as u8, (x.into(), z))
+        }),
+        2 => view.try_update16(addr, |x| {
+            let z = new(x.into());
+            (z as u16, (x.into(), z))
+        }),
+        _ => view.try_update32(addr, |x| {
+            let z = new(x);
+            (z, (x, z))
+        }),
+    }
+}
+
+/// Loads wherever the bytes lie; `None` is a fault.
+#[cold]
+#[inline(never)]
+fn load_slow(st: &State<'_>, w: Width, addr: u32) -> Option<u32> {
+    st.load(w, Seg::Ds, addr).ok()
+}
+
+/// Stores wherever the bytes lie; `false` is a fault.  [`State::code_hit`] says more.
+#[cold]
+#[inline(never)]
+fn store_slow(st: &State<'_>, w: Width, addr: u32, value: u32) -> bool {
+    st.store(w, Seg::Ds, addr, value).is_ok()
+}
+
+/// Loads for an update wherever the bytes lie; `None` is a fault of the load or of the store to come.
+#[cold]
+#[inline(never)]
+fn load_update_slow(st: &State<'_>, w: Width, addr: u32) -> Option<u32> {
+    st.probe(Seg::Ds, addr, w.bytes()).ok()?;
+    st.load(w, Seg::Ds, addr).ok()
+}
+
+/// The present instruction has not happened and is left to the general interpreter.
+#[cold]
+#[inline(never)]
+fn careful(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
+    st.left = left.wrapping_add(i64::from(op.rest));
+    st.eip = op.eip;
+    Exit::Careful
+}
+
+/// The present instruction has happened, and it wrote code: go on, but not in this block.
+#[cold]
+#[inline(never)]
+fn leave(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
+    st.left = left.wrapping_add(i64::from(op.rest)).wrapping_sub(1);
+    st.eip = op.end();
+    Exit::Lookup
+}
+
+/// Follows the link of a direct branch; `ops` are the operations behind it.
+#[inline(always)]
+fn go<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64, op: &'a Op) -> Exit {
+    let arena = st.arena;
+    let Some(block) = arena.get(op.link.get() as usize..) else { lost() };
+    let mut block = block.iter();
+    let Some(head) = block.next() else { lost() };
+    let rest = left.wrapping_sub(i64::from(head.imm));
+    if rest < 0 {
+        return unlinked(st, ops, left, op.imm);
+    }
+    (head.next)(st, block, view, rest)
+}
+
+#[cold]
+#[inline(never)]
+fn unlinked<'a>(st: &mut State<'a>, ops: Ops<'a>, left: i64, target: u32) -> Exit {
+    st.from = (st.arena.len() - ops.len() - 1) as u32;
+    st.left = left;
+    st.eip = target;
+    Exit::Enter
+}
+
+/// Goes to the block of an address, as indirect branches and returns do.
+#[inline(always)]
+fn find<'a>(st: &mut State<'a>, view: View<'a>, left: i64, target: u32) -> Exit {
+    let link = st.links[Link::slot(target)].get();
+    let arena = st.arena;
+    let Some(block) = arena.get(link.at as usize..) else { lost() };
+    let mut block = block.iter();
+    let Some(head) = block.next() else { lost() };
+    let rest = left.wrapping_sub(i64::from(head.imm));
+    if rest < 0 || link.eip != target {
+        return unknown(st, left, target);
+    }
+    (head.next)(st, block, view, rest)
+}
+
+#[cold]
+#[inline(never)]
+fn unknown(st: &mut State<'_>, left: i64, target: u32) -> Exit {
+    st.left = left;
+    st.eip = target;
+    Exit::Lookup
+}

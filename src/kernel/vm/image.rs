@@ -1,0 +1,76 @@
+//! The address space of a new program: its segments, the first 128 KB of stack, the trampoline.
+//!
+//! 2.1 counterpart: kern/kern_exec.c (exec_new_vmspace, exec_copyout_strings), the mapping part of
+//! kern/imgact_*.c.
+
+use std::os::fd::AsFd;
+
+use syscalls::errno::Errno;
+
+use super::layout::{SGROWSIZ, SIGCODE_BYTES, Stack, UPAGES, USRSTACK};
+use super::{SIGCODE, Vmspace, errno};
+use crate::image::{Backing, Plan, Segment};
+use crate::kernel::vfs::Executable;
+use crate::mem::{AddressSpace, PAGE_SIZE, Prot, Sharing};
+
+impl Vmspace {
+    /// The address space of a new program.
+    pub fn exec_new(plan: &Plan, file: &Executable, stack: &Stack) -> Result<Self, Errno> {
+        let space = AddressSpace::new().map_err(|e| errno(&e))?;
+        let mut vm = Self::around(space);
+        vm.add_image(plan, file)?;
+        vm.add_stack(stack)?;
+        vm.text_addr = plan.text_addr;
+        vm.text_pages = plan.text_pages;
+        vm.data_addr = plan.data_addr;
+        vm.data_pages = plan.data_pages;
+        Ok(vm)
+    }
+
+    /// Maps the segments of an image: the program, or the interpreter that it asks for.
+    pub fn add_image(&mut self, plan: &Plan, file: &Executable) -> Result<(), Errno> {
+        plan.segments.iter().try_for_each(|segment| self.add_segment(segment, file))
+    }
+
+    fn add_segment(&mut self, segment: &Segment, file: &Executable) -> Result<(), Errno> {
+        let (addr, len, prot) = (segment.addr, segment.len, protection(segment.prot));
+        let inside = addr.checked_add(len).is_some_and(|end| end <= USRSTACK);
+        if !inside {
+            return Err(Errno::ENOMEM);
+        }
+        match &segment.backing {
+            Backing::File { offset } => {
+                let host = file.file.as_fd();
+                self.space.map_file(addr, len, prot, host, *offset, Sharing::Private, file.id)
+            }
+            Backing::Zero => self.space.map_anon(addr, len, prot),
+            Backing::Bytes { at, bytes } => {
+                self.space.map_anon(addr, len, prot).map_err(|e| errno(&e))?;
+                return self.space.poke(*at, bytes).map_err(|_| Errno::EFAULT);
+            }
+        }
+        .map_err(|e| errno(&e))
+    }
+
+    /// Maps the stack with its contents, and the trampoline in the page above it.
+    fn add_stack(&mut self, stack: &Stack) -> Result<(), Errno> {
+        let space = &mut self.space;
+        space.map_anon(USRSTACK - SGROWSIZ, SGROWSIZ, Prot::all()).map_err(|e| errno(&e))?;
+        space.poke(stack.esp, &stack.bytes).map_err(|_| Errno::EFAULT)?;
+        // The user area: the guest may read it, and nothing of it but the trampoline is of use.
+        space.map_anon(USRSTACK, UPAGES * PAGE_SIZE, Prot::READ).map_err(|e| errno(&e))?;
+        space.set_max_protection(USRSTACK, UPAGES * PAGE_SIZE, Prot::READ).map_err(|e| errno(&e))?;
+        space.poke(SIGCODE, &SIGCODE_BYTES).map_err(|_| Errno::EFAULT)?;
+        self.stack_pages = SGROWSIZ / PAGE_SIZE;
+        self.argv = stack.argv;
+        Ok(())
+    }
+}
+
+fn protection(prot: crate::image::Prot) -> Prot {
+    let mut all = Prot::empty();
+    all.set(Prot::READ, prot.read);
+    all.set(Prot::WRITE, prot.write);
+    all.set(Prot::EXEC, prot.exec);
+    all
+}

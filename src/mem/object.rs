@@ -1,0 +1,96 @@
+//! What lies below shared and file mappings: a host descriptor with an identity.
+//!
+//! All mappings of one file of one kind in this thread share one object, so that a machine with many
+//! processes needs one descriptor for each mapped file, and [`is_mapped`] answers at once.
+//!
+//! 2.1 counterpart: the pager of a `vm_object` (vm/vnode_pager.c).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, ftruncate, memfd_create};
+
+/// Identity of a mapped file: host device and inode number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// Device.
+    pub dev: u64,
+    /// Inode number on it.
+    pub ino: u64,
+}
+
+/// What a store into a file mapping means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// The process gets its own copy of the page.
+    Private,
+    /// The file changes.
+    Shared,
+}
+
+/// A mapped file or shared memory.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) fd: OwnedFd,
+    pub(super) id: FileId,
+    pub(super) sharing: Sharing,
+    /// Shared memory without a name.
+    pub(super) anonymous: bool,
+    /// The host's descriptor is open for writing.
+    pub(super) writable: bool,
+}
+
+thread_local! {
+    static OBJECTS: RefCell<HashMap<FileId, Vec<Weak<Object>>>> = RefCell::default();
+}
+
+/// Whether any address space of this thread maps a file.
+pub fn is_mapped(id: FileId) -> bool {
+    OBJECTS.with_borrow(|objects| objects.contains_key(&id))
+}
+
+impl Object {
+    /// The object of a file.
+    pub(super) fn of_file(file: BorrowedFd<'_>, id: FileId, sharing: Sharing) -> io::Result<Rc<Self>> {
+        let writable = fcntl_getfl(file)? & OFlags::RWMODE == OFlags::RDWR;
+        let known = OBJECTS.with_borrow(|objects| {
+            let same = |object: &Rc<Self>| object.sharing == sharing && object.writable == writable;
+            objects.get(&id)?.iter().filter_map(Weak::upgrade).find(same)
+        });
+        if let Some(object) = known {
+            return Ok(object);
+        }
+        let fd = file.try_clone_to_owned()?;
+        let object = Rc::new(Self { fd, id, sharing, anonymous: false, writable });
+        OBJECTS.with_borrow_mut(|objects| objects.entry(id).or_default().push(Rc::downgrade(&object)));
+        Ok(object)
+    }
+
+    /// New shared memory of `len` bytes.
+    pub(super) fn of_memory(len: u32) -> io::Result<Rc<Self>> {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let fd = memfd_create("bsd21", MemfdFlags::CLOEXEC)?;
+        ftruncate(&fd, u64::from(len))?;
+        let id = FileId { dev: u64::MAX, ino: SERIAL.fetch_add(1, Ordering::Relaxed) };
+        Ok(Rc::new(Self { fd, id, sharing: Sharing::Shared, anonymous: true, writable: true }))
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        // While the thread ends the list is gone already.
+        let _ = OBJECTS.try_with(|objects| {
+            let mut objects = objects.borrow_mut();
+            if let Some(of_file) = objects.get_mut(&self.id) {
+                of_file.retain(|object| object.strong_count() > 0);
+                if of_file.is_empty() {
+                    objects.remove(&self.id);
+                }
+            }
+        });
+    }
+}
