@@ -3,7 +3,7 @@
 //! 2.1 counterpart: kern/kern_exec.c (exec_new_vmspace, exec_copyout_strings), the mapping part of
 //! kern/imgact_*.c.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use syscalls::errno::Errno;
 
@@ -11,14 +11,18 @@ use super::layout::{SGROWSIZ, SIGCODE_BYTES, Stack, UPAGES, USRSTACK};
 use super::{SIGCODE, Vmspace, errno};
 use crate::image::{Backing, Plan, Segment};
 use crate::kernel::vfs::Executable;
-use crate::mem::{AddressSpace, PAGE_SIZE, Prot, Sharing};
+use crate::mem::{AddressSpace, FileId, PAGE_SIZE, Prot, Sharing};
 
 impl Vmspace {
     /// The address space of a new program.
     pub fn exec_new(plan: &Plan, file: &Executable, stack: &Stack) -> Result<Self, Errno> {
+        Self::build(plan, file.file.as_fd(), file.id, stack)
+    }
+
+    pub(super) fn build(plan: &Plan, file: BorrowedFd<'_>, id: FileId, stack: &Stack) -> Result<Self, Errno> {
         let space = AddressSpace::new().map_err(|e| errno(&e))?;
         let mut vm = Self::around(space);
-        vm.add_image(plan, file)?;
+        vm.add_segments(plan, file, id)?;
         vm.add_stack(stack)?;
         vm.text_addr = plan.text_addr;
         vm.text_pages = plan.text_pages;
@@ -27,12 +31,16 @@ impl Vmspace {
         Ok(vm)
     }
 
-    /// Maps the segments of an image: the program, or the interpreter that it asks for.
+    /// Maps the segments of the interpreter that a program asks for.
     pub fn add_image(&mut self, plan: &Plan, file: &Executable) -> Result<(), Errno> {
-        plan.segments.iter().try_for_each(|segment| self.add_segment(segment, file))
+        self.add_segments(plan, file.file.as_fd(), file.id)
     }
 
-    fn add_segment(&mut self, segment: &Segment, file: &Executable) -> Result<(), Errno> {
+    fn add_segments(&mut self, plan: &Plan, file: BorrowedFd<'_>, id: FileId) -> Result<(), Errno> {
+        plan.segments.iter().try_for_each(|segment| self.add_segment(segment, file, id))
+    }
+
+    fn add_segment(&mut self, segment: &Segment, file: BorrowedFd<'_>, id: FileId) -> Result<(), Errno> {
         let (addr, len, prot) = (segment.addr, segment.len, protection(segment.prot));
         let inside = addr.checked_add(len).is_some_and(|end| end <= USRSTACK);
         if !inside {
@@ -40,8 +48,7 @@ impl Vmspace {
         }
         match &segment.backing {
             Backing::File { offset } => {
-                let host = file.file.as_fd();
-                self.space.map_file(addr, len, prot, host, *offset, Sharing::Private, file.id)
+                self.space.map_file(addr, len, prot, file, *offset, Sharing::Private, id)
             }
             Backing::Zero => self.space.map_anon(addr, len, prot),
             Backing::Bytes { at, bytes } => {

@@ -19,6 +19,8 @@ pub mod file;
 mod image;
 mod map;
 mod stack;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 
