@@ -10,5 +10,6 @@ mod case;
 mod host;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod oracle;
+mod speed;
 mod transcendental;
 mod vectors;

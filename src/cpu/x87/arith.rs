@@ -1,49 +1,90 @@
 //! Instructions of two operands: add, subtract, multiply, divide in all their forms.
 //!
+//! Each has a short path for two normal numbers at 53 or 64 bits, rounded to nearest, within the
+//! range of exponents; everything else goes the long way, which serves all cases.
+//!
 //! Knows nothing of encodings or memory: memory operands arrive as bits.
 
-use super::add::{add, sub};
+use super::add::{add, sub, sum};
 use super::convert::{from_f32, from_f64};
-use super::div::div;
-use super::format::{Class, Outcome};
+use super::div::{div, quotient};
+use super::format::{Class, Finite, Outcome};
 use super::integer::from_i64;
-use super::mul::mul;
-use super::word::{IE, ZE};
+use super::mul::{mul, product};
+use super::round::Unrounded;
+use super::word::{C1, EXCEPTIONS, IE, PC, PC_53, PC_64, RC, RC_NEAREST, ZE};
 use crate::trapframe::{F80, FpuState};
 
 /// An operation on the destination's value and another operand.
 pub(crate) trait Binary {
-    /// The result; `a` is the destination's value.
-    fn apply(a: F80, b: F80, control: u16) -> Outcome;
+    /// The result for two normal numbers, `None` for zero; `a` is the destination's value.
+    fn normal(a: Finite, b: Finite) -> Option<Unrounded>;
+
+    /// The result for any operands.
+    fn any(a: F80, b: F80, control: u16) -> Outcome;
 }
 
 macro_rules! binary {
-    ($name:ident, $a:ident, $b:ident, $control:ident => $result:expr) => {
+    ($name:ident, $a:ident, $b:ident => $normal:expr, $any:ident($x:ident, $y:ident)) => {
         pub(crate) struct $name;
         impl Binary for $name {
             #[inline(always)]
-            fn apply($a: F80, $b: F80, $control: u16) -> Outcome {
-                $result
+            fn normal($a: Finite, $b: Finite) -> Option<Unrounded> {
+                $normal
+            }
+
+            #[inline(always)]
+            fn any($a: F80, $b: F80, control: u16) -> Outcome {
+                $any($x, $y, control)
             }
         }
     };
 }
-binary!(Add, a, b, control => add(a, b, control));
-binary!(Mul, a, b, control => mul(a, b, control));
-binary!(Sub, a, b, control => sub(a, b, control));
-binary!(SubReversed, a, b, control => sub(b, a, control));
-binary!(Div, a, b, control => div(a, b, control));
-binary!(DivReversed, a, b, control => div(b, a, control));
+binary!(Add, a, b => sum(a, b), add(a, b));
+binary!(Mul, a, b => Some(product(a, b)), mul(a, b));
+binary!(Sub, a, b => sum(a, b.negated()), sub(a, b));
+binary!(SubReversed, a, b => sum(b, a.negated()), sub(b, a));
+binary!(Div, a, b => Some(quotient(a, b)), div(a, b));
+binary!(DivReversed, a, b => Some(quotient(b, a)), div(b, a));
+
+/// Writes the operation's result to a register that holds `a`, unless an early exception stops it.
+/// Returns whether it was written.
+#[inline(always)]
+fn operate<O: Binary>(fpu: &mut FpuState, destination: usize, a: F80, b: F80) -> bool {
+    const NEAREST_53: u16 = PC_53 | RC_NEAREST;
+    const NEAREST_64: u16 = PC_64 | RC_NEAREST;
+    if a.is_normal() & b.is_normal() {
+        let outcome = match fpu.control & (PC | RC) {
+            NEAREST_53 => O::normal(a.normal(), b.normal()).and_then(Unrounded::nearest::<11>),
+            NEAREST_64 => O::normal(a.normal(), b.normal()).and_then(Unrounded::nearest::<0>),
+            _ => None,
+        };
+        if let Some(Outcome { value, flags }) = outcome {
+            fpu.reg[destination & 7] = value;
+            fpu.status = fpu.status & !C1 | flags;
+            if flags & !fpu.control & EXCEPTIONS != 0 {
+                let _ = fpu.note(flags);
+            }
+            return true;
+        }
+    }
+    long_way::<O>(fpu, destination, a, b)
+}
+
+#[inline(never)]
+fn long_way<O: Binary>(fpu: &mut FpuState, destination: usize, a: F80, b: F80) -> bool {
+    let outcome = O::any(a, b, fpu.control);
+    fpu.finish(destination, outcome)
+}
 
 /// `op st0, sti`.
 pub(crate) fn st0_sti<O: Binary>(fpu: &mut FpuState, i: u8) {
     let (a, b) = (fpu.physical(0), fpu.physical(i));
-    if !(fpu.holds(a) & fpu.holds(b)) {
+    if fpu.holds(a) & fpu.holds(b) {
+        operate::<O>(fpu, a, fpu.at(a), fpu.at(b));
+    } else {
         fpu.underflow(a);
-        return;
     }
-    let outcome = O::apply(fpu.at(a), fpu.at(b), fpu.control);
-    fpu.finish(a, outcome);
 }
 
 /// `op sti, st0`.
@@ -61,11 +102,7 @@ pub(crate) fn sti_st0_pop<O: Binary>(fpu: &mut FpuState, i: u8) {
 #[inline(always)]
 fn to_sti<O: Binary>(fpu: &mut FpuState, i: u8) -> bool {
     let (a, b) = (fpu.physical(i), fpu.physical(0));
-    if !(fpu.holds(a) & fpu.holds(b)) {
-        return fpu.underflow(a);
-    }
-    let outcome = O::apply(fpu.at(a), fpu.at(b), fpu.control);
-    fpu.finish(a, outcome)
+    if fpu.holds(a) & fpu.holds(b) { operate::<O>(fpu, a, fpu.at(a), fpu.at(b)) } else { fpu.underflow(a) }
 }
 
 /// `op m32fp`.
@@ -93,21 +130,20 @@ fn from_memory<O: Binary>(fpu: &mut FpuState, (b, denormal): (F80, bool)) {
     let a = fpu.physical(0);
     if !fpu.holds(a) {
         fpu.underflow(a);
-        return;
+    } else if denormal {
+        from_denormal::<O>(fpu, a, b);
+    } else {
+        operate::<O>(fpu, a, fpu.at(a), b);
     }
-    let mut outcome = O::apply(fpu.at(a), b, fpu.control);
-    if denormal {
-        outcome = denormal_operand(fpu.at(a), outcome, fpu.control);
-    }
-    fpu.finish(a, outcome);
 }
 
 /// A denormal in memory is a normal number in the 80-bit format, but it is noted all the same.
 #[cold]
-fn denormal_operand(a: F80, outcome: Outcome, control: u16) -> Outcome {
+#[inline(never)]
+fn from_denormal<O: Binary>(fpu: &mut FpuState, destination: usize, b: F80) {
+    let a = fpu.at(destination);
+    let outcome = O::any(a, b, fpu.control);
     let class = a.class();
-    if class == Class::Unsupported || class.is_nan() || outcome.flags & (IE | ZE) != 0 {
-        return outcome;
-    }
-    outcome.with_denormal(true, control)
+    let earlier = class == Class::Unsupported || class.is_nan() || outcome.flags & (IE | ZE) != 0;
+    fpu.finish(destination, outcome.with_denormal(!earlier, fpu.control));
 }

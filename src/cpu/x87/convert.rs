@@ -11,13 +11,17 @@ use crate::trapframe::F80;
 fn widen<const FRACTION: u32, const EXPONENT: u32>(bits: u64) -> (F80, bool) {
     let sign = ((bits >> (FRACTION + EXPONENT)) as u16) << 15;
     let exponent = (bits >> FRACTION & ((1 << EXPONENT) - 1)) as u16;
-    let fraction = bits << (63 - FRACTION) & !INTEGER;
     let top = (1 << EXPONENT) - 1;
-    let rebias = BIAS as u16 - (top >> 1);
     if exponent.wrapping_sub(1) < top - 1 {
-        return (F80::from_parts(sign, exponent + rebias, fraction | INTEGER), false);
+        let significand = bits << (63 - FRACTION) | INTEGER;
+        return (F80::from_parts(sign, exponent + BIAS as u16 - (top >> 1), significand), false);
     }
-    if exponent == top {
+    widen_special(bits << (63 - FRACTION) & !INTEGER, sign, exponent == top, BIAS as u16 - (top >> 1))
+}
+
+#[inline(never)]
+fn widen_special(fraction: u64, sign: u16, top: bool, rebias: u16) -> (F80, bool) {
+    if top {
         return (F80::from_parts(sign, 0x7fff, fraction | INTEGER), false);
     }
     if fraction == 0 {
@@ -59,13 +63,18 @@ fn narrow<const FRACTION: u32, const EXPONENT: u32>(a: F80, control: u16) -> (u6
     let drop = 63 - FRACTION;
     let exponent = a.exponent() - BIAS + (top >> 1);
     if (a.significand as i64) < 0 && ((exponent - 1) as u32) < (top - 2) as u32 {
-        // Neither the rounded value nor its carry leaves the normal range here.
-        let fraction = a.significand << (64 - drop);
-        let up = rounds_up(fraction, a.significand >> drop & 1 != 0, a.sign(), control);
-        let kept = (a.significand >> drop) + u64::from(up);
-        // The integer bit adds one to the exponent, and so does a carry out of the fraction.
-        let magnitude = (((exponent - 1) as u64) << FRACTION) + kept;
-        let flags = if fraction != 0 { PE } else { 0 } | if up { C1 } else { 0 };
+        // The carry out of the fraction adds one to the exponent, and so does the integer bit; neither
+        // leaves the range of normal numbers here.
+        let mask = (1u64 << drop) - 1;
+        let odd = a.significand >> drop & 1;
+        let lost = a.significand & mask;
+        let up = if control & RC == RC_NEAREST {
+            (lost + (mask >> 1) + odd) >> drop
+        } else {
+            u64::from(rounds_up(lost << (64 - drop), odd != 0, a.sign(), control))
+        };
+        let magnitude = (((exponent - 1) as u64) << FRACTION) + (a.significand >> drop) + up;
+        let flags = u16::from(lost != 0) * PE | up as u16 * C1;
         return (u64::from(a.sign() >> 15) << (FRACTION + EXPONENT) | magnitude, flags);
     }
     narrow_special(a, FRACTION, EXPONENT, control)

@@ -1,27 +1,23 @@
 //! Quotient and square root of 80-bit numbers.  Knows nothing of registers or instructions.
 
-use super::format::{BIAS, Class, Outcome, SIGN, nan_of_one, nan_of_two};
-use super::round::round;
+use super::format::{BIAS, Class, Finite, Outcome, SIGN, nan_of_one, nan_of_two};
+use super::round::Unrounded;
 use super::word::{DE, ZE};
 use crate::trapframe::F80;
 
-/// `a / b`.
+/// The quotient of two normalised numbers.
 #[inline(always)]
-pub(crate) fn div(a: F80, b: F80, control: u16) -> Outcome {
-    if a.is_normal() & b.is_normal() {
-        let sign = (a.sign_exponent ^ b.sign_exponent) & SIGN;
-        return div_finite(sign, a.exponent() - b.exponent(), a.significand, b.significand, control);
+pub(crate) fn quotient(a: Finite, b: Finite) -> Unrounded {
+    let less = a.significand < b.significand;
+    let dividend = u128::from(a.significand) << (63 + u32::from(less));
+    let quotient = (dividend / u128::from(b.significand)) as u64;
+    let remainder = (dividend as u64).wrapping_sub(quotient.wrapping_mul(b.significand));
+    Unrounded {
+        sign: a.sign ^ b.sign,
+        exponent: a.exponent - b.exponent + BIAS - i32::from(less),
+        significand: quotient,
+        rest: half_of(remainder, b.significand),
     }
-    div_special(a, b, control)
-}
-
-#[inline(always)]
-fn div_finite(sign: u16, exponent: i32, a: u64, b: u64, control: u16) -> Outcome {
-    let less = a < b;
-    let dividend = u128::from(a) << (63 + u32::from(less));
-    let quotient = (dividend / u128::from(b)) as u64;
-    let remainder = (dividend as u64).wrapping_sub(quotient.wrapping_mul(b));
-    round(sign, exponent + BIAS - i32::from(less), quotient, half_of(remainder, b), control)
 }
 
 /// A fraction `remainder / divisor` reduced to what rounding asks: zero, below, at or above a half.
@@ -36,8 +32,8 @@ fn half_of(remainder: u64, divisor: u64) -> u64 {
     }
 }
 
-#[inline(never)]
-fn div_special(a: F80, b: F80, control: u16) -> Outcome {
+/// `a / b` of operands of any kind.
+pub(crate) fn div(a: F80, b: F80, control: u16) -> Outcome {
     if let Some(nan) = nan_of_two(a, b) {
         return nan;
     }
@@ -49,10 +45,7 @@ fn div_special(a: F80, b: F80, control: u16) -> Outcome {
         (Class::Infinity, _) => Outcome::exact(F80::infinity(sign)),
         (_, Class::Infinity) | (Class::Zero, _) => Outcome::exact(F80::zero(sign)),
         (_, Class::Zero) => return Outcome::new(F80::infinity(sign), ZE),
-        _ => {
-            let (a, b) = (a.finite(), b.finite());
-            div_finite(sign, a.exponent - b.exponent, a.significand, b.significand, control)
-        }
+        _ => quotient(a.finite(), b.finite()).round(control),
     };
     outcome.with_denormal(denormal, control)
 }
@@ -76,35 +69,44 @@ pub(crate) fn sqrt(a: F80, control: u16) -> Outcome {
         return Outcome::new(a, DE);
     }
     let x = a.finite();
+    root(x).round(control).with_denormal(class == Class::Denormal, control)
+}
+
+/// The square root of a normalised positive number.
+#[inline(always)]
+pub(crate) fn root(x: Finite) -> Unrounded {
     // The radicand is in [2^126, 2^128), its exponent even: the root has exactly 64 bits.
     let unbiased = x.exponent - BIAS;
     let radicand = u128::from(x.significand) << (63 + (unbiased & 1) as u32);
-    let root = root_of(radicand);
-    let remainder = radicand - u128::from(root) * u128::from(root);
+    let (root, remainder) = root_of(radicand);
     // (root + 1/2)^2 = root^2 + root + 1/4
     let rest = match remainder {
         0 => 0,
         r if r <= u128::from(root) => 1,
         _ => 1 << 63 | 1,
     };
-    round(0, (unbiased >> 1) + BIAS, root, rest, control).with_denormal(class == Class::Denormal, control)
+    Unrounded { sign: 0, exponent: (unbiased >> 1) + BIAS, significand: root, rest }
 }
 
-/// The integer square root of a number of at least 2^126: a double gives 50 bits, one step of
-/// Newton the rest, and the remainder tells the last unit.
-fn root_of(radicand: u128) -> u64 {
-    let seed = ((radicand >> 64) as f64).sqrt() * 4294967296.0;
-    let seed = if seed >= 18446744073709551615.0 { u64::MAX } else { seed as u64 };
-    let quotient = radicand / u128::from(seed);
-    let mut root = ((u128::from(seed) + quotient) >> 1).min(u128::from(u64::MAX)) as u64;
+/// The integer square root of a number of at least 2^126 and what is left: a double gives 50 bits,
+/// a correction by the remainder the rest, and the new remainder tells the last unit.
+#[inline(always)]
+fn root_of(radicand: u128) -> (u64, u128) {
+    let seed = ((radicand >> 64) as u64 as f64).sqrt() * 4294967296.0;
+    // Conversion saturates.
+    let seed = (seed as u64).max(1 << 63);
+    let left = radicand.wrapping_sub(u128::from(seed) * u128::from(seed)) as i128;
+    // left / (2 seed), of 2^13 at most
+    let correction = ((left >> 20) as i64 as f64) / (seed as f64) * 524288.0;
+    let mut root = seed.saturating_add_signed(correction as i64);
     loop {
-        let square = u128::from(root) * u128::from(root);
-        if square > radicand {
+        let left = radicand.wrapping_sub(u128::from(root) * u128::from(root)) as i128;
+        if left < 0 {
             root -= 1;
-        } else if radicand - square > u128::from(root) << 1 {
+        } else if left as u128 > u128::from(root) << 1 {
             root += 1;
         } else {
-            return root;
+            return (root, left as u128);
         }
     }
 }

@@ -112,6 +112,12 @@ impl F80 {
         }
     }
 
+    /// The parts of a normal number.
+    #[inline(always)]
+    pub(crate) const fn normal(self) -> Finite {
+        Finite { sign: self.sign(), exponent: self.exponent(), significand: self.significand }
+    }
+
     /// The parts of a normal or denormal number, normalised.
     pub(crate) fn finite(self) -> Finite {
         let shift = self.significand.leading_zeros();
@@ -122,6 +128,14 @@ impl F80 {
     /// The same NaN, quiet.
     pub(crate) const fn quieted(self) -> Self {
         Self { significand: self.significand | QUIET, sign_exponent: self.sign_exponent }
+    }
+}
+
+impl Finite {
+    /// The same number with the other sign.
+    #[inline(always)]
+    pub(crate) const fn negated(self) -> Self {
+        Self { sign: self.sign ^ SIGN, ..self }
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Source: Intel manual 1, sections 4.8.4, 4.9.1.4 to 4.9.1.6 and 8.5.4 to 8.5.6.
 
-use super::format::{INTEGER, MAX_EXPONENT, Outcome};
+use super::format::{Finite, INTEGER, MAX_EXPONENT, Outcome};
 use super::word::{C1, OE, PC, PC_24, PC_53, PC_64, PE, RC, RC_DOWN, RC_NEAREST, RC_UP, UE};
 use crate::trapframe::F80;
 
@@ -45,22 +45,65 @@ fn round_significand(significand: u64, rest: u64, drop: u32, sign: u16, control:
     (sum, carry, flags)
 }
 
-/// Rounds `(significand + rest / 2^64) * 2^(exponent - 16383 - 63)`, its integer bit set, to the
-/// precision of the control word.  The last bit of `rest` may stand for all that lies below.
-#[inline(always)]
-pub(crate) fn round(sign: u16, exponent: i32, significand: u64, rest: u64, control: u16) -> Outcome {
-    let (sum, carry, flags) = round_significand(significand, rest, dropped(control), sign, control);
-    let rounded = exponent + i32::from(carry);
-    if (rounded - 1) as u32 >= 0x7ffe {
-        return out_of_range(sign, exponent, significand, rest, control);
-    }
-    Outcome::new(F80::from_parts(sign, rounded as u16, sum | u64::from(carry) << 63), flags)
+/// An exact result before it is rounded: `(significand + rest / 2^64) * 2^(exponent - 16383 - 63)`.
+/// The integer bit is set; the last bit of `rest` may stand for all that lies below.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unrounded {
+    pub(crate) sign: u16,
+    pub(crate) exponent: i32,
+    pub(crate) significand: u64,
+    pub(crate) rest: u64,
 }
 
-/// As [`round`], but always to 64 bits: what is not add, subtract, multiply, divide or root.
+impl Finite {
+    /// Rounds to the precision and in the direction of the control word.
+    pub(crate) fn round(self, control: u16) -> Outcome {
+        let Self { sign, exponent, significand } = self;
+        Unrounded { sign, exponent, significand, rest: 0 }.round(control)
+    }
+}
+
+impl Unrounded {
+    /// Rounds to the precision and in the direction of the control word.
+    pub(crate) fn round(self, control: u16) -> Outcome {
+        let Self { sign, exponent, significand, rest } = self;
+        let (sum, carry, flags) = round_significand(significand, rest, dropped(control), sign, control);
+        let rounded = exponent + i32::from(carry);
+        if (rounded - 1) as u32 >= 0x7ffe {
+            return out_of_range(sign, exponent, significand, rest, control);
+        }
+        Outcome::new(F80::from_parts(sign, rounded as u16, sum | u64::from(carry) << 63), flags)
+    }
+
+    /// Rounds to nearest, dropping a fixed number of bits; `None` out of the range of exponents.
+    /// Equal to [`round`](Self::round) where it gives a result.
+    #[inline(always)]
+    pub(crate) fn nearest<const DROP: u32>(self) -> Option<Outcome> {
+        let (sum, carry, up, inexact) = if DROP == 0 {
+            let up = self.rest > (1 << 63) - (self.significand & 1);
+            let (sum, carry) = self.significand.overflowing_add(u64::from(up));
+            (sum, carry, u64::from(up), self.rest != 0)
+        } else {
+            let mask = (1u64 << DROP) - 1;
+            let sticky = self.significand | u64::from(self.rest != 0);
+            let add = (mask >> 1) + (sticky >> DROP & 1);
+            let (sum, carry) = sticky.overflowing_add(add);
+            (sum & !mask, carry, ((sticky & mask) + add) >> DROP, sticky & mask != 0)
+        };
+        let exponent = self.exponent + i32::from(carry);
+        if (exponent - 1) as u32 >= 0x7ffe {
+            return None;
+        }
+        let value = F80::from_parts(self.sign, exponent as u16, sum | u64::from(carry) << 63);
+        Some(Outcome::new(value, u16::from(inexact) * PE | up as u16 * C1))
+    }
+}
+
+/// As [`Unrounded::round`], but always to 64 bits: what is not add, subtract, multiply, divide or
+/// root.
 #[inline]
 pub(crate) fn round_64(sign: u16, exponent: i32, significand: u64, rest: u64, control: u16) -> Outcome {
-    round(sign, exponent, significand, rest, control | PC_64)
+    Unrounded { sign, exponent, significand, rest }.round(control | PC_64)
 }
 
 /// A shift to the right of a 128-bit significand; what is shifted out is kept in the last bit.

@@ -106,10 +106,11 @@ pub(crate) fn fbstp(fpu: &FpuState) -> Store {
 
 #[inline(always)]
 fn load_real(fpu: &mut FpuState, (value, denormal): (F80, bool)) {
-    if denormal || value.exponent() == 0x7fff {
-        return load_special(fpu, value, denormal);
+    if denormal | (value.exponent() == 0x7fff) {
+        load_special(fpu, value, denormal);
+    } else {
+        fpu.push(Outcome::exact(value));
     }
-    fpu.push(Outcome::exact(value));
 }
 
 /// A denormal is pushed even where that exception is not masked; a signalling NaN is not.
