@@ -91,7 +91,7 @@ impl Kernel {
             Trap::Alignment => (SIGBUS, BUS_SEGM_FAULT),
             Trap::Fpu => {
                 // The unit's exceptions are cleared; the status word is kept only for npxintr itself.
-                let status = frame.fpu.status & !FPU_EXCEPTIONS;
+                let status = frame.fpu.status() & !FPU_EXCEPTIONS;
                 frame.fpu.set_status(status);
                 (SIGFPE, 0)
             }

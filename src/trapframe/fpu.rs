@@ -29,8 +29,10 @@ pub struct FpuState {
     pub reg: [F80; 8],
     /// Control word.
     pub control: u16,
-    /// Status word, the top-of-stack field included.
-    pub status: u16,
+    /// Status word without its top-of-stack field, see [`status`](Self::status).
+    pub flags: u16,
+    /// Physical register that is the top of the stack, 0 to 7.
+    pub top: u8,
     /// Bit n is set when physical register n holds a value.
     pub valid: u8,
     /// Opcode of the last non-control instruction (11 bits).
@@ -50,7 +52,8 @@ impl Default for FpuState {
         Self {
             reg: [F80::default(); 8],
             control: INITIAL_CONTROL,
-            status: 0,
+            flags: 0,
+            top: 0,
             valid: 0,
             opcode: 0,
             code_selector: 0,
@@ -68,6 +71,9 @@ const CONTROL_FIXED: u16 = 0x0040;
 const EXCEPTIONS: u16 = 0x3f;
 /// Error summary and busy.
 const SUMMARY: u16 = 0x8080;
+/// The top-of-stack field of the status word.
+const TOP: u16 = 7 << TOP_SHIFT;
+const TOP_SHIFT: u16 = 11;
 const TAG_ZERO: u16 = 1;
 const TAG_SPECIAL: u16 = 2;
 const TAG_EMPTY: u16 = 3;
@@ -80,16 +86,23 @@ impl FpuState {
         self.summarize();
     }
 
+    /// The status word.
+    #[inline]
+    pub fn status(&self) -> u16 {
+        self.flags | u16::from(self.top & 7) << TOP_SHIFT
+    }
+
     /// Sets the status word; error summary and busy follow from the exceptions.
     pub fn set_status(&mut self, status: u16) {
-        self.status = status;
+        self.flags = status & !TOP;
+        self.top = (status >> TOP_SHIFT) as u8 & 7;
         self.summarize();
     }
 
     /// Brings the error summary in line with exceptions and masks.
     fn summarize(&mut self) {
-        let pending = self.status & !self.control & EXCEPTIONS != 0;
-        self.status = self.status & !SUMMARY | if pending { SUMMARY } else { 0 };
+        let pending = self.flags & !self.control & EXCEPTIONS != 0;
+        self.flags = self.flags & !SUMMARY | if pending { SUMMARY } else { 0 };
     }
 
     /// The tag word: two bits a physical register, computed from its contents.
@@ -114,7 +127,7 @@ impl FpuState {
 
     /// The physical register that is ST(i).
     fn stack(&self, i: usize) -> usize {
-        ((self.status >> 11) as usize + i) & 7
+        (usize::from(self.top) + i) & 7
     }
 
     /// The environment as `fnstenv` writes it in 32-bit protected mode.
@@ -122,7 +135,7 @@ impl FpuState {
         let high = 0xffff_0000;
         let words = [
             high | u32::from(self.control),
-            high | u32::from(self.status),
+            high | u32::from(self.status()),
             high | u32::from(self.tag_word()),
             self.code_offset,
             u32::from(self.opcode & 0x7ff) << 16 | u32::from(self.code_selector),
@@ -143,8 +156,8 @@ impl FpuState {
             *word = bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
         }
         let [control, status, tags, code_offset, code, data_offset, data_selector] = words;
-        self.status = status as u16;
         self.set_control(control as u16);
+        self.set_status(status as u16);
         self.set_tag_word(tags as u16);
         self.code_offset = code_offset;
         self.code_selector = code as u16;
@@ -199,7 +212,7 @@ mod tests {
     #[test]
     fn save_area_round_trips_every_register_and_pointer() {
         let mut fpu =
-            FpuState { status: 5 << 11 | 0x4100, opcode: 0x6c1, code_offset: 0x1234, ..Default::default() };
+            FpuState { flags: 0x4100, top: 5, opcode: 0x6c1, code_offset: 0x1234, ..Default::default() };
         for (i, reg) in fpu.reg.iter_mut().enumerate() {
             *reg = F80 { significand: 1 << 63 | i as u64, sign_exponent: 0x3fff + i as u16 };
         }
@@ -221,8 +234,8 @@ mod tests {
 
     #[test]
     fn unmasking_a_sticky_exception_summarizes_it() {
-        let mut fpu = FpuState { status: 0x3804, ..Default::default() };
+        let mut fpu = FpuState { flags: 4, top: 7, ..Default::default() };
         fpu.set_control(0x037b);
-        assert_eq!(fpu.status, 0xb884);
+        assert_eq!(fpu.status(), 0xb884);
     }
 }

@@ -182,10 +182,10 @@ impl Random {
             _ => 0x3f,
         };
         fpu.control = (self.next() as u16 & 0x0f00) | (0x1000 * (self.below(2) as u16)) | 0x40 | masks;
-        fpu.status = (self.next() as u16 & 0x7f00) | (self.next() as u16 & masks);
+        fpu.set_status((self.next() as u16 & 0x7f00) | (self.next() as u16 & masks));
         if self.below(2) == 0 && fpu.valid != 0xff && fpu.valid & 1 == 0 {
             // Room to push.
-            fpu.status = fpu.status & !0x3800 | 1 << 11;
+            fpu.top = 1;
         }
         fpu
     }
@@ -216,7 +216,7 @@ impl Case {
     /// A case for a transcendental function, mostly in its range.
     pub fn generate_transcendental(random: &mut Random, escape: u8, modrm: u8) -> Self {
         let mut case = Self::generate(random, escape, modrm);
-        let top = usize::from(case.fpu.status >> 11);
+        let top = usize::from(case.fpu.top);
         if random.below(8) == 0 {
             return case;
         }
@@ -268,7 +268,7 @@ pub fn soft(case: &Case) -> Run {
         Op::Store80(function) => store(&mut fpu, 10, function),
         Op::LoadControl => fpu.set_control(word(0, 2) as u16),
         Op::StoreControl => memory[..2].copy_from_slice(&fpu.control.to_le_bytes()),
-        Op::StoreStatus => memory[..2].copy_from_slice(&fpu.status.to_le_bytes()),
+        Op::StoreStatus => memory[..2].copy_from_slice(&fpu.status().to_le_bytes()),
         Op::StoreStatusAx => {}
         Op::LoadEnvironment => {
             fpu.set_environment(case.memory[..28].try_into().expect("28 bytes"));
@@ -288,13 +288,13 @@ pub fn soft(case: &Case) -> Run {
 
 fn registers(fpu: &FpuState) -> String {
     let register = |i: usize| {
-        let physical = (usize::from(fpu.status >> 11) + i) & 7;
+        let physical = (usize::from(fpu.top) + i) & 7;
         let value = fpu.reg[physical];
         let valid = fpu.valid >> physical & 1 != 0;
         format!("{}{:04x}:{:016x}", if valid { "" } else { "-" }, value.sign_exponent, value.significand)
     };
     let text: Vec<String> = (0..8).map(register).collect();
-    format!("cw {:04x} sw {:04x} {}", fpu.control, fpu.status, text.join(" "))
+    format!("cw {:04x} sw {:04x} {}", fpu.control, fpu.status(), text.join(" "))
 }
 
 impl Run {
@@ -336,7 +336,7 @@ impl Run {
             if value.sign_exponent >> 15 != 0 { -magnitude } else { magnitude }
         };
         let mut near = actual.clone();
-        near.fpu.status ^= (near.fpu.status ^ expected.fpu.status) & 0x0200;
+        near.fpu.flags ^= (near.fpu.flags ^ expected.fpu.flags) & 0x0200;
         for (near, expected) in near.fpu.reg.iter_mut().zip(&expected.fpu.reg) {
             if place(*near).abs_diff(place(*expected)) <= 1 {
                 *near = *expected;

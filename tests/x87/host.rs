@@ -57,11 +57,11 @@ impl Host {
         let mut image = Image([0; 512]);
         let fpu = &case.fpu;
         image.0[0..2].copy_from_slice(&fpu.control.to_le_bytes());
-        image.0[2..4].copy_from_slice(&fpu.status.to_le_bytes());
+        image.0[2..4].copy_from_slice(&fpu.status().to_le_bytes());
         image.0[4] = fpu.valid;
         image.0[24..28].copy_from_slice(&0x1f80u32.to_le_bytes());
         for i in 0..8 {
-            let value = fpu.reg[(usize::from(fpu.status >> 11) + i) & 7];
+            let value = fpu.reg[(usize::from(fpu.top) + i) & 7];
             image.0[32 + 16 * i..][..8].copy_from_slice(&value.significand.to_le_bytes());
             image.0[40 + 16 * i..][..2].copy_from_slice(&value.sign_exponent.to_le_bytes());
         }
@@ -69,11 +69,14 @@ impl Host {
         // SAFETY: the stub reads and writes only the two buffers, which are as large as any operand.
         unsafe { stub(&mut image, memory.as_mut_ptr()) };
         let word = |at: usize| u16::from_le_bytes([image.0[at], image.0[at + 1]]);
-        let mut result = FpuState { control: word(0), status: word(2), valid: image.0[4], ..fpu.clone() };
+        let mut result = FpuState { control: word(0), valid: image.0[4], ..fpu.clone() };
+        // Not set_status: the summary is the hardware's own.
+        result.flags = word(2) & !0x3800;
+        result.top = (word(2) >> 11) as u8 & 7;
         for i in 0..8 {
             let bytes: [u8; 8] = image.0[32 + 16 * i..][..8].try_into().expect("eight bytes");
             let value = F80 { significand: u64::from_le_bytes(bytes), sign_exponent: word(40 + 16 * i) };
-            result.reg[(usize::from(result.status >> 11) + i) & 7] = value;
+            result.reg[(usize::from(result.top) + i) & 7] = value;
         }
         Run { fpu: result, memory }
     }

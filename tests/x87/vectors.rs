@@ -11,8 +11,14 @@ use std::fmt::Write;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/vectors/x87");
 
-fn physical(status: u16, i: usize) -> usize {
-    (usize::from(status >> 11) + i) & 7
+fn physical(fpu: &FpuState, i: usize) -> usize {
+    (usize::from(fpu.top) + i) & 7
+}
+
+/// Sets the status word with its summary bits as they are given.
+fn set_raw_status(fpu: &mut FpuState, status: u16) {
+    fpu.flags = status & !0x3800;
+    fpu.top = (status >> 11) as u8 & 7;
 }
 
 /// What a register holds that a line does not name.
@@ -44,12 +50,12 @@ fn parse(line: &str) -> (Case, Run) {
     let mut fpu = FpuState {
         reg: std::array::from_fn(filler),
         control: hex(control) as u16,
-        status: hex(status) as u16,
         valid: hex(valid) as u8,
         ..FpuState::default()
     };
+    set_raw_status(&mut fpu, hex(status) as u16);
     for (i, value) in [st0, st1].into_iter().enumerate() {
-        fpu.reg[physical(fpu.status, i)] = number(value);
+        fpu.reg[physical(&fpu, i)] = number(value);
     }
     let mut buffer = [0xa5; MEMORY];
     buffer[..10].copy_from_slice(&bytes(memory));
@@ -57,7 +63,7 @@ fn parse(line: &str) -> (Case, Run) {
     let [control, status, valid, memory, changed @ ..] = rest else { panic!("not a result: {line}") };
     let mut run = Run { fpu: case.fpu.clone(), memory: case.memory };
     run.fpu.control = hex(control) as u16;
-    run.fpu.status = hex(status) as u16;
+    set_raw_status(&mut run.fpu, hex(status) as u16);
     run.fpu.valid = hex(valid) as u8;
     run.memory[..10].copy_from_slice(&bytes(memory));
     for change in changed {
@@ -76,14 +82,14 @@ fn format(case: &Case, run: &Run) -> String {
         case.escape,
         case.modrm,
         case.fpu.control,
-        case.fpu.status,
+        case.fpu.status(),
         case.fpu.valid,
-        number(case.fpu.reg[physical(case.fpu.status, 0)]),
-        number(case.fpu.reg[physical(case.fpu.status, 1)]),
+        number(case.fpu.reg[physical(&case.fpu, 0)]),
+        number(case.fpu.reg[physical(&case.fpu, 1)]),
         bytes(&case.memory)
     );
     let fpu = &run.fpu;
-    write!(line, " {:04x} {:04x} {:02x} {}", fpu.control, fpu.status, fpu.valid, bytes(&run.memory))
+    write!(line, " {:04x} {:04x} {:02x} {}", fpu.control, fpu.status(), fpu.valid, bytes(&run.memory))
         .expect("room for a line");
     for (i, (after, before)) in fpu.reg.iter().zip(&case.fpu.reg).enumerate() {
         if after != before {
@@ -109,7 +115,7 @@ fn record() {
             let mut case = Case::generate(&mut random, escape, modrm);
             case.memory[10..].fill(0xa5);
             for register in 0..8 {
-                let named = [0, 1].map(|i| physical(case.fpu.status, i));
+                let named = [0, 1].map(|i| physical(&case.fpu, i));
                 if !named.contains(&register) {
                     case.fpu.reg[register] = filler(register);
                 }

@@ -50,7 +50,7 @@ fn unit(st: &mut State<'_>, op: &Operation, view: View<'_>) -> bool {
             return true;
         }
         Op::StoreStatusAx => {
-            st.regs[0] = st.regs[0] & !0xffff | u32::from(st.fpu.status);
+            st.regs[0] = st.regs[0] & !0xffff | u32::from(st.fpu.status());
             return true;
         }
         Op::LoadControl => {
@@ -59,7 +59,7 @@ fn unit(st: &mut State<'_>, op: &Operation, view: View<'_>) -> bool {
             return true;
         }
         Op::StoreControl => return view.try_store16(addr, st.fpu.control),
-        Op::StoreStatus => return view.try_store16(addr, st.fpu.status),
+        Op::StoreStatus => return view.try_store16(addr, st.fpu.status()),
         Op::Load16(f) => view.try_load16(addr).map(|x| (f, u64::from(x))),
         Op::Load32(f) => view.try_load32(addr).map(|x| (f, u64::from(x))),
         Op::Load64(f) => view.try_load64(addr).map(|x| (f, x)),

@@ -58,9 +58,9 @@ pub(super) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap>
             st.fpu.set_control(word as u16);
         }
         Op::StoreControl => memory()?.store(st, Width::Word, st.fpu.control.into())?,
-        Op::StoreStatus => memory()?.store(st, Width::Word, st.fpu.status.into())?,
+        Op::StoreStatus => memory()?.store(st, Width::Word, st.fpu.status().into())?,
         Op::StoreStatusAx => {
-            let status = st.fpu.status.into();
+            let status = st.fpu.status().into();
             st.set_part(Width::Word, Gpr::Eax as usize, status);
         }
         Op::LoadEnvironment if short => {

@@ -61,7 +61,7 @@ fn operate<O: Binary>(fpu: &mut FpuState, destination: usize, a: F80, b: F80) ->
         };
         if let Some(Outcome { value, flags }) = outcome {
             fpu.reg[destination & 7] = value;
-            fpu.status = fpu.status & !C1 | flags;
+            fpu.flags = fpu.flags & !C1 | flags;
             if flags & !fpu.control & EXCEPTIONS != 0 {
                 let _ = fpu.note(flags);
             }

@@ -45,7 +45,7 @@ pub enum Op {
     LoadControl,
     /// `fnstcw`: writes `control`, two bytes.
     StoreControl,
-    /// `fnstsw m16`: writes `status`, two bytes.
+    /// `fnstsw m16`: writes [`FpuState::status`], two bytes.
     StoreStatus,
     /// `fnstsw ax`.
     StoreStatusAx,

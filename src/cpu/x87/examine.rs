@@ -12,7 +12,7 @@ const CODES: u16 = C0 | C1 | C2 | C3;
 /// Sets the condition codes and notes exceptions.  Returns whether the instruction goes on (to pop).
 #[inline(always)]
 fn finish(fpu: &mut FpuState, codes: u16, flags: u16) -> bool {
-    fpu.status = fpu.status & !CODES | codes;
+    fpu.flags = fpu.flags & !CODES | codes;
     flags == 0 || fpu.note(flags) == 0
 }
 

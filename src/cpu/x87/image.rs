@@ -17,7 +17,7 @@ const INIT_CONTROL: u16 = 0x037f;
 pub fn environment_16(fpu: &FpuState) -> [u8; ENVIRONMENT_16_SIZE] {
     let words = [
         fpu.control,
-        fpu.status,
+        fpu.status(),
         fpu.tag_word(),
         fpu.code_offset as u16,
         fpu.code_selector,
@@ -38,8 +38,8 @@ pub fn set_environment_16(fpu: &mut FpuState, image: &[u8; ENVIRONMENT_16_SIZE])
         *word = bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u16::from(*byte));
     }
     let [control, status, tags, code_offset, code_selector, data_offset, data_selector] = words;
-    fpu.status = status;
     fpu.set_control(control);
+    fpu.set_status(status);
     fpu.set_tag_word(tags);
     fpu.code_offset = u32::from(code_offset);
     fpu.code_selector = code_selector;
@@ -82,7 +82,7 @@ pub(crate) fn fninit(fpu: &mut FpuState, _: u8) {
 
 /// `fnclex`.
 pub(crate) fn fnclex(fpu: &mut FpuState, _: u8) {
-    fpu.status &= !(EXCEPTIONS | SF | ES | B);
+    fpu.flags &= !(EXCEPTIONS | SF | ES | B);
 }
 
 /// `fneni`, `fndisi`, `fnsetpm`: nothing since the 387.

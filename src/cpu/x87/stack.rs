@@ -2,14 +2,14 @@
 //! exceptions.  Knows no instruction.
 
 use super::format::Outcome;
-use super::word::{B, C1, EARLY, ES, EXCEPTIONS, IE, SF, TOP, TOP_SHIFT};
+use super::word::{B, C1, EARLY, ES, EXCEPTIONS, IE, SF};
 use crate::trapframe::{F80, FpuState};
 
 impl FpuState {
     /// The physical register that is ST(i).
     #[inline(always)]
     pub(crate) fn physical(&self, i: u8) -> usize {
-        ((self.status >> TOP_SHIFT) as usize + i as usize) & 7
+        usize::from(self.top.wrapping_add(i) & 7)
     }
 
     /// Whether a physical register holds a value.
@@ -40,18 +40,17 @@ impl FpuState {
 
     /// Adds to the top-of-stack field.
     #[inline(always)]
-    pub(crate) fn turn(&mut self, by: u16) {
-        let top = self.status.wrapping_add(by << TOP_SHIFT) & TOP;
-        self.status = self.status & !TOP | top;
+    pub(crate) fn turn(&mut self, by: u8) {
+        self.top = self.top.wrapping_add(by) & 7;
     }
 
     /// Notes exceptions and C1 in the status word.  Returns the exceptions that are not masked.
     #[inline(always)]
     pub(crate) fn note(&mut self, flags: u16) -> u16 {
-        self.status = self.status & !C1 | flags;
+        self.flags = self.flags & !C1 | flags;
         let unmasked = flags & !self.control & EXCEPTIONS;
         if unmasked != 0 {
-            self.status |= ES | B;
+            self.flags |= ES | B;
         }
         unmasked
     }
@@ -105,6 +104,6 @@ impl FpuState {
     /// Whether an unmasked exception waits for the next waiting instruction.
     #[inline(always)]
     pub fn pending(&self) -> bool {
-        self.status & ES != 0
+        self.flags & ES != 0
     }
 }

@@ -54,12 +54,12 @@ fn operand(fpu: &mut FpuState) -> Option<F80> {
 }
 
 fn too_large(fpu: &mut FpuState) {
-    fpu.status = fpu.status & !C1 | C2;
+    fpu.flags = fpu.flags & !C1 | C2;
 }
 
 /// `fsin` and `fcos`.
 fn sine_or_cosine(fpu: &mut FpuState, cosine: bool) {
-    fpu.status &= !C2;
+    fpu.flags &= !C2;
     let Some(a) = operand(fpu) else { return };
     let outcome = match angle(a, fpu.control) {
         Angle::Settled(outcome) => outcome,
@@ -86,7 +86,7 @@ pub(crate) fn fcos(fpu: &mut FpuState, _: u8) {
 
 /// Replaces ST(0) by one result and pushes another, for `fsincos` and `fptan`.
 fn two_results(fpu: &mut FpuState, function: impl FnOnce(Angle, u16) -> Option<(Outcome, Outcome)>) {
-    fpu.status &= !C2;
+    fpu.flags &= !C2;
     let (top, pushed) = (fpu.physical(0), fpu.physical(7));
     if !fpu.holds(top) || fpu.holds(pushed) {
         let overflow = if fpu.holds(top) { C1 } else { 0 };

@@ -64,12 +64,12 @@ pub(crate) fn fscale(fpu: &mut FpuState, _: u8) {
 /// `fprem` and, with `NEAREST`, `fprem1`: a number sets all condition codes, anything else clears
 /// C2 only.
 pub(crate) fn fprem<const NEAREST: bool>(fpu: &mut FpuState, _: u8) {
-    fpu.status &= !C2;
+    fpu.flags &= !C2;
     if let Some((a, b)) = two_operands(fpu) {
         let outcome = remainder::<NEAREST>(a, b, fpu.control);
         let stopped = outcome.flags & !fpu.control & EARLY != 0;
         if !stopped && outcome.value.exponent() != MAX_EXPONENT {
-            fpu.status &= !(C0 | C3);
+            fpu.flags &= !(C0 | C3);
         }
         fpu.finish(fpu.physical(0), outcome);
     }

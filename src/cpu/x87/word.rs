@@ -24,10 +24,6 @@ pub(crate) const C0: u16 = 1 << 8;
 pub(crate) const C1: u16 = 1 << 9;
 /// Condition code 2: unordered, or a reduction is incomplete.
 pub(crate) const C2: u16 = 1 << 10;
-/// Position of the top-of-stack field.
-pub(crate) const TOP_SHIFT: u16 = 11;
-/// The top-of-stack field.
-pub(crate) const TOP: u16 = 7 << TOP_SHIFT;
 /// Condition code 3.
 pub(crate) const C3: u16 = 1 << 14;
 /// Busy; equals the error summary.
