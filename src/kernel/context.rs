@@ -6,6 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::proc::{Proc, ProcId};
 use super::{Kernel, vm};
 use crate::image::stack::USRSTACK;
+use crate::mem::{PAGE_SIZE, Prot};
 
 /// One call of one process.  Everything a handler does goes through it.
 #[derive(Debug)]
@@ -71,6 +72,23 @@ impl<'k> Context<'k> {
     /// Writes a structure to guest memory.
     pub fn write<T: IntoBytes + Immutable>(&mut self, address: u32, value: &T) -> Result<(), Errno> {
         self.copyout(address, value.as_bytes())
+    }
+
+    /// Whether all pages that `len` bytes touch are mapped with at least a protection (`useracc`).
+    pub fn useracc(&self, address: u32, len: u32, prot: Prot) -> bool {
+        let Some(end) = address.checked_add(len).filter(|&end| end <= USRSTACK) else { return false };
+        let end = end.next_multiple_of(PAGE_SIZE);
+        let mut at = address & !(PAGE_SIZE - 1);
+        loop {
+            let Some(region) = self.proc().vm.space.region_at(at) else { return false };
+            if at < end && !region.prot.contains(prot) {
+                return false;
+            }
+            at = region.start.saturating_add(region.len);
+            if at >= end {
+                return true;
+            }
+        }
     }
 
     /// Fails with EPERM unless the effective user is the super-user (`suser`).

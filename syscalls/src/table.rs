@@ -112,11 +112,11 @@ macro_rules! for_each_syscall {
             /// Unmounts a file system.
             22 Std 2 vfs::unmount(path: Path, flags: MountFlags) -> None => nosys("mounts are given on the command line");
             /// Sets the user.
-            23 Std 1 cred::setuid(uid: Uid) -> None => nosys("not built yet");
+            23 Std 1 cred::setuid(uid: Uid) -> None;
             /// Returns the real user, and the effective one in edx.
-            24 Std 0 cred::getuid() -> IntPair => nosys("not built yet");
+            24 Std 0 cred::getuid() -> IntPair;
             /// Returns the effective user.
-            25 Std 0 cred::geteuid() -> Int => nosys("not built yet");
+            25 Std 0 cred::geteuid() -> Int;
             /// Controls another process.
             26 Std 4 proc::ptrace(req: PtraceReq, pid: Pid, addr: GuestAddr, data: Int) -> Int => nosys("not built yet");
             /// Receives a message with control information.
@@ -140,7 +140,7 @@ macro_rules! for_each_syscall {
             /// Schedules all dirty blocks for writing.
             36 Std 0 vfs::sync() -> None => nosys("not built yet");
             /// Sends a signal to a process or group.
-            37 Std 2 signal::kill(pid: Pid, signum: Signum) -> None => nosys("not built yet");
+            37 Std 2 signal::kill(pid: Pid, signum: Signum) -> None;
             /// Reports the attributes of a file in their old form.
             38 Compat 2 vfs::ostat(path: Path, sb: Out<Ostat>) -> None => nosys("not built yet");
             /// Returns the parent's process number.
@@ -152,27 +152,27 @@ macro_rules! for_each_syscall {
             /// Creates a pair of pipe descriptors, returned in eax and edx.
             42 Std 0 socket::pipe() -> Pair;
             /// Returns the effective group.
-            43 Std 0 cred::getegid() -> Int => nosys("not built yet");
+            43 Std 0 cred::getegid() -> Int;
             /// Turns profiling of the program counter on or off.
-            44 Std 4 proc::profil(samples: GuestAddr, size: Uint, offset: GuestAddr, scale: Uint) -> None => nosys("not built yet");
+            44 Std 4 proc::profil(samples: GuestAddr, size: Uint, offset: GuestAddr, scale: Uint) -> None;
             /// Turns recording of calls on or off.
             45 Std 4 proc::ktrace(path: Path, ops: KtrOp, facs: KtrFacilities, pid: Pid) -> None => nosys("not built yet");
             /// Sets the action of a signal.
-            46 Std 3 signal::sigaction(signum: Signum, act: In<Sigaction>, oact: Out<Sigaction>) -> None => nosys("not built yet");
+            46 Std 3 signal::sigaction(signum: Signum, act: In<Sigaction>, oact: Out<Sigaction>) -> None;
             /// Returns the real group, and the effective one in edx.
-            47 Std 0 cred::getgid() -> IntPair => nosys("not built yet");
+            47 Std 0 cred::getgid() -> IntPair;
             /// Changes the set of blocked signals and returns the old one.
-            48 Std 2 signal::sigprocmask(how: SigHow, mask: SigSet) -> Mask => nosys("not built yet");
+            48 Std 2 signal::sigprocmask(how: SigHow, mask: SigSet) -> Mask;
             /// Reports the login name.
-            49 Std 2 cred::getlogin(name: OutText) -> None => nosys("not built yet");
+            49 Std 2 cred::getlogin(name: OutText) -> None;
             /// Sets the login name.
-            50 Std 1 cred::setlogin(name: Str) -> None => nosys("not built yet");
+            50 Std 1 cred::setlogin(name: Str) -> None;
             /// Turns accounting on or off.
             51 Std 1 proc::acct(path: Path) -> None => nosys("accounting belongs to the host");
             /// Returns the set of pending signals.
-            52 Std 0 signal::sigpending() -> Mask => nosys("not built yet");
+            52 Std 0 signal::sigpending() -> Mask;
             /// Sets and reports the alternate signal stack.
-            53 Std 2 signal::sigaltstack(ss: In<Sigaltstack>, oss: Out<Sigaltstack>) -> None => nosys("not built yet");
+            53 Std 2 signal::sigaltstack(ss: In<Sigaltstack>, oss: Out<Sigaltstack>) -> None;
             /// Makes a request to a device or socket.
             54 Std 3 file::ioctl(fd: Fd, request: Ioctl) -> Int;
             /// Stops or restarts the machine.
@@ -192,7 +192,7 @@ macro_rules! for_each_syscall {
             /// Reports the attributes of an open file in their old form.
             62 Compat 2 file::ofstat(fd: Fd, sb: Out<Ostat>) -> None;
             /// Reports tables of the kernel.
-            63 Compat 4 sysctl::ogetkerninfo(op: KinfoOp, info: ValueOut, arg: Int) -> Int => nosys("not built yet");
+            63 Compat 4 sysctl::ogetkerninfo(op: KinfoOp, info: ValueOut, arg: Int) -> Int;
             /// Returns the page size.
             64 Compat 0 vm::ogetpagesize() -> Int;
             /// Writes pages of a mapping back.
@@ -224,25 +224,25 @@ macro_rules! for_each_syscall {
             /// Reports which pages are in memory.
             78 Std 3 vm::mincore(addr: GuestAddr, len: Uint, vec: GuestAddr) -> None;
             /// Reports the groups of the process.
-            79 Std 2 cred::getgroups(groups: GidsOut) -> Int => nosys("not built yet");
+            79 Std 2 cred::getgroups(groups: GidsOut) -> Int;
             /// Sets the groups of the process.
-            80 Std 2 cred::setgroups(groups: GidsIn) -> None => nosys("not built yet");
+            80 Std 2 cred::setgroups(groups: GidsIn) -> None;
             /// Returns the process group.
-            81 Std 0 proc::getpgrp() -> Int => nosys("not built yet");
+            81 Std 0 proc::getpgrp() -> Int;
             /// Sets the process group of a process.
-            82 Std 2 proc::setpgid(pid: Pid, pgid: Pid) -> None => nosys("not built yet");
+            82 Std 2 proc::setpgid(pid: Pid, pgid: Pid) -> None;
             /// Sets an interval timer.
-            83 Std 3 time::setitimer(which: ItimerWhich, itv: In<Itimerval>, oitv: Out<Itimerval>) -> None => nosys("not built yet");
+            83 Std 3 time::setitimer(which: ItimerWhich, itv: In<Itimerval>, oitv: Out<Itimerval>) -> None;
             /// Waits for a child; its status is in edx.
             84 Compat 0 proc::owait() -> IntPair;
             /// Adds a device for paging.
             85 Std 1 vm::swapon(name: Path) -> None => nosys("paging belongs to the host");
             /// Reports an interval timer.
-            86 Std 2 time::getitimer(which: ItimerWhich, itv: Out<Itimerval>) -> None => nosys("not built yet");
+            86 Std 2 time::getitimer(which: ItimerWhich, itv: Out<Itimerval>) -> None;
             /// Reports the name of the host.
-            87 Compat 2 sysctl::ogethostname(name: OutText) -> None => nosys("not built yet");
+            87 Compat 2 sysctl::ogethostname(name: OutText) -> None;
             /// Sets the name of the host.
-            88 Compat 2 sysctl::osethostname(name: InBuf) -> None => nosys("not built yet");
+            88 Compat 2 sysctl::osethostname(name: InBuf) -> None;
             /// Returns the number of descriptors that a process may have.
             89 Std 0 file::getdtablesize() -> Int;
             /// Duplicates a descriptor to a given number.
@@ -258,7 +258,7 @@ macro_rules! for_each_syscall {
             /// Writes a file to its medium.
             95 Std 1 vfs::fsync(fd: Fd) -> None => nosys("not built yet");
             /// Sets the priority of processes.
-            96 Std 3 proc::setpriority(which: PrioWhich, who: Int, prio: Int) -> None => nosys("not built yet");
+            96 Std 3 proc::setpriority(which: PrioWhich, who: Int, prio: Int) -> None;
             /// Creates a socket.
             97 Std 3 socket::socket(domain: Domain, kind: SockType, protocol: Int) -> Fd;
             /// Connects a socket to an address.
@@ -266,13 +266,13 @@ macro_rules! for_each_syscall {
             /// Takes a connection from a listening socket; the address has its old form.
             99 Compat 3 socket::oaccept(fd: Fd, name: OldSockAddrOut) -> Fd;
             /// Returns the priority of processes.
-            100 Std 2 proc::getpriority(which: PrioWhich, who: Int) -> Int => nosys("not built yet");
+            100 Std 2 proc::getpriority(which: PrioWhich, who: Int) -> Int;
             /// Sends data over a connection.
             101 Compat 4 socket::osend(fd: Fd, buf: InBuf, flags: MsgFlags) -> Int;
             /// Receives data from a connection.
             102 Compat 4 socket::orecv(fd: Fd, buf: OutBuf, flags: MsgFlags) -> Int;
             /// Returns from a signal handler.
-            103 Std 1 signal::sigreturn(scp: In<Sigcontext>) -> None => nosys("not built yet");
+            103 Std 1 signal::sigreturn(scp: In<Sigcontext>) -> None;
             /// Gives a socket an address.
             104 Std 3 socket::bind(fd: Fd, name: SockAddrIn) -> None;
             /// Sets an option of a socket.
@@ -282,15 +282,15 @@ macro_rules! for_each_syscall {
             /// Once reported times.
             107 Obsol 0 "vtimes";
             /// Sets the action of a signal, in its old form.
-            108 Compat 3 signal::osigvec(signum: Signum, vec: In<Sigvec>, ovec: Out<Sigvec>) -> None => nosys("not built yet");
+            108 Compat 3 signal::osigvec(signum: Signum, vec: In<Sigvec>, ovec: Out<Sigvec>) -> None;
             /// Blocks signals and returns the old set.
-            109 Compat 1 signal::osigblock(mask: SigSet) -> Mask => nosys("not built yet");
+            109 Compat 1 signal::osigblock(mask: SigSet) -> Mask;
             /// Sets the blocked signals and returns the old set.
-            110 Compat 1 signal::osigsetmask(mask: SigSet) -> Mask => nosys("not built yet");
+            110 Compat 1 signal::osigsetmask(mask: SigSet) -> Mask;
             /// Waits for a signal with another set of blocked ones.
-            111 Std 1 signal::sigsuspend(mask: SigSet) -> None => nosys("not built yet");
+            111 Std 1 signal::sigsuspend(mask: SigSet) -> None;
             /// Sets and reports the signal stack, in its old form.
-            112 Compat 2 signal::osigstack(ss: In<Sigstack>, oss: Out<Sigstack>) -> None => nosys("not built yet");
+            112 Compat 2 signal::osigstack(ss: In<Sigstack>, oss: Out<Sigstack>) -> None;
             /// Receives a message with access rights.
             113 Compat 3 socket::orecvmsg(fd: Fd, msg: OldMsgOut, flags: MsgFlags) -> Int;
             /// Sends a message with access rights.
@@ -298,9 +298,9 @@ macro_rules! for_each_syscall {
             /// Once traced paging.
             115 Obsol 2 "vtrace";
             /// Reports the time of day.
-            116 Std 2 time::gettimeofday(tp: Out<Timeval>, tzp: Out<Timezone>) -> None => nosys("not built yet");
+            116 Std 2 time::gettimeofday(tp: Out<Timeval>, tzp: Out<Timezone>) -> None;
             /// Reports the use of resources.
-            117 Std 2 proc::getrusage(who: RusageWho, rusage: Out<Rusage>) -> None => nosys("not built yet");
+            117 Std 2 proc::getrusage(who: RusageWho, rusage: Out<Rusage>) -> None;
             /// Reports an option of a socket.
             118 Std 5 socket::getsockopt(fd: Fd, option: SockOptOut) -> None;
             /// Never was a call here.
@@ -310,7 +310,7 @@ macro_rules! for_each_syscall {
             /// Writes from scattered buffers.
             121 Std 3 file::writev(fd: Fd, iov: IovecIn) -> Int;
             /// Sets the time of day.
-            122 Std 2 time::settimeofday(tv: In<Timeval>, tzp: In<Timezone>) -> None => nosys("not built yet");
+            122 Std 2 time::settimeofday(tv: In<Timeval>, tzp: In<Timezone>) -> None;
             /// Changes the owner and group of an open file.
             123 Std 3 vfs::fchown(fd: Fd, uid: Uid, gid: Gid) -> None => nosys("not built yet");
             /// Changes the permissions of an open file.
@@ -318,9 +318,9 @@ macro_rules! for_each_syscall {
             /// Receives data and the sender's address in its old form.
             125 Compat 6 socket::orecvfrom(fd: Fd, buf: OutBuf, flags: MsgFlags, from: OldSockAddrOut) -> Int;
             /// Sets the real and effective user.
-            126 Std 2 cred::setreuid(ruid: Uid, euid: Uid) -> None => nosys("not built yet");
+            126 Std 2 cred::setreuid(ruid: Uid, euid: Uid) -> None;
             /// Sets the real and effective group.
-            127 Std 2 cred::setregid(rgid: Gid, egid: Gid) -> None => nosys("not built yet");
+            127 Std 2 cred::setregid(rgid: Gid, egid: Gid) -> None;
             /// Renames a file.
             128 Std 2 vfs::rename(from: Path, to: Path) -> None => nosys("not built yet");
             /// Sets the size of a file, 32 bits wide.
@@ -346,21 +346,21 @@ macro_rules! for_each_syscall {
             /// Once returned from a signal handler of 4.2BSD.
             139 Obsol 0 "4.2";
             /// Slews the kernel's clock.
-            140 Std 2 time::adjtime(delta: In<Timeval>, olddelta: Out<Timeval>) -> None => nosys("not built yet");
+            140 Std 2 time::adjtime(delta: In<Timeval>, olddelta: Out<Timeval>) -> None;
             /// Reports the address of the peer in its old form.
             141 Compat 3 socket::ogetpeername(fd: Fd, name: OldSockAddrOut) -> None;
             /// Returns the number of the host.
-            142 Compat 0 sysctl::ogethostid() -> Int => nosys("not built yet");
+            142 Compat 0 sysctl::ogethostid() -> Int;
             /// Sets the number of the host.
-            143 Compat 1 sysctl::osethostid(hostid: Int) -> None => nosys("not built yet");
+            143 Compat 1 sysctl::osethostid(hostid: Int) -> None;
             /// Reports a limit, 32 bits wide.
-            144 Compat 2 proc::ogetrlimit(which: RlimitWhich, limit: Out<Orlimit>) -> None => nosys("not built yet");
+            144 Compat 2 proc::ogetrlimit(which: RlimitWhich, limit: Out<Orlimit>) -> None;
             /// Sets a limit, 32 bits wide.
-            145 Compat 2 proc::osetrlimit(which: RlimitWhich, limit: In<Orlimit>) -> None => nosys("not built yet");
+            145 Compat 2 proc::osetrlimit(which: RlimitWhich, limit: In<Orlimit>) -> None;
             /// Sends a signal to a process group.
-            146 Compat 2 signal::okillpg(pgid: Pid, signum: Signum) -> None => nosys("not built yet");
+            146 Compat 2 signal::okillpg(pgid: Pid, signum: Signum) -> None;
             /// Starts a session.
-            147 Std 0 proc::setsid() -> Int => nosys("not built yet");
+            147 Std 0 proc::setsid() -> Int;
             /// Controls disk quotas.
             148 Std 4 vfs::quotactl(path: Path, cmd: Uint, uid: Uid, arg: GuestAddr) -> None => nosys("quotas belong to the host");
             /// Answers that there are no quotas, as 2.1 does.
@@ -390,15 +390,15 @@ macro_rules! for_each_syscall {
             /// Reports the handle of a file.
             161 Std 2 vfs::getfh(path: Path, fhp: Out<Fhandle>) -> None => nosys("network file systems belong to the host");
             /// Reports the name of the domain.
-            162 Std 2 sysctl::getdomainname(name: OutText) -> None => nosys("not built yet");
+            162 Std 2 sysctl::getdomainname(name: OutText) -> None;
             /// Sets the name of the domain.
-            163 Std 2 sysctl::setdomainname(name: InBuf) -> None => nosys("not built yet");
+            163 Std 2 sysctl::setdomainname(name: InBuf) -> None;
             /// Reports the name of the system.
-            164 Std 1 sysctl::uname(name: Out<Utsname>) -> None => nosys("not built yet");
+            164 Std 1 sysctl::uname(name: Out<Utsname>) -> None;
             /// Does what only this processor has.
-            165 Std 2 sysctl::sysarch(op: SysarchOp, parms: GuestAddr) -> Int => nosys("not built yet");
+            165 Std 2 sysctl::sysarch(op: SysarchOp, parms: GuestAddr) -> Int;
             /// Sets or reports a real-time priority.
-            166 Std 3 proc::rtprio(function: RtprioFunction, pid: Pid, rtp: InOut<Rtprio>) -> None => nosys("not built yet");
+            166 Std 3 proc::rtprio(function: RtprioFunction, pid: Pid, rtp: InOut<Rtprio>) -> None;
             /// Never was a call here.
             167 Unimpl 0 "nosys";
             /// Never was a call here.
@@ -428,11 +428,11 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             180 Unimpl 0 "nosys";
             /// Sets the group.
-            181 Std 1 cred::setgid(gid: Gid) -> None => nosys("not built yet");
+            181 Std 1 cred::setgid(gid: Gid) -> None;
             /// Sets the effective group.
-            182 Std 1 cred::setegid(egid: Gid) -> None => nosys("not built yet");
+            182 Std 1 cred::setegid(egid: Gid) -> None;
             /// Sets the effective user.
-            183 Std 1 cred::seteuid(euid: Uid) -> None => nosys("not built yet");
+            183 Std 1 cred::seteuid(euid: Uid) -> None;
             /// Never was a call here: log-structured file systems are not compiled in.
             184 Unimpl 0 "nosys";
             /// Never was a call here: log-structured file systems are not compiled in.
@@ -454,9 +454,9 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             193 Unimpl 0 "nosys";
             /// Reports a limit.
-            194 Std 2 proc::getrlimit(which: RlimitWhich, limit: Out<Rlimit>) -> None => nosys("not built yet");
+            194 Std 2 proc::getrlimit(which: RlimitWhich, limit: Out<Rlimit>) -> None;
             /// Sets a limit.
-            195 Std 2 proc::setrlimit(which: RlimitWhich, limit: In<Rlimit>) -> None => nosys("not built yet");
+            195 Std 2 proc::setrlimit(which: RlimitWhich, limit: In<Rlimit>) -> None;
             /// Reads directory entries.
             196 Std 4 vfs::getdirentries(fd: Fd, buf: Dirents, basep: Out<I32>) -> Int => nosys("not built yet");
             /// Maps a file or memory.
@@ -470,7 +470,7 @@ macro_rules! for_each_syscall {
             /// Sets the size of an open file.
             201 Std 4 vfs::ftruncate(fd: Fd, pad: Unused, length: Off) -> None => nosys("not built yet");
             /// Reports and sets values of the kernel by name.
-            202 Std 6 sysctl::sysctl(name: SysctlName, old: ValueOut, new: InBuf) -> Int as "__sysctl" => nosys("not built yet");
+            202 Std 6 sysctl::sysctl(name: SysctlName, old: ValueOut, new: InBuf) -> Int as "__sysctl";
             /// Locks pages in memory.
             203 Std 2 vm::mlock(addr: GuestAddr, len: Uint) -> None;
             /// Unlocks pages.

@@ -2,6 +2,8 @@
 //!
 //! 2.1 counterpart: kern/kern_prot.c, sys/ucred.h.
 
+pub mod calls;
+
 use std::rc::Rc;
 
 /// Most groups that an identity can hold.

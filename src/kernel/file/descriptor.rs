@@ -181,6 +181,13 @@ pub fn ffree(kernel: &mut Kernel, file: FileId) {
     kernel.files.remove(file);
 }
 
+/// Makes a free or closed descriptor refer to a file that others refer to (`finishdup`).
+pub(super) fn finish_dup(cx: &mut Context<'_>, file: FileId, fd: Fd) -> Fd {
+    cx.kernel.files[file].count += 1;
+    cx.proc_mut().fd.install(fd, file);
+    fd
+}
+
 /// Undoes falloc: empties the descriptor and forgets the file (`fdp->fd_ofiles[fd] = 0; ffree(fp)`).
 pub fn release(cx: &mut Context<'_>, fd: Fd, file: FileId) {
     let table = &mut cx.proc_mut().fd;

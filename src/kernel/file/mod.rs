@@ -9,6 +9,7 @@
 
 pub mod calls;
 mod continuation;
+mod control;
 mod descriptor;
 pub mod ops;
 pub mod select;

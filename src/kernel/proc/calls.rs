@@ -4,6 +4,10 @@ use syscalls::arg::{ArgVec, EnvVec, Int, Out, Path, Pid};
 use syscalls::flags::WaitOptions;
 use syscalls::layout::{Rusage, WaitStatus};
 
+pub use super::jobs::{getpgrp, setpgid, setsid};
+pub use super::priority::{getpriority, rtprio, setpriority};
+pub use super::resource::{getrlimit, getrusage, ogetrlimit, osetrlimit, profil, setrlimit};
+
 use super::exec::{self, Strings};
 use super::exit::{self, Status, Waiting};
 use super::fork::fork1;

@@ -8,6 +8,9 @@ pub mod exec;
 pub mod exit;
 pub mod fork;
 mod group;
+mod jobs;
+mod priority;
+mod resource;
 mod table;
 
 use bitflags::bitflags;

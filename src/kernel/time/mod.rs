@@ -2,12 +2,15 @@
 //!
 //! 2.1 counterpart: kern/kern_clock.c, kern/kern_time.c (the timers), kern/kern_resource.c (calcru).
 
+pub mod calls;
+mod skew;
 mod timers;
 
 pub use timers::{Itimer, itimer_decrement, real_timer_expired};
 
 use syscalls::layout::{Rusage, Timeval};
 
+use self::skew::Skew;
 use super::proc::ProcId;
 use super::{HZ, Kernel};
 use crate::host::clock as host;
@@ -36,10 +39,10 @@ pub struct Clock {
     source: Source,
     /// Time of day at boot, in nanoseconds since the epoch.
     boot_time: u64,
-    /// What settimeofday and adjtime added, in nanoseconds.
+    /// What settimeofday and finished corrections of adjtime added, in nanoseconds.
     adjustment: i64,
-    /// The remembered correction of adjtime, in microseconds.
-    pub adjtime_delta: i32,
+    /// The correction of adjtime in progress.
+    skew: Skew,
     /// Minutes west of Greenwich and kind of summer time, as settimeofday stored them.
     pub zone: (i32, i32),
     /// Load averages over 1, 5 and 15 minutes, in fixed point (one is 2048).
@@ -58,7 +61,7 @@ impl Clock {
     }
 
     fn new(source: Source, boot_time: u64) -> Self {
-        Self { source, boot_time, adjustment: 0, adjtime_delta: 0, zone: (0, 0), load_average: [0; 3] }
+        Self { source, boot_time, adjustment: 0, skew: Skew::default(), zone: (0, 0), load_average: [0; 3] }
     }
 
     /// Whether time follows retired instructions.
@@ -76,7 +79,8 @@ impl Clock {
 
     /// Nanoseconds since the epoch, as the guest sees them.
     pub fn now(&self) -> u64 {
-        (self.boot_time + self.uptime()).saturating_add_signed(self.adjustment)
+        let skew = i64::from(self.skew.applied(self.tick())) * 1000;
+        (self.boot_time + self.uptime()).saturating_add_signed(self.adjustment + skew)
     }
 
     /// Time of boot, in nanoseconds since the epoch, as the guest sees it.
@@ -86,8 +90,21 @@ impl Clock {
 
     /// Sets the guest's time of day; the host's is left alone.
     pub fn set(&mut self, now: u64) {
-        let plain = self.boot_time + self.uptime();
-        self.adjustment = now as i64 - plain as i64;
+        self.adjustment = now as i64 - self.now() as i64 + self.adjustment;
+    }
+
+    /// Has the guest's time of day gain or lose microseconds slowly (`adjtime`); gives what was left of the
+    /// correction before.
+    pub fn adjust(&mut self, usec: i32) -> i32 {
+        let tick = self.tick();
+        let old = std::mem::replace(&mut self.skew, Skew::new(usec, tick));
+        self.adjustment += i64::from(old.applied(tick)) * 1000;
+        old.left(tick)
+    }
+
+    /// Ticks since boot.
+    fn tick(&self) -> u64 {
+        self.uptime() / TICK_NS
     }
 
     /// Lets a virtual clock go on, by instructions or to the next event; others go on by themselves.
@@ -176,15 +193,16 @@ impl Usage {
     }
 }
 
+/// Nanoseconds as the guest reads them.
+pub fn timeval(ns: u64) -> Timeval {
+    Timeval { sec: ((ns / SECOND_NS) as i32).into(), usec: ((ns % SECOND_NS / 1000) as i32).into() }
+}
+
 /// The usage of a process as the guest reads it.
 pub fn rusage(usage: &Usage) -> Rusage {
-    let time = |ns: u64| Timeval {
-        sec: ((ns / SECOND_NS) as i32).into(),
-        usec: ((ns % SECOND_NS / 1000) as i32).into(),
-    };
     Rusage {
-        utime: time(usage.user_ns),
-        stime: time(usage.system_ns),
+        utime: timeval(usage.user_ns),
+        stime: timeval(usage.system_ns),
         maxrss: (usage.maxrss as i32).into(),
         minflt: (usage.minflt as i32).into(),
         majflt: (usage.majflt as i32).into(),

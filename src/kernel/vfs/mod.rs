@@ -107,3 +107,50 @@ pub fn vn_mmap(
 ) -> Result<super::vm::Mappable, Errno> {
     Err(Errno::EINVAL)
 }
+
+/// Advisory locks.
+pub mod lock {
+    /// Who holds a lock.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Owner {
+        /// A process: record locks of fcntl.
+        Process(crate::kernel::proc::ProcId),
+        /// An open file: locks of flock.
+        File(super::FileId),
+    }
+}
+/// Sets or clears (`l_type`) an advisory lock, and waits for it where asked to (`VOP_ADVLOCK`).
+pub fn advlock(
+    _cx: &mut Context<'_>,
+    _vnode: VnodeId,
+    _owner: lock::Owner,
+    _lock: &syscalls::layout::Flock,
+    _wait: bool,
+) -> super::Sysret<()> {
+    Err(Errno::EOPNOTSUPP.into())
+}
+/// Replaces a description of a record lock of the calling process by that of the first lock that forbids it
+/// (`VOP_ADVLOCK` with F_GETLK).
+pub fn getlock(
+    _cx: &mut Context<'_>,
+    _vnode: VnodeId,
+    _lock: &mut syscalls::layout::Flock,
+) -> Result<(), Errno> {
+    Err(Errno::EOPNOTSUPP)
+}
+/// A limit of a file (`VOP_PATHCONF`).
+pub fn vn_pathconf(
+    _cx: &mut Context<'_>,
+    _vnode: VnodeId,
+    name: syscalls::flags::PathconfName,
+) -> Result<i32, Errno> {
+    use syscalls::flags::PathconfName::{ChownRestricted, LinkMax, NameMax, NoTrunc, PathMax, PipeBuf};
+    match name {
+        LinkMax => Ok(32767),
+        NameMax => Ok(255),
+        PathMax => Ok(1024),
+        PipeBuf => Ok(512),
+        ChownRestricted | NoTrunc => Ok(1),
+        _ => Err(Errno::EINVAL),
+    }
+}
