@@ -19,6 +19,7 @@
 
 pub mod accept;
 pub mod calls;
+mod events;
 pub mod inet;
 pub mod mbuf;
 mod msg;
@@ -108,7 +109,13 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
 /// Makes a request to a socket's protocol (`(*so->so_proto->pr_usrreq)(…)`).
 pub fn pr_usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
     let usrreq = cx.kernel.sockets[so].proto.usrreq.ok_or(Errno::EOPNOTSUPP)?;
-    usrreq(cx, so, request)
+    let name = request.name();
+    events::note(cx.kernel, so, name);
+    let result = usrreq(cx, so, request);
+    if let Err(error) = result {
+        events::note_with(cx.kernel, so, name, || error.name());
+    }
+    result
 }
 
 /// Runs every protocol's 200 ms timer (`pffasttimo`).

@@ -12,7 +12,7 @@ use super::protosw::{ProtoFlags, UserRequest, domain, pffindproto, pffindtype};
 use super::sockbuf::{Records, SockbufFlags};
 use super::socket::{SOMAXCONN, SockState, Socket, SocketId, SocketOptions};
 use super::state::{Queue, sblock, sbunlock, socantrcvmore, soqremque, ticks};
-use super::{Resume, Side, pr_usrreq};
+use super::{Resume, Side, events, pr_usrreq};
 use crate::kernel::synch::{self, Channel, Sleep, Wake, priority};
 use crate::kernel::{Context, Kernel, Sysret};
 
@@ -36,6 +36,8 @@ pub fn socreate(
         socket.state = SockState::PRIV;
     }
     let so = cx.kernel.sockets.insert(socket);
+    let search = if protocol == 0 { "pffindtype" } else { "pffindproto" };
+    events::note_with(cx.kernel, so, "socreate", || format!("{search}({family}, {kind}): {:?}", proto.flags));
     if let Err(error) = pr_usrreq(cx, so, UserRequest::Attach { protocol }) {
         cx.kernel.sockets[so].state.insert(SockState::NOFDREF);
         sofree(cx, so);
@@ -78,6 +80,7 @@ pub(super) fn free(kernel: &mut Kernel, so: SocketId) -> Records {
     if socket.head.is_some() && !soqremque(kernel, so, Queue::Partial) {
         soqremque(kernel, so, Queue::Complete);
     }
+    events::note(kernel, so, "sofree");
     kernel.sockets[so].snd.release();
     let left = flush(kernel, so);
     kernel.sockets.remove(so);
@@ -90,6 +93,7 @@ pub(super) fn free(kernel: &mut Kernel, so: SocketId) -> Records {
 /// detaches the protocol after the wait, we do it before: nobody can see the difference, and nothing is
 /// left to be done if the closing process goes away.
 pub fn soclose(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
+    events::note(cx.kernel, so, "soclose");
     if cx.kernel.sockets[so].options.contains(SocketOptions::ACCEPTCONN) {
         while let Some(&waiting) = cx.kernel.sockets[so].q0.front() {
             soabort(cx, waiting);
@@ -178,6 +182,7 @@ pub fn soconnect(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), E
 
 /// Connects two sockets directly.
 pub fn soconnect2(cx: &mut Context<'_>, so1: SocketId, so2: SocketId) -> Result<(), Errno> {
+    events::note_with(cx.kernel, so1, "soconnect2", || format!("to {so2:?}"));
     pr_usrreq(cx, so1, UserRequest::Connect2 { so2 })
 }
 

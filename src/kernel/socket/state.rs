@@ -16,7 +16,7 @@ use super::mbuf::MCLBYTES;
 use super::protosw::UserRequest;
 use super::sockbuf::{Sockbuf, SockbufFlags};
 use super::socket::{SockState, Socket, SocketId, SocketOptions};
-use super::{Side, pr_usrreq};
+use super::{Side, events, pr_usrreq};
 use crate::kernel::file::select::selwakeup;
 use crate::kernel::signal::{self, SIGIO};
 use crate::kernel::synch::{Channel, Sleep, priority};
@@ -24,6 +24,7 @@ use crate::kernel::{Context, Kernel};
 
 /// Marks a socket as connecting.
 pub fn soisconnecting(kernel: &mut Kernel, so: SocketId) {
+    events::note(kernel, so, "soisconnecting");
     let state = &mut kernel.sockets[so].state;
     state.remove(SockState::ISCONNECTED | SockState::ISDISCONNECTING);
     state.insert(SockState::ISCONNECTING);
@@ -31,6 +32,7 @@ pub fn soisconnecting(kernel: &mut Kernel, so: SocketId) {
 
 /// Marks a socket as connected; one that waits in `q0` becomes ready to be accepted.
 pub fn soisconnected(kernel: &mut Kernel, so: SocketId) {
+    events::note(kernel, so, "soisconnected");
     let socket = &mut kernel.sockets[so];
     socket.state.remove(SockState::ISCONNECTING | SockState::ISDISCONNECTING | SockState::ISCONFIRMING);
     socket.state.insert(SockState::ISCONNECTED);
@@ -49,6 +51,7 @@ pub fn soisconnected(kernel: &mut Kernel, so: SocketId) {
 
 /// Marks a socket as disconnecting: nothing more goes either way.
 pub fn soisdisconnecting(kernel: &mut Kernel, so: SocketId) {
+    events::note(kernel, so, "soisdisconnecting");
     let state = &mut kernel.sockets[so].state;
     state.remove(SockState::ISCONNECTING);
     state.insert(SockState::ISDISCONNECTING | SockState::CANTRCVMORE | SockState::CANTSENDMORE);
@@ -59,6 +62,7 @@ pub fn soisdisconnecting(kernel: &mut Kernel, so: SocketId) {
 
 /// Marks a socket as disconnected for good.
 pub fn soisdisconnected(kernel: &mut Kernel, so: SocketId) {
+    events::note(kernel, so, "soisdisconnected");
     let state = &mut kernel.sockets[so].state;
     state.remove(SockState::ISCONNECTING | SockState::ISCONNECTED | SockState::ISDISCONNECTING);
     state.insert(SockState::CANTRCVMORE | SockState::CANTSENDMORE);
@@ -69,12 +73,14 @@ pub fn soisdisconnected(kernel: &mut Kernel, so: SocketId) {
 
 /// Nothing more will be sent.
 pub fn socantsendmore(kernel: &mut Kernel, so: SocketId) {
+    events::note(kernel, so, "socantsendmore");
     kernel.sockets[so].state.insert(SockState::CANTSENDMORE);
     sowwakeup(kernel, so);
 }
 
 /// Nothing more will be received; what waits can still be read.
 pub fn socantrcvmore(kernel: &mut Kernel, so: SocketId) {
+    events::note(kernel, so, "socantrcvmore");
     kernel.sockets[so].state.insert(SockState::CANTRCVMORE);
     sorwakeup(kernel, so);
 }
@@ -96,6 +102,7 @@ pub fn sonewconn(cx: &mut Context<'_>, head: SocketId, connstatus: SockState) ->
     // As in the original, a failure leaves the limits zero; the protocol sets its own then.
     let _ = soreserve(&mut socket, listener.snd.hiwat, listener.rcv.hiwat);
     let so = cx.kernel.sockets.insert(socket);
+    events::note_with(cx.kernel, so, "sonewconn", || format!("for {head:?}"));
     let queue = if connstatus.is_empty() { Queue::Partial } else { Queue::Complete };
     soqinsque(cx.kernel, head, so, queue);
     if pr_usrreq(cx, so, UserRequest::Attach { protocol: 0 }).is_err() {
@@ -167,6 +174,7 @@ pub fn soreserve(socket: &mut Socket, sndcc: u32, rcvcc: u32) -> Result<(), Errn
 
 /// Tells everybody who may care that something arrived.
 pub fn sorwakeup(kernel: &mut Kernel, so: SocketId) {
+    events::note(kernel, so, "sorwakeup");
     sowakeup(kernel, so, Side::Rcv);
     if let Some(upcall) = kernel.sockets[so].upcall {
         upcall(kernel, so);
@@ -175,6 +183,7 @@ pub fn sorwakeup(kernel: &mut Kernel, so: SocketId) {
 
 /// Tells everybody who may care that there is room to send.
 pub fn sowwakeup(kernel: &mut Kernel, so: SocketId) {
+    events::note(kernel, so, "sowwakeup");
     sowakeup(kernel, so, Side::Snd);
 }
 
