@@ -7,6 +7,7 @@ mod inspect;
 mod listing;
 mod options;
 mod status;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 
 pub use options::GuestOptions;
 pub use status::Failure;
+pub use trace::TraceOptions;
 
 /// Runs original FreeBSD 2.1 (1995) i386 programs on Linux.
 #[derive(Debug, Parser)]

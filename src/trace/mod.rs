@@ -1,10 +1,26 @@
 //! The tracer: an observer of the kernel's events and their renderings.
 //!
-//! [`decode`] turns argument words and guest memory into [`value`] trees, driven by the one table of calls;
-//! every rendering prints the same trees.  The tracer never acts on a guest and must not know how the machine
-//! schedules.
+//! The way of an event: [`Tracer`] follows each process's calls from beginning to end; [`decode`] turns argument
+//! words and guest memory into [`value`] trees, driven by the one table of calls; a rendering prints the
+//! complete record.  Every rendering prints the same trees.
+//!
+//! The tracer watches: apart from outcomes that its user asked it to make up, it never acts on a guest.  It must
+//! not know how the machine schedules, nor the command line.
 
 pub mod decode;
+mod fdname;
+pub mod filter;
 pub mod memory;
+pub mod options;
+pub mod output;
+pub mod record;
+mod render;
+mod stack;
+mod summary;
 pub mod text;
+mod tracer;
 pub mod value;
+
+pub use options::Options;
+pub use output::Output;
+pub use tracer::Tracer;

@@ -5,7 +5,7 @@
 use syscalls::flags::{Domain, MsgFlags, ScmType, SockLevel};
 use syscalls::layout::{Cmsghdr, Msghdr, Omsghdr, Shown, SockaddrIn};
 
-use super::show::{typed, value};
+use super::show::value;
 use super::{Detail, LIST_BOUND, buffer};
 use crate::trace::memory::{self, Memory};
 use crate::trace::value::Value;

@@ -168,7 +168,7 @@ proptest::proptest! {
             let mut args = enter(row, &words, &m, &detail);
             let retval = Retval { eax, edx: None };
             leave(&mut args, retval, &m, &detail);
-            plain(&super::result(row.ret, retval, &args, &m, &detail));
+            plain(&result(row.ret, retval, &args, &m, &detail));
             for value in args.iter().flat_map(|a| &a.values) {
                 plain(value);
             }

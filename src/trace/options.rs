@@ -1,0 +1,257 @@
+//! What is traced and how it is shown: the tracer's own form of its command line.
+//!
+//! Must not know clap.
+
+use bitflags::bitflags;
+use syscalls::SigSet;
+
+use super::filter::{CallSet, Injection, Outcomes};
+use super::text::Style;
+
+/// How a trace is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Lines as strace prints them.
+    #[default]
+    Strace,
+    /// One JSON object a line.
+    Jsonl,
+    /// Lines as 4.4BSD's kdump prints them.
+    Kdump,
+    /// The binary records of 2.1's ktrace.
+    Ktrace,
+    /// Trace-event JSON for a viewer.
+    Chrome,
+}
+
+/// A time in front of each line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stamp {
+    /// None.
+    #[default]
+    None,
+    /// Time of day in seconds.
+    Second,
+    /// Time of day in microseconds.
+    Microsecond,
+    /// Seconds since the epoch in microseconds.
+    Epoch,
+}
+
+/// How descriptors are explained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FdDetail {
+    /// By their number alone.
+    #[default]
+    Number,
+    /// Paths, and that something is a socket.
+    Path,
+    /// Sockets and their peers too.
+    Full,
+}
+
+/// What `-c` shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Summary {
+    /// No summary.
+    #[default]
+    None,
+    /// Only the summary.
+    Only,
+    /// The summary behind the trace.
+    Also,
+}
+
+/// How the summary is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SortBy {
+    /// By time in the kernel.
+    #[default]
+    Time,
+    /// By number of calls.
+    Calls,
+    /// By number of errors.
+    Errors,
+    /// By name.
+    Name,
+    /// Not at all.
+    Nothing,
+}
+
+bitflags! {
+    /// Layers of the kernel that tell what they do.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Layers: u8 {
+        /// Sockets and protocols.
+        const SOCKET = 1;
+        /// Open files and descriptors.
+        const FILE = 2;
+        /// Names of files.
+        const VFS = 4;
+        /// Sleeping and waking.
+        const SLEEP = 8;
+        /// Posted signals.
+        const SIGNAL = 16;
+    }
+}
+
+impl Layers {
+    /// Names for the command line.
+    pub const NAMES: [(&'static str, Layers); 5] = [
+        ("socket", Layers::SOCKET),
+        ("file", Layers::FILE),
+        ("vfs", Layers::VFS),
+        ("sleep", Layers::SLEEP),
+        ("signal", Layers::SIGNAL),
+    ];
+
+    /// Parses `socket,sleep`; an empty text means all.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() || text == "all" {
+            return Ok(Self::all());
+        }
+        text.split(',').try_fold(Self::empty(), |set, item| {
+            match Self::NAMES.iter().find(|(name, _)| *name == item) {
+                Some((_, layer)) => Ok(set | *layer),
+                None => {
+                    let names = Self::NAMES.iter().map(|(name, _)| name.to_string());
+                    Err(super::filter::unknown("layer", item, names))
+                }
+            }
+        })
+    }
+}
+
+/// Everything that a tracer is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the trace is written.
+    pub format: Format,
+    /// Calls that are shown.
+    pub calls: CallSet,
+    /// Signals that are shown.
+    pub signals: SigSet,
+    /// Outcomes that are shown.
+    pub outcomes: Outcomes,
+    /// Only calls that touch one of these paths; empty means all.
+    pub paths: Vec<Vec<u8>>,
+    /// Descriptors whose input is dumped: `None` means none, `Some(None)` all.
+    pub dump_read: Option<Option<Vec<i32>>>,
+    /// Descriptors whose output is dumped.
+    pub dump_write: Option<Option<Vec<i32>>>,
+    /// Outcomes that are made up.
+    pub injections: Vec<Injection>,
+    /// Most bytes of a string.
+    pub string_limit: usize,
+    /// Nothing is abbreviated.
+    pub verbose: bool,
+    /// How strings are printed.
+    pub style: Style,
+    /// How descriptors are explained.
+    pub fd_detail: FdDetail,
+    /// A time in front of each line.
+    pub stamp: Stamp,
+    /// The time since the line before, in front of each line.
+    pub relative: bool,
+    /// The time that each call took.
+    pub durations: bool,
+    /// The caller's address.
+    pub eip: bool,
+    /// The caller's stack.
+    pub stack: bool,
+    /// The call's number.
+    pub numbers: bool,
+    /// Column in which results begin.
+    pub column: usize,
+    /// Calls that sleep are shown twice.
+    pub unfinished: bool,
+    /// How many kinds of remarks are left out.
+    pub quiet: u8,
+    /// Layers of the kernel that are shown.
+    pub layers: Layers,
+    /// The table of calls at the end.
+    pub summary: Summary,
+    /// How it is sorted.
+    pub sort: SortBy,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            format: Format::default(),
+            calls: CallSet::all(true),
+            signals: SigSet(u32::MAX),
+            outcomes: Outcomes::default(),
+            paths: Vec::new(),
+            dump_read: None,
+            dump_write: None,
+            injections: Vec::new(),
+            string_limit: 32,
+            verbose: false,
+            style: Style::default(),
+            fd_detail: FdDetail::default(),
+            stamp: Stamp::default(),
+            relative: false,
+            durations: false,
+            eip: false,
+            stack: false,
+            numbers: false,
+            column: 0,
+            unfinished: false,
+            quiet: 0,
+            layers: Layers::empty(),
+            summary: Summary::default(),
+            sort: SortBy::default(),
+        }
+    }
+}
+
+impl Options {
+    /// Applies an expression of `-e`: `trace=SET`, `signal=SET`, `status=SET`, `read=FDS`, `write=FDS`,
+    /// `inject=...`, `fault=...`, `abbrev=none`, `verbose=...`; without a key it is `trace`.
+    pub fn apply(&mut self, expression: &str) -> Result<(), String> {
+        let (key, value) = expression.split_once('=').unwrap_or(("trace", expression));
+        match key {
+            "trace" | "t" => self.calls = CallSet::parse(value)?,
+            "signal" | "signals" | "s" => self.signals = super::filter::parse_signals(value)?,
+            "status" => self.outcomes = Outcomes::parse(value)?,
+            "read" | "reads" | "r" => self.dump_read = Some(super::filter::parse_fds(value)?),
+            "write" | "writes" | "w" => self.dump_write = Some(super::filter::parse_fds(value)?),
+            "inject" => self.injections.push(Injection::parse(value, false)?),
+            "fault" => self.injections.push(Injection::parse(value, true)?),
+            "kernel" => self.layers = Layers::parse(value)?,
+            // A name with an injection, as in `-e open:error=EIO`, is not strace's language.
+            _ => {
+                let keys = ["trace", "signal", "status", "read", "write", "inject", "fault", "kernel"];
+                return Err(super::filter::unknown("expression", key, keys.iter().map(ToString::to_string)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the bytes that calls move are wanted.
+    pub(super) fn wants_transfer(&self) -> bool {
+        matches!(self.format, Format::Ktrace | Format::Kdump)
+            || self.dump_read.is_some()
+            || self.dump_write.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_without_a_key_choose_calls() {
+        let mut o = Options::default();
+        o.apply("open").unwrap();
+        assert!(o.calls.contains(5) && !o.calls.contains(3));
+        o.apply("signal=none").unwrap();
+        assert_eq!(o.signals, SigSet(0));
+        o.apply("read=3").unwrap();
+        assert!(o.wants_transfer());
+        assert_eq!(o.apply("sgnal=none").unwrap_err(), "unknown expression 'sgnal'; did you mean 'signal'?");
+        assert_eq!(Layers::parse("sockt").unwrap_err(), "unknown layer 'sockt'; did you mean 'socket'?");
+        assert_eq!(Layers::parse("").unwrap(), Layers::all());
+    }
+}

@@ -1,0 +1,23 @@
+//! Renderings of records.  Each prints the same decoded values; none looks into the kernel or guest memory.
+
+mod strace;
+
+use std::fmt;
+
+use super::options::Options;
+use super::output::Output;
+use super::record::Record;
+
+/// A rendering.
+pub(super) trait Render: fmt::Debug {
+    /// Prints a record, or leaves it out.
+    fn record(&mut self, record: &Record<'_>, output: &mut Output);
+
+    /// Prints what belongs at the end.
+    fn finish(&mut self, _output: &mut Output) {}
+}
+
+/// The rendering that is asked for.
+pub(super) fn new(options: &Options, per_process: bool) -> Box<dyn Render> {
+    Box::new(strace::Strace::new(options, per_process))
+}

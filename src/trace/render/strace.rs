@@ -1,0 +1,241 @@
+//! Lines as strace prints them: one a call, complete, in the order in which calls end.
+
+use std::fmt::Write;
+
+use syscalls::Signal;
+use syscalls::layout::{WaitStatus, Waited};
+
+use super::Render;
+use crate::kernel::event::Outcome;
+use crate::trace::options::{Options, Stamp};
+use crate::trace::output::Output;
+use crate::trace::record::{Call, Delivery, Record, Transfer, What};
+use crate::trace::text;
+
+/// The rendering.
+#[derive(Debug)]
+pub(super) struct Strace {
+    options: Options,
+    /// Each process has its own file, and its number need not be on each line.
+    per_process: bool,
+    /// Uptime of the line before, for `-r`.
+    before: Option<u64>,
+}
+
+impl Strace {
+    pub(super) fn new(options: &Options, per_process: bool) -> Self {
+        Self { options: options.clone(), per_process, before: None }
+    }
+
+    /// What stands before a line; `since` is when the thing began.
+    fn prefix(&mut self, record: &Record<'_>, uptime: u64, now: u64) -> String {
+        let mut line = String::new();
+        if !self.per_process {
+            let _ = write!(line, "{:<5} ", record.pid);
+        }
+        if self.options.relative {
+            let since = uptime.saturating_sub(self.before.unwrap_or(uptime));
+            let _ = write!(line, "{:>6}.{:06} ", since / 1_000_000_000, since / 1000 % 1_000_000);
+            self.before = Some(uptime);
+        }
+        let (seconds, micros) = (now / 1_000_000_000, now / 1000 % 1_000_000);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let _ = match self.options.stamp {
+            Stamp::None => Ok(()),
+            Stamp::Second => write!(line, "{hour:02}:{minute:02}:{second:02} "),
+            Stamp::Microsecond => write!(line, "{hour:02}:{minute:02}:{second:02}.{micros:06} "),
+            Stamp::Epoch => write!(line, "{seconds}.{micros:06} "),
+        };
+        line
+    }
+
+    /// The name and what stands before it.
+    fn head(&mut self, record: &Record<'_>, call: &Call) -> String {
+        let mut line = self.prefix(record, call.entered, call.entered_at);
+        if self.options.numbers {
+            let _ = write!(line, "[{:>4}] ", call.number);
+        }
+        if self.options.eip {
+            let _ = write!(line, "[{:08x}] ", call.eip);
+        }
+        line
+    }
+
+    /// The arguments, with commas.
+    fn arguments(&self, line: &mut String, call: &Call) {
+        let mut first = true;
+        for value in call.args.iter().flat_map(|a| &a.values) {
+            if !first {
+                line.push_str(", ");
+            }
+            first = false;
+            text::write(line, value, self.options.style);
+        }
+    }
+
+    fn call(&mut self, record: &Record<'_>, call: &Call, output: &mut Output) {
+        let mut line = self.head(record, call);
+        let start = line.len();
+        if call.announced {
+            let _ = write!(line, "<... {} resumed>", call.name());
+        } else {
+            let _ = write!(line, "{}(", call.name());
+        }
+        if call.announced {
+            line.push_str(", ");
+        }
+        self.arguments(&mut line, call);
+        line.push(')');
+        while line.len() - start < self.options.column {
+            line.push(' ');
+        }
+        line.push_str(" = ");
+        self.result(&mut line, call);
+        line.push('\n');
+        if let Some(transfer) = call.transfer.as_ref().filter(|t| self.dumps(t)) {
+            dump(&mut line, &transfer.bytes);
+        }
+        for step in &call.steps {
+            let _ = writeln!(line, "        {:<7}{}", step.layer, step.text);
+        }
+        for frame in &call.stack {
+            let _ = match &frame.symbol {
+                Some((name, offset)) => writeln!(line, " > {name}+{offset:#x} [{:#x}]", frame.address),
+                None => writeln!(line, " > [{:#x}]", frame.address),
+            };
+        }
+        output.write(record.pid, line.as_bytes());
+    }
+
+    fn result(&self, line: &mut String, call: &Call) {
+        let Some(end) = &call.end else {
+            line.push('?');
+            return;
+        };
+        let _ = match (end.outcome, &end.value) {
+            (Outcome::Success(_), Some(value)) => {
+                text::write(line, value, self.options.style);
+                Ok(())
+            }
+            (Outcome::Success(retval), None) => write!(line, "{}", retval.eax.cast_signed()),
+            (Outcome::Failure(errno), _) => write!(line, "-1 {errno}"),
+            (Outcome::Restart, _) => write!(line, "? ERESTART (To be restarted)"),
+            (Outcome::NoReturn, _) => write!(line, "?"),
+        };
+        if call.injected {
+            line.push_str(" (INJECTED)");
+        }
+        if self.options.durations {
+            let micros = end.duration / 1000;
+            let _ = write!(line, " <{}.{:06}>", micros / 1_000_000, micros % 1_000_000);
+        }
+    }
+
+    /// Whether the bytes of a transfer are shown.
+    fn dumps(&self, transfer: &Transfer) -> bool {
+        let wanted = match transfer.written {
+            true => &self.options.dump_write,
+            false => &self.options.dump_read,
+        };
+        match wanted {
+            None => false,
+            Some(None) => true,
+            Some(Some(fds)) => fds.contains(&transfer.fd),
+        }
+    }
+
+    fn unfinished(&mut self, record: &Record<'_>, call: &Call, output: &mut Output) {
+        let mut line = self.head(record, call);
+        let _ = write!(line, "{}(", call.name());
+        self.arguments(&mut line, call);
+        line.push_str(" <unfinished ...>\n");
+        output.write(record.pid, line.as_bytes());
+    }
+
+    /// A line that is not a call.
+    fn remark(&mut self, record: &Record<'_>, text: &str, output: &mut Output) {
+        let mut line = self.prefix(record, record.uptime, record.now);
+        line.push_str(text);
+        line.push('\n');
+        output.write(record.pid, line.as_bytes());
+    }
+}
+
+impl Render for Strace {
+    fn record(&mut self, record: &Record<'_>, output: &mut Output) {
+        match &record.what {
+            What::Leave(call) => self.call(record, call, output),
+            What::Unfinished(call) => self.unfinished(record, call, output),
+            What::Signal(delivery) => self.remark(record, &signal(*delivery), output),
+            What::Stopped(number) => {
+                self.remark(record, &format!("--- stopped by {} ---", signal_name(*number)), output);
+            }
+            What::Exit(status) if self.options.quiet < 2 => self.remark(record, &ended(*status), output),
+            What::ExecRefused(reason) => self.remark(record, &format!("        image  {reason}"), output),
+            What::Step(step) => {
+                self.remark(record, &format!("        {:<7}{}", step.layer, step.text), output);
+            }
+            What::Enter(_)
+            | What::Continued
+            | What::Fork(_)
+            | What::Exec { .. }
+            | What::Exit(_)
+            | What::Name(_) => {}
+        }
+    }
+}
+
+fn signal_name(number: u32) -> String {
+    match Signal::from_raw(number) {
+        Some(signal) => signal.name().to_string(),
+        None => format!("signal {number}"),
+    }
+}
+
+/// `--- SIGINT {code=0, handler=0x1234} ---`
+fn signal(delivery: Delivery) -> String {
+    let name = signal_name(delivery.signal);
+    let handler = match delivery.handler {
+        0 => "SIG_DFL".to_string(),
+        address => format!("{address:#x}"),
+    };
+    format!("--- {name} {{code={}, handler={handler}}} ---", delivery.code)
+}
+
+/// `+++ exited with 3 +++`
+fn ended(status: u32) -> String {
+    match WaitStatus(status.into()).decode() {
+        Waited::Exited(status) => format!("+++ exited with {status} +++"),
+        Waited::Signaled { signal, core } => {
+            let core = if core { " (core dumped)" } else { "" };
+            format!("+++ killed by {}{core} +++", signal_name(signal))
+        }
+        Waited::Stopped { signal } => format!("+++ stopped by {} +++", signal_name(signal)),
+    }
+}
+
+/// Bytes in base 16 and as characters, as strace shows them.
+fn dump(out: &mut String, bytes: &[u8]) {
+    for (i, row) in bytes.chunks(16).enumerate() {
+        let _ = write!(out, " | {:05x} ", 16 * i);
+        for at in 0..16 {
+            if at == 8 {
+                out.push(' ');
+            }
+            let _ = match row.get(at) {
+                Some(byte) => write!(out, " {byte:02x}"),
+                None => write!(out, "   "),
+            };
+        }
+        out.push_str("  ");
+        for at in 0..16 {
+            let shown = match row.get(at) {
+                Some(byte @ b' '..=b'~') => char::from(*byte),
+                Some(_) => '.',
+                None => ' ',
+            };
+            out.push(shown);
+        }
+        out.push_str(" |\n");
+    }
+}

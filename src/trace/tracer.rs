@@ -1,0 +1,456 @@
+//! The observer: follows each process's calls from beginning to end and hands out complete records.
+//!
+//! A call that sleeps is kept and shown once, when it ends; nothing is ever shown in pieces unless that is asked
+//! for.  Must not know how records are printed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+
+use syscalls::Signal;
+use syscalls::arg::{Kind, word};
+use syscalls::layout::{Iovec, Msghdr, Omsghdr};
+use syscalls::result::Retval;
+
+use super::decode::{self, Detail, FdNames};
+use super::fdname::Names;
+use super::memory::{self, Memory};
+use super::options::{FdDetail, Format, Layers, Options, Summary};
+use super::output::Output;
+use super::record::{Call, Delivery, End, Frame, Record, Slept, Step, Transfer, What};
+use super::render::{self, Render};
+use super::stack::Symbols;
+use super::summary::Totals;
+use super::value::Value;
+use crate::kernel::Kernel;
+use crate::kernel::event::{Event, Observer, Outcome};
+use crate::kernel::proc::ProcId;
+use crate::kernel::syscall;
+use crate::trapframe::Gpr;
+
+/// Number of execve.
+const SYS_EXECVE: u32 = 59;
+/// Most bytes of a transfer that are kept.
+const TRANSFER_BOUND: u32 = 1 << 24;
+
+/// A tracer that is shared between the kernel, which tells it, and whoever asks for its summary.
+#[derive(Clone, Debug)]
+pub struct Tracer(Rc<RefCell<State>>);
+
+/// What a tracer keeps.
+#[derive(Debug)]
+struct State {
+    options: Options,
+    output: Output,
+    renderer: Box<dyn Render>,
+    totals: Totals,
+    /// Calls in progress.
+    pending: HashMap<ProcId, Call>,
+    /// Calls that each injection has seen.
+    seen: Vec<u64>,
+    symbols: HashMap<ProcId, Symbols>,
+}
+
+impl Tracer {
+    /// A tracer that writes to `output`.
+    pub fn new(options: Options, output: Output) -> Self {
+        let renderer = render::new(&options, output.is_per_process());
+        let seen = vec![0; options.injections.len()];
+        let totals = Totals::default();
+        Self(Rc::new(RefCell::new(State {
+            options,
+            output,
+            renderer,
+            totals,
+            pending: HashMap::new(),
+            seen,
+            symbols: HashMap::new(),
+        })))
+    }
+
+    /// Ends the trace: shows calls that never ended and the summary, and writes everything out.
+    pub fn finish(&self, kernel: &Kernel) -> io::Result<()> {
+        let mut state = self.0.borrow_mut();
+        let mut left: Vec<_> = state.pending.drain().collect();
+        left.sort_by_key(|(_, call)| call.sequence);
+        for (id, call) in left {
+            state.emit(kernel, id, call.sequence, What::Leave(&call));
+        }
+        let state = &mut *state;
+        state.renderer.finish(&mut state.output);
+        if state.options.summary != Summary::None {
+            let table = state.totals.table(state.options.sort);
+            state.output.write(0, table.as_bytes());
+        }
+        state.output.finish()
+    }
+}
+
+impl Observer for Tracer {
+    fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
+        self.0.borrow_mut().event(kernel, id, sequence, event);
+    }
+}
+
+impl State {
+    fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
+        match event {
+            Event::Enter(call) => self.enter(kernel, id, sequence, call),
+            Event::Leave(_, outcome) => self.leave(kernel, id, sequence, *outcome),
+            Event::SignalDelivered { signal, code, handler } => {
+                if Signal::from_raw(*signal).is_none_or(|s| self.options.signals.contains(s)) {
+                    let mask = kernel.procs.get(id).map_or(0, |p| p.sig.mask);
+                    let delivery = Delivery { signal: *signal, code: *code, handler: *handler, mask };
+                    self.emit(kernel, id, sequence, What::Signal(delivery));
+                }
+            }
+            Event::SignalPosted { signal } => {
+                let name = Signal::from_raw(*signal).map_or("?", Signal::name);
+                self.step(kernel, id, sequence, Layers::SIGNAL, "signal", || format!("psignal {name}"));
+            }
+            Event::Stopped { signal } => self.emit(kernel, id, sequence, What::Stopped(*signal)),
+            Event::Continued => self.emit(kernel, id, sequence, What::Continued),
+            Event::Fork { child } => self.emit(kernel, id, sequence, What::Fork(*child)),
+            Event::Exec { path, format } => self.exec(kernel, id, sequence, path, format),
+            Event::ExecRefused { reason } => self.emit(kernel, id, sequence, What::ExecRefused(reason)),
+            Event::Exit { status } => self.exit(kernel, id, sequence, status.cast_unsigned()),
+            Event::Sleep { channel, wmesg } => {
+                let since = kernel.clock.uptime();
+                let channel = format!("{channel:?}");
+                self.step(kernel, id, sequence, Layers::SLEEP, "sleep", || {
+                    format!("tsleep {wmesg} on {channel}")
+                });
+                if let Some(call) = self.pending.get_mut(&id) {
+                    call.sleeps.push(Slept { since, duration: None, wmesg, channel });
+                }
+            }
+            Event::Wakeup { wake, slept } => {
+                self.step(kernel, id, sequence, Layers::SLEEP, "sleep", || {
+                    format!(
+                        "wakeup {wake:?} after {}.{:06} s",
+                        slept / 1_000_000_000,
+                        slept / 1000 % 1_000_000
+                    )
+                });
+                if let Some(last) = self.pending.get_mut(&id).and_then(|c| c.sleeps.last_mut()) {
+                    last.duration = Some(*slept);
+                }
+            }
+            Event::Socket { socket, step, detail } => {
+                self.step(kernel, id, sequence, Layers::SOCKET, "socket", || match detail.is_empty() {
+                    true => format!("{step} so{socket:?}"),
+                    false => format!("{step} so{socket:?} {detail}"),
+                });
+            }
+            Event::Descriptor { file, step, fd } => {
+                self.step(kernel, id, sequence, Layers::FILE, "file", || match fd {
+                    Some(fd) => format!("{step} fp{file:?} fd {fd}"),
+                    None => format!("{step} fp{file:?}"),
+                });
+            }
+            Event::Lookup { path, result } => {
+                self.emit(kernel, id, sequence, What::Name(path));
+                self.step(kernel, id, sequence, Layers::VFS, "vfs", || {
+                    let mut text = String::from("namei ");
+                    super::text::quote(&mut text, path, super::text::HexStrings::Never);
+                    if let Err(errno) = result {
+                        text.push_str(&format!(" {}", errno.name()));
+                    }
+                    text
+                });
+            }
+        }
+    }
+
+    /// A call begins.
+    fn enter(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, call: &syscall::Call) {
+        if !self.options.calls.contains(call.number) {
+            return;
+        }
+        let Some(proc) = kernel.procs.get(id) else { return };
+        let row = syscalls::sysent::row(call.number);
+        let narg = row.map_or(0, |r| usize::from(r.narg)).min(call.words.len());
+        let words = call.words[..narg].to_vec();
+        let names = self.names(kernel, id);
+        let detail = self.detail(&names);
+        let memory: &dyn Memory = &proc.vm.space;
+        let args = row.map(|row| decode::enter(row, &words, memory, &detail)).unwrap_or_default();
+        if !self.options.paths.is_empty() && !touches(&args, &self.options.paths, &names) {
+            return;
+        }
+        let stack = match self.options.stack {
+            true => self.backtrace(kernel, id),
+            false => Vec::new(),
+        };
+        let call = Call {
+            sequence,
+            number: call.number,
+            row,
+            words,
+            eip: call.eip,
+            args,
+            entered: kernel.clock.uptime(),
+            entered_at: kernel.clock.now(),
+            entered_instructions: proc.instructions,
+            end: None,
+            sleeps: Vec::new(),
+            steps: Vec::new(),
+            stack,
+            transfer: None,
+            injected: false,
+            announced: false,
+        };
+        self.emit(kernel, id, sequence, What::Enter(&call));
+        self.pending.insert(id, call);
+    }
+
+    /// A call ends.
+    fn leave(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, outcome: Outcome) {
+        let Some(mut call) = self.pending.remove(&id) else { return };
+        let Some(proc) = kernel.procs.get(id) else { return };
+        let memory: &dyn Memory = &proc.vm.space;
+        let mut outcome = outcome;
+        if call.number == SYS_EXECVE && outcome == Outcome::NoReturn {
+            outcome = Outcome::Success(Retval { eax: 0, edx: None });
+        }
+        let names = self.names(kernel, id);
+        let detail = self.detail(&names);
+        let mut value = None;
+        if let (Outcome::Success(retval), Some(row)) = (outcome, call.row) {
+            if call.number != SYS_EXECVE {
+                decode::leave(&mut call.args, retval, memory, &detail);
+            }
+            value = Some(decode::result(row.ret, retval, &call.args, memory, &detail));
+            if self.options.wants_transfer() {
+                call.transfer = transfer(&call, retval.eax, memory);
+            }
+        }
+        let duration = kernel.clock.uptime().saturating_sub(call.entered);
+        call.end = Some(End { outcome, value, duration });
+        self.totals.add(&call);
+        let shown = match call.succeeded() {
+            Some(true) => self.options.outcomes.successful,
+            Some(false) => self.options.outcomes.failed,
+            None => self.options.outcomes.unfinished,
+        };
+        if shown {
+            self.emit(kernel, id, sequence, What::Leave(&call));
+        }
+    }
+
+    /// The process executes a new program; the first one does so without a call.
+    fn exec(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, path: &[u8], format: &str) {
+        self.symbols.remove(&id);
+        if !self.pending.contains_key(&id) && self.options.calls.contains(SYS_EXECVE) {
+            let call = self.first_exec(kernel, id, sequence, path);
+            if let Some(call) = call {
+                self.emit(kernel, id, sequence, What::Enter(&call));
+                self.totals.add(&call);
+                if self.options.outcomes.successful {
+                    self.emit(kernel, id, sequence, What::Leave(&call));
+                }
+            }
+        }
+        self.emit(kernel, id, sequence, What::Exec { path, format });
+    }
+
+    /// The call that the machine made for the first program, from the stack that it built.
+    fn first_exec(&self, kernel: &Kernel, id: ProcId, sequence: u64, path: &[u8]) -> Option<Call> {
+        let proc = kernel.procs.get(id)?;
+        if proc.call.is_some() {
+            return None;
+        }
+        let esp = proc.frame.get(Gpr::Esp);
+        let memory: &dyn Memory = &proc.vm.space;
+        let argc = memory::word(memory, esp)?;
+        let argv = esp.wrapping_add(4);
+        let envp = argv.wrapping_add(argc.wrapping_add(1).wrapping_mul(4));
+        let row = syscalls::sysent::row(SYS_EXECVE)?;
+        let words = vec![0, argv, envp];
+        let mut args = decode::enter(row, &words, memory, &self.detail(&None));
+        if let Some(arg) = args.first_mut() {
+            arg.values = vec![Value::Bytes { bytes: path.to_vec(), more: false }];
+        }
+        let outcome = Outcome::Success(Retval { eax: 0, edx: None });
+        Some(Call {
+            sequence,
+            number: SYS_EXECVE,
+            row: Some(row),
+            words,
+            eip: proc.frame.eip,
+            args,
+            entered: kernel.clock.uptime(),
+            entered_at: kernel.clock.now(),
+            entered_instructions: proc.instructions,
+            end: Some(End { outcome, value: Some(Value::Int(0)), duration: 0 }),
+            sleeps: Vec::new(),
+            steps: Vec::new(),
+            stack: Vec::new(),
+            transfer: None,
+            injected: false,
+            announced: false,
+        })
+    }
+
+    /// The process ends; so does the call that it was in.
+    fn exit(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, status: u32) {
+        if let Some(call) = self.pending.remove(&id) {
+            self.totals.add(&call);
+            if self.options.outcomes.unfinished {
+                self.emit(kernel, id, sequence, What::Leave(&call));
+            }
+        }
+        self.symbols.remove(&id);
+        self.emit(kernel, id, sequence, What::Exit(status));
+    }
+
+    /// A step inside of the kernel, where its layer is wanted.
+    fn step(
+        &mut self,
+        kernel: &Kernel,
+        id: ProcId,
+        sequence: u64,
+        layer: Layers,
+        name: &'static str,
+        text: impl FnOnce() -> String,
+    ) {
+        if !self.options.layers.contains(layer) {
+            return;
+        }
+        let step = Step { sequence, uptime: kernel.clock.uptime(), layer: name, text: text() };
+        match self.pending.get_mut(&id) {
+            Some(call) => call.steps.push(step),
+            None => self.emit(kernel, id, sequence, What::Step(&step)),
+        }
+    }
+
+    /// Hands a record to the rendering.
+    fn emit(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, what: What<'_>) {
+        if self.options.summary == Summary::Only {
+            return;
+        }
+        if self.options.unfinished && self.options.format == Format::Strace {
+            self.announce(kernel, id, sequence, &what);
+        }
+        let Some(proc) = kernel.procs.get(id) else { return };
+        let record = Record {
+            sequence,
+            pid: proc.pid,
+            comm: &proc.comm,
+            instructions: proc.instructions,
+            uptime: kernel.clock.uptime(),
+            now: kernel.clock.now(),
+            what,
+        };
+        self.renderer.record(&record, &mut self.output);
+    }
+
+    /// Shows the beginnings of calls that sleep, before another process is shown.
+    fn announce(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, what: &What<'_>) {
+        if matches!(what, What::Enter(_) | What::Name(_) | What::Exec { .. } | What::Fork(_)) {
+            return;
+        }
+        let mut sleeping: Vec<_> = self
+            .pending
+            .iter_mut()
+            .filter(|(other, call)| **other != id && !call.announced && !call.sleeps.is_empty())
+            .collect();
+        sleeping.sort_by_key(|(_, call)| call.sequence);
+        for (other, call) in sleeping {
+            call.announced = true;
+            if let Some(proc) = kernel.procs.get(*other) {
+                let record = Record {
+                    sequence,
+                    pid: proc.pid,
+                    comm: &proc.comm,
+                    instructions: proc.instructions,
+                    uptime: kernel.clock.uptime(),
+                    now: kernel.clock.now(),
+                    what: What::Unfinished(call),
+                };
+                self.renderer.record(&record, &mut self.output);
+            }
+        }
+    }
+
+    fn names<'k>(&self, kernel: &'k Kernel, id: ProcId) -> Option<Names<'k>> {
+        match self.options.fd_detail {
+            FdDetail::Number if self.options.paths.is_empty() => None,
+            detail => Some(Names::new(kernel, id, detail)),
+        }
+    }
+
+    fn detail<'n>(&self, names: &'n Option<Names<'_>>) -> Detail<'n> {
+        let shown = self.options.fd_detail != FdDetail::Number;
+        Detail {
+            string_limit: self.options.string_limit,
+            verbose: self.options.verbose,
+            names: names.as_ref().filter(|_| shown).map(|n| n as &dyn FdNames),
+        }
+    }
+
+    fn backtrace(&mut self, kernel: &Kernel, id: ProcId) -> Vec<Frame> {
+        let symbols = self.symbols.entry(id).or_default();
+        super::stack::backtrace(kernel, id, symbols)
+    }
+}
+
+/// Whether a call touches one of the paths, by name or through a descriptor.
+fn touches(args: &[decode::Argument], paths: &[Vec<u8>], names: &Option<Names<'_>>) -> bool {
+    let is_wanted = |path: &[u8]| paths.iter().any(|p| p == path);
+    args.iter().flat_map(|a| &a.values).any(|value| match value {
+        Value::Bytes { bytes, .. } => is_wanted(bytes),
+        Value::Fd { fd, .. } => {
+            names.as_ref().and_then(|n| n.about(*fd)).is_some_and(|about| is_wanted(about.as_bytes()))
+        }
+        _ => false,
+    })
+}
+
+/// The bytes that a call moved through a descriptor.
+fn transfer(call: &Call, moved: u32, memory: &dyn Memory) -> Option<Transfer> {
+    let [first, rest @ ..] = call.args.as_slice() else { return None };
+    let row = call.row?;
+    if moved == 0 || moved > TRANSFER_BOUND || !matches!(row.args.first()?.kind, Kind::Fd) {
+        return None;
+    }
+    let fd = word(&first.words, 0).cast_signed();
+    let (second, kind) = (rest.first()?, row.args.get(1)?.kind);
+    let (addr, count) = (word(&second.words, 0), word(&second.words, 1));
+    let iovec = |addr, count| gather(addr, count, moved, memory);
+    let (written, bytes) = match kind {
+        Kind::InBuf => (true, memory::bytes(memory, addr, moved as usize)?),
+        Kind::OutBuf => (false, memory::bytes(memory, addr, moved as usize)?),
+        Kind::IovecIn => (true, iovec(addr, count)?),
+        Kind::IovecOut => (false, iovec(addr, count)?),
+        Kind::MsgIn { old } => (true, message(addr, old, moved, memory)?),
+        Kind::MsgOut { old } => (false, message(addr, old, moved, memory)?),
+        _ => return None,
+    };
+    Some(Transfer { fd, written, bytes })
+}
+
+fn message(addr: u32, old: bool, moved: u32, memory: &dyn Memory) -> Option<Vec<u8>> {
+    let (iov, iovlen) = if old {
+        let head = memory::value::<Omsghdr>(memory, addr)?;
+        (head.iov.get(), head.iovlen.get().cast_unsigned())
+    } else {
+        let head = memory::value::<Msghdr>(memory, addr)?;
+        (head.iov.get(), head.iovlen.get())
+    };
+    gather(iov, iovlen, moved, memory)
+}
+
+fn gather(addr: u32, count: u32, moved: u32, memory: &dyn Memory) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for i in 0..count {
+        let left = moved as usize - bytes.len();
+        if left == 0 {
+            break;
+        }
+        let part = memory::value::<Iovec>(memory, addr.wrapping_add(8 * i))?;
+        bytes.extend(memory::bytes(memory, part.base.get(), left.min(part.len.get() as usize))?);
+    }
+    Some(bytes)
+}
