@@ -10,6 +10,9 @@
 pub mod decode;
 mod fdname;
 pub mod filter;
+pub mod json;
+pub mod kdump;
+pub mod ktrace;
 pub mod memory;
 pub mod options;
 pub mod output;

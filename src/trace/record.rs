@@ -55,6 +55,11 @@ pub enum What<'a> {
     ExecRefused(&'a str),
     /// The process ended with this status.
     Exit(u32),
+    /// The process left or took the processor.
+    Switch {
+        /// It left.
+        out: bool,
+    },
     /// A look-up of a name.
     Name(&'a [u8]),
     /// A step inside of the kernel outside of any call that is traced.

@@ -121,6 +121,9 @@ impl State {
                 self.step(kernel, id, sequence, Layers::SLEEP, "sleep", || {
                     format!("tsleep {wmesg} on {channel}")
                 });
+                if self.options.layers.contains(Layers::SLEEP) {
+                    self.emit(kernel, id, sequence, What::Switch { out: true });
+                }
                 if let Some(call) = self.pending.get_mut(&id) {
                     call.sleeps.push(Slept { since, duration: None, wmesg, channel });
                 }
@@ -133,6 +136,9 @@ impl State {
                         slept / 1000 % 1_000_000
                     )
                 });
+                if self.options.layers.contains(Layers::SLEEP) {
+                    self.emit(kernel, id, sequence, What::Switch { out: false });
+                }
                 if let Some(last) = self.pending.get_mut(&id).and_then(|c| c.sleeps.last_mut()) {
                     last.duration = Some(*slept);
                 }
@@ -348,7 +354,10 @@ impl State {
 
     /// Shows the beginnings of calls that sleep, before another process is shown.
     fn announce(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, what: &What<'_>) {
-        if matches!(what, What::Enter(_) | What::Name(_) | What::Exec { .. } | What::Fork(_)) {
+        if matches!(
+            what,
+            What::Enter(_) | What::Name(_) | What::Exec { .. } | What::Fork(_) | What::Switch { .. }
+        ) {
             return;
         }
         let mut sleeping: Vec<_> = self

@@ -1,10 +1,13 @@
 //! Renderings of records.  Each prints the same decoded values; none looks into the kernel or guest memory.
 
+mod chrome;
+mod jsonl;
+mod ktrace;
 mod strace;
 
 use std::fmt;
 
-use super::options::Options;
+use super::options::{Format, Options};
 use super::output::Output;
 use super::record::Record;
 
@@ -19,5 +22,11 @@ pub(super) trait Render: fmt::Debug {
 
 /// The rendering that is asked for.
 pub(super) fn new(options: &Options, per_process: bool) -> Box<dyn Render> {
-    Box::new(strace::Strace::new(options, per_process))
+    match options.format {
+        Format::Strace => Box::new(strace::Strace::new(options, per_process)),
+        Format::Jsonl => Box::new(jsonl::Jsonl::default()),
+        Format::Kdump => Box::new(ktrace::Ktrace::text()),
+        Format::Ktrace => Box::new(ktrace::Ktrace::binary()),
+        Format::Chrome => Box::new(chrome::Chrome::default()),
+    }
 }

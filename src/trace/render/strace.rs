@@ -180,6 +180,7 @@ impl Render for Strace {
             | What::Fork(_)
             | What::Exec { .. }
             | What::Exit(_)
+            | What::Switch { .. }
             | What::Name(_) => {}
         }
     }
