@@ -2,7 +2,7 @@
 
 use super::format::{BIAS, Class, Finite, Outcome, SIGN, nan_of_one, nan_of_two};
 use super::round::Unrounded;
-use super::word::{DE, ZE};
+use super::word::{C1, DE, PC, PC_53, PE, RC, RC_NEAREST, ZE};
 use crate::trapframe::F80;
 
 /// The quotient of two normalised numbers.
@@ -69,7 +69,22 @@ pub(crate) fn sqrt(a: F80, control: u16) -> Outcome {
         return Outcome::new(a, DE);
     }
     let x = a.finite();
+    if control & (PC | RC) == PC_53 | RC_NEAREST && x.significand & 0x7ff == 0 {
+        return root_of_double(x).with_denormal(class == Class::Denormal, control);
+    }
     root(x).round(control).with_denormal(class == Class::Denormal, control)
+}
+
+/// The square root at 53 bits, to nearest, of a number of 53 bits.  A double's square root is that by
+/// IEEE 754; the sign of what its square leaves tells whether it was rounded, and which way.
+fn root_of_double(x: Finite) -> Outcome {
+    let unbiased = x.exponent - BIAS;
+    let whole = x.significand >> 11 << (unbiased & 1);
+    // A whole number of 53 bits: the root of `whole * 2^52`.
+    let root = ((whole as f64).sqrt() * 67108864.0) as u64;
+    let left = (whole << 52).wrapping_sub(root.wrapping_mul(root)) as i64;
+    let flags = u16::from(left != 0) * PE | u16::from(left < 0) * C1;
+    Outcome::new(F80::from_parts(0, ((unbiased >> 1) + BIAS) as u16, root << 11), flags)
 }
 
 /// The square root of a normalised positive number.
