@@ -11,6 +11,8 @@ pub const MEMORY: usize = 128;
 pub struct Case {
     pub escape: u8,
     pub modrm: u8,
+    /// Whether an image takes its 16-bit form.
+    pub short: bool,
     pub fpu: FpuState,
     pub memory: [u8; MEMORY],
 }
@@ -194,7 +196,7 @@ impl Random {
 impl Case {
     /// A case for an encoding.
     pub fn generate(random: &mut Random, escape: u8, modrm: u8) -> Self {
-        let mut case = Case { escape, modrm, fpu: random.fpu(), memory: [0xa5; MEMORY] };
+        let mut case = Case { escape, modrm, short: false, fpu: random.fpu(), memory: [0xa5; MEMORY] };
         let operand = if (escape, modrm) == (0xdf, 0x20) { random.decimal() } else { random.operand() };
         case.memory[..10].copy_from_slice(&operand);
         match x87::decode(escape, modrm) {
@@ -204,10 +206,13 @@ impl Case {
             }
             Some(Op::LoadEnvironment | Op::Restore) => {
                 let image = random.fpu().save_area();
+                case.short = random.below(2) == 0;
                 case.memory[..image.len()].copy_from_slice(&image);
                 let status = random.next() as u16;
-                case.memory[4..6].copy_from_slice(&status.to_le_bytes());
+                let at = if case.short { 2 } else { 4 };
+                case.memory[at..at + 2].copy_from_slice(&status.to_le_bytes());
             }
+            Some(Op::StoreEnvironment | Op::Save) => case.short = random.below(2) == 0,
             _ => {}
         }
         case
@@ -270,16 +275,30 @@ pub fn soft(case: &Case) -> Run {
         Op::StoreControl => memory[..2].copy_from_slice(&fpu.control.to_le_bytes()),
         Op::StoreStatus => memory[..2].copy_from_slice(&fpu.status().to_le_bytes()),
         Op::StoreStatusAx => {}
+        Op::LoadEnvironment if case.short => {
+            image::set_environment_16(&mut fpu, case.memory[..14].try_into().expect("14 bytes"));
+        }
         Op::LoadEnvironment => {
             fpu.set_environment(case.memory[..28].try_into().expect("28 bytes"));
         }
         Op::StoreEnvironment => {
-            memory[..28].copy_from_slice(&fpu.environment());
+            if case.short {
+                memory[..14].copy_from_slice(&image::environment_16(&fpu));
+            } else {
+                memory[..28].copy_from_slice(&fpu.environment());
+            }
             image::after_fnstenv(&mut fpu);
+        }
+        Op::Restore if case.short => {
+            image::set_save_area_16(&mut fpu, case.memory[..94].try_into().expect("94 bytes"));
         }
         Op::Restore => fpu.set_save_area(case.memory[..108].try_into().expect("108 bytes")),
         Op::Save => {
-            memory[..108].copy_from_slice(&fpu.save_area());
+            if case.short {
+                memory[..94].copy_from_slice(&image::save_area_16(&fpu));
+            } else {
+                memory[..108].copy_from_slice(&fpu.save_area());
+            }
             image::after_fnsave(&mut fpu);
         }
     }
@@ -304,7 +323,8 @@ impl Run {
         let mut actual = actual.clone();
         let pointers = matches!(x87::decode(case.escape, case.modrm), Some(Op::StoreEnvironment | Op::Save));
         if pointers {
-            actual.memory[12..28].copy_from_slice(&expected.memory[12..28]);
+            let pointers = if case.short { 6..14 } else { 12..28 };
+            actual.memory[pointers.clone()].copy_from_slice(&expected.memory[pointers]);
         }
         actual.fpu.opcode = expected.fpu.opcode;
         actual.fpu.code_offset = expected.fpu.code_offset;

@@ -15,7 +15,7 @@ type Stub = unsafe extern "sysv64" fn(*mut Image, *mut u8);
 pub struct Host {
     code: *mut u8,
     used: usize,
-    stubs: HashMap<(u8, u8), Stub>,
+    stubs: HashMap<(bool, u8, u8), Stub>,
 }
 
 const CODE_SIZE: usize = 64 << 10;
@@ -30,14 +30,15 @@ impl Host {
         Self { code: code.expect("a page of code").cast(), used: 0, stubs: HashMap::new() }
     }
 
-    fn stub(&mut self, escape: u8, modrm: u8) -> Stub {
-        if let Some(stub) = self.stubs.get(&(escape, modrm)) {
+    fn stub(&mut self, short: bool, escape: u8, modrm: u8) -> Stub {
+        if let Some(stub) = self.stubs.get(&(short, escape, modrm)) {
             return *stub;
         }
         // A memory form takes its operand from [rsi].
         let modrm_byte = if modrm < 0xc0 { modrm | 6 } else { modrm };
-        // fxrstor [rdi]; the instruction; fxsave [rdi]; fninit; ret
-        let bytes = [0x0f, 0xae, 0x0f, escape, modrm_byte, 0x0f, 0xae, 0x07, 0xdb, 0xe3, 0xc3];
+        let prefix = if short { 0x66 } else { 0x90 };
+        // fxrstor [rdi]; nop or the operand size prefix; the instruction; fxsave [rdi]; fninit; ret
+        let bytes = [0x0f, 0xae, 0x0f, prefix, escape, modrm_byte, 0x0f, 0xae, 0x07, 0xdb, 0xe3, 0xc3];
         assert!(self.used + 16 <= CODE_SIZE);
         // SAFETY: the assertion keeps the bytes inside the mapping; they are a whole function that
         // keeps to the calling convention, all of whose vector registers are the caller's to save.
@@ -47,13 +48,13 @@ impl Host {
             std::mem::transmute::<*mut u8, Stub>(start)
         };
         self.used += 16;
-        self.stubs.insert((escape, modrm), stub);
+        self.stubs.insert((short, escape, modrm), stub);
         stub
     }
 
     /// Runs a case on the hardware.
     pub fn run(&mut self, case: &Case) -> Run {
-        let stub = self.stub(case.escape, case.modrm);
+        let stub = self.stub(case.short, case.escape, case.modrm);
         let mut image = Image([0; 512]);
         let fpu = &case.fpu;
         image.0[0..2].copy_from_slice(&fpu.control.to_le_bytes());

@@ -34,7 +34,7 @@ fn run(function: &str, control: u16, x: F80, y: Option<F80>) -> F80 {
     let mut fpu = FpuState { control, valid: 0b11, ..FpuState::default() };
     fpu.reg[0] = x;
     fpu.reg[1] = y.unwrap_or(F80::ONE);
-    let after = soft(&Case { escape: 0xd9, modrm, fpu, memory: [0; MEMORY] }).fpu;
+    let after = soft(&Case { escape: 0xd9, modrm, short: false, fpu, memory: [0; MEMORY] }).fpu;
     after.reg[if y.is_some() { 1 } else { 0 }]
 }
 

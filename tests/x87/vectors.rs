@@ -59,7 +59,7 @@ fn parse(line: &str) -> (Case, Run) {
     }
     let mut buffer = [0xa5; MEMORY];
     buffer[..10].copy_from_slice(&bytes(memory));
-    let case = Case { escape: (opcode >> 8) as u8, modrm: opcode as u8, fpu, memory: buffer };
+    let case = Case { escape: (opcode >> 8) as u8, modrm: opcode as u8, short: false, fpu, memory: buffer };
     let [control, status, valid, memory, changed @ ..] = rest else { panic!("not a result: {line}") };
     let mut run = Run { fpu: case.fpu.clone(), memory: case.memory };
     run.fpu.control = hex(control) as u16;
