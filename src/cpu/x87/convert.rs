@@ -74,7 +74,7 @@ fn narrow<const FRACTION: u32, const EXPONENT: u32>(a: F80, control: u16) -> (u6
             u64::from(rounds_up(lost << (64 - drop), odd != 0, a.sign(), control))
         };
         let magnitude = (((exponent - 1) as u64) << FRACTION) + (a.significand >> drop) + up;
-        let flags = u16::from(lost != 0) * PE | up as u16 * C1;
+        let flags = (u16::from(lost != 0) * PE) | (up as u16 * C1);
         return (u64::from(a.sign() >> 15) << (FRACTION + EXPONENT) | magnitude, flags);
     }
     narrow_special(a, FRACTION, EXPONENT, control)

@@ -83,7 +83,7 @@ fn root_of_double(x: Finite) -> Outcome {
     // A whole number of 53 bits: the root of `whole * 2^52`.
     let root = ((whole as f64).sqrt() * 67108864.0) as u64;
     let left = (whole << 52).wrapping_sub(root.wrapping_mul(root)) as i64;
-    let flags = u16::from(left != 0) * PE | u16::from(left < 0) * C1;
+    let flags = (u16::from(left != 0) * PE) | (u16::from(left < 0) * C1);
     Outcome::new(F80::from_parts(0, ((unbiased >> 1) + BIAS) as u16, root << 11), flags)
 }
 

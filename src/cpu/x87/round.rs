@@ -95,7 +95,7 @@ impl Unrounded {
             return None;
         }
         let value = F80::from_parts(self.sign, exponent as u16, sum | u64::from(carry) << 63);
-        Some(Outcome::new(value, u16::from(inexact) * PE | up as u16 * C1))
+        Some(Outcome::new(value, (u16::from(inexact) * PE) | (up as u16 * C1)))
     }
 }
 
