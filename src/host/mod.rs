@@ -4,5 +4,6 @@ pub mod change;
 pub mod clock;
 pub mod error;
 pub mod fs;
+pub mod random;
 pub mod stdio;
 pub mod terminal;

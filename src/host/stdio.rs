@@ -96,6 +96,11 @@ impl Stream {
         self.kind == StreamKind::File || ready(&self.fd, PollFlags::OUT)
     }
 
+    /// Bytes that wait to be read.
+    pub fn waiting(&self) -> HostResult<u64> {
+        Ok(rustix::io::ioctl_fionread(&self.fd)?)
+    }
+
     /// Reads what is there; `EAGAIN` if nothing is there yet, 0 at the end.
     pub fn read(&self, buffer: &mut [u8]) -> HostResult<usize> {
         if !self.can_read() {
@@ -155,6 +160,32 @@ impl Stream {
         }
         Ok(done)
     }
+}
+
+/// A stream to wait for.
+#[derive(Clone, Copy, Debug)]
+pub struct Poll<'a> {
+    fd: BorrowedFd<'a>,
+    write: bool,
+}
+
+impl<'a> Poll<'a> {
+    /// Waits until something can be read or, with `write`, written.
+    pub fn new(stream: &'a Stream, write: bool) -> Poll<'a> {
+        Poll { fd: stream.fd(), write }
+    }
+}
+
+/// Waits until one of the streams is ready, at most so many nanoseconds; says of each whether it is.
+pub fn wait<'a>(polls: impl Iterator<Item = &'a Poll<'a>>, timeout_ns: Option<u64>) -> Vec<bool> {
+    let events = |poll: &Poll<'_>| if poll.write { PollFlags::OUT } else { PollFlags::IN };
+    let mut fds: Vec<PollFd<'a>> =
+        polls.map(|poll| PollFd::from_borrowed_fd(poll.fd, events(poll))).collect();
+    let timeout = timeout_ns
+        .map(|ns| Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 });
+    // An interrupted wait is over: the scheduler looks at its timers and comes back.
+    let _ = poll(&mut fds, timeout.as_ref());
+    fds.iter().map(|fd| !fd.revents().is_empty()).collect()
 }
 
 fn ready(fd: &OwnedFd, events: PollFlags) -> bool {

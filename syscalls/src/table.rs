@@ -76,41 +76,41 @@ macro_rules! for_each_syscall {
             /// Writes to a descriptor.
             4 Std 3 file::write(fd: Fd, buf: InBuf) -> Int;
             /// Opens a file, creating it if asked.
-            5 Std 3 vfs::open(path: Path, flags: OpenFlags, mode: CreatMode) -> Fd => nosys("not built yet");
+            5 Std 3 vfs::open(path: Path, flags: OpenFlags, mode: CreatMode) -> Fd;
             /// Closes a descriptor.
             6 Std 1 file::close(fd: Fd) -> None;
             /// Waits for a child to end or stop.
             7 Std 4 proc::wait4(pid: Pid, status: Out<WaitStatus>, options: WaitOptions, rusage: Out<Rusage>) -> Int;
             /// Creates or truncates a file and opens it for writing.
-            8 Compat 2 vfs::ocreat(path: Path, mode: Mode) -> Fd => nosys("not built yet");
+            8 Compat 2 vfs::ocreat(path: Path, mode: Mode) -> Fd;
             /// Gives a file another name.
-            9 Std 2 vfs::link(path: Path, link: Path) -> None => nosys("not built yet");
+            9 Std 2 vfs::link(path: Path, link: Path) -> None;
             /// Removes the name of a file.
-            10 Std 1 vfs::unlink(path: Path) -> None => nosys("not built yet");
+            10 Std 1 vfs::unlink(path: Path) -> None;
             /// Once ran a program without an environment.
             11 Obsol 2 "execv";
             /// Changes the current directory.
-            12 Std 1 vfs::chdir(path: Path) -> None => nosys("not built yet");
+            12 Std 1 vfs::chdir(path: Path) -> None;
             /// Changes the current directory to an open one.
-            13 Std 1 vfs::fchdir(fd: Fd) -> None => nosys("not built yet");
+            13 Std 1 vfs::fchdir(fd: Fd) -> None;
             /// Makes a device node.
-            14 Std 3 vfs::mknod(path: Path, mode: Mode, dev: Dev) -> None => nosys("not built yet");
+            14 Std 3 vfs::mknod(path: Path, mode: Mode, dev: Dev) -> None;
             /// Changes the permissions of a file.
-            15 Std 2 vfs::chmod(path: Path, mode: Mode) -> None => nosys("not built yet");
+            15 Std 2 vfs::chmod(path: Path, mode: Mode) -> None;
             /// Changes the owner and group of a file.
-            16 Std 3 vfs::chown(path: Path, uid: Uid, gid: Gid) -> None => nosys("not built yet");
+            16 Std 3 vfs::chown(path: Path, uid: Uid, gid: Gid) -> None;
             /// Moves the end of the data segment.
             17 Std 1 vm::obreak(nsize: GuestAddr) -> None as "break";
             /// Lists the mounted file systems with their statistics.
-            18 Std 3 vfs::getfsstat(buf: StatfsBuf, flags: FsWait) -> Int => nosys("not built yet");
+            18 Std 3 vfs::getfsstat(buf: StatfsBuf, flags: FsWait) -> Int;
             /// Moves the file offset, 32 bits wide.
-            19 Compat 3 vfs::olseek(fd: Fd, offset: Int, whence: Whence) -> Int => nosys("not built yet");
+            19 Compat 3 vfs::olseek(fd: Fd, offset: Int, whence: Whence) -> Int;
             /// Returns the process number, and the parent's in edx.
             20 Std 0 proc::getpid() -> IntPair;
             /// Mounts a file system.
-            21 Std 4 vfs::mount(kind: MountType, path: Path, flags: MountFlags, data: GuestAddr) -> None => nosys("mounts are given on the command line");
+            21 Std 4 vfs::mount(kind: MountType, path: Path, flags: MountFlags, data: GuestAddr) -> None;
             /// Unmounts a file system.
-            22 Std 2 vfs::unmount(path: Path, flags: MountFlags) -> None => nosys("mounts are given on the command line");
+            22 Std 2 vfs::unmount(path: Path, flags: MountFlags) -> None;
             /// Sets the user.
             23 Std 1 cred::setuid(uid: Uid) -> None;
             /// Returns the real user, and the effective one in edx.
@@ -132,21 +132,21 @@ macro_rules! for_each_syscall {
             /// Reports the address of a socket.
             32 Std 3 socket::getsockname(fd: Fd, name: SockAddrOut) -> None;
             /// Checks access with the real identities.
-            33 Std 2 vfs::access(path: Path, mode: AccessMode) -> None => nosys("not built yet");
+            33 Std 2 vfs::access(path: Path, mode: AccessMode) -> None;
             /// Sets the flags of a file.
-            34 Std 2 vfs::chflags(path: Path, flags: FileFlags) -> None => nosys("not built yet");
+            34 Std 2 vfs::chflags(path: Path, flags: FileFlags) -> None;
             /// Sets the flags of an open file.
-            35 Std 2 vfs::fchflags(fd: Fd, flags: FileFlags) -> None => nosys("not built yet");
+            35 Std 2 vfs::fchflags(fd: Fd, flags: FileFlags) -> None;
             /// Schedules all dirty blocks for writing.
-            36 Std 0 vfs::sync() -> None => nosys("not built yet");
+            36 Std 0 vfs::sync() -> None;
             /// Sends a signal to a process or group.
             37 Std 2 signal::kill(pid: Pid, signum: Signum) -> None;
             /// Reports the attributes of a file in their old form.
-            38 Compat 2 vfs::ostat(path: Path, sb: Out<Ostat>) -> None => nosys("not built yet");
+            38 Compat 2 vfs::ostat(path: Path, sb: Out<Ostat>) -> None;
             /// Returns the parent's process number.
             39 Std 0 proc::getppid() -> Int;
             /// Reports the attributes of a file or symbolic link in their old form.
-            40 Compat 2 vfs::olstat(path: Path, sb: Out<Ostat>) -> None => nosys("not built yet");
+            40 Compat 2 vfs::olstat(path: Path, sb: Out<Ostat>) -> None;
             /// Duplicates a descriptor.  2.1 copies in a second word that it ignores.
             41 Std 2 file::dup(fd: Fd, spare: Unused) -> Fd;
             /// Creates a pair of pipe descriptors, returned in eax and edx.
@@ -178,17 +178,17 @@ macro_rules! for_each_syscall {
             /// Stops or restarts the machine.
             55 Std 1 sysctl::reboot(flags: RebootFlags) -> None => nosys("there is no machine to restart");
             /// Invalidates all descriptors of a file.
-            56 Std 1 vfs::revoke(path: Path) -> None => nosys("not built yet");
+            56 Std 1 vfs::revoke(path: Path) -> None;
             /// Makes a symbolic link.
-            57 Std 2 vfs::symlink(path: Str, link: Path) -> None => nosys("not built yet");
+            57 Std 2 vfs::symlink(path: Str, link: Path) -> None;
             /// Reads a symbolic link.
-            58 Std 3 vfs::readlink(path: Path, buf: OutBuf) -> Int => nosys("not built yet");
+            58 Std 3 vfs::readlink(path: Path, buf: OutBuf) -> Int;
             /// Replaces the program of the process.
             59 Std 3 proc::execve(path: Path, argv: ArgVec, envv: EnvVec) -> None;
             /// Sets the mask of permissions for new files and returns the old one.
-            60 Std 1 vfs::umask(mask: Mode) -> Mode => nosys("not built yet");
+            60 Std 1 vfs::umask(mask: Mode) -> Mode;
             /// Changes the root directory.
-            61 Std 1 vfs::chroot(path: Path) -> None => nosys("not built yet");
+            61 Std 1 vfs::chroot(path: Path) -> None;
             /// Reports the attributes of an open file in their old form.
             62 Compat 2 file::ofstat(fd: Fd, sb: Out<Ostat>) -> None;
             /// Reports tables of the kernel.
@@ -256,7 +256,7 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             94 Unimpl 2 "setdopt";
             /// Writes a file to its medium.
-            95 Std 1 vfs::fsync(fd: Fd) -> None => nosys("not built yet");
+            95 Std 1 vfs::fsync(fd: Fd) -> None;
             /// Sets the priority of processes.
             96 Std 3 proc::setpriority(which: PrioWhich, who: Int, prio: Int) -> None;
             /// Creates a socket.
@@ -312,9 +312,9 @@ macro_rules! for_each_syscall {
             /// Sets the time of day.
             122 Std 2 time::settimeofday(tv: In<Timeval>, tzp: In<Timezone>) -> None;
             /// Changes the owner and group of an open file.
-            123 Std 3 vfs::fchown(fd: Fd, uid: Uid, gid: Gid) -> None => nosys("not built yet");
+            123 Std 3 vfs::fchown(fd: Fd, uid: Uid, gid: Gid) -> None;
             /// Changes the permissions of an open file.
-            124 Std 2 vfs::fchmod(fd: Fd, mode: Mode) -> None => nosys("not built yet");
+            124 Std 2 vfs::fchmod(fd: Fd, mode: Mode) -> None;
             /// Receives data and the sender's address in its old form.
             125 Compat 6 socket::orecvfrom(fd: Fd, buf: OutBuf, flags: MsgFlags, from: OldSockAddrOut) -> Int;
             /// Sets the real and effective user.
@@ -322,15 +322,15 @@ macro_rules! for_each_syscall {
             /// Sets the real and effective group.
             127 Std 2 cred::setregid(rgid: Gid, egid: Gid) -> None;
             /// Renames a file.
-            128 Std 2 vfs::rename(from: Path, to: Path) -> None => nosys("not built yet");
+            128 Std 2 vfs::rename(from: Path, to: Path) -> None;
             /// Sets the size of a file, 32 bits wide.
-            129 Compat 2 vfs::otruncate(path: Path, length: Int) -> None => nosys("not built yet");
+            129 Compat 2 vfs::otruncate(path: Path, length: Int) -> None;
             /// Sets the size of an open file, 32 bits wide.
-            130 Compat 2 vfs::oftruncate(fd: Fd, length: Int) -> None => nosys("not built yet");
+            130 Compat 2 vfs::oftruncate(fd: Fd, length: Int) -> None;
             /// Locks a whole file.
             131 Std 2 file::flock(fd: Fd, how: LockOp) -> None;
             /// Makes a fifo.
-            132 Std 2 vfs::mkfifo(path: Path, mode: Mode) -> None => nosys("not built yet");
+            132 Std 2 vfs::mkfifo(path: Path, mode: Mode) -> None;
             /// Sends data to an address.
             133 Std 6 socket::sendto(fd: Fd, buf: InBuf, flags: MsgFlags, to: SockAddrIn) -> Int;
             /// Ends one or both halves of a connection.
@@ -338,9 +338,9 @@ macro_rules! for_each_syscall {
             /// Creates a pair of connected sockets.  2.1 copies in a fifth word that it ignores.
             135 Std 5 socket::socketpair(domain: Domain, kind: SockType, protocol: Int, rsv: Out<[Fd; 2]>, spare: Unused) -> IntPair;
             /// Makes a directory.
-            136 Std 2 vfs::mkdir(path: Path, mode: Mode) -> None => nosys("not built yet");
+            136 Std 2 vfs::mkdir(path: Path, mode: Mode) -> None;
             /// Removes a directory.
-            137 Std 1 vfs::rmdir(path: Path) -> None => nosys("not built yet");
+            137 Std 1 vfs::rmdir(path: Path) -> None;
             /// Sets the times of a file.
             138 Std 2 vfs::utimes(path: Path, times: In<[Timeval; 2]>) -> None => nosys("not built yet");
             /// Once returned from a signal handler of 4.2BSD.
@@ -362,9 +362,9 @@ macro_rules! for_each_syscall {
             /// Starts a session.
             147 Std 0 proc::setsid() -> Int;
             /// Controls disk quotas.
-            148 Std 4 vfs::quotactl(path: Path, cmd: Uint, uid: Uid, arg: GuestAddr) -> None => nosys("quotas belong to the host");
+            148 Std 4 vfs::quotactl(path: Path, cmd: Uint, uid: Uid, arg: GuestAddr) -> None;
             /// Answers that there are no quotas, as 2.1 does.
-            149 Compat 4 vfs::oquota(a: Unused, b: Unused, c: Unused, d: Unused) -> None => nosys("not built yet");
+            149 Compat 4 vfs::oquota(a: Unused, b: Unused, c: Unused, d: Unused) -> None;
             /// Reports the address of a socket in its old form.
             150 Compat 3 socket::ogetsockname(fd: Fd, name: OldSockAddrOut) -> None;
             /// Never was a call here.
@@ -378,11 +378,11 @@ macro_rules! for_each_syscall {
             /// Serves network file systems.
             155 Std 2 vfs::nfssvc(flag: Int, arg: GuestAddr) -> None => nosys("network file systems belong to the host");
             /// Reads directory entries in their old form.
-            156 Compat 4 vfs::ogetdirentries(fd: Fd, buf: OldDirents, basep: Out<I32>) -> Int => nosys("not built yet");
+            156 Compat 4 vfs::ogetdirentries(fd: Fd, buf: OldDirents, basep: Out<I32>) -> Int;
             /// Reports statistics of a file system.
-            157 Std 2 vfs::statfs(path: Path, buf: Out<Statfs>) -> None => nosys("not built yet");
+            157 Std 2 vfs::statfs(path: Path, buf: Out<Statfs>) -> None;
             /// Reports statistics of the file system of an open file.
-            158 Std 2 vfs::fstatfs(fd: Fd, buf: Out<Statfs>) -> None => nosys("not built yet");
+            158 Std 2 vfs::fstatfs(fd: Fd, buf: Out<Statfs>) -> None;
             /// Never was a call here.
             159 Unimpl 0 "nosys";
             /// Never was a call here.
@@ -442,13 +442,13 @@ macro_rules! for_each_syscall {
             /// Never was a call here: log-structured file systems are not compiled in.
             187 Unimpl 0 "nosys";
             /// Reports the attributes of a file.
-            188 Std 2 vfs::stat(path: Path, sb: Out<Stat>) -> None => nosys("not built yet");
+            188 Std 2 vfs::stat(path: Path, sb: Out<Stat>) -> None;
             /// Reports the attributes of an open file.
             189 Std 2 file::fstat(fd: Fd, sb: Out<Stat>) -> None;
             /// Reports the attributes of a file or symbolic link.
-            190 Std 2 vfs::lstat(path: Path, sb: Out<Stat>) -> None => nosys("not built yet");
+            190 Std 2 vfs::lstat(path: Path, sb: Out<Stat>) -> None;
             /// Reports a limit or property of a file.
-            191 Std 2 vfs::pathconf(path: Path, name: PathconfName) -> Int => nosys("not built yet");
+            191 Std 2 vfs::pathconf(path: Path, name: PathconfName) -> Int;
             /// Reports a limit or property of an open file.
             192 Std 2 file::fpathconf(fd: Fd, name: PathconfName) -> Int;
             /// Never was a call here.
@@ -458,17 +458,17 @@ macro_rules! for_each_syscall {
             /// Sets a limit.
             195 Std 2 proc::setrlimit(which: RlimitWhich, limit: In<Rlimit>) -> None;
             /// Reads directory entries.
-            196 Std 4 vfs::getdirentries(fd: Fd, buf: Dirents, basep: Out<I32>) -> Int => nosys("not built yet");
+            196 Std 4 vfs::getdirentries(fd: Fd, buf: Dirents, basep: Out<I32>) -> Int;
             /// Maps a file or memory.
             197 Std 8 vm::mmap(addr: GuestAddr, len: Uint, prot: Prot, flags: MapFlags, fd: Fd, pad: Unused, pos: Off) -> Addr;
             /// Makes the call whose number is the first two argument words.
             198 Std 0 "__syscall";
             /// Moves the file offset.
-            199 Std 5 vfs::lseek(fd: Fd, pad: Unused, offset: Off, whence: Whence) -> Off => nosys("not built yet");
+            199 Std 5 vfs::lseek(fd: Fd, pad: Unused, offset: Off, whence: Whence) -> Off;
             /// Sets the size of a file.
-            200 Std 4 vfs::truncate(path: Path, pad: Unused, length: Off) -> None => nosys("not built yet");
+            200 Std 4 vfs::truncate(path: Path, pad: Unused, length: Off) -> None;
             /// Sets the size of an open file.
-            201 Std 4 vfs::ftruncate(fd: Fd, pad: Unused, length: Off) -> None => nosys("not built yet");
+            201 Std 4 vfs::ftruncate(fd: Fd, pad: Unused, length: Off) -> None;
             /// Reports and sets values of the kernel by name.
             202 Std 6 sysctl::sysctl(name: SysctlName, old: ValueOut, new: InBuf) -> Int as "__sysctl";
             /// Locks pages in memory.

@@ -1,156 +1,324 @@
-//! The file system as the guest sees it.
+//! The file system as the guest sees it: names, vnodes, mounts, attributes.
+//!
+//! [`Vfs`] holds what is held of the host's tree and answers in the guest's terms; it knows identities
+//! ([`Ucred`]) but no processes.  On top of it, `calls*.rs` are the handlers, and [`vnops`] is what open
+//! files need.  Names belong to the guest: see [`namei`].  What lies outside of the mounts does not exist.
+//!
+//! 2.1 counterpart: kern/vfs_*.c, ufs/ufs, miscfs/fifofs, miscfs/specfs, kern/kern_lockf.c.
 
-use syscalls::errno::Errno;
-use syscalls::layout::Stat;
+pub mod access;
+pub mod attr;
+pub mod calls;
+mod content;
+mod continuation;
+pub mod device;
+pub mod directory;
+mod exec;
+pub mod fifo;
+pub mod lock;
+mod locking;
+pub mod mount;
+pub mod namei;
+mod node;
+mod setattr;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod unix_name;
+pub mod vnode;
+mod vnops;
 
-use super::arena::Id;
-use super::file::select::Which;
-use super::file::{FileId, Uio};
-use super::{Context, Kernel, Retval, Sysret, Wake};
-use crate::host::stdio::Stream;
+use std::collections::HashMap;
+use std::rc::Rc;
 
-/// A vnode.
-#[derive(Debug)]
-pub struct Vnode {}
-/// Key of a vnode.
-pub type VnodeId = Id<Vnode>;
+use access::Want;
+use attr::{Extra, Owners, Vattr};
+use syscalls::Errno;
+
+pub use calls::{change_directory, vn_pathconf};
+pub use continuation::{Resume, resume};
+pub use exec::{Executable, HostFile, host_file, lookup_exec, vn_mmap};
+pub use locking::{advlock, getlock, release_file_locks, release_process_locks};
+pub use stream::{open_standard_files, poll_host};
+pub use unix_name::{bind_socket, socket_at, socket_gone};
+use vnode::{Body, HostNode, Vnode};
+pub use vnode::{VnodeId, Vtype};
+pub use vnops::{vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
+
+use crate::host::error::HostResult;
+use crate::host::fs::{self, HostKind, HostStat, Place};
+use crate::kernel::Kernel;
+use crate::kernel::cred::Ucred;
+use crate::kernel::file::FileId;
+
+/// Preferred transfer size of files (f_iosize of 2.1's usual file system).
+const IOSIZE: u32 = 8192;
+/// The same of block devices (BLKDEV_IOSIZE).
+const BLKDEV_IOSIZE: u32 = 2048;
+/// The same of character devices (MAXBSIZE).
+const MAXBSIZE: u32 = 65536;
+/// Largest size of a file: 2.1 stops at what its virtual memory can map (ffs_vfsops.c, ffs_mountfs).
+pub const MAXFILESIZE: u64 = (1 << 31) - 1;
+/// Most links (LINK_MAX).
+pub const LINK_MAX: u64 = 32767;
+
+/// How the tree is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whose files are whose.
+    pub owners: Owners,
+    /// Runs must be repeatable: no number of the host shows.
+    pub repeatable: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let host = fs::host_identity();
+        Options { owners: Owners { host, guest: (0, 0) }, repeatable: false }
+    }
+}
+
 /// Mounts, vnodes, names.
 #[derive(Debug, Default)]
-pub struct Vfs {}
-
-/// A file that exec has looked up and may execute.
-#[derive(Debug)]
-pub struct Executable {
-    /// Its vnode, with a reference for the caller.
-    pub vnode: VnodeId,
-    /// Last component of its path.
-    pub name: Vec<u8>,
-    /// Permission bits, with set-id bits.
-    pub mode: u16,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// The file system ignores set-id bits.
-    pub nosuid: bool,
-    /// The host's file, for reading and mapping.
-    pub file: std::rc::Rc<std::os::fd::OwnedFd>,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its identity.
-    pub id: crate::mem::FileId,
+pub struct Vfs {
+    options: Options,
+    mounts: Vec<mount::Mount>,
+    vnodes: vnode::Table,
+    /// The root of all (`rootvnode`), once something is mounted.
+    root: Option<VnodeId>,
+    /// Directories that are being read, as they were when it began.
+    snapshots: HashMap<FileId, Rc<[u8]>>,
+    /// The directory of devices, once it is mounted.
+    dev: Option<VnodeId>,
+    /// Terminals of the host, by minor number.
+    terminals: Vec<stream::Terminal>,
+    /// Host streams that are waited for.
+    waiting: stream::Waiting,
+    /// Locks that are waited for.
+    lock_waits: locking::Waits,
+    /// State of the random numbers of a repeatable run.
+    seed: Option<u64>,
 }
 
-impl crate::image::Source for Executable {
-    fn size(&self) -> u64 {
-        self.size
+/// Adds a reference to a vnode.
+pub fn vref(kernel: &mut Kernel, id: VnodeId) {
+    kernel.vfs.vref(id);
+}
+
+/// Drops a reference to a vnode.
+pub fn vrele(kernel: &mut Kernel, id: VnodeId) {
+    kernel.vfs.vrele(id);
+}
+
+impl Vfs {
+    /// An empty tree; nothing can be looked up before a root is mounted.
+    pub fn new(options: Options) -> Vfs {
+        let seed = options.repeatable.then_some(0);
+        Vfs { options, seed, ..Vfs::default() }
     }
-    fn read_at(&self, _offset: u64, _buf: &mut [u8]) -> usize {
-        0
+
+    /// The root of all (`rootvnode`).
+    pub fn root_vnode(&self) -> VnodeId {
+        self.root.expect("a root is mounted before the first process runs")
+    }
+
+    /// Adds a reference to a vnode.
+    pub fn vref(&mut self, id: VnodeId) {
+        self.vnodes.vref(id);
+    }
+
+    /// Drops a reference to a vnode.
+    pub fn vrele(&mut self, id: VnodeId) {
+        self.vnodes.vrele(id);
+        // A file without a name and without users is gone: so must be our hold on its blocks.
+        let gone = |vnode: &Vnode| vnode.host().is_some_and(|h| h.place.stat().is_ok_and(|s| s.nlink == 0));
+        if self.vnodes[id].usecount == 0 && gone(&self.vnodes[id]) {
+            self.vnodes.forget(id);
+        }
+    }
+
+    /// A vnode that somebody holds.
+    pub fn vnode(&self, id: VnodeId) -> &Vnode {
+        &self.vnodes[id]
+    }
+
+    /// A vnode that somebody holds, to change it.
+    pub fn vnode_mut(&mut self, id: VnodeId) -> &mut Vnode {
+        &mut self.vnodes[id]
+    }
+
+    /// Checks what `cred` may do (`VOP_ACCESS`).
+    pub fn access(&mut self, id: VnodeId, want: Want, cred: &Ucred) -> Result<(), Errno> {
+        let vnode = &self.vnodes[id];
+        let ours = vnode.kind == Vtype::Dir && matches!(vnode.body, Body::BuiltIn(_));
+        let read_only = ours || self.read_only(id);
+        if cred.is_superuser() && !want.contains(Want::WRITE) {
+            return Ok(());
+        }
+        let attr = self.getattr(id)?;
+        access::vaccess(&attr, read_only, want, cred)
+    }
+
+    /// The attributes of a file (`VOP_GETATTR`).
+    pub fn getattr(&mut self, id: VnodeId) -> Result<Vattr, Errno> {
+        let Vfs { mounts, vnodes, options, .. } = self;
+        let vnode = &vnodes[id];
+        let mount = &mut mounts[vnode.mount.0];
+        let mut attr = match &vnode.body {
+            Body::Host(node) => {
+                let stat = node.place.stat()?;
+                let mut attr = from_host(vnode.kind, &stat, &options.owners);
+                attr.fileid = mount.inodes.number(node.dev, node.ino);
+                overlay(&mut attr, &node.extra);
+                attr
+            }
+            Body::Stream(stream) => {
+                let stat = stream.stat()?;
+                let mut attr = from_host(vnode.kind, &stat, &options.owners);
+                attr.fileid = mount.inodes.number(stat.dev, stat.ino);
+                attr
+            }
+            Body::BuiltIn(own) => {
+                let time = fs::HostTime::default();
+                Vattr {
+                    kind: vnode.kind,
+                    mode: own.perm,
+                    nlink: 1,
+                    uid: 0,
+                    gid: 0,
+                    fsid: 0,
+                    fileid: own.ino,
+                    size: if vnode.kind == Vtype::Dir { 512 } else { 0 },
+                    blocksize: IOSIZE,
+                    atime: time,
+                    mtime: time,
+                    ctime: time,
+                    flags: 0,
+                    rdev: own.rdev,
+                    bytes: 0,
+                }
+            }
+            Body::Dead => return Err(Errno::EBADF),
+        };
+        attr.fsid = mount.dev;
+        match vnode.kind {
+            Vtype::Blk => attr.blocksize = BLKDEV_IOSIZE,
+            Vtype::Chr => attr.blocksize = MAXBSIZE,
+            _ => {}
+        }
+        if vnode.kind == Vtype::Dir {
+            attr.nlink = self.directory_links(id, attr.nlink);
+        }
+        Ok(attr)
+    }
+
+    /// The text of a symbolic link (`VOP_READLINK`).
+    pub fn readlink(&self, id: VnodeId) -> Result<Vec<u8>, Errno> {
+        match self.vnodes[id].host() {
+            Some(node) => Ok(node.place.readlink()?),
+            None => Err(Errno::EINVAL),
+        }
+    }
+
+    /// The entry `name` of a directory, without any check; never `.` or `..`.
+    fn child(&mut self, directory: VnodeId, name: &[u8]) -> Result<Option<VnodeId>, Errno> {
+        let vnode = &self.vnodes[directory];
+        if let Some(&graft) = vnode.grafts.get(name) {
+            return Ok(Some(graft));
+        }
+        let Some(node) = vnode.host() else { return Ok(None) };
+        let place = match node.place.child(name) {
+            Ok(place) => place,
+            Err(error) => match Errno::from(error) {
+                Errno::ENOENT => return Ok(None),
+                other => return Err(other),
+            },
+        };
+        let mount = vnode.mount;
+        Ok(Some(self.hold(directory, mount, place)?))
+    }
+
+    /// The vnode of a place that was found in `directory`.
+    fn hold(&mut self, directory: VnodeId, mount: mount::MountId, place: Place) -> Result<VnodeId, Errno> {
+        let stat = place.stat()?;
+        let id = match self.vnodes.find(mount, stat.dev, stat.ino) {
+            Some(id) => id,
+            None => {
+                let vnode = self.host_vnode(mount, place, &stat)?;
+                self.vnodes.insert(vnode)
+            }
+        };
+        if self.vnodes[id].kind == Vtype::Dir && !self.is_mount_root(id) {
+            self.vnodes.set_parent(id, directory);
+        }
+        Ok(id)
+    }
+
+    /// Whether a vnode is the root of some mount: found again below itself through a mount of the host,
+    /// it keeps being a root.
+    fn is_mount_root(&self, id: VnodeId) -> bool {
+        self.mounts.iter().any(|mount| mount.root == id)
+    }
+
+    /// A new vnode for a place of the host.
+    fn host_vnode(&self, mount: mount::MountId, place: Place, stat: &HostStat) -> HostResult<Vnode> {
+        let extra = match stat.kind {
+            HostKind::Regular | HostKind::Directory => {
+                // Where attributes cannot be read there are none for us.
+                let text = place.attribute(attr::ATTRIBUTE).unwrap_or(None);
+                text.map(|text| Extra::parse(&text)).unwrap_or_default()
+            }
+            _ => Extra::default(),
+        };
+        let kind = match (extra.device, stat.kind) {
+            (Some((kind, _)), HostKind::Regular) => kind,
+            (_, HostKind::Directory) => Vtype::Dir,
+            (_, HostKind::Symlink) => Vtype::Lnk,
+            (_, HostKind::Fifo) => Vtype::Fifo,
+            (_, HostKind::Socket) => Vtype::Sock,
+            (_, HostKind::CharDevice) => Vtype::Chr,
+            (_, HostKind::BlockDevice) => Vtype::Blk,
+            (_, HostKind::Regular | HostKind::Unknown) => Vtype::Reg,
+        };
+        let node = HostNode { place, dev: stat.dev, ino: stat.ino, extra, reading: None, writing: None };
+        Ok(Vnode::new(kind, mount, Body::Host(node)))
     }
 }
 
-/// What a parked call on names keeps.
-#[derive(Debug)]
-pub enum Resume {}
-/// Goes on with a parked call.
-pub fn resume(_cx: &mut Context<'_>, state: Resume, _wake: Wake) -> Sysret<Retval> {
-    match state {}
-}
-pub fn lookup_exec(_cx: &mut Context<'_>, _path: &[u8]) -> Result<Executable, Errno> {
-    Err(Errno::ENOENT)
-}
-pub fn vref(_kernel: &mut Kernel, _id: VnodeId) {}
-pub fn vrele(_kernel: &mut Kernel, _id: VnodeId) {}
-pub fn vn_read(_cx: &mut Context<'_>, _file: FileId, _uio: Uio) -> Sysret<i32> {
-    Err(Errno::EOPNOTSUPP.into())
-}
-pub fn vn_write(_cx: &mut Context<'_>, _file: FileId, _uio: Uio) -> Sysret<i32> {
-    Err(Errno::EOPNOTSUPP.into())
-}
-pub fn vn_ioctl(_cx: &mut Context<'_>, _file: FileId, _request: u32, _data: &mut Vec<u8>) -> Sysret<()> {
-    Err(Errno::ENOTTY.into())
-}
-pub fn vn_select(_cx: &mut Context<'_>, _file: FileId, _which: Which) -> bool {
-    true
-}
-pub fn vn_stat(_cx: &mut Context<'_>, _vnode: VnodeId) -> Result<Stat, Errno> {
-    Err(Errno::EOPNOTSUPP)
-}
-pub fn vn_close(_cx: &mut Context<'_>, _file: FileId) -> Sysret<()> {
-    Ok(())
-}
-/// Drops the record locks that the calling process holds on a file, as any close of it does.
-pub fn release_process_locks(_cx: &mut Context<'_>, _file: FileId) {}
-/// Drops the lock that belongs to an open file.
-pub fn release_file_locks(_cx: &mut Context<'_>, _file: FileId) {}
-/// Opens descriptors 0, 1 and 2 over the host's.
-pub fn open_standard_files(_cx: &mut Context<'_>, _streams: [Option<Stream>; 3]) -> Result<(), Errno> {
-    Ok(())
-}
-/// Makes a directory the current one of the calling process.
-pub fn change_directory(_cx: &mut Context<'_>, _path: &[u8]) -> Result<(), Errno> {
-    Ok(())
-}
-/// Waits for host descriptors that processes sleep on, at most so many nanoseconds, and wakes the sleepers;
-/// false where nobody waits for any.
-pub fn poll_host(_kernel: &mut Kernel, _timeout_ns: Option<u64>) -> bool {
-    false
-}
-
-/// What mmap can map of a vnode that is open with these flags; EINVAL for what is neither a regular file
-/// nor a character device.
-pub fn vn_mmap(
-    _cx: &mut Context<'_>,
-    _vnode: VnodeId,
-    _open: super::file::FileFlag,
-) -> Result<super::vm::Mappable, Errno> {
-    Err(Errno::EINVAL)
-}
-
-/// Advisory locks.
-pub mod lock {
-    /// Who holds a lock.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Owner {
-        /// A process: record locks of fcntl.
-        Process(crate::kernel::proc::ProcId),
-        /// An open file: locks of flock.
-        File(super::FileId),
+/// The host's word about a file, in the guest's terms.
+fn from_host(kind: Vtype, stat: &HostStat, owners: &Owners) -> Vattr {
+    let size = match kind {
+        Vtype::Reg | Vtype::Lnk => stat.size,
+        Vtype::Dir => stat.size.max(1).next_multiple_of(512),
+        _ => 0,
+    };
+    let (major, minor) = stat.rdev;
+    Vattr {
+        kind,
+        mode: (stat.perm & 0o7777) as u16,
+        nlink: stat.nlink.min(LINK_MAX) as u16,
+        uid: owners.guest_uid(stat.uid),
+        gid: owners.guest_gid(stat.gid),
+        fsid: 0,
+        fileid: 0,
+        size,
+        blocksize: IOSIZE,
+        atime: stat.atime,
+        mtime: stat.mtime,
+        ctime: stat.ctime,
+        flags: 0,
+        rdev: if matches!(kind, Vtype::Chr | Vtype::Blk) { (major & 0xff) << 8 | (minor & 0xff) } else { 0 },
+        bytes: stat.blocks.saturating_mul(512),
     }
 }
-/// Sets or clears (`l_type`) an advisory lock, and waits for it where asked to (`VOP_ADVLOCK`).
-pub fn advlock(
-    _cx: &mut Context<'_>,
-    _vnode: VnodeId,
-    _owner: lock::Owner,
-    _lock: &syscalls::layout::Flock,
-    _wait: bool,
-) -> super::Sysret<()> {
-    Err(Errno::EOPNOTSUPP.into())
-}
-/// Replaces a description of a record lock of the calling process by that of the first lock that forbids it
-/// (`VOP_ADVLOCK` with F_GETLK).
-pub fn getlock(
-    _cx: &mut Context<'_>,
-    _vnode: VnodeId,
-    _lock: &mut syscalls::layout::Flock,
-) -> Result<(), Errno> {
-    Err(Errno::EOPNOTSUPP)
-}
-/// A limit of a file (`VOP_PATHCONF`).
-pub fn vn_pathconf(
-    _cx: &mut Context<'_>,
-    _vnode: VnodeId,
-    name: syscalls::flags::PathconfName,
-) -> Result<i32, Errno> {
-    use syscalls::flags::PathconfName::{ChownRestricted, LinkMax, NameMax, NoTrunc, PathMax, PipeBuf};
-    match name {
-        LinkMax => Ok(32767),
-        NameMax => Ok(255),
-        PathMax => Ok(1024),
-        PipeBuf => Ok(512),
-        ChownRestricted | NoTrunc => Ok(1),
-        _ => Err(Errno::EINVAL),
+
+/// What the extended attribute says instead.
+fn overlay(attr: &mut Vattr, extra: &Extra) {
+    attr.uid = extra.uid.unwrap_or(attr.uid);
+    attr.gid = extra.gid.unwrap_or(attr.gid);
+    attr.mode = extra.mode.unwrap_or(attr.mode);
+    attr.flags = extra.flags;
+    if let Some((_, rdev)) = extra.device {
+        attr.rdev = rdev;
     }
 }

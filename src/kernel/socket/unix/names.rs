@@ -1,4 +1,4 @@
-//! Nodes of the file system that stand for sockets: none yet.
+//! Nodes of the file system that stand for sockets.
 
 use syscalls::errno::Errno;
 
@@ -7,16 +7,16 @@ use crate::kernel::vfs::{self, VnodeId};
 use crate::kernel::{Context, Kernel};
 
 /// Makes a node that stands for a socket, and holds it.
-pub(super) fn create(_cx: &mut Context<'_>, _path: &[u8], _so: SocketId) -> Result<VnodeId, Errno> {
-    Err(Errno::EOPNOTSUPP)
+pub(super) fn create(cx: &mut Context<'_>, path: &[u8], so: SocketId) -> Result<VnodeId, Errno> {
+    vfs::bind_socket(cx, path, so)
 }
 
 /// The socket that a name stands for, if the caller may write to it.
-pub(super) fn lookup(_cx: &mut Context<'_>, _path: &[u8]) -> Result<SocketId, Errno> {
-    Err(Errno::EOPNOTSUPP)
+pub(super) fn lookup(cx: &mut Context<'_>, path: &[u8]) -> Result<SocketId, Errno> {
+    vfs::socket_at(cx, path)
 }
 
 /// Lets go of a node whose socket goes away; the name stays.
 pub(super) fn release(kernel: &mut Kernel, vnode: VnodeId) {
-    vfs::vrele(kernel, vnode);
+    vfs::socket_gone(kernel, vnode);
 }

@@ -1,0 +1,75 @@
+//! The calls on names and files: thin handlers, in files by what they are about.
+//!
+//! | file | calls |
+//! |---|---|
+//! | [`open`] | open and its relatives, lseek, fsync |
+//! | [`name`] | making, removing and renaming names |
+//! | [`attribute`] | stat, access, modes, owners, times, sizes |
+//! | [`tree`] | directories, roots, file systems |
+//!
+//! 2.1 counterpart: kern/vfs_syscalls.c.
+
+mod attribute;
+mod name;
+mod open;
+mod tree;
+
+pub use attribute::*;
+pub use name::*;
+pub use open::*;
+pub use tree::*;
+
+use syscalls::Errno;
+use syscalls::arg::{Fd, Path};
+
+use super::namei::{Found, MAXPATHLEN, Nameidata, Start};
+use super::vnode::VnodeId;
+use crate::kernel::Context;
+use crate::kernel::cred::Ucred;
+use crate::kernel::event::Event;
+use crate::kernel::file::{self, FileId, FileObject};
+
+/// Reads a path from guest memory.
+fn copy_path(cx: &Context<'_>, path: Path) -> Result<Vec<u8>, Errno> {
+    cx.copyinstr(path.0, MAXPATHLEN)
+}
+
+/// Looks a path up for the calling process.
+pub(super) fn namei(cx: &mut Context<'_>, nd: &Nameidata<'_>) -> Result<Found, Errno> {
+    let cred = cx.proc().cred.ucred.clone();
+    namei_as(cx, nd, &cred)
+}
+
+/// Looks a path up for the calling process, under another identity.
+fn namei_as(cx: &mut Context<'_>, nd: &Nameidata<'_>, cred: &Ucred) -> Result<Found, Errno> {
+    let top = cx.kernel.vfs.root_vnode();
+    let table = &cx.proc().fd;
+    let root = table.root.unwrap_or(top);
+    let start = Start { cwd: table.cwd.unwrap_or(root), root };
+    let found = cx.kernel.vfs.namei(nd, start, cred);
+    cx.kernel.note_with(cx.id, |_| {
+        let result = found.as_ref().map(|_| ()).map_err(|errno| *errno);
+        Event::Lookup { path: nd.path.to_vec(), result }
+    });
+    found
+}
+
+/// The vnode that a path leads to.
+pub(super) fn lookup(cx: &mut Context<'_>, path: &[u8]) -> Result<VnodeId, Errno> {
+    namei(cx, &Nameidata::lookup(path))?.vp.ok_or(Errno::ENOENT)
+}
+
+/// The vnode that a path in guest memory leads to.
+fn lookup_path(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
+    let path = copy_path(cx, path)?;
+    lookup(cx, &path)
+}
+
+/// The vnode of a descriptor; EINVAL for a socket (`getvnode`).
+fn getvnode(cx: &Context<'_>, fd: Fd) -> Result<(FileId, VnodeId), Errno> {
+    let file = file::getfile(cx, fd)?;
+    match cx.kernel.files[file].object {
+        FileObject::Vnode(vnode) => Ok((file, vnode)),
+        _ => Err(Errno::EINVAL),
+    }
+}

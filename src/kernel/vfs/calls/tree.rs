@@ -1,0 +1,250 @@
+//! Directories, roots and file systems.
+//!
+//! 2.1 counterpart: kern/vfs_syscalls.c.
+
+use syscalls::Errno;
+use syscalls::arg::{Dirents, Fd, GuestAddr, OldDirents, Out, Path, StatfsBuf, Uid, Unused};
+use syscalls::flags::{FsWait, MountFlags, MountType};
+use syscalls::layout::{I32, Statfs};
+use zerocopy::IntoBytes;
+
+use super::super::access::Want;
+use super::super::directory::{DIRBLKSIZ, to_old_form};
+use super::super::mount::MountId;
+use super::super::vnode::{VnodeId, Vtype};
+use super::super::vnops;
+use super::{getvnode, lookup, lookup_path};
+use crate::kernel::file::{FileFlag, Uio};
+use crate::kernel::{Context, Sysret};
+
+/// Mount flags that statfs shows (MNT_VISFLAGMASK).
+const VISIBLE: u32 = 0xffff;
+/// Smallest unit in which room is told.
+const FRAGMENT: u64 = 1024;
+
+/// Changes the current directory.
+pub fn chdir(cx: &mut Context<'_>, path: Path) -> Sysret<()> {
+    let vnode = lookup_path(cx, path)?;
+    searchable(cx, vnode)?;
+    enter(cx, vnode);
+    Ok(())
+}
+
+/// Changes the current directory to an open one.
+pub fn fchdir(cx: &mut Context<'_>, fd: Fd) -> Sysret<()> {
+    let (_, vnode) = getvnode(cx, fd)?;
+    searchable(cx, vnode)?;
+    enter(cx, vnode);
+    Ok(())
+}
+
+/// Changes the root directory, for the super-user only; the current directory stays.
+pub fn chroot(cx: &mut Context<'_>, path: Path) -> Sysret<()> {
+    cx.suser()?;
+    let vnode = lookup_path(cx, path)?;
+    searchable(cx, vnode)?;
+    cx.kernel.vfs.vref(vnode);
+    if let Some(old) = cx.proc_mut().fd.root.replace(vnode) {
+        cx.kernel.vfs.vrele(old);
+    }
+    Ok(())
+}
+
+/// Makes a directory of the kernel's choice the current one.
+pub fn change_directory(cx: &mut Context<'_>, path: &[u8]) -> Result<(), Errno> {
+    let vnode = lookup(cx, path)?;
+    searchable(cx, vnode)?;
+    enter(cx, vnode);
+    Ok(())
+}
+
+fn searchable(cx: &mut Context<'_>, vnode: VnodeId) -> Result<(), Errno> {
+    if cx.kernel.vfs.vnode(vnode).kind != Vtype::Dir {
+        return Err(Errno::ENOTDIR);
+    }
+    let cred = cx.proc().cred.ucred.clone();
+    cx.kernel.vfs.access(vnode, Want::EXEC, &cred)
+}
+
+fn enter(cx: &mut Context<'_>, vnode: VnodeId) {
+    cx.kernel.vfs.vref(vnode);
+    if let Some(old) = cx.proc_mut().fd.cwd.replace(vnode) {
+        cx.kernel.vfs.vrele(old);
+    }
+}
+
+/// Reads entries of a directory, in whole blocks.
+pub fn getdirentries(cx: &mut Context<'_>, fd: Fd, buf: Dirents, basep: Out<I32>) -> Sysret<i32> {
+    let mut uio = Uio::single(buf.addr, buf.cap & !(DIRBLKSIZ as u32 - 1));
+    let (before, _) = read_entries(cx, fd, &mut uio, vnops::read_blocks)?;
+    let read = (buf.cap & !(DIRBLKSIZ as u32 - 1)) - uio.resid;
+    cx.write(basep.addr(), &I32::new(before as i32))?;
+    Ok(read.cast_signed())
+}
+
+/// Reads entries of a directory in the form that they had before 4.4BSD.
+pub fn ogetdirentries(cx: &mut Context<'_>, fd: Fd, buf: OldDirents, basep: Out<I32>) -> Sysret<i32> {
+    let whole = buf.cap & !(DIRBLKSIZ as u32 - 1);
+    let mut uio = Uio::single(buf.addr, whole);
+    let (before, _) = read_entries(cx, fd, &mut uio, |cx, file, vnode, uio| {
+        let mut blocks = vnops::blocks_from(cx, file, vnode, uio.offset)?;
+        blocks.truncate(uio.resid as usize);
+        to_old_form(&mut blocks)?;
+        uio.move_out(cx, &blocks)
+    })?;
+    cx.write(basep.addr(), &I32::new(before as i32))?;
+    Ok((whole - uio.resid).cast_signed())
+}
+
+/// What both calls check and keep: gives the offset before, and after.
+fn read_entries(
+    cx: &mut Context<'_>,
+    fd: Fd,
+    uio: &mut Uio,
+    read: impl FnOnce(&mut Context<'_>, crate::kernel::file::FileId, VnodeId, &mut Uio) -> Result<(), Errno>,
+) -> Result<(i64, i64), Errno> {
+    let (file, vnode) = getvnode(cx, fd)?;
+    if !cx.kernel.files[file].flag.contains(FileFlag::READ) {
+        return Err(Errno::EBADF);
+    }
+    if cx.kernel.vfs.vnode(vnode).kind != Vtype::Dir {
+        return Err(Errno::EINVAL);
+    }
+    let before = cx.kernel.files[file].offset;
+    if uio.resid < DIRBLKSIZ as u32 || before & (DIRBLKSIZ as i64 - 1) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    uio.offset = before;
+    let result = read(cx, file, vnode, uio);
+    cx.kernel.files[file].offset = uio.offset;
+    result.map(|()| (before, uio.offset))
+}
+
+/// Tells about the file system of a file.
+pub fn statfs(cx: &mut Context<'_>, path: Path, buf: Out<Statfs>) -> Sysret<()> {
+    let vnode = lookup_path(cx, path)?;
+    tell_statfs(cx, vnode, buf)
+}
+
+/// Tells about the file system of an open file.
+pub fn fstatfs(cx: &mut Context<'_>, fd: Fd, buf: Out<Statfs>) -> Sysret<()> {
+    let (_, vnode) = getvnode(cx, fd)?;
+    tell_statfs(cx, vnode, buf)
+}
+
+fn tell_statfs(cx: &mut Context<'_>, vnode: VnodeId, buf: Out<Statfs>) -> Sysret<()> {
+    let mut statfs = statfs_of(cx, cx.kernel.vfs.vnode(vnode).mount)?;
+    if !cx.proc().cred.is_superuser() {
+        statfs.fsid = Default::default();
+    }
+    Ok(cx.write(buf.addr(), &statfs)?)
+}
+
+/// Tells about all file systems; without room, how many there are.
+pub fn getfsstat(cx: &mut Context<'_>, buf: StatfsBuf, _flags: FsWait) -> Sysret<i32> {
+    let size = size_of::<Statfs>() as u32;
+    // The size is a signed number; a negative one has no room.
+    let room = buf.size.cast_signed() / size.cast_signed();
+    let mounts = cx.kernel.vfs.mount_count();
+    let mut address = buf.addr;
+    for number in 0..mounts {
+        if buf.addr == 0 || (number as i32) >= room {
+            break;
+        }
+        let statfs = statfs_of(cx, MountId(number))?;
+        cx.copyout(address, statfs.as_bytes())?;
+        address = address.wrapping_add(size);
+    }
+    let mounts = mounts as i32;
+    Ok(if buf.addr != 0 && mounts > room { room } else { mounts })
+}
+
+/// The statistics of a mount (`VFS_STATFS`).
+fn statfs_of(cx: &Context<'_>, id: MountId) -> Result<Statfs, Errno> {
+    let mount = cx.kernel.vfs.mount_by_id(id);
+    let space = cx.kernel.vfs.space(id)?;
+    let mut bsize = FRAGMENT;
+    let bytes = space.blocks.saturating_mul(space.block_size);
+    // Numbers of blocks are 31 bits wide.
+    while bytes / bsize > i32::MAX as u64 {
+        bsize *= 2;
+    }
+    let blocks = |count: u64| I32::new((count.saturating_mul(space.block_size) / bsize) as i32);
+    let files = |count: u64| I32::new(count.min(i32::MAX as u64) as i32);
+    let mut statfs = Statfs {
+        kind: (mount.kind as i16).into(),
+        flags: ((mount.flags.bits() & VISIBLE) as i16).into(),
+        bsize: (bsize as i32).into(),
+        iosize: (super::super::IOSIZE as i32).into(),
+        blocks: blocks(space.blocks),
+        bfree: blocks(space.free),
+        bavail: blocks(space.available),
+        files: files(space.files),
+        ffree: files(space.files_free),
+        fsid: [I32::new(mount.dev.cast_signed()), I32::new(mount.kind as i32)],
+        ..Statfs::default()
+    };
+    put_name(&mut statfs.mntonname, &mount.on);
+    put_name(&mut statfs.mntfromname, &mount.from);
+    Ok(statfs)
+}
+
+/// Fills a field with as much of a name as fits before a zero byte.
+fn put_name(field: &mut [u8], name: &[u8]) {
+    let length = name.len().min(field.len().saturating_sub(1));
+    if let (Some(field), Some(name)) = (field.get_mut(..length), name.get(..length)) {
+        field.copy_from_slice(name);
+    }
+}
+
+/// Takes a device away from all who have it open.
+pub fn revoke(cx: &mut Context<'_>, path: Path) -> Sysret<()> {
+    let vnode = lookup_path(cx, path)?;
+    if !matches!(cx.kernel.vfs.vnode(vnode).kind, Vtype::Chr | Vtype::Blk) {
+        return Err(Errno::EINVAL.into());
+    }
+    let owner = cx.kernel.vfs.getattr(vnode)?.uid;
+    if cx.proc().cred.ucred.uid != owner {
+        cx.suser()?;
+    }
+    let dead = cx.kernel.vfs.dead_vnode(vnode);
+    for file in cx.kernel.files.active().to_vec() {
+        let open = &mut cx.kernel.files[file];
+        if open.object == crate::kernel::file::FileObject::Vnode(vnode) {
+            open.object = crate::kernel::file::FileObject::Vnode(dead);
+            cx.kernel.vfs.vref(dead);
+            cx.kernel.vfs.vrele(vnode);
+        }
+    }
+    Ok(())
+}
+
+/// Mounts: what can be seen of the host is settled on the command line, and nobody may add to it.
+pub fn mount(
+    cx: &mut Context<'_>,
+    _kind: MountType,
+    _path: Path,
+    _flags: MountFlags,
+    _data: GuestAddr,
+) -> Sysret<()> {
+    cx.suser()?;
+    Err(Errno::EPERM.into())
+}
+
+/// Unmounts: see [`mount`].
+pub fn unmount(cx: &mut Context<'_>, path: Path, _flags: MountFlags) -> Sysret<()> {
+    lookup_path(cx, path)?;
+    cx.suser()?;
+    Err(Errno::EPERM.into())
+}
+
+/// Quotas, which no file system here has.
+pub fn quotactl(cx: &mut Context<'_>, path: Path, _cmd: u32, _uid: Uid, _arg: GuestAddr) -> Sysret<()> {
+    lookup_path(cx, path)?;
+    Err(Errno::EOPNOTSUPP.into())
+}
+
+/// Quotas of 4.2BSD: 2.1 only says that it has none.
+pub fn oquota(_cx: &mut Context<'_>, _a: Unused, _b: Unused, _c: Unused, _d: Unused) -> Sysret<()> {
+    Err(Errno::ENOSYS.into())
+}

@@ -1,0 +1,84 @@
+//! How parked calls on names, fifos and locks go on.
+
+use syscalls::arg::Fd;
+use syscalls::result::{self, Ret};
+
+use super::vnode::VnodeId;
+use super::{calls, fifo, locking, stream, vnops};
+use crate::kernel::file::{FileFlag, FileId, Uio};
+use crate::kernel::{Context, Retval, Sysret, Wake, socket};
+
+/// What a parked call on names keeps.
+#[derive(Debug)]
+pub enum Resume {
+    /// A lock that is waited for.
+    Lock(locking::Pending),
+    /// An open that waits for the lock that its flags ask for.
+    OpenLock {
+        /// The descriptor that it will give.
+        fd: Fd,
+        /// The open file.
+        file: FileId,
+        /// The lock.
+        lock: locking::Pending,
+    },
+    /// An open of a fifo that waits for the other end.
+    Fifo {
+        /// The descriptor that it will give.
+        fd: Fd,
+        /// The open file.
+        file: FileId,
+        /// The fifo, counted as open.
+        vnode: VnodeId,
+        /// Flags of open.
+        flags: FileFlag,
+    },
+    /// A read from a fifo.
+    FifoRead {
+        /// The fifo.
+        vnode: VnodeId,
+        /// The read from its socket.
+        state: socket::Resume,
+    },
+    /// A request that changes a terminal, of a process in the background.
+    Ioctl {
+        /// The open file.
+        file: FileId,
+        /// The request.
+        command: u32,
+        /// Its parameters.
+        data: Vec<u8>,
+    },
+    /// A write to a host stream that took a part.
+    StreamWrite {
+        /// The open file.
+        file: FileId,
+        /// What is left.
+        uio: Uio,
+        /// What was asked for.
+        requested: u32,
+    },
+}
+
+/// Goes on with a parked call.
+pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
+    match state {
+        Resume::Lock(lock) => locking::resume(cx, lock, wake).map(result::None::regs),
+        Resume::OpenLock { fd, file, lock } => {
+            let locked =
+                locking::resume_with(cx, lock, wake, &mut |lock| Resume::OpenLock { fd, file, lock });
+            calls::locked(cx, fd, file, locked).map(result::Fd::regs)
+        }
+        Resume::Fifo { fd, file, vnode, flags } => {
+            fifo::resume_open(cx, fd, file, vnode, flags, wake).map(result::Fd::regs)
+        }
+        Resume::FifoRead { vnode, state } => fifo::resume_read(cx, vnode, state, wake),
+        Resume::Ioctl { file, command, mut data } => match wake {
+            Wake::Interrupted(how) => Err(how.into()),
+            _ => vnops::vn_ioctl(cx, file, command, &mut data).map(result::None::regs),
+        },
+        Resume::StreamWrite { file, uio, requested } => {
+            stream::resume_write(cx, file, uio, requested, wake).map(result::Int::regs)
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Devices of the kernel's own, and the /dev in which they are found.
+//!
+//! Device numbers are those of 2.1, so that nodes made with mknod in any directory work as well.
+//!
+//! Must not know the host's devices: none of them is ever opened.
+//! 2.1 counterpart: miscfs/specfs/spec_vnops.c, i386/i386/mem.c, i386/conf/majors.i386, kern/kern_descrip.c
+//! (fdopen), kern/tty_tty.c.
+
+use syscalls::Errno;
+
+use super::Vfs;
+use super::mount::{MountFlags, MountId, Source};
+use super::vnode::{VnodeId, Vtype};
+use crate::host::error::HostResult;
+use crate::host::random;
+use crate::kernel::file::Uio;
+use crate::kernel::{Context, tty};
+
+/// Descriptors that have a node in /dev/fd.
+const FD_NODES: u32 = 64;
+/// Bytes that a device moves at once.
+const PIECE: usize = 4096;
+
+/// A device that can be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The console: what is written goes to the standard error of the emulator.
+    Console,
+    /// The controlling terminal.
+    Tty,
+    /// A terminal, by its minor number.
+    Terminal(u32),
+    /// Nothing to read, and room for everything.
+    Null,
+    /// Zero bytes.
+    Zero,
+    /// Random bytes.
+    Random,
+    /// A descriptor of the process itself.
+    Descriptor(u32),
+}
+
+/// A device number out of a major and a minor one (`makedev`).
+pub const fn makedev(major: u32, minor: u32) -> u32 {
+    major << 8 | (minor & 0xffff_00ff)
+}
+
+impl Device {
+    /// The character device with this number.
+    pub fn from_rdev(rdev: u32) -> Option<Device> {
+        match (rdev >> 8 & 0xff, rdev & 0xffff_00ff) {
+            (0, 0) => Some(Device::Console),
+            (1, 0) => Some(Device::Tty),
+            (2, 2) => Some(Device::Null),
+            (2, 3 | 4) => Some(Device::Random),
+            (2, 12) => Some(Device::Zero),
+            (12, minor) => Some(Device::Terminal(minor)),
+            (22, minor) => Some(Device::Descriptor(minor)),
+            _ => None,
+        }
+    }
+}
+
+/// The nodes of /dev: name, device number, permission bits.
+const NODES: &[(&str, u32, u16)] = &[
+    ("console", makedev(0, 0), 0o622),
+    ("null", makedev(2, 2), 0o666),
+    ("random", makedev(2, 3), 0o644),
+    ("stderr", makedev(22, 2), 0o666),
+    ("stdin", makedev(22, 0), 0o666),
+    ("stdout", makedev(22, 1), 0o666),
+    ("tty", makedev(1, 0), 0o666),
+    ("urandom", makedev(2, 4), 0o644),
+    ("zero", makedev(2, 12), 0o666),
+];
+
+impl Vfs {
+    /// Mounts /dev.
+    pub fn mount_devices(&mut self) -> HostResult<MountId> {
+        let mount = self.mount(&Source::Devices, b"/dev", MountFlags::empty())?;
+        let root = self.mounts[mount.0].root;
+        self.dev = Some(root);
+        for &(name, rdev, perm) in NODES {
+            self.add_device(root, name.as_bytes(), rdev, perm);
+        }
+        let fd = self.built_in(mount, Vtype::Dir, 0o555, 0);
+        self.vnodes.graft(root, b"fd", fd);
+        for number in 0..FD_NODES {
+            self.add_device(fd, number.to_string().as_bytes(), makedev(22, number), 0o666);
+        }
+        Ok(mount)
+    }
+
+    /// Adds a character device to a directory of the kernel's own.
+    pub fn add_device(&mut self, directory: VnodeId, name: &[u8], rdev: u32, perm: u16) -> VnodeId {
+        let mount = self.vnodes[directory].mount;
+        let node = self.built_in(mount, Vtype::Chr, perm, rdev);
+        self.vnodes.graft(directory, name, node);
+        node
+    }
+}
+
+/// Opens a device (`spec_open`): the device, or why not.
+pub fn open(cx: &Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
+    let vfs = &cx.kernel.vfs;
+    if vfs.mount_of(vnode).flags.contains(MountFlags::NODEV) || vfs.vnode(vnode).kind == Vtype::Blk {
+        return Err(Errno::ENXIO);
+    }
+    let device = vfs.vnode(vnode).rdev().and_then(Device::from_rdev).ok_or(Errno::ENXIO)?;
+    match device {
+        Device::Tty => {
+            let tty = tty::controlling(cx.kernel, cx.id).ok_or(Errno::ENXIO)?;
+            vfs.minor_of(tty).map(Device::Terminal).ok_or(Errno::ENXIO)
+        }
+        Device::Terminal(minor) if vfs.terminal(minor).is_none() => Err(Errno::ENXIO),
+        device => Ok(device),
+    }
+}
+
+/// Reads from a device.
+pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), Errno> {
+    let mut piece = [0; PIECE];
+    match device {
+        Device::Null | Device::Console => Ok(()),
+        Device::Zero | Device::Random => {
+            while uio.resid > 0 {
+                let length = (uio.resid as usize).min(PIECE);
+                let bytes = piece.get_mut(..length).unwrap_or_default();
+                if device == Device::Random {
+                    random_bytes(cx, bytes);
+                }
+                uio.move_out(cx, bytes)?;
+            }
+            Ok(())
+        }
+        Device::Tty | Device::Terminal(_) | Device::Descriptor(_) => Err(Errno::ENXIO),
+    }
+}
+
+/// Writes to a device.
+pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), Errno> {
+    match device {
+        Device::Null | Device::Zero | Device::Random => {
+            while uio.resid > 0 {
+                let Some(len) = uio.rest().iter().map(|v| v.len).find(|&len| len > 0) else { break };
+                skip_empty(uio, cx);
+                uio.advance(len);
+            }
+            Ok(())
+        }
+        Device::Console => {
+            let mut piece = [0; PIECE];
+            while uio.resid > 0 {
+                let length = uio.move_in(cx, &mut piece)?;
+                cx.kernel.vfs.console_write(piece.get(..length).unwrap_or_default());
+            }
+            Ok(())
+        }
+        Device::Tty | Device::Terminal(_) | Device::Descriptor(_) => Err(Errno::ENXIO),
+    }
+}
+
+/// Lets a transfer step over buffers of no length.
+fn skip_empty(uio: &mut Uio, cx: &Context<'_>) {
+    // A move of nothing stops at the first buffer that has room.
+    let _ = uio.move_in(cx, &mut []);
+}
+
+/// Random bytes: the host's, or in a repeatable run those of a fixed seed.
+fn random_bytes(cx: &mut Context<'_>, buffer: &mut [u8]) {
+    let Some(seed) = &mut cx.kernel.vfs.seed else { return random::fill(buffer) };
+    for byte in buffer {
+        // SplitMix64.
+        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        *byte = (z ^ (z >> 31)) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_of_dev_is_a_device() {
+        for &(name, rdev, _) in NODES {
+            assert!(Device::from_rdev(rdev).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn dev_lists_its_nodes() {
+        let mut vfs = Vfs::new(super::super::Options::default());
+        vfs.mount_root(&Source::Empty, MountFlags::empty()).unwrap();
+        let mount = vfs.mount_devices().unwrap();
+        let root = vfs.mounts[mount.0].root;
+        let names: Vec<Vec<u8>> = vfs.read_directory(root).unwrap().into_iter().map(|e| e.name).collect();
+        assert!(names.contains(&b"null".to_vec()) && names.contains(&b"fd".to_vec()));
+        assert_eq!(vfs.getattr(root).unwrap().nlink, 3, "one directory: fd");
+    }
+}

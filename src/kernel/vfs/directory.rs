@@ -1,0 +1,218 @@
+//! Directories as 2.1 stores them: blocks of 512 bytes out of a snapshot of the host's directory.
+//!
+//! The snapshot is taken when the beginning is read and kept for the open file, so that offsets stay
+//! what they were while entries come and go (rm -r removes as it reads).
+//!
+//! Must not know guest memory.  2.1 counterpart: ufs/ufs/dir.h, ufs_readdir, sys/dirent.h.
+
+use syscalls::Errno;
+
+use super::Vfs;
+use super::vnode::{VnodeId, Vtype};
+use crate::host::fs::HostKind;
+
+/// Bytes of a block; no entry crosses its end (DIRBLKSIZ).
+pub const DIRBLKSIZ: usize = 512;
+/// Bytes of an entry before its name.
+const HEADER: usize = 8;
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The inode number that stat shows, too.
+    pub fileno: u32,
+    /// The type (DT_*); 0 if nobody knows.
+    pub kind: u8,
+    /// The name.
+    pub name: Vec<u8>,
+}
+
+/// Lays entries out as a directory file: every block is filled by its records to the last byte.
+pub fn blocks(entries: &[Entry]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut last = 0;
+    for entry in entries {
+        let size = record_size(entry.name.len());
+        let used = file.len() % DIRBLKSIZ;
+        if used != 0 && used + size > DIRBLKSIZ {
+            stretch(&mut file, last);
+        }
+        last = file.len();
+        file.extend_from_slice(&entry.fileno.to_le_bytes());
+        file.extend_from_slice(&(size as u16).to_le_bytes());
+        file.push(entry.kind);
+        file.push(entry.name.len() as u8);
+        file.extend_from_slice(&entry.name);
+        file.resize(last + size, 0);
+    }
+    if !file.len().is_multiple_of(DIRBLKSIZ) {
+        stretch(&mut file, last);
+    }
+    file
+}
+
+/// Bytes of the record of a name: header, name and zero byte, in fours (DIRSIZ).
+fn record_size(name: usize) -> usize {
+    HEADER + (name + 1).next_multiple_of(4)
+}
+
+/// Lets the last record reach the end of its block.
+fn stretch(file: &mut Vec<u8>, last: usize) {
+    let end = file.len().next_multiple_of(DIRBLKSIZ);
+    let size = ((end - last) as u16).to_le_bytes();
+    if let Some(field) = file.get_mut(last + 4..last + 6) {
+        field.copy_from_slice(&size);
+    }
+    file.resize(end, 0);
+}
+
+/// Makes the records of a block list what programs older than 4.4BSD read: a 16-bit name length where the
+/// type and the length are now.
+pub fn to_old_form(blocks: &mut [u8]) -> Result<(), Errno> {
+    let mut at = 0;
+    while let Some(header) = blocks.get_mut(at..at + HEADER) {
+        let size = usize::from(u16::from_le_bytes([header[4], header[5]]));
+        header[6] = header[7];
+        header[7] = 0;
+        if size == 0 {
+            return Err(Errno::EIO);
+        }
+        at += size;
+    }
+    Ok(())
+}
+
+impl Vfs {
+    /// The entries of a directory, `.` and `..` first, grafts among the host's, sorted by name.
+    pub fn read_directory(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
+        let parent = self.parent_number(id)?;
+        let own = self.file_number(id)?;
+        let mut entries = vec![entry(own, Vtype::Dir, b"."), entry(parent, Vtype::Dir, b"..")];
+        let grafts: Vec<(Vec<u8>, VnodeId)> =
+            self.vnodes[id].grafts.iter().map(|(name, &child)| (name.clone(), child)).collect();
+        for (name, child) in &grafts {
+            let fileno = self.file_number(*child)?;
+            entries.push(entry(fileno, self.vnodes[*child].kind, name));
+        }
+        let Vfs { mounts, vnodes, .. } = self;
+        let vnode = &vnodes[id];
+        if let Some(node) = vnode.host() {
+            let inodes = &mut mounts[vnode.mount.0].inodes;
+            for found in node.place.entries()? {
+                if vnode.grafts.contains_key(&found.name) || found.name.len() > super::namei::NAME_MAX {
+                    continue;
+                }
+                let fileno = inodes.number(found.dev, found.ino);
+                let kind = vtype(found.kind).map_or(0, Vtype::dirent_type);
+                entries.push(Entry { fileno, kind, name: found.name });
+            }
+            if let Some(named) = entries.get_mut(2..) {
+                named.sort_by(|a, b| a.name.cmp(&b.name));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Links of a directory: 2 and one for each visible directory in it, which fts counts on.
+    pub(super) fn directory_links(&self, id: VnodeId, host: u16) -> u16 {
+        let vnode = &self.vnodes[id];
+        let is_dir = |&child: &VnodeId| self.vnodes[child].kind == Vtype::Dir;
+        let grafted = vnode.grafts.values().filter(|child| is_dir(child)).count();
+        let counted = match vnode.host() {
+            None => 2,
+            // Zero: the directory was removed.  One: this file system of the host does not count.
+            Some(_) if host != 1 => usize::from(host),
+            Some(node) => {
+                let entries = node.place.entries().unwrap_or_default();
+                2 + entries.iter().filter(|entry| entry.kind == HostKind::Directory).count()
+            }
+        };
+        (counted + grafted).min(super::LINK_MAX as usize) as u16
+    }
+
+    /// Whether a directory holds nothing but `.` and `..`.
+    pub(super) fn is_empty_directory(&self, id: VnodeId) -> Result<bool, Errno> {
+        let vnode = &self.vnodes[id];
+        match vnode.host() {
+            Some(node) => Ok(vnode.grafts.is_empty() && node.place.entries()?.is_empty()),
+            None => Ok(false),
+        }
+    }
+
+    /// The inode number of a vnode.
+    fn file_number(&mut self, id: VnodeId) -> Result<u32, Errno> {
+        let Vfs { mounts, vnodes, .. } = self;
+        let vnode = &vnodes[id];
+        Ok(match &vnode.body {
+            super::Body::Host(node) => mounts[vnode.mount.0].inodes.number(node.dev, node.ino),
+            super::Body::BuiltIn(own) => own.ino,
+            super::Body::Stream(_) | super::Body::Dead => return Err(Errno::EBADF),
+        })
+    }
+
+    /// What `..` of a directory holds; of a mount's root, itself.
+    fn parent_number(&mut self, id: VnodeId) -> Result<u32, Errno> {
+        self.file_number(self.vnodes[id].parent.unwrap_or(id))
+    }
+}
+
+fn entry(fileno: u32, kind: Vtype, name: &[u8]) -> Entry {
+    Entry { fileno, kind: kind.dirent_type(), name: name.to_vec() }
+}
+
+fn vtype(kind: HostKind) -> Option<Vtype> {
+    Some(match kind {
+        HostKind::Regular => Vtype::Reg,
+        HostKind::Directory => Vtype::Dir,
+        HostKind::Symlink => Vtype::Lnk,
+        HostKind::Fifo => Vtype::Fifo,
+        HostKind::Socket => Vtype::Sock,
+        HostKind::CharDevice => Vtype::Chr,
+        HostKind::BlockDevice => Vtype::Blk,
+        HostKind::Unknown => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Reads a directory file as a program does.
+    fn parse(file: &[u8]) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let mut at = 0;
+        while at < file.len() {
+            let fileno = u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+            let size = usize::from(u16::from_le_bytes([file[at + 4], file[at + 5]]));
+            let (kind, length) = (file[at + 6], usize::from(file[at + 7]));
+            assert_eq!(at / DIRBLKSIZ, (at + size - 1) / DIRBLKSIZ, "no record crosses a block");
+            assert_eq!(file[at + 8 + length], 0, "names end with a zero byte");
+            entries.push(Entry { fileno, kind, name: file[at + 8..at + 8 + length].to_vec() });
+            at += size;
+        }
+        assert_eq!(at, file.len());
+        entries
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_comes_back(names in prop::collection::vec("[a-z]{1,255}", 1..60)) {
+            let entries: Vec<Entry> = names
+                .into_iter()
+                .enumerate()
+                .map(|(n, name)| Entry { fileno: n as u32 + 3, kind: 8, name: name.into_bytes() })
+                .collect();
+            let file = blocks(&entries);
+            prop_assert_eq!(file.len() % DIRBLKSIZ, 0);
+            prop_assert_eq!(parse(&file), entries);
+        }
+    }
+
+    #[test]
+    fn the_old_form_has_a_16_bit_length() {
+        let mut file = blocks(&[Entry { fileno: 3, kind: 8, name: b"abc".to_vec() }]);
+        to_old_form(&mut file).unwrap();
+        assert_eq!(u16::from_le_bytes([file[6], file[7]]), 3);
+    }
+}

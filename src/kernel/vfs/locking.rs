@@ -1,0 +1,238 @@
+//! Advisory locks as calls see them: fcntl, flock and the lock flags of open, with sleeping.
+//!
+//! 2.1 counterpart: the sleeping half of kern/kern_lockf.c, and fcntl, flock and closef in
+//! kern/kern_descrip.c.
+
+use std::collections::HashMap;
+
+use syscalls::Errno;
+use syscalls::layout::Flock;
+
+use super::continuation::Resume;
+use super::lock::{Claim, Kind, Owner};
+use super::vnode::{VnodeId, Vtype};
+use crate::kernel::file::{FileId, FileObject};
+use crate::kernel::proc::{Flags, ProcId};
+use crate::kernel::synch::{self, Channel, Sleep, priority};
+use crate::kernel::{Context, Kernel, Sysret, Wake};
+
+/// How far a search for deadlocks goes (MAXDEPTH).
+const MAXDEPTH: usize = 50;
+/// Numbers of `l_type`.
+const F_RDLCK: i16 = 1;
+/// See [`F_RDLCK`].
+const F_UNLCK: i16 = 2;
+/// See [`F_RDLCK`].
+const F_WRLCK: i16 = 3;
+/// From the first byte to the end of the file, wherever it is.
+const WHOLE: (i64, i64) = (0, -1);
+
+/// Who waits for locks.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// What each waiting process waits for: the number of its claim, and the owner of the lock before it.
+    by_process: HashMap<ProcId, (u64, Owner)>,
+    last: u64,
+}
+
+/// A lock that is asked for, until it is granted.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    vnode: VnodeId,
+    claim: Claim,
+    wait: bool,
+    /// The number under which it is queued.
+    number: u64,
+}
+
+impl Pending {
+    fn new(vnode: VnodeId, claim: Claim, wait: bool) -> Pending {
+        Pending { vnode, claim, wait, number: 0 }
+    }
+}
+
+/// What a sleeping claim becomes: the continuation of its call.
+type Wrap<'a> = &'a mut dyn FnMut(Pending) -> Resume;
+
+/// Sets or clears (`l_type`) an advisory lock, and waits for it where asked to (`VOP_ADVLOCK`).
+pub fn advlock(cx: &mut Context<'_>, vnode: VnodeId, owner: Owner, lock: &Flock, wait: bool) -> Sysret<()> {
+    lockable(cx, vnode)?;
+    let kind = match lock.kind.get() {
+        F_RDLCK => Kind::Read,
+        F_WRLCK => Kind::Write,
+        F_UNLCK if cx.kernel.vfs.vnode(vnode).locks.is_empty() => return Ok(()),
+        F_UNLCK => {
+            let range = range(cx, vnode, lock)?;
+            clear(cx.kernel, vnode, owner, range);
+            return Ok(());
+        }
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    if matches!(owner, Owner::Process(_)) {
+        cx.proc_mut().flags.insert(Flags::ADVLOCK);
+    }
+    let (start, end) = range(cx, vnode, lock)?;
+    attempt(cx, Pending::new(vnode, Claim { start, end, owner, kind }, wait), &mut Resume::Lock)
+}
+
+/// Replaces a description of a record lock of the calling process by that of the first lock that forbids
+/// it (`VOP_ADVLOCK` with F_GETLK).
+pub fn getlock(cx: &mut Context<'_>, vnode: VnodeId, lock: &mut Flock) -> Result<(), Errno> {
+    lockable(cx, vnode)?;
+    let blocker = if cx.kernel.vfs.vnode(vnode).locks.is_empty() {
+        None
+    } else {
+        let (start, end) = range(cx, vnode, lock)?;
+        let kind = if lock.kind.get() == F_WRLCK { Kind::Write } else { Kind::Read };
+        let claim = Claim { start, end, owner: Owner::Process(cx.id), kind };
+        cx.kernel.vfs.vnode(vnode).locks.blocker(&claim)
+    };
+    let Some(held) = blocker else {
+        lock.kind.set(F_UNLCK);
+        return Ok(());
+    };
+    lock.kind.set(held.kind as i16);
+    lock.whence.set(0);
+    lock.start.set(held.start);
+    lock.len.set(if held.end == -1 { 0 } else { held.end.wrapping_sub(held.start).wrapping_add(1) });
+    lock.pid.set(match held.owner {
+        Owner::Process(id) => cx.kernel.procs.get(id).map_or(0, |proc| proc.pid),
+        Owner::File(_) => -1,
+    });
+    Ok(())
+}
+
+/// Takes the lock of an open file.
+pub(super) fn lock_file(
+    cx: &mut Context<'_>,
+    file: FileId,
+    vnode: VnodeId,
+    exclusive: bool,
+    wait: bool,
+    wrap: Wrap<'_>,
+) -> Sysret<()> {
+    lockable(cx, vnode)?;
+    let kind = if exclusive { Kind::Write } else { Kind::Read };
+    let (start, end) = WHOLE;
+    attempt(cx, Pending::new(vnode, Claim { start, end, owner: Owner::File(file), kind }, wait), wrap)
+}
+
+/// Drops the record locks that the calling process holds on a file, as any close of it does.
+pub fn release_process_locks(cx: &mut Context<'_>, file: FileId) {
+    if cx.proc().flags.contains(Flags::ADVLOCK)
+        && let FileObject::Vnode(vnode) = cx.kernel.files[file].object
+    {
+        clear(cx.kernel, vnode, Owner::Process(cx.id), WHOLE);
+    }
+}
+
+/// Drops the lock that belongs to an open file.
+pub fn release_file_locks(cx: &mut Context<'_>, file: FileId) {
+    if let FileObject::Vnode(vnode) = cx.kernel.files[file].object {
+        clear(cx.kernel, vnode, Owner::File(file), WHOLE);
+    }
+}
+
+/// Goes on with a claim after its sleep.
+pub(super) fn resume(cx: &mut Context<'_>, pending: Pending, wake: Wake) -> Sysret<()> {
+    resume_with(cx, pending, wake, &mut Resume::Lock)
+}
+
+/// The same, for calls that do more once they have the lock.
+pub(super) fn resume_with(cx: &mut Context<'_>, pending: Pending, wake: Wake, wrap: Wrap<'_>) -> Sysret<()> {
+    cx.kernel.vfs.lock_waits.by_process.remove(&cx.id);
+    if let Wake::Interrupted(how) = wake {
+        cx.kernel.vfs.vnode_mut(pending.vnode).locks.dequeue(pending.number);
+        cx.kernel.vfs.vrele(pending.vnode);
+        return Err(how.into());
+    }
+    let result = attempt(cx, pending, wrap);
+    // The reference of the sleep that is over; a further sleep has its own.
+    cx.kernel.vfs.vrele(pending.vnode);
+    result
+}
+
+/// Takes the lock, or queues for it (`lf_setlock`).
+fn attempt(cx: &mut Context<'_>, mut pending: Pending, wrap: Wrap<'_>) -> Sysret<()> {
+    let Pending { vnode, claim, wait, .. } = pending;
+    let Some(blocker) = cx.kernel.vfs.vnode(vnode).locks.blocker(&claim) else {
+        let woken = cx.kernel.vfs.vnode_mut(vnode).locks.add(claim);
+        wake(cx.kernel, woken);
+        return Ok(());
+    };
+    if !wait {
+        return Err(Errno::EAGAIN.into());
+    }
+    let record = matches!(claim.owner, Owner::Process(_));
+    if record && deadlocks(cx, blocker.owner) {
+        return Err(Errno::EDEADLK.into());
+    }
+    if !record && claim.kind == Kind::Write {
+        // Waiting for an exclusive lock gives up the shared one.
+        clear(cx.kernel, vnode, claim.owner, WHOLE);
+    }
+    let waits = &mut cx.kernel.vfs.lock_waits;
+    waits.last += 1;
+    pending.number = waits.last;
+    waits.by_process.insert(cx.id, (pending.number, blocker.owner));
+    cx.kernel.vfs.vnode_mut(vnode).locks.enqueue(&claim, pending.number);
+    cx.kernel.vfs.vref(vnode);
+    let urgency = if claim.kind == Kind::Write { 4 } else { 0 };
+    let sleep = Sleep {
+        channel: Channel::Lock(pending.number),
+        priority: priority::PLOCK + urgency,
+        catch: true,
+        wmesg: "lockf",
+        timeout_ticks: None,
+    };
+    synch::sleep(sleep, crate::kernel::Resume::Vfs(wrap(pending)))
+}
+
+/// Whether the owner of a lock waits, over others, for the calling process.
+fn deadlocks(cx: &Context<'_>, mut owner: Owner) -> bool {
+    for _ in 0..MAXDEPTH {
+        let Owner::Process(process) = owner else { return false };
+        let Some((_, next)) = cx.kernel.vfs.lock_waits.by_process.get(&process) else { return false };
+        if *next == Owner::Process(cx.id) {
+            return true;
+        }
+        owner = *next;
+    }
+    false
+}
+
+/// Takes a range away from an owner and wakes who waited for it.
+fn clear(kernel: &mut Kernel, vnode: VnodeId, owner: Owner, (start, end): (i64, i64)) {
+    let range = Claim { start, end, owner, kind: Kind::Write };
+    let woken = kernel.vfs.vnode_mut(vnode).locks.clear(&range);
+    wake(kernel, woken);
+}
+
+fn wake(kernel: &mut Kernel, woken: Vec<u64>) {
+    for number in woken {
+        kernel.vfs.lock_waits.by_process.retain(|_, (other, _)| *other != number);
+        kernel.wakeup(Channel::Lock(number));
+    }
+}
+
+/// Fifos and devices have no locks.
+fn lockable(cx: &Context<'_>, vnode: VnodeId) -> Result<(), Errno> {
+    match cx.kernel.vfs.vnode(vnode).kind {
+        Vtype::Fifo | Vtype::Chr | Vtype::Blk => Err(Errno::EOPNOTSUPP),
+        _ => Ok(()),
+    }
+}
+
+/// First and last byte of what a structure means; lengths are not checked.
+fn range(cx: &Context<'_>, vnode: VnodeId, fl: &Flock) -> Result<(i64, i64), Errno> {
+    let start = match fl.whence.get() {
+        0 | 1 => fl.start.get(),
+        2 => fl.start.get().wrapping_add(cx.kernel.vfs.size(vnode)?.cast_signed()),
+        _ => return Err(Errno::EINVAL),
+    };
+    if start < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let len = fl.len.get();
+    Ok((start, if len == 0 { -1 } else { start.wrapping_add(len).wrapping_sub(1) }))
+}

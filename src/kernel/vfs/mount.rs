@@ -1,0 +1,225 @@
+//! The mount table: which directory of the host is seen where.
+//!
+//! Mounts nest, and a mount on a directory that the tree below does not have gets that directory as a
+//! graft: an entry that only the kernel knows.  Nothing outside of what was mounted can be named.
+//!
+//! Must not know processes.  2.1 counterpart: sys/mount.h, kern/vfs_syscalls.c (mount), kern/vfs_subr.c.
+
+use std::path::Path;
+
+pub use syscalls::flags::MountFlags;
+
+use super::Vfs;
+use super::attr::{Inodes, ROOTINO};
+use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
+use crate::host::change::HostSpace;
+use crate::host::error::{HostError, HostResult};
+use crate::host::fs::{HostKind, Place};
+
+/// The number of a mount: its place in the table, which only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MountId(pub usize);
+
+/// Types of file systems, with the numbers of 2.1 (MOUNT_*).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FsType {
+    /// A directory of the host: the guest takes it for a local disk.
+    Ufs = 1,
+    /// A temporary directory of the host.
+    Mfs = 3,
+    /// Devices of the kernel.
+    Devfs = 16,
+}
+
+/// One mounted tree (`struct mount`).
+#[derive(Debug)]
+pub struct Mount {
+    /// Its root.
+    pub root: VnodeId,
+    /// The directory that it covers; `None` for the root of all.
+    pub covered: Option<VnodeId>,
+    /// Its flags.
+    pub flags: MountFlags,
+    /// Its type.
+    pub kind: FsType,
+    /// Where it is mounted, as the guest names it.
+    pub on: Vec<u8>,
+    /// What is mounted, as statfs names it.
+    pub from: Vec<u8>,
+    /// Device number that stat shows.
+    pub dev: u32,
+    /// Inode numbers.
+    pub inodes: Inodes,
+    /// The host's side of the root.
+    pub place: Option<Place>,
+    /// Number of the next built-in inode.
+    next_built_in: u32,
+}
+
+/// What to mount.
+#[derive(Debug)]
+pub enum Source<'a> {
+    /// A directory of the host.
+    Host(&'a Path),
+    /// A directory of the host that lives as long as the machine, for /tmp.
+    Temporary(&'a Path),
+    /// An empty directory of the kernel's own: only what is mounted below it can be seen.
+    Empty,
+    /// A directory of the kernel's own for devices.
+    Devices,
+}
+
+impl Vfs {
+    /// Mounts the root of all.
+    pub fn mount_root(&mut self, source: &Source<'_>, flags: MountFlags) -> HostResult<MountId> {
+        let id = self.new_mount(source, b"/", flags | MountFlags::ROOTFS)?;
+        self.root = Some(self.mounts[id.0].root);
+        Ok(id)
+    }
+
+    /// Mounts `source` on the absolute guest path `on`, making what is missing on the way.
+    pub fn mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
+        let covered = self.directory_for_mount(on);
+        let id = self.new_mount(source, on, flags)?;
+        let root = self.mounts[id.0].root;
+        self.vnodes.vref(covered);
+        self.mounts[id.0].covered = Some(covered);
+        self.vnodes[covered].mounted_here = Some(id);
+        self.vnodes.vref(root);
+        Ok(id)
+    }
+
+    /// The mount that a vnode belongs to.
+    pub fn mount_of(&self, vnode: VnodeId) -> &Mount {
+        &self.mounts[self.vnodes[vnode].mount.0]
+    }
+
+    /// Number of mounts.
+    pub fn mount_count(&self) -> usize {
+        self.mounts.len()
+    }
+
+    /// A mount by its number.
+    pub fn mount_by_id(&self, id: MountId) -> &Mount {
+        &self.mounts[id.0]
+    }
+
+    /// Room on a mount; a repeatable run has always the same.
+    pub fn space(&self, id: MountId) -> HostResult<HostSpace> {
+        match &self.mounts[id.0].place {
+            Some(_) if self.options.repeatable => Ok(REPEATABLE_SPACE),
+            Some(place) => place.space(),
+            None => Ok(HostSpace::default()),
+        }
+    }
+
+    /// Whether nothing may be changed where a vnode is.
+    pub fn read_only(&self, vnode: VnodeId) -> bool {
+        self.mount_of(vnode).flags.contains(MountFlags::RDONLY)
+    }
+
+    /// A vnode for a built-in directory or device of a mount.
+    pub(super) fn built_in(&mut self, mount: MountId, kind: Vtype, perm: u16, rdev: u32) -> VnodeId {
+        let ino = self.mounts[mount.0].next_built_in;
+        self.mounts[mount.0].next_built_in += 1;
+        self.vnodes.insert(Vnode::new(kind, mount, Body::BuiltIn(BuiltIn { ino, perm, rdev })))
+    }
+
+    fn new_mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
+        let id = MountId(self.mounts.len());
+        let (kind, from, path) = match source {
+            Source::Host(path) => (FsType::Ufs, host_name(path), Some(*path)),
+            Source::Temporary(path) => (FsType::Mfs, b"mfs".to_vec(), Some(*path)),
+            Source::Empty => (FsType::Mfs, b"bsd21".to_vec(), None),
+            Source::Devices => (FsType::Devfs, b"devfs".to_vec(), None),
+        };
+        let flags = if path.is_some() { flags | MountFlags::LOCAL } else { flags };
+        let mut inodes = Inodes::default();
+        let (place, vnode) = match path {
+            Some(path) => {
+                let place = Place::top(path)?;
+                let stat = place.stat()?;
+                if stat.kind != HostKind::Directory {
+                    return Err(HostError::NOT_A_DIRECTORY);
+                }
+                inodes = Inodes::new((stat.dev, stat.ino), self.options.repeatable);
+                let vnode = self.host_vnode(id, place.try_clone()?, &stat)?;
+                (Some(place), vnode)
+            }
+            None => {
+                let body = Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0 });
+                (None, Vnode::new(Vtype::Dir, id, body))
+            }
+        };
+        let root = self.vnodes.insert(vnode);
+        self.vnodes.vref(root);
+        // Major 4 is the disk (sd) of 2.1; each mount is a unit of its own.
+        let dev = 4 << 8 | id.0 as u32;
+        let on = on.to_vec();
+        let next_built_in = if path.is_some() { FIRST_BUILT_IN } else { ROOTINO + 1 };
+        self.mounts.push(Mount {
+            root,
+            covered: None,
+            flags,
+            kind,
+            on,
+            from,
+            dev,
+            inodes,
+            place,
+            next_built_in,
+        });
+        Ok(id)
+    }
+
+    /// The directory that `on` names, walked without symbolic links; missing parts become grafts.
+    fn directory_for_mount(&mut self, on: &[u8]) -> VnodeId {
+        let mut at = self.root_vnode();
+        for name in on.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
+            let found = self.child(at, name).ok().flatten().map(|found| self.cross(found));
+            at = match found {
+                Some(found) if self.vnodes[found].kind == Vtype::Dir => found,
+                _ => {
+                    let mount = self.vnodes[at].mount;
+                    let made = self.built_in(mount, Vtype::Dir, 0o755, 0);
+                    self.vnodes.graft(at, name, made);
+                    made
+                }
+            };
+        }
+        at
+    }
+
+    /// A vnode for those whose device was revoked.
+    pub(super) fn dead_vnode(&mut self, like: VnodeId) -> VnodeId {
+        let vnode = &self.vnodes[like];
+        let dead = Vnode::new(vnode.kind, vnode.mount, Body::Dead);
+        self.vnodes.insert(dead)
+    }
+
+    /// The root of what is mounted on a directory, or the directory itself.
+    pub(super) fn cross(&self, mut vnode: VnodeId) -> VnodeId {
+        while let Some(mount) = self.vnodes[vnode].mounted_here {
+            vnode = self.mounts[mount.0].root;
+        }
+        vnode
+    }
+}
+
+/// The room that a repeatable run shows: half of a disk of one gigabyte.
+const REPEATABLE_SPACE: HostSpace = HostSpace {
+    block_size: 1024,
+    blocks: 1 << 20,
+    free: 1 << 19,
+    available: 1 << 19,
+    files: 1 << 18,
+    files_free: 1 << 17,
+};
+
+/// First number of built-in inodes; host inodes are mapped below 2^31 or upwards from it.
+const FIRST_BUILT_IN: u32 = 0xf000_0000;
+
+fn host_name(path: &Path) -> Vec<u8> {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes().to_vec()
+}

@@ -1,0 +1,262 @@
+//! Making, removing and renaming entries, after the look-up has said that it may be done.
+//!
+//! Must not know guest memory or descriptors.  2.1 counterpart: ufs_create, ufs_makeinode, ufs_mkdir,
+//! ufs_mknod, ufs_symlink, ufs_remove, ufs_rmdir, ufs_link, ufs_rename in ufs/ufs/ufs_vnops.c.
+
+use syscalls::Errno;
+
+use super::access::Want;
+use super::attr::{APPEND, Extra, IMMUTABLE, S_ISGID};
+use super::namei::Found;
+use super::vnode::{Body, VnodeId, Vtype};
+use super::{LINK_MAX, Vfs};
+use crate::host::change::NodeKind;
+use crate::host::fs::Place;
+use crate::kernel::cred::Ucred;
+
+/// What is to be made.
+#[derive(Clone, Copy, Debug)]
+pub enum Make<'a> {
+    /// An empty regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link with this text.
+    Symlink(&'a [u8]),
+    /// A fifo.
+    Fifo,
+    /// A name for a socket.
+    Socket,
+    /// A device node: block or character, and its number.
+    Device(Vtype, u32),
+}
+
+impl Vfs {
+    /// Makes the entry that a look-up found to be free (`ufs_makeinode`, `ufs_mkdir`).
+    pub fn make(&mut self, at: &Found, what: Make<'_>, mode: u16, cred: &Ucred) -> Result<VnodeId, Errno> {
+        let directory = self.getattr(at.dvp)?;
+        if matches!(what, Make::Directory) && u64::from(directory.nlink) >= LINK_MAX {
+            return Err(Errno::EMLINK);
+        }
+        let place = self.directory_place(at.dvp)?;
+        let (name, perm) = (&at.name[..], u32::from(mode));
+        let made = match what {
+            Make::File | Make::Device(..) => place.create(name, perm)?,
+            Make::Directory => place.mkdir(name, perm)?,
+            Make::Symlink(text) => place.symlink(name, text)?,
+            Make::Fifo => place.mknod(name, NodeKind::Fifo, perm)?,
+            Make::Socket => place.mknod(name, NodeKind::Socket, perm)?,
+        };
+        let mount = self.vnodes[at.dvp].mount;
+        let id = self.hold(at.dvp, mount, made)?;
+        // Groups come from the directory; a symbolic link belongs to the directory's owner.
+        let uid = if matches!(what, Make::Symlink(_)) { directory.uid } else { cred.uid };
+        let mut mode = mode;
+        if mode & S_ISGID != 0 && !cred.is_member(directory.gid) && !cred.is_superuser() {
+            mode &= !S_ISGID;
+        }
+        let device = match what {
+            Make::Device(kind, rdev) => Some((kind, rdev)),
+            _ => None,
+        };
+        match self.settle(id, uid, directory.gid, mode, device) {
+            Ok(()) => Ok(id),
+            // A node that cannot be told from a file must not stay.
+            Err(error) if device.is_some() => {
+                self.directory_place(at.dvp)?.remove(name, false)?;
+                self.vnodes.forget(id);
+                Err(error)
+            }
+            // The host keeps less than was asked for; the file exists all the same.
+            Err(_) => Ok(id),
+        }
+    }
+
+    /// Writes down what the host does not say of a new file.
+    fn settle(
+        &mut self,
+        id: VnodeId,
+        uid: u32,
+        gid: u32,
+        mode: u16,
+        device: Option<(Vtype, u32)>,
+    ) -> Result<(), Errno> {
+        if let Some((kind, _)) = device {
+            self.vnodes[id].kind = kind;
+        }
+        if let Some(node) = self.vnodes[id].host_mut() {
+            node.extra = Extra { device, ..Extra::default() };
+        }
+        let shown = self.getattr(id)?;
+        if shown.uid != uid || shown.gid != gid {
+            self.change_owner(id, uid, gid)?;
+        }
+        if self.vnodes[id].kind != Vtype::Lnk && shown.mode != mode {
+            self.change_mode(id, mode)?;
+        }
+        if device.is_some() {
+            self.save_extra(id)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a name that is not a directory (`ufs_remove`).
+    pub fn remove(&mut self, at: &Found) -> Result<(), Errno> {
+        let vp = at.vp.ok_or(Errno::ENOENT)?;
+        if self.is_fixed(at) {
+            return Err(Errno::EBUSY);
+        }
+        if self.flags(vp) & (IMMUTABLE | APPEND) != 0 || self.flags(at.dvp) & APPEND != 0 {
+            return Err(Errno::EPERM);
+        }
+        let directory = self.vnodes[vp].kind == Vtype::Dir;
+        self.directory_place(at.dvp)?.remove(&at.name, false).map_err(|error| match Errno::from(error) {
+            // The host has no unlink of directories, for nobody.
+            Errno::EISDIR if directory => Errno::EPERM,
+            other => other,
+        })?;
+        self.gone(vp);
+        Ok(())
+    }
+
+    /// Removes an empty directory (`ufs_rmdir`).
+    pub fn rmdir(&mut self, at: &Found) -> Result<(), Errno> {
+        let vp = at.vp.ok_or(Errno::ENOENT)?;
+        if self.is_fixed(at) {
+            return Err(Errno::EBUSY);
+        }
+        if !self.is_empty_directory(vp)? || at.dotdot {
+            return Err(Errno::ENOTEMPTY);
+        }
+        if self.flags(at.dvp) & APPEND != 0 || self.flags(vp) & (IMMUTABLE | APPEND) != 0 {
+            return Err(Errno::EPERM);
+        }
+        self.directory_place(at.dvp)?.remove(&at.name, true)?;
+        self.gone(vp);
+        Ok(())
+    }
+
+    /// Gives a file a further name (`ufs_link`).
+    pub fn link(&mut self, vp: VnodeId, at: &Found) -> Result<(), Errno> {
+        if self.vnodes[vp].mount != self.vnodes[at.dvp].mount {
+            return Err(Errno::EXDEV);
+        }
+        let Some(node) = self.vnodes[vp].host() else { return Err(Errno::EXDEV) };
+        if node.place.stat()?.nlink >= LINK_MAX {
+            return Err(Errno::EMLINK);
+        }
+        if self.flags(vp) & (IMMUTABLE | APPEND) != 0 {
+            return Err(Errno::EPERM);
+        }
+        self.directory_place(at.dvp)?.link_to(&at.name, &node.place)?;
+        Ok(())
+    }
+
+    /// Renames (`ufs_rename`): `from` was looked up to be deleted, `to` to be replaced.
+    pub fn rename(&mut self, from: &Found, to: &Found, cred: &Ucred) -> Result<(), Errno> {
+        let fvp = from.vp.ok_or(Errno::ENOENT)?;
+        let mount = self.vnodes[fvp].mount;
+        let same_mount = |vfs: &Vfs, id: VnodeId| vfs.vnodes[id].mount == mount;
+        if !same_mount(self, to.dvp) || to.vp.is_some_and(|tvp| !same_mount(self, tvp)) {
+            return Err(Errno::EXDEV);
+        }
+        if let Some(tvp) = to.vp
+            && (self.flags(tvp) & (IMMUTABLE | APPEND) != 0 || self.flags(to.dvp) & APPEND != 0)
+        {
+            return Err(Errno::EPERM);
+        }
+        if to.vp == Some(fvp) {
+            // Two names of one file: the old one goes.
+            let directory = self.vnodes[fvp].kind == Vtype::Dir;
+            return if directory { Err(Errno::ENOENT) } else { self.remove(from) };
+        }
+        if self.flags(fvp) & (IMMUTABLE | APPEND) != 0 || self.flags(from.dvp) & APPEND != 0 {
+            return Err(Errno::EPERM);
+        }
+        let directory = self.vnodes[fvp].kind == Vtype::Dir;
+        if directory {
+            self.rename_directory(from, to, fvp, cred)?;
+        }
+        if let Some(tvp) = to.vp {
+            self.sticky(to.dvp, tvp, cred)?;
+            if self.vnodes[tvp].kind == Vtype::Dir && !self.is_empty_directory(tvp)? {
+                return Err(Errno::ENOTEMPTY);
+            }
+        }
+        if self.is_fixed(from) || self.is_fixed(to) {
+            return Err(Errno::EBUSY);
+        }
+        let (source, target) = (self.directory_place(from.dvp)?, self.directory_place(to.dvp)?);
+        source.rename(&from.name, target, &to.name)?;
+        if directory {
+            self.vnodes.set_parent(fvp, to.dvp);
+        }
+        if let Some(tvp) = to.vp {
+            self.gone(tvp);
+        }
+        Ok(())
+    }
+
+    /// What must hold for a directory to move.
+    fn rename_directory(
+        &mut self,
+        from: &Found,
+        to: &Found,
+        fvp: VnodeId,
+        cred: &Ucred,
+    ) -> Result<(), Errno> {
+        if from.name == b"." || from.dvp == fvp || from.dotdot || to.dotdot {
+            return Err(Errno::EINVAL);
+        }
+        if from.dvp == to.dvp {
+            return Ok(());
+        }
+        // Its own `..` changes.
+        self.access(fvp, Want::WRITE, cred)?;
+        self.check_path(fvp, to.dvp)
+    }
+
+    /// A directory must not become its own ancestor (`ufs_checkpath`).
+    fn check_path(&self, source: VnodeId, target: VnodeId) -> Result<(), Errno> {
+        if source == target {
+            return Err(Errno::EEXIST);
+        }
+        let mut at = target;
+        // The host may have moved directories behind our back; a ring of parents must end, too.
+        for _ in 0..super::namei::MAXPATHLEN {
+            let Some(parent) = self.vnodes[at].parent else { return Ok(()) };
+            if parent == source {
+                return Err(Errno::EINVAL);
+            }
+            at = parent;
+        }
+        Err(Errno::ENOTDIR)
+    }
+
+    /// Whether an entry holds up the tree: a graft on the way to a mount, or a mount's root.
+    fn is_fixed(&self, at: &Found) -> bool {
+        self.vnodes[at.dvp].grafts.contains_key(&at.name)
+            || at.vp.is_some_and(|vp| self.is_mount_root(vp) || self.vnodes[vp].mounted_here.is_some())
+    }
+
+    /// The host's side of a directory in which something is to be changed.
+    fn directory_place(&self, id: VnodeId) -> Result<&Place, Errno> {
+        match &self.vnodes[id].body {
+            Body::Host(node) => Ok(&node.place),
+            _ => Err(Errno::EROFS),
+        }
+    }
+
+    /// The flags of a file (chflags).
+    pub(super) fn flags(&self, id: VnodeId) -> u32 {
+        self.vnodes[id].host().map_or(0, |node| node.extra.flags)
+    }
+
+    /// A name of this file went away: if it was the last and nobody uses it, so does the vnode.
+    fn gone(&mut self, id: VnodeId) {
+        if self.vnodes.contains(id) && self.vnodes[id].usecount == 0 {
+            self.vref(id);
+            self.vrele(id);
+        }
+    }
+}

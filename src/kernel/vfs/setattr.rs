@@ -1,0 +1,217 @@
+//! Changing owners, modes, flags, times and sizes.
+//!
+//! The host is asked first where it can say the same thing; what it refuses, or must not be told, goes
+//! into the extended attribute.  Must not know guest memory or descriptors.
+//! 2.1 counterpart: ufs_setattr, ufs_chmod, ufs_chown in ufs/ufs/ufs_vnops.c.
+
+use syscalls::Errno;
+
+use super::Vfs;
+use super::access::Want;
+use super::attr::{
+    ALLPERMS, APPEND, ATTRIBUTE, IMMUTABLE, S_ISGID, S_ISTXT, S_ISUID, SF_SETTABLE, UF_SETTABLE,
+};
+use super::vnode::{Body, VnodeId, Vtype};
+use crate::host::fs::{HostTime, OpenFor, set_size};
+use crate::kernel::cred::Ucred;
+
+/// Immutable and append-only flags of the super-user.
+const SF_IMMUTABLE_OR_APPEND: u32 = 0x0006_0000;
+
+impl Vfs {
+    /// Sets flags (chflags).  The security level is 0, as while a machine starts: the super-user may
+    /// take every flag away.
+    pub fn set_flags(&mut self, id: VnodeId, flags: u32, cred: &Ucred) -> Result<(), Errno> {
+        self.writable(id)?;
+        let attr = self.getattr(id)?;
+        owner_or_superuser(attr.uid, cred)?;
+        let now = if cred.is_superuser() {
+            flags
+        } else if attr.flags & SF_IMMUTABLE_OR_APPEND != 0 {
+            return Err(Errno::EPERM);
+        } else {
+            attr.flags & SF_SETTABLE | flags & UF_SETTABLE
+        };
+        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
+        let before = std::mem::replace(&mut node.extra.flags, now);
+        let saved = self.save_extra(id);
+        if saved.is_err()
+            && let Some(node) = self.vnodes[id].host_mut()
+        {
+            node.extra.flags = before;
+        }
+        saved
+    }
+
+    /// Sets owner and group; `u32::MAX` leaves one as it is.
+    pub fn set_owner(&mut self, id: VnodeId, uid: u32, gid: u32, cred: &Ucred) -> Result<(), Errno> {
+        self.changeable(id)?;
+        if uid == u32::MAX && gid == u32::MAX {
+            return Ok(());
+        }
+        self.writable(id)?;
+        let attr = self.getattr(id)?;
+        let uid = if uid == u32::MAX { attr.uid } else { uid };
+        let gid = if gid == u32::MAX { attr.gid } else { gid };
+        let others_business =
+            cred.uid != attr.uid || uid != attr.uid || (gid != attr.gid && !cred.is_member(gid));
+        if others_business && !cred.is_superuser() {
+            return Err(Errno::EPERM);
+        }
+        let mut mode = attr.mode;
+        if !cred.is_superuser() {
+            if uid != attr.uid {
+                mode &= !S_ISUID;
+            }
+            if gid != attr.gid {
+                mode &= !S_ISGID;
+            }
+        }
+        if (uid, gid) != (attr.uid, attr.gid) {
+            self.change_owner(id, uid, gid)?;
+        }
+        if mode != attr.mode { self.change_mode(id, mode) } else { Ok(()) }
+    }
+
+    /// Sets the permission bits (`ufs_chmod`).
+    pub fn set_mode(&mut self, id: VnodeId, mode: u16, cred: &Ucred) -> Result<(), Errno> {
+        let mode = mode & ALLPERMS;
+        self.changeable(id)?;
+        self.writable(id)?;
+        let attr = self.getattr(id)?;
+        owner_or_superuser(attr.uid, cred)?;
+        if !cred.is_superuser() {
+            if attr.kind != Vtype::Dir && mode & S_ISTXT != 0 {
+                return Err(Errno::EFTYPE);
+            }
+            if !cred.is_member(attr.gid) && mode & S_ISGID != 0 {
+                return Err(Errno::EPERM);
+            }
+        }
+        self.change_mode(id, mode)
+    }
+
+    /// Sets the times; `now` says that the caller gave none (VA_UTIMES_NULL).
+    pub fn set_times(
+        &mut self,
+        id: VnodeId,
+        (atime, mtime): (HostTime, HostTime),
+        now: bool,
+        cred: &Ucred,
+    ) -> Result<(), Errno> {
+        self.changeable(id)?;
+        self.writable(id)?;
+        let attr = self.getattr(id)?;
+        if let Err(refused) = owner_or_superuser(attr.uid, cred) {
+            if !now {
+                return Err(refused);
+            }
+            self.access(id, Want::WRITE, cred)?;
+        }
+        match self.vnodes[id].host() {
+            Some(node) => Ok(node.place.utimes(atime, mtime)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets the size of a file (`VOP_TRUNCATE` by way of `ufs_setattr`).
+    pub fn set_length(&mut self, id: VnodeId, size: u64) -> Result<(), Errno> {
+        self.changeable(id)?;
+        match self.vnodes[id].kind {
+            Vtype::Dir => return Err(Errno::EISDIR),
+            Vtype::Reg | Vtype::Lnk => self.writable(id)?,
+            // Devices, fifos and sockets have no size; the call succeeds.
+            _ => return Ok(()),
+        }
+        if size > super::MAXFILESIZE {
+            return Err(Errno::EFBIG);
+        }
+        match &self.vnodes[id].body {
+            Body::Stream(stream) => return Ok(stream.set_size(size)?),
+            Body::Host(_) => {}
+            _ => return Ok(()),
+        }
+        let fd = self.content(id, OpenFor::Writing)?;
+        use std::os::fd::AsFd;
+        Ok(set_size(fd.as_fd(), size)?)
+    }
+
+    /// A write or change of owner by somebody who is not the super-user takes set-id bits away.
+    pub fn clear_set_id(&mut self, id: VnodeId, cred: &Ucred) -> Result<(), Errno> {
+        if cred.is_superuser() || self.vnodes[id].kind != Vtype::Reg {
+            return Ok(());
+        }
+        let mode = self.getattr(id)?.mode;
+        if mode & (S_ISUID | S_ISGID) == 0 {
+            return Ok(());
+        }
+        self.change_mode(id, mode & !(S_ISUID | S_ISGID))
+    }
+
+    /// Records an owner, without any check.
+    pub(super) fn change_owner(&mut self, id: VnodeId, uid: u32, gid: u32) -> Result<(), Errno> {
+        let owners = self.options.owners;
+        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
+        let before = node.extra;
+        let stat = node.place.stat()?;
+        // Only a privileged emulator can give files away on the host.
+        let shown = (owners.guest_uid(stat.uid), owners.guest_gid(stat.gid));
+        if shown != (uid, gid)
+            && owners.host.0 == 0
+            && let (Some(host_uid), Some(host_gid)) = (owners.host_uid(uid), owners.host_gid(gid))
+            && node.place.chown(Some(host_uid), Some(host_gid)).is_ok()
+        {
+            (node.extra.uid, node.extra.gid) = (None, None);
+            return if before == node.extra { Ok(()) } else { self.save_extra(id) };
+        }
+        node.extra.uid = (shown.0 != uid).then_some(uid);
+        node.extra.gid = (shown.1 != gid).then_some(gid);
+        self.save_or_restore(id, before)
+    }
+
+    /// Records permission bits, without any check.
+    pub(super) fn change_mode(&mut self, id: VnodeId, mode: u16) -> Result<(), Errno> {
+        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
+        let before = node.extra;
+        let accepted = node.place.chmod(u32::from(mode)).is_ok();
+        // Set-id bits are never told to the host.
+        node.extra.mode = (!accepted || mode & (S_ISUID | S_ISGID) != 0).then_some(mode);
+        self.save_or_restore(id, before)
+    }
+
+    /// Writes the extended attribute of a file; EPERM where the host has none.
+    pub(super) fn save_extra(&mut self, id: VnodeId) -> Result<(), Errno> {
+        let vnode = &self.vnodes[id];
+        let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
+        let text = node.extra.text();
+        let saved = node.place.set_attribute(ATTRIBUTE, text.as_deref().map(str::as_bytes));
+        saved.map_err(|_| Errno::EPERM)
+    }
+
+    fn save_or_restore(&mut self, id: VnodeId, before: super::Extra) -> Result<(), Errno> {
+        if self.vnodes[id].host().is_some_and(|node| node.extra == before) {
+            return Ok(());
+        }
+        let saved = self.save_extra(id);
+        if saved.is_err()
+            && let Some(node) = self.vnodes[id].host_mut()
+        {
+            node.extra = before;
+        }
+        saved
+    }
+
+    /// EROFS on a mount where nothing may be changed.
+    fn writable(&self, id: VnodeId) -> Result<(), Errno> {
+        if self.read_only(id) { Err(Errno::EROFS) } else { Ok(()) }
+    }
+
+    /// EPERM for files that are immutable or append-only.
+    fn changeable(&self, id: VnodeId) -> Result<(), Errno> {
+        if self.flags(id) & (IMMUTABLE | APPEND) != 0 { Err(Errno::EPERM) } else { Ok(()) }
+    }
+}
+
+fn owner_or_superuser(owner: u32, cred: &Ucred) -> Result<(), Errno> {
+    if cred.uid == owner || cred.is_superuser() { Ok(()) } else { Err(Errno::EPERM) }
+}

@@ -1,0 +1,424 @@
+//! Standard input, output and error as files of the guest, and waiting for the host.
+//!
+//! The guest sees a terminal as a terminal, a pipe as a pipe and a file as a file.  Where the host is not
+//! ready, the call is parked on [`Channel::HostFile`], and [`poll_host`] wakes it.
+//!
+//! Must not know how terminals edit lines.  2.1 counterpart: none; the place of the console's driver.
+
+use std::collections::{HashMap, HashSet};
+
+use syscalls::Errno;
+
+use super::device::Device;
+use super::vnode::{Body, Vnode, VnodeId, Vtype};
+use super::{Vfs, device};
+use crate::host::error::HostError;
+use crate::host::stdio::{Poll, Stream, StreamKind, wait};
+use crate::host::terminal;
+use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
+use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
+use crate::kernel::synch::{self, Channel, Sleep, priority};
+use crate::kernel::tty::{self, TtyId, Use};
+use crate::kernel::{Context, Kernel, Resume, Sysret, Wake};
+
+/// Bytes that a stream moves at once.
+const PIECE: usize = 65536;
+
+/// Streams of the host that somebody waits for.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Parked reads (false) and writes (true).
+    parked: HashSet<(FileId, bool)>,
+    /// Who selects on a stream, for reading and for writing.
+    selecting: HashMap<VnodeId, [Selinfo; 2]>,
+}
+
+/// A host terminal that the guest sees as one of its own.
+#[derive(Debug)]
+pub struct Terminal {
+    /// Its number in the kernel's table of terminals.
+    pub tty: TtyId,
+    /// Its node, referenced for good.
+    pub(super) vnode: VnodeId,
+    /// The host's device.
+    host: (u64, u64),
+    /// The streams on which it is read and written.
+    streams: Vec<Stream>,
+}
+
+impl Vfs {
+    /// The terminal with this minor number.
+    pub fn terminal(&self, minor: u32) -> Option<&Terminal> {
+        self.terminals.get(minor as usize)
+    }
+
+    /// The minor number of a terminal of the kernel's table.
+    pub(super) fn minor_of(&self, tty: TtyId) -> Option<u32> {
+        self.terminals.iter().position(|terminal| terminal.tty == tty).map(|minor| minor as u32)
+    }
+
+    /// The terminal that a vnode stands for.
+    pub(super) fn tty(&self, id: VnodeId) -> Option<TtyId> {
+        match Device::from_rdev(self.vnodes[id].rdev()?)? {
+            Device::Terminal(minor) => self.terminal(minor).map(|terminal| terminal.tty),
+            _ => None,
+        }
+    }
+
+    /// A file of the guest over a host stream.
+    pub fn stream_vnode(&mut self, stream: Stream) -> VnodeId {
+        let kind = match stream.kind {
+            StreamKind::File => Vtype::Reg,
+            StreamKind::Pipe => Vtype::Fifo,
+            StreamKind::Terminal | StreamKind::Null | StreamKind::Device => Vtype::Chr,
+        };
+        let mount = self.vnodes[self.root_vnode()].mount;
+        self.vnodes.insert(Vnode::new(kind, mount, Body::Stream(stream)))
+    }
+
+    /// The host stream behind a vnode, for reading or for writing.
+    pub fn stream(&self, id: VnodeId, write: bool) -> Option<&Stream> {
+        let vnode = &self.vnodes[id];
+        match &vnode.body {
+            Body::Stream(stream) => Some(stream),
+            _ => match Device::from_rdev(vnode.rdev()?)? {
+                Device::Terminal(minor) => {
+                    let can = |stream: &&Stream| if write { stream.writable } else { stream.readable };
+                    self.terminal(minor)?.streams.iter().find(can)
+                }
+                _ => None,
+            },
+        }
+    }
+
+    /// Writes to the console: standard error, as far as it takes it.
+    pub(super) fn console_write(&mut self, data: &[u8]) {
+        if let Ok(Some(stream)) = Stream::standard(2) {
+            // The console of a machine that nobody looks at loses what is written.
+            let _ = stream.write(data);
+        }
+    }
+}
+
+/// Opens descriptors 0, 1 and 2 over streams of the host; a missing one is the null device.  The first
+/// terminal among them becomes the controlling one of the process's session.
+pub fn open_standard_files(cx: &mut Context<'_>, streams: [Option<Stream>; 3]) -> Result<(), Errno> {
+    let mut opened: Vec<(Identity, FileId)> = Vec::new();
+    for stream in streams {
+        let Some(stream) = stream else {
+            let null = null_device(cx);
+            open_vnode(cx, null, FileFlag::READ | FileFlag::WRITE)?;
+            continue;
+        };
+        let identity = identity(&stream)?;
+        // A terminal or a pipe that is input and output at once is one open file.
+        if let Some(&(_, same)) = opened.iter().find(|(other, _)| *other == identity) {
+            let fd = file::fd_alloc(cx, 0)?;
+            cx.kernel.files[same].count += 1;
+            cx.proc_mut().fd.install(fd, same);
+            continue;
+        }
+        let mut flag = FileFlag::empty();
+        flag.set(FileFlag::READ, stream.readable);
+        flag.set(FileFlag::WRITE, stream.writable);
+        let vnode = match stream.kind {
+            StreamKind::Terminal => terminal_vnode(cx, stream)?,
+            _ => cx.kernel.vfs.stream_vnode(stream),
+        };
+        opened.push((identity, open_vnode(cx, vnode, flag)?));
+    }
+    Ok(())
+}
+
+fn open_vnode(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Result<FileId, Errno> {
+    let (_, file) = file::falloc(cx)?;
+    cx.kernel.vfs.vref(vnode);
+    let open = &mut cx.kernel.files[file];
+    (open.flag, open.object) = (flag, FileObject::Vnode(vnode));
+    Ok(file)
+}
+
+/// The node of a host terminal: one for all streams to it.
+fn terminal_vnode(cx: &mut Context<'_>, stream: Stream) -> Result<VnodeId, Errno> {
+    let stat = stream.stat()?;
+    let host = (stat.dev, stat.ino);
+    if let Some(known) = cx.kernel.vfs.terminals.iter_mut().find(|terminal| terminal.host == host) {
+        known.streams.push(stream);
+        return Ok(known.vnode);
+    }
+    let door = terminal::Terminal::new(stream.fd()).ok_or(Errno::ENOTTY)?;
+    let tty = cx.kernel.ttys.add(door);
+    let vnode = cx.kernel.vfs.add_terminal(tty, host, stream);
+    // A session has one terminal; a second one controls nobody.
+    let _ = tty::set_controlling(cx.kernel, cx.id, tty);
+    Ok(vnode)
+}
+
+fn null_device(cx: &mut Context<'_>) -> VnodeId {
+    let vfs = &mut cx.kernel.vfs;
+    let mount = vfs.vnodes[vfs.root_vnode()].mount;
+    vfs.built_in(mount, Vtype::Chr, 0o666, device::makedev(2, 2))
+}
+
+impl Vfs {
+    /// Adds a terminal and its node, /dev/ttyvN where there is a /dev.
+    fn add_terminal(&mut self, tty: TtyId, host: (u64, u64), stream: Stream) -> VnodeId {
+        let minor = self.terminals.len() as u32;
+        let rdev = device::makedev(12, minor);
+        let vnode = match self.dev {
+            Some(dev) => self.add_device(dev, format!("ttyv{minor}").as_bytes(), rdev, 0o620),
+            None => {
+                let mount = self.vnodes[self.root_vnode()].mount;
+                self.built_in(mount, Vtype::Chr, 0o620, rdev)
+            }
+        };
+        self.vnodes.vref(vnode);
+        self.terminals.push(Terminal { tty, vnode, host, streams: vec![stream] });
+        vnode
+    }
+}
+
+/// Stops a background process that uses its terminal; it tries again afterwards.
+pub(super) fn background(cx: &mut Context<'_>, vnode: VnodeId, wanted: Use) -> Result<Option<Sleep>, Errno> {
+    match cx.kernel.vfs.tty(vnode) {
+        Some(tty) => tty::check_background(cx, tty, wanted),
+        None => Ok(None),
+    }
+}
+
+/// What makes two streams one: device, inode, and how it is open.
+type Identity = (u64, u64, bool, bool);
+
+fn identity(stream: &Stream) -> Result<Identity, Errno> {
+    let stat = stream.stat()?;
+    Ok((stat.dev, stat.ino, stream.readable, stream.writable))
+}
+
+/// Reads from a stream what there is, waiting for the first byte.
+pub(super) fn read(cx: &mut Context<'_>, file: FileId, vnode: VnodeId, mut uio: Uio) -> Sysret<i32> {
+    if let Some(sleep) = background(cx, vnode, Use::Read)? {
+        let resume = file::Resume::Host { file, uio, write: false };
+        return synch::sleep(sleep, Resume::File(resume));
+    }
+    let requested = uio.resid;
+    let mut buffer = vec![0; (requested as usize).min(PIECE)];
+    let regular = cx.kernel.vfs.vnode(vnode).kind == Vtype::Reg;
+    let mut result = Ok(());
+    while uio.resid > 0 {
+        let room = (uio.resid as usize).min(PIECE);
+        let Some(stream) = cx.kernel.vfs.stream(vnode, false) else { return Err(Errno::EBADF.into()) };
+        let piece = buffer.get_mut(..room).unwrap_or_default();
+        match stream.read(piece) {
+            Ok(0) => break,
+            Ok(length) => {
+                if let Err(errno) = uio.move_out(cx, piece.get(..length).unwrap_or_default()) {
+                    result = Err(errno.into());
+                    break;
+                }
+                if !regular {
+                    break;
+                }
+            }
+            Err(error) if error.would_block() && uio.resid == requested => {
+                return park(cx, file, uio, false);
+            }
+            Err(error) => {
+                result = Err(Errno::from(error).into());
+                break;
+            }
+        }
+    }
+    note_offset(cx, file, vnode);
+    file::ops::finish_read(requested, &uio, result)
+}
+
+/// Writes to a stream; what it does not take at once waits.
+pub(super) fn write(cx: &mut Context<'_>, file: FileId, vnode: VnodeId, uio: Uio) -> Sysret<i32> {
+    if let Some(sleep) = background(cx, vnode, Use::Write)? {
+        let resume = file::Resume::Host { file, uio, write: true };
+        return synch::sleep(sleep, Resume::File(resume));
+    }
+    let requested = uio.resid;
+    write_rest(cx, file, vnode, uio, requested)
+}
+
+fn write_rest(
+    cx: &mut Context<'_>,
+    file: FileId,
+    vnode: VnodeId,
+    mut uio: Uio,
+    requested: u32,
+) -> Sysret<i32> {
+    let mut buffer = vec![0; (requested as usize).min(PIECE)];
+    let mut result = Ok(());
+    while uio.resid > 0 {
+        let mut ahead = uio.clone();
+        let length = match ahead.move_in(cx, &mut buffer) {
+            Ok(length) => length,
+            Err(errno) => {
+                result = Err(errno.into());
+                break;
+            }
+        };
+        let Some(stream) = cx.kernel.vfs.stream(vnode, true) else { return Err(Errno::EBADF.into()) };
+        match stream.write(buffer.get(..length).unwrap_or_default()) {
+            Ok(written) if written == length => uio = ahead,
+            Ok(written) => skip(cx, &mut uio, written)?,
+            Err(error) if error.would_block() => {
+                if cx.kernel.files[file].flag.contains(FileFlag::NONBLOCK) {
+                    result = Err(Errno::EWOULDBLOCK.into());
+                    break;
+                }
+                return park_write(cx, file, uio, requested);
+            }
+            Err(error) => {
+                result = Err(Errno::from(error).into());
+                break;
+            }
+        }
+    }
+    note_offset(cx, file, vnode);
+    file::ops::finish_write(cx, requested, &uio, result)
+}
+
+/// Counts bytes as transferred that were read from the buffers before.
+fn skip(cx: &Context<'_>, uio: &mut Uio, length: usize) -> Result<(), Errno> {
+    let mut taken = vec![0; length];
+    uio.move_in(cx, &mut taken)?;
+    Ok(())
+}
+
+/// Where a regular file of the host stands now is where the open file stands.
+fn note_offset(cx: &mut Context<'_>, file: FileId, vnode: VnodeId) {
+    if let Some(offset) = cx.kernel.vfs.stream(vnode, false).and_then(|stream| stream.tell().ok()) {
+        cx.kernel.files[file].offset = offset as i64;
+    }
+}
+
+/// Waits until the host has something to read.
+fn park(cx: &mut Context<'_>, file: FileId, uio: Uio, write: bool) -> Sysret<i32> {
+    if cx.kernel.files[file].flag.contains(FileFlag::NONBLOCK) {
+        return Err(Errno::EWOULDBLOCK.into());
+    }
+    cx.kernel.vfs.waiting.parked.insert((file, write));
+    synch::sleep(asleep(file, write), Resume::File(file::Resume::Host { file, uio, write }))
+}
+
+/// Waits until the host takes more; the bytes taken so far count in the end.
+fn park_write(cx: &mut Context<'_>, file: FileId, uio: Uio, requested: u32) -> Sysret<i32> {
+    cx.kernel.vfs.waiting.parked.insert((file, true));
+    let resume = super::Resume::StreamWrite { file, uio, requested };
+    synch::sleep(asleep(file, true), Resume::Vfs(resume))
+}
+
+/// Goes on with a write after its sleep; what was taken before a signal is the result.
+pub(super) fn resume_write(
+    cx: &mut Context<'_>,
+    file: FileId,
+    uio: Uio,
+    requested: u32,
+    wake: Wake,
+) -> Sysret<i32> {
+    if let Wake::Interrupted(how) = wake {
+        return file::ops::finish_write(cx, requested, &uio, Err(how.into()));
+    }
+    let FileObject::Vnode(vnode) = cx.kernel.files[file].object else { return Err(Errno::EBADF.into()) };
+    write_rest(cx, file, vnode, uio, requested)
+}
+
+fn asleep(file: FileId, write: bool) -> Sleep {
+    Sleep {
+        channel: Channel::HostFile(file),
+        priority: priority::PZERO + 3,
+        catch: true,
+        wmesg: if write { "ttyout" } else { "ttyin" },
+        timeout_ticks: None,
+    }
+}
+
+/// Whether a stream is ready; if not, the process is noted.
+pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool {
+    let Some(stream) = cx.kernel.vfs.stream(vnode, which == Which::Write) else { return true };
+    let at = match which {
+        Which::Read if stream.can_read() => return true,
+        Which::Write if stream.can_write() => return true,
+        Which::Read => 0,
+        Which::Write => 1,
+        Which::Except => return false,
+    };
+    let mut infos = cx.kernel.vfs.waiting.selecting.remove(&vnode).unwrap_or_default();
+    if let Some(info) = infos.get_mut(at) {
+        selrecord(cx.kernel, cx.id, info);
+    }
+    cx.kernel.vfs.waiting.selecting.insert(vnode, infos);
+    false
+}
+
+/// Waits for host descriptors that processes sleep on, at most so many nanoseconds, and wakes the sleepers;
+/// false where nobody waits for any.
+pub fn poll_host(kernel: &mut Kernel, timeout_ns: Option<u64>) -> bool {
+    forget_the_gone(kernel);
+    let waiting = &kernel.vfs.waiting;
+    let mut polls: Vec<(Target, Poll<'_>)> = Vec::new();
+    for &(file, write) in &waiting.parked {
+        if let Some(stream) = stream_of(kernel, file, write) {
+            polls.push((Target::Parked(file, write), Poll::new(stream, write)));
+        }
+    }
+    for &vnode in waiting.selecting.keys() {
+        for (at, write) in [(0, false), (1, true)] {
+            if let Some(stream) = kernel.vfs.stream(vnode, write) {
+                polls.push((Target::Selecting(vnode, at), Poll::new(stream, write)));
+            }
+        }
+    }
+    if polls.is_empty() {
+        return false;
+    }
+    let ready = wait(polls.iter().map(|(_, poll)| poll), timeout_ns);
+    let targets: Vec<Target> =
+        polls.iter().zip(ready).filter(|(_, ready)| *ready).map(|((target, _), _)| *target).collect();
+    for target in targets {
+        match target {
+            Target::Parked(file, write) => {
+                kernel.vfs.waiting.parked.remove(&(file, write));
+                kernel.wakeup(Channel::HostFile(file));
+            }
+            Target::Selecting(vnode, at) => {
+                let Some(infos) = kernel.vfs.waiting.selecting.get_mut(&vnode) else { continue };
+                let mut info = infos.get_mut(at).map(std::mem::take).unwrap_or_default();
+                selwakeup(kernel, &mut info);
+            }
+        }
+    }
+    true
+}
+
+/// Who is to be woken.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Parked(FileId, bool),
+    Selecting(VnodeId, usize),
+}
+
+fn stream_of(kernel: &Kernel, file: FileId, write: bool) -> Option<&Stream> {
+    match kernel.files.get(file)?.object {
+        FileObject::Vnode(vnode) => kernel.vfs.stream(vnode, write),
+        _ => None,
+    }
+}
+
+/// Drops what nobody sleeps for any more.
+fn forget_the_gone(kernel: &mut Kernel) {
+    let Kernel { vfs, sleepers, .. } = kernel;
+    vfs.waiting.parked.retain(|(file, _)| sleepers.contains_key(&Channel::HostFile(*file)));
+    let selects = sleepers.contains_key(&Channel::Select);
+    let vnodes = &vfs.vnodes;
+    vfs.waiting.selecting.retain(|&vnode, _| selects && vnodes.contains(vnode));
+}
+
+impl From<HostError> for crate::kernel::Stop {
+    fn from(error: HostError) -> Self {
+        Errno::from(error).into()
+    }
+}

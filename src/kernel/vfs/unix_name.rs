@@ -1,0 +1,49 @@
+//! Names of sockets in the file system.
+//!
+//! A node of the host stands for the name; the socket behind it is the guest's, found by the vnode that
+//! the socket holds.  A node that nobody bound in this machine refuses connections, the host's own too.
+//!
+//! 2.1 counterpart: unp_bind and unp_connect in kern/uipc_usrreq.c.
+
+use syscalls::Errno;
+
+use super::access::Want;
+use super::calls;
+use super::namei::{Nameidata, Op};
+use super::node::Make;
+use super::vnode::{VnodeId, Vtype};
+use crate::kernel::socket::SocketId;
+use crate::kernel::{Context, Kernel};
+
+/// Permission bits of a new name; the process's mask does not count.
+const MODE: u16 = 0o777;
+
+/// Makes a node that stands for a socket, and holds it.
+pub fn bind_socket(cx: &mut Context<'_>, path: &[u8], so: SocketId) -> Result<VnodeId, Errno> {
+    let at = calls::namei(cx, &Nameidata { follow: true, ..Nameidata::new(path, Op::Create) })?;
+    if at.vp.is_some() {
+        return Err(Errno::EADDRINUSE);
+    }
+    let cred = cx.proc().cred.ucred.clone();
+    let vnode = cx.kernel.vfs.make(&at, Make::Socket, MODE, &cred)?;
+    cx.kernel.vfs.vref(vnode);
+    cx.kernel.vfs.vnode_mut(vnode).socket = Some(so);
+    Ok(vnode)
+}
+
+/// The socket that a name stands for, if the caller may write to it.
+pub fn socket_at(cx: &mut Context<'_>, path: &[u8]) -> Result<SocketId, Errno> {
+    let vnode = calls::lookup(cx, path)?;
+    if cx.kernel.vfs.vnode(vnode).kind != Vtype::Sock {
+        return Err(Errno::ENOTSOCK);
+    }
+    let cred = cx.proc().cred.ucred.clone();
+    cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
+    cx.kernel.vfs.vnode(vnode).socket.ok_or(Errno::ECONNREFUSED)
+}
+
+/// Lets go of a node whose socket goes away; the name stays.
+pub fn socket_gone(kernel: &mut Kernel, vnode: VnodeId) {
+    kernel.vfs.vnode_mut(vnode).socket = None;
+    kernel.vfs.vrele(vnode);
+}

@@ -1,0 +1,416 @@
+//! Vnodes: the files, directories and devices that the kernel holds.
+//!
+//! A vnode is made when a name is looked up and found again by its identity, (mount, host device, host
+//! inode), as long as it is held.  References are counted; a vnode without any stays in a cache and goes
+//! when the cache is full, the one longest unused first, or at once when its file is gone.  Inside one
+//! call nothing disappears: the cache is trimmed only where a look-up begins.
+//!
+//! A directory refers to its parent, so that `..` never asks the host and cannot lead out of a mount.
+//!
+//! Must not know path names.  2.1 counterpart: sys/vnode.h, kern/vfs_subr.c (getnewvnode, vref, vrele,
+//! vgone).
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use super::attr::Extra;
+use super::fifo::Fifo;
+use super::lock::LockList;
+use super::mount::MountId;
+use crate::host::fs::Place;
+use crate::host::stdio::Stream;
+use crate::kernel::arena::{Arena, Id};
+use crate::kernel::socket::SocketId;
+
+/// Key of a vnode.
+pub type VnodeId = Id<Vnode>;
+
+/// Unreferenced vnodes that are kept: each costs one descriptor of the host.
+const CACHE: usize = 256;
+
+/// Types of vnodes (`enum vtype`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vtype {
+    /// A regular file.
+    Reg,
+    /// A directory.
+    Dir,
+    /// A block device.
+    Blk,
+    /// A character device.
+    Chr,
+    /// A symbolic link.
+    Lnk,
+    /// A socket name.
+    Sock,
+    /// A fifo.
+    Fifo,
+}
+
+impl Vtype {
+    /// The type bits of a mode (S_IFMT).
+    pub fn mode_bits(self) -> u16 {
+        match self {
+            Vtype::Fifo => 0o010000,
+            Vtype::Chr => 0o020000,
+            Vtype::Dir => 0o040000,
+            Vtype::Blk => 0o060000,
+            Vtype::Reg => 0o100000,
+            Vtype::Lnk => 0o120000,
+            Vtype::Sock => 0o140000,
+        }
+    }
+
+    /// The type that mode bits stand for (IFTOVT).
+    pub fn from_mode(mode: u16) -> Option<Vtype> {
+        let all = [Vtype::Fifo, Vtype::Chr, Vtype::Dir, Vtype::Blk, Vtype::Reg, Vtype::Lnk, Vtype::Sock];
+        all.into_iter().find(|kind| kind.mode_bits() == mode & 0o170000)
+    }
+
+    /// The type in a directory entry (IFTODT).
+    pub fn dirent_type(self) -> u8 {
+        (self.mode_bits() >> 12) as u8
+    }
+}
+
+/// A file or directory of the host.
+#[derive(Debug)]
+pub struct HostNode {
+    /// The hold on it.
+    pub place: Place,
+    /// The host's device number.
+    pub dev: u64,
+    /// The host's inode number.
+    pub ino: u64,
+    /// What the host refused to keep, or must not be told.
+    pub extra: Extra,
+    /// Descriptors for the content, made when first needed.
+    pub reading: Option<Rc<OwnedFd>>,
+    /// The same, for reading and writing.
+    pub writing: Option<Rc<OwnedFd>>,
+}
+
+/// A directory or device that exists in the kernel only.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its inode number.
+    pub ino: u32,
+    /// Permission bits.
+    pub perm: u16,
+    /// Device number, of devices.
+    pub rdev: u32,
+}
+
+/// What is behind a vnode.
+#[derive(Debug)]
+pub enum Body {
+    /// Something of the host's tree.
+    Host(HostNode),
+    /// Something of our own.
+    BuiltIn(BuiltIn),
+    /// A stream that the emulator was started with.
+    Stream(Stream),
+    /// Nothing any more: revoked (deadfs).
+    Dead,
+}
+
+/// A file that the kernel holds (`struct vnode`).
+#[derive(Debug)]
+pub struct Vnode {
+    /// Its type.
+    pub kind: Vtype,
+    /// The mount that it belongs to.
+    pub mount: MountId,
+    /// References.
+    pub usecount: u32,
+    /// Opens for writing.
+    pub writecount: u32,
+    /// A process runs from it (VTEXT).
+    pub text: bool,
+    /// What is behind it.
+    pub body: Body,
+    /// Of a directory: where `..` leads inside the mount; `None` for the root of a mount (VROOT).
+    pub parent: Option<VnodeId>,
+    /// The mount whose root is seen instead of this directory.
+    pub mounted_here: Option<MountId>,
+    /// Entries that only the kernel knows: built-in devices, and directories on the way to mounts.
+    pub grafts: BTreeMap<Vec<u8>, VnodeId>,
+    /// The socket bound to it.
+    pub socket: Option<SocketId>,
+    /// The state of a fifo that is open.
+    pub fifo: Option<Fifo>,
+    /// Advisory locks.
+    pub locks: LockList,
+    /// When it was last touched; the key in the cache.
+    stamp: u64,
+}
+
+impl Vnode {
+    /// A vnode without references.
+    pub fn new(kind: Vtype, mount: MountId, body: Body) -> Vnode {
+        Vnode {
+            kind,
+            mount,
+            usecount: 0,
+            writecount: 0,
+            text: false,
+            body,
+            parent: None,
+            mounted_here: None,
+            grafts: BTreeMap::new(),
+            socket: None,
+            fifo: None,
+            locks: LockList::default(),
+            stamp: 0,
+        }
+    }
+
+    /// Whether it is the root of its mount (VROOT).
+    pub fn is_root(&self) -> bool {
+        self.kind == Vtype::Dir && self.parent.is_none()
+    }
+
+    /// The host's side, if there is one.
+    pub fn host(&self) -> Option<&HostNode> {
+        match &self.body {
+            Body::Host(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The host's side, to change it.
+    pub fn host_mut(&mut self) -> Option<&mut HostNode> {
+        match &mut self.body {
+            Body::Host(node) => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The device number, of a device.
+    pub fn rdev(&self) -> Option<u32> {
+        match &self.body {
+            Body::BuiltIn(node) if self.kind == Vtype::Chr => Some(node.rdev),
+            Body::Host(node) => node.extra.device.map(|(_, rdev)| rdev),
+            _ => None,
+        }
+    }
+}
+
+/// The identity of a host file inside a mount.
+type Identity = (MountId, u64, u64);
+
+/// All vnodes.
+#[derive(Debug, Default)]
+pub struct Table {
+    vnodes: Arena<Vnode>,
+    by_identity: HashMap<Identity, VnodeId>,
+    /// Vnodes without references, the longest unused first.
+    cache: BTreeMap<u64, VnodeId>,
+    clock: u64,
+}
+
+impl std::ops::Index<VnodeId> for Table {
+    type Output = Vnode;
+
+    fn index(&self, id: VnodeId) -> &Vnode {
+        &self.vnodes[id]
+    }
+}
+
+impl std::ops::IndexMut<VnodeId> for Table {
+    fn index_mut(&mut self, id: VnodeId) -> &mut Vnode {
+        &mut self.vnodes[id]
+    }
+}
+
+impl Table {
+    /// The vnode of a host file, if it is held.
+    pub fn find(&mut self, mount: MountId, dev: u64, ino: u64) -> Option<VnodeId> {
+        let id = self.by_identity.get(&(mount, dev, ino)).copied()?;
+        self.touch(id);
+        Some(id)
+    }
+
+    /// Adds a vnode without references.
+    pub fn insert(&mut self, vnode: Vnode) -> VnodeId {
+        let identity = identity(&vnode);
+        let id = self.vnodes.insert(vnode);
+        if let Some(identity) = identity {
+            self.by_identity.insert(identity, id);
+        }
+        self.touch(id);
+        id
+    }
+
+    /// Whether the vnode still exists.
+    pub fn contains(&self, id: VnodeId) -> bool {
+        self.vnodes.contains(id)
+    }
+
+    /// Whether there is no vnode.
+    pub fn is_empty(&self) -> bool {
+        self.vnodes.is_empty()
+    }
+
+    /// Number of vnodes.
+    pub fn len(&self) -> usize {
+        self.vnodes.len()
+    }
+
+    /// All vnodes.
+    pub fn ids(&self) -> Vec<VnodeId> {
+        self.vnodes.ids()
+    }
+
+    /// Adds a reference.
+    pub fn vref(&mut self, id: VnodeId) {
+        let vnode = &mut self.vnodes[id];
+        if vnode.usecount == 0 {
+            self.cache.remove(&vnode.stamp);
+        }
+        vnode.usecount += 1;
+    }
+
+    /// Drops a reference; the last one puts the vnode into the cache.
+    pub fn vrele(&mut self, id: VnodeId) {
+        let vnode = &mut self.vnodes[id];
+        assert!(vnode.usecount > 0, "a vnode is released as often as it is referenced");
+        vnode.usecount -= 1;
+        if vnode.usecount == 0 {
+            // Content descriptors are for open files only.
+            if let Some(node) = vnode.host_mut() {
+                node.reading = None;
+                node.writing = None;
+            }
+            self.touch(id);
+        }
+    }
+
+    /// Makes `parent` the directory where `..` of `child` leads.
+    pub fn set_parent(&mut self, child: VnodeId, parent: VnodeId) {
+        let old = self.vnodes[child].parent;
+        if old == Some(parent) || child == parent {
+            return;
+        }
+        self.vref(parent);
+        self.vnodes[child].parent = Some(parent);
+        if let Some(old) = old {
+            self.vrele(old);
+        }
+    }
+
+    /// Puts an entry of our own into a directory; both stay referenced for good.
+    pub fn graft(&mut self, directory: VnodeId, name: &[u8], child: VnodeId) {
+        self.vref(directory);
+        self.vref(child);
+        if self.vnodes[child].kind == Vtype::Dir {
+            self.set_parent(child, directory);
+        }
+        self.vnodes[directory].grafts.insert(name.to_vec(), child);
+    }
+
+    /// Lets the longest unused vnodes go until the cache has its size again.
+    pub fn trim(&mut self) {
+        self.trim_to(CACHE);
+    }
+
+    /// Forgets a vnode without references at once: its file is gone.
+    pub fn forget(&mut self, id: VnodeId) {
+        if self.vnodes.get(id).is_some_and(|vnode| vnode.usecount == 0) {
+            self.reclaim(id);
+        }
+    }
+
+    /// Takes what is behind a vnode away from all who have it open (`vgone`).
+    pub fn revoke(&mut self, id: VnodeId) {
+        let vnode = &mut self.vnodes[id];
+        if let Some(identity) = identity(vnode) {
+            self.by_identity.remove(&identity);
+        }
+        vnode.body = Body::Dead;
+    }
+
+    fn trim_to(&mut self, size: usize) {
+        while self.cache.len() > size {
+            let Some((_, id)) = self.cache.pop_first() else { break };
+            self.reclaim(id);
+        }
+    }
+
+    fn touch(&mut self, id: VnodeId) {
+        let vnode = &mut self.vnodes[id];
+        if vnode.usecount > 0 {
+            return;
+        }
+        self.cache.remove(&vnode.stamp);
+        self.clock += 1;
+        vnode.stamp = self.clock;
+        self.cache.insert(self.clock, id);
+    }
+
+    fn reclaim(&mut self, id: VnodeId) {
+        let Some(vnode) = self.vnodes.remove(id) else { return };
+        self.cache.remove(&vnode.stamp);
+        if let Some(identity) = identity(&vnode)
+            && self.by_identity.get(&identity) == Some(&id)
+        {
+            self.by_identity.remove(&identity);
+        }
+        if let Some(parent) = vnode.parent {
+            self.vrele(parent);
+        }
+    }
+}
+
+fn identity(vnode: &Vnode) -> Option<Identity> {
+    vnode.host().map(|node| (vnode.mount, node.dev, node.ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built_in(kind: Vtype) -> Vnode {
+        Vnode::new(kind, MountId(0), Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0 }))
+    }
+
+    #[test]
+    fn unreferenced_vnodes_stay_until_the_cache_is_trimmed() {
+        let mut table = Table::default();
+        let old = table.insert(built_in(Vtype::Reg));
+        let new = table.insert(built_in(Vtype::Reg));
+        table.trim();
+        assert!(table.contains(old) && table.contains(new));
+        table.trim_to(1);
+        assert!(!table.contains(old) && table.contains(new));
+    }
+
+    #[test]
+    fn a_referenced_vnode_is_never_trimmed() {
+        let mut table = Table::default();
+        let id = table.insert(built_in(Vtype::Reg));
+        table.vref(id);
+        table.trim_to(0);
+        assert!(table.contains(id));
+        table.vrele(id);
+        table.trim_to(0);
+        assert!(!table.contains(id));
+    }
+
+    #[test]
+    fn a_directory_keeps_its_parents() {
+        let mut table = Table::default();
+        let top = table.insert(built_in(Vtype::Dir));
+        let middle = table.insert(built_in(Vtype::Dir));
+        let leaf = table.insert(built_in(Vtype::Dir));
+        table.set_parent(middle, top);
+        table.set_parent(leaf, middle);
+        table.vref(leaf);
+        table.trim_to(0);
+        assert_eq!(table.len(), 3);
+        table.vrele(leaf);
+        table.trim_to(0);
+        assert_eq!(table.len(), 0);
+    }
+}

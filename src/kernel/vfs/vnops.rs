@@ -1,0 +1,414 @@
+//! Open files that are vnodes: opening, reading, writing, control, closing.
+//!
+//! 2.1 counterpart: kern/vfs_vnops.c, the ends of ufs_readwrite.c.
+
+use syscalls::Errno;
+use syscalls::ioctl as request;
+use syscalls::layout::{Stat, Timespec};
+
+use super::access::Want;
+use super::attr::{APPEND, Vattr};
+use super::continuation::Resume;
+use super::namei::{Nameidata, Op};
+use super::node::Make;
+use super::vnode::{Body, VnodeId, Vtype};
+use super::{MAXFILESIZE, calls, device, directory, fifo, stream};
+use crate::host::fs::{HostTime, OpenFor};
+use crate::kernel::file::select::Which;
+use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
+use crate::kernel::limits::Resource;
+use crate::kernel::signal::{SIGXFSZ, psignal};
+use crate::kernel::tty::{self, Use};
+use crate::kernel::{Context, Kernel, Sysret, synch, vm};
+use crate::mem;
+
+/// Flags of open that no open file keeps.
+pub(super) const O_CREAT: u32 = 0x0200;
+/// See [`O_CREAT`].
+pub(super) const O_TRUNC: u32 = 0x0400;
+/// See [`O_CREAT`].
+pub(super) const O_EXCL: u32 = 0x0800;
+
+/// Bytes that are moved at once.
+const PIECE: usize = 65536;
+/// What opening a name gave.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Opened {
+    /// A vnode, with a reference.
+    Vnode(VnodeId),
+    /// A fifo, with a reference, whose other end may have to be waited for.
+    Fifo(VnodeId),
+    /// The descriptor of the process with this number is to be duplicated (ENODEV of fdopen).
+    Descriptor(u32),
+}
+
+/// Looks a name up and opens it, or makes it (`vn_open`).
+pub(super) fn open(
+    cx: &mut Context<'_>,
+    path: &[u8],
+    mut flags: FileFlag,
+    mode: u16,
+) -> Result<Opened, Errno> {
+    let cred = cx.proc().cred.ucred.clone();
+    let has = |flags: FileFlag, bit: u32| flags.bits() & bit != 0;
+    let mut made = false;
+    let vp = if has(flags, O_CREAT) {
+        let follow = !has(flags, O_EXCL);
+        let at = calls::namei(cx, &Nameidata { follow, ..Nameidata::new(path, Op::Create) })?;
+        match at.vp {
+            None => {
+                made = true;
+                cx.kernel.vfs.make(&at, Make::File, mode, &cred)?
+            }
+            Some(_) if has(flags, O_EXCL) => return Err(Errno::EEXIST),
+            Some(vp) => vp,
+        }
+    } else {
+        calls::lookup(cx, path)?
+    };
+    let kind = cx.kernel.vfs.vnode(vp).kind;
+    if kind == Vtype::Sock {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if made {
+        flags.remove(FileFlag::from_bits_retain(O_TRUNC));
+    } else {
+        if flags.contains(FileFlag::READ) {
+            cx.kernel.vfs.access(vp, Want::READ, &cred)?;
+        }
+        if flags.contains(FileFlag::WRITE) || has(flags, O_TRUNC) {
+            if kind == Vtype::Dir {
+                return Err(Errno::EISDIR);
+            }
+            write_check(cx.kernel, vp)?;
+            cx.kernel.vfs.access(vp, Want::WRITE, &cred)?;
+        }
+    }
+    if has(flags, O_TRUNC) {
+        set_length(cx.kernel, vp, 0)?;
+    }
+    let mut vp = vp;
+    let opened = match kind {
+        Vtype::Chr | Vtype::Blk => match device::open(cx, vp)? {
+            device::Device::Descriptor(number) => return Ok(Opened::Descriptor(number)),
+            device::Device::Terminal(minor) => {
+                // /dev/tty is another name of the terminal.
+                vp = cx.kernel.vfs.terminal(minor).ok_or(Errno::ENXIO)?.vnode;
+                Opened::Vnode(vp)
+            }
+            _ => Opened::Vnode(vp),
+        },
+        Vtype::Fifo => Opened::Fifo(vp),
+        _ => {
+            let append_only = cx.kernel.vfs.flags(vp) & APPEND != 0;
+            if append_only && flags.contains(FileFlag::WRITE) && !flags.contains(FileFlag::APPEND) {
+                return Err(Errno::EPERM);
+            }
+            if kind == Vtype::Reg {
+                let writes = flags.contains(FileFlag::WRITE);
+                cx.kernel.vfs.content(vp, if writes { OpenFor::Writing } else { OpenFor::Reading })?;
+            }
+            Opened::Vnode(vp)
+        }
+    };
+    let vfs = &mut cx.kernel.vfs;
+    vfs.vref(vp);
+    if flags.contains(FileFlag::WRITE) {
+        vfs.vnode_mut(vp).writecount += 1;
+    }
+    Ok(opened)
+}
+
+/// Whether a file may be written: not while a process runs from it (`vn_writechk`).
+pub(super) fn write_check(kernel: &Kernel, vnode: VnodeId) -> Result<(), Errno> {
+    let runs = kernel.procs.ids().iter().any(|&id| kernel.procs[id].text == Some(vnode));
+    if runs { Err(Errno::ETXTBSY) } else { Ok(()) }
+}
+
+/// Sets the size of a file; those who have it mapped lose what lies beyond.
+pub(super) fn set_length(kernel: &mut Kernel, vnode: VnodeId, size: u64) -> Result<(), Errno> {
+    let id = identity(kernel, vnode);
+    if let Some(id) = id
+        && size < kernel.vfs.size(vnode)?
+    {
+        vm::file::before_truncate(kernel, id, size);
+    }
+    kernel.vfs.set_length(vnode, size)?;
+    if let Some(id) = id {
+        vm::file::after_write(kernel, id, size, 0, size);
+    }
+    Ok(())
+}
+
+/// The identity under which a file may be mapped.
+fn identity(kernel: &Kernel, vnode: VnodeId) -> Option<mem::FileId> {
+    kernel.vfs.vnode(vnode).host().map(|node| mem::FileId { dev: node.dev, ino: node.ino })
+}
+
+/// The vnode of an open file.
+fn vnode_of(cx: &Context<'_>, file: FileId) -> Result<VnodeId, Errno> {
+    match cx.kernel.files[file].object {
+        FileObject::Vnode(vnode) => Ok(vnode),
+        _ => Err(Errno::EBADF),
+    }
+}
+
+/// Reads from an open file (`vn_read`).
+pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
+    let vnode = vnode_of(cx, file)?;
+    let held = cx.kernel.vfs.vnode(vnode);
+    if matches!(held.body, Body::Stream(_)) || cx.kernel.vfs.tty(vnode).is_some() {
+        return stream::read(cx, file, vnode, uio);
+    }
+    if held.kind == Vtype::Fifo {
+        return fifo::read(cx, file, vnode, uio);
+    }
+    let requested = uio.resid;
+    uio.offset = cx.kernel.files[file].offset;
+    let dead = matches!(held.body, Body::Dead);
+    let result = match held.kind {
+        Vtype::Chr if dead => Ok(()),
+        _ if dead => Err(Errno::EIO),
+        Vtype::Reg => read_file(cx, vnode, &mut uio),
+        Vtype::Dir => read_blocks(cx, file, vnode, &mut uio),
+        Vtype::Chr => {
+            let rdev = held.rdev().and_then(device::Device::from_rdev);
+            rdev.ok_or(Errno::ENXIO).and_then(|device| device::read(cx, device, &mut uio))
+        }
+        _ => Err(Errno::EOPNOTSUPP),
+    };
+    cx.kernel.files[file].offset += i64::from(requested - uio.resid);
+    ops::finish_read(requested, &uio, result.map_err(Into::into))
+}
+
+fn read_file(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), Errno> {
+    if uio.offset.cast_unsigned() > MAXFILESIZE {
+        return Err(Errno::EFBIG);
+    }
+    let mut buffer = vec![0; (uio.resid as usize).min(PIECE)];
+    while uio.resid > 0 {
+        let room = (uio.resid as usize).min(PIECE);
+        let piece = buffer.get_mut(..room).unwrap_or_default();
+        let length = cx.kernel.vfs.read_content(vnode, uio.offset.cast_unsigned(), piece)?;
+        uio.move_out(cx, piece.get(..length).unwrap_or_default())?;
+        if length < room {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a directory as the file that it is in 2.1, at any offset.
+pub(super) fn read_blocks(
+    cx: &mut Context<'_>,
+    file: FileId,
+    vnode: VnodeId,
+    uio: &mut Uio,
+) -> Result<(), Errno> {
+    let blocks = blocks_from(cx, file, vnode, uio.offset)?;
+    uio.move_out(cx, &blocks)
+}
+
+/// The blocks of a directory from an offset on; the beginning is a new snapshot.
+pub(super) fn blocks_from(
+    cx: &mut Context<'_>,
+    file: FileId,
+    vnode: VnodeId,
+    offset: i64,
+) -> Result<Vec<u8>, Errno> {
+    let vfs = &mut cx.kernel.vfs;
+    if offset == 0 || !vfs.snapshots.contains_key(&file) {
+        let entries = vfs.read_directory(vnode)?;
+        vfs.snapshots.insert(file, directory::blocks(&entries).into());
+    }
+    let from = usize::try_from(offset).unwrap_or(usize::MAX);
+    let blocks = vfs.snapshots.get(&file).and_then(|blocks| blocks.get(from..));
+    Ok(blocks.unwrap_or_default().to_vec())
+}
+
+/// Writes to an open file (`vn_write`).
+pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
+    let vnode = vnode_of(cx, file)?;
+    let held = cx.kernel.vfs.vnode(vnode);
+    if matches!(held.body, Body::Stream(_)) || cx.kernel.vfs.tty(vnode).is_some() {
+        return stream::write(cx, file, vnode, uio);
+    }
+    if held.kind == Vtype::Fifo {
+        return fifo::write(cx, file, vnode, uio);
+    }
+    let requested = uio.resid;
+    uio.offset = cx.kernel.files[file].offset;
+    let append = held.kind == Vtype::Reg && cx.kernel.files[file].flag.contains(FileFlag::APPEND);
+    let result = match held.kind {
+        _ if matches!(held.body, Body::Dead) => Err(Errno::EIO),
+        Vtype::Reg => write_file(cx, file, vnode, &mut uio, append),
+        Vtype::Chr => {
+            let rdev = held.rdev().and_then(device::Device::from_rdev);
+            rdev.ok_or(Errno::ENXIO).and_then(|device| device::write(cx, device, &mut uio))
+        }
+        _ => Err(Errno::EOPNOTSUPP),
+    };
+    let done = i64::from(requested - uio.resid);
+    let open = &mut cx.kernel.files[file];
+    open.offset = if append { uio.offset } else { open.offset + done };
+    ops::finish_write(cx, requested, &uio, result.map_err(Into::into))
+}
+
+fn write_file(
+    cx: &mut Context<'_>,
+    file: FileId,
+    vnode: VnodeId,
+    uio: &mut Uio,
+    append: bool,
+) -> Result<(), Errno> {
+    let size = cx.kernel.vfs.size(vnode)?;
+    if append {
+        uio.offset = size.cast_signed();
+    }
+    if cx.kernel.vfs.flags(vnode) & APPEND != 0 && uio.offset != size.cast_signed() {
+        return Err(Errno::EPERM);
+    }
+    let end = uio.offset.saturating_add(i64::from(uio.resid));
+    if uio.offset < 0 || end.cast_unsigned() > MAXFILESIZE {
+        return Err(Errno::EFBIG);
+    }
+    if end > cx.proc().limits.get(Resource::Fsize).cur {
+        psignal(cx.kernel, cx.id, SIGXFSZ);
+        return Err(Errno::EFBIG);
+    }
+    let before = uio.resid;
+    let result = write_pieces(cx, vnode, uio);
+    if uio.resid < before {
+        let cred = cx.kernel.files[file].cred.clone();
+        // The bytes are written; bits that cannot be cleared on this host stay.
+        let _ = cx.kernel.vfs.clear_set_id(vnode, &cred);
+        if let Some(id) = identity(cx.kernel, vnode) {
+            let (end, len) = (uio.offset.cast_unsigned(), u64::from(before - uio.resid));
+            vm::file::after_write(cx.kernel, id, end.saturating_sub(len), len, end.max(size));
+        }
+    }
+    result
+}
+
+fn write_pieces(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), Errno> {
+    let mut buffer = vec![0; (uio.resid as usize).min(PIECE)];
+    while uio.resid > 0 {
+        let offset = uio.offset.cast_unsigned();
+        let mut ahead = uio.clone();
+        let moved = ahead.move_in(cx, &mut buffer);
+        // What was read before a fault is written, as the original does block by block.
+        let length = (uio.resid - ahead.resid) as usize;
+        let piece = buffer.get(..length).unwrap_or_default();
+        let written = cx.kernel.vfs.write_content(vnode, offset, piece)?;
+        if written < length {
+            let mut taken = vec![0; written];
+            uio.move_in(cx, &mut taken)?;
+            return Err(Errno::ENOSPC);
+        }
+        *uio = ahead;
+        moved?;
+        if length == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Device control (`vn_ioctl`).
+pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec<u8>) -> Sysret<()> {
+    let vnode = vnode_of(cx, file)?;
+    let held = cx.kernel.vfs.vnode(vnode);
+    if held.kind == Vtype::Fifo && held.fifo.is_some() {
+        return fifo::ioctl(cx, file, vnode, command, data);
+    }
+    let answer = match command {
+        request::FIONREAD if matches!(held.kind, Vtype::Reg | Vtype::Dir) => {
+            cx.kernel.vfs.getattr(vnode)?.size.cast_signed() - cx.kernel.files[file].offset
+        }
+        request::FIONREAD => match cx.kernel.vfs.stream(vnode, false) {
+            Some(stream) => stream.waiting()?.cast_signed(),
+            None => 0,
+        },
+        _ => return terminal_ioctl(cx, file, vnode, command, data),
+    };
+    *data = (answer as i32).to_le_bytes().to_vec();
+    Ok(())
+}
+
+/// Requests on terminals; other files only answer those that every file answers.
+fn terminal_ioctl(
+    cx: &mut Context<'_>,
+    file: FileId,
+    vnode: VnodeId,
+    command: u32,
+    data: &mut Vec<u8>,
+) -> Sysret<()> {
+    let Some(tty) = cx.kernel.vfs.tty(vnode) else {
+        let common = matches!(command, request::FIONBIO | request::FIOASYNC);
+        return if common { Ok(()) } else { Err(Errno::ENOTTY.into()) };
+    };
+    if tty::changes(command)
+        && let Some(sleep) = stream::background(cx, vnode, Use::Change)?
+    {
+        // Requests that change something give nothing back.
+        let resume = Resume::Ioctl { file, command, data: std::mem::take(data) };
+        return synch::sleep(sleep, synch::Resume::Vfs(resume));
+    }
+    Ok(tty::ioctl(cx, tty, command, data)?)
+}
+
+/// Whether reading or writing would not wait (`vn_select`).
+pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
+    let Ok(vnode) = vnode_of(cx, file) else { return true };
+    let held = cx.kernel.vfs.vnode(vnode);
+    if held.kind == Vtype::Fifo && held.fifo.is_some() {
+        return fifo::select(cx, file, vnode, which);
+    }
+    stream::select(cx, vnode, which)
+}
+
+/// What stat tells (`vn_stat`).
+pub fn vn_stat(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Stat, Errno> {
+    Ok(stat(&cx.kernel.vfs.getattr(vnode)?))
+}
+
+/// Attributes as stat gives them out.
+pub(super) fn stat(attr: &Vattr) -> Stat {
+    let time = |t: HostTime| Timespec { sec: (t.sec as i32).into(), nsec: (t.nsec as i32).into() };
+    Stat {
+        dev: attr.fsid.into(),
+        ino: attr.fileid.into(),
+        mode: (attr.mode | attr.kind.mode_bits()).into(),
+        nlink: attr.nlink.into(),
+        uid: attr.uid.into(),
+        gid: attr.gid.into(),
+        rdev: attr.rdev.into(),
+        atime: time(attr.atime),
+        mtime: time(attr.mtime),
+        ctime: time(attr.ctime),
+        size: attr.size.cast_signed().into(),
+        blocks: (attr.bytes / 512).cast_signed().into(),
+        blksize: attr.blocksize.into(),
+        flags: attr.flags.into(),
+        ..Stat::default()
+    }
+}
+
+/// Closes an open file (`vn_closefile`).
+pub fn vn_close(cx: &mut Context<'_>, file: FileId) -> Sysret<()> {
+    let vnode = vnode_of(cx, file)?;
+    let flag = cx.kernel.files[file].flag;
+    cx.kernel.vfs.snapshots.remove(&file);
+    close(cx, vnode, flag)
+}
+
+/// Closes a vnode that was opened with these flags (`vn_close`).
+pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sysret<()> {
+    let held = cx.kernel.vfs.vnode_mut(vnode);
+    if flag.contains(FileFlag::WRITE) {
+        held.writecount = held.writecount.saturating_sub(1);
+    }
+    let closed = if held.fifo.is_some() { fifo::close(cx, vnode, flag) } else { Ok(()) };
+    cx.kernel.vfs.vrele(vnode);
+    closed
+}
