@@ -90,7 +90,7 @@ impl Clock {
 
     /// Sets the guest's time of day; the host's is left alone.
     pub fn set(&mut self, now: u64) {
-        self.adjustment = now as i64 - self.now() as i64 + self.adjustment;
+        self.adjustment += now as i64 - self.now() as i64;
     }
 
     /// Has the guest's time of day gain or lose microseconds slowly (`adjtime`); gives what was left of the
