@@ -9,9 +9,8 @@
 use syscalls::Errno;
 
 use super::Vfs;
-use super::mount::{MountFlags, MountId, Source};
+use super::mount::{MountFlags, MountId};
 use super::vnode::{VnodeId, Vtype};
-use crate::host::error::HostResult;
 use crate::host::random;
 use crate::kernel::file::Uio;
 use crate::kernel::{Context, tty};
@@ -75,9 +74,8 @@ const NODES: &[(&str, u32, u16)] = &[
 ];
 
 impl Vfs {
-    /// Mounts /dev.
-    pub fn mount_devices(&mut self) -> HostResult<MountId> {
-        let mount = self.mount(&Source::Devices, b"/dev", MountFlags::empty())?;
+    /// Fills a new directory of devices.
+    pub(super) fn make_devices(&mut self, mount: MountId) {
         let root = self.mounts[mount.0].root;
         self.dev = Some(root);
         for &(name, rdev, perm) in NODES {
@@ -88,7 +86,6 @@ impl Vfs {
         for number in 0..FD_NODES {
             self.add_device(fd, number.to_string().as_bytes(), makedev(22, number), 0o666);
         }
-        Ok(mount)
     }
 
     /// Adds a character device to a directory of the kernel's own.
@@ -181,6 +178,7 @@ fn random_bytes(cx: &mut Context<'_>, buffer: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::mount::Source;
     use super::*;
 
     #[test]
@@ -194,7 +192,7 @@ mod tests {
     fn dev_lists_its_nodes() {
         let mut vfs = Vfs::new(super::super::Options::default());
         vfs.mount_root(&Source::Empty, MountFlags::empty()).unwrap();
-        let mount = vfs.mount_devices().unwrap();
+        let mount = vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()).unwrap();
         let root = vfs.mounts[mount.0].root;
         let names: Vec<Vec<u8>> = vfs.read_directory(root).unwrap().into_iter().map(|e| e.name).collect();
         assert!(names.contains(&b"null".to_vec()) && names.contains(&b"fd".to_vec()));

@@ -86,6 +86,9 @@ impl Vfs {
         self.mounts[id.0].covered = Some(covered);
         self.vnodes[covered].mounted_here = Some(id);
         self.vnodes.vref(root);
+        if matches!(source, Source::Devices) {
+            self.make_devices(id);
+        }
         Ok(id)
     }
 
