@@ -34,7 +34,7 @@ pub(crate) fn fabs(fpu: &mut FpuState, _: u8) {
 
 /// `fsqrt`.
 pub(crate) fn fsqrt(fpu: &mut FpuState, _: u8) {
-    replace(fpu, |a, control| sqrt(a, control));
+    replace(fpu, sqrt);
 }
 
 /// `frndint`.
