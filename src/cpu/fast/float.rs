@@ -65,18 +65,19 @@ fn unit(st: &mut State<'_>, op: &Operation, view: View<'_>) -> bool {
         Op::Load64(f) => view.try_load64(addr).map(|x| (f, x)),
         Op::Store16(f) => {
             let store = f(st.fpu);
-            return (!store.write || view.try_store16(addr, store.low as u16))
+            return store.write
+                && view.try_store16(addr, store.low as u16)
                 && finish(st, op, decoded, addr, store);
         }
         Op::Store32(f) => {
             let store = f(st.fpu);
-            return (!store.write || view.try_store32(addr, store.low as u32))
+            return store.write
+                && view.try_store32(addr, store.low as u32)
                 && finish(st, op, decoded, addr, store);
         }
         Op::Store64(f) => {
             let store = f(st.fpu);
-            return (!store.write || view.try_store64(addr, store.low))
-                && finish(st, op, decoded, addr, store);
+            return store.write && view.try_store64(addr, store.low) && finish(st, op, decoded, addr, store);
         }
         _ => return false,
     };

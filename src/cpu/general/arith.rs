@@ -1,6 +1,6 @@
 //! Arithmetic: two operands, one operand, shifts, multiplication, division, decimal adjustment.
 
-use super::operand::{read, width, write};
+use super::operand::{read, read_first, width, write};
 use crate::cpu::alu::{self, Width};
 use crate::cpu::flags;
 use crate::cpu::state::State;
@@ -11,7 +11,8 @@ use iced_x86::{Instruction, Mnemonic as M};
 /// `add or adc sbb and sub xor cmp test`.
 pub(super) fn binary(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = width(ins, 0);
-    let x = read(st, ins, 0, w)?;
+    let writes = !matches!(ins.mnemonic(), M::Cmp | M::Test);
+    let x = if writes { read_first(st, ins, w)? } else { read(st, ins, 0, w)? };
     let y = read(st, ins, 1, w)?;
     let carry = u32::from(st.flags.carry());
     let z = match ins.mnemonic() {
@@ -23,7 +24,7 @@ pub(super) fn binary(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> 
         M::Xor => x ^ y,
         _ => x & y,
     };
-    if !matches!(ins.mnemonic(), M::Cmp | M::Test) {
+    if writes {
         write(st, ins, 0, w, z)?;
     }
     match ins.mnemonic() {
@@ -39,7 +40,7 @@ pub(super) fn binary(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> 
 /// `inc dec not neg`.
 pub(super) fn unary(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = width(ins, 0);
-    let x = read(st, ins, 0, w)?;
+    let x = read_first(st, ins, w)?;
     let z = match ins.mnemonic() {
         M::Inc => alu::add(w, x, 1, 0),
         M::Dec => alu::sub(w, x, 1, 0),
@@ -59,7 +60,7 @@ pub(super) fn unary(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
 /// `rol ror rcl rcr shl shr sar`: the count is taken modulo 32, and zero changes no flag.
 pub(super) fn shift(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = width(ins, 0);
-    let x = read(st, ins, 0, w)?;
+    let x = read_first(st, ins, w)?;
     let count = read(st, ins, 1, Width::Byte)? & 31;
     let carry = st.flags.carry();
     let (z, out) = match ins.mnemonic() {
@@ -94,7 +95,7 @@ pub(super) fn shift(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
 /// `shld shrd`.
 pub(super) fn double_shift(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = width(ins, 0);
-    let x = read(st, ins, 0, w)?;
+    let x = read_first(st, ins, w)?;
     let fill = read(st, ins, 1, w)?;
     let count = read(st, ins, 2, Width::Byte)? & 31;
     if count == 0 {

@@ -1,10 +1,10 @@
 //! Bit tests and scans, and the 486's and Pentium's exchanging instructions.
 
-use super::operand::{Place, place, read, width, write};
+use super::operand::{Place, place, read, read_first, width, write};
 use crate::cpu::alu::{self, Width};
 use crate::cpu::state::State;
 use crate::trapframe::eflags::{CF, ZF};
-use crate::trapframe::{Gpr, Trap};
+use crate::trapframe::{Access, Gpr, Trap};
 use iced_x86::{Instruction, Mnemonic as M, OpKind};
 
 /// `bt bts btr btc`: a register as bit number reaches beyond a memory operand.
@@ -19,7 +19,12 @@ pub(super) fn test(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
         if string { at.plus((units as u32).wrapping_mul(w.bytes())) } else { at }
     });
     let x = match memory {
-        Some(at) => at.load(st, w)?,
+        Some(at) => {
+            if ins.mnemonic() != M::Bt {
+                st.linear(at.seg, at.offset, w.bytes(), Access::Write)?;
+            }
+            at.load(st, w)?
+        }
         None => read(st, ins, 0, w)?,
     };
     let z = match ins.mnemonic() {
@@ -52,7 +57,7 @@ pub(super) fn scan(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
 /// `cmpxchg`: the destination is written in any case.
 pub(super) fn cmpxchg(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = width(ins, 0);
-    let x = read(st, ins, 0, w)?;
+    let x = read_first(st, ins, w)?;
     let source = read(st, ins, 1, w)?;
     let accumulator = st.get_part(w, 0);
     let equal = accumulator == x;
@@ -83,7 +88,7 @@ pub(super) fn cmpxchg8b(st: &mut State<'_>, ins: &Instruction) -> Result<(), Tra
 /// `xadd`.
 pub(super) fn xadd(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = width(ins, 0);
-    let x = read(st, ins, 0, w)?;
+    let x = read_first(st, ins, w)?;
     let y = read(st, ins, 1, w)?;
     if ins.op0_kind() == OpKind::Memory {
         write(st, ins, 0, w, alu::add(w, x, y, 0))?;

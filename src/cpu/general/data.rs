@@ -1,6 +1,6 @@
 //! Moves, exchanges, conversions, the flag instructions, and what the processor says about itself.
 
-use super::operand::{self, read, width, write};
+use super::operand::{self, read, read_first, width, write};
 use super::segment_of;
 use crate::cpu::alu::Width;
 use crate::cpu::state::State;
@@ -46,10 +46,9 @@ pub(super) fn lea(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
 /// `xchg`.
 pub(super) fn xchg(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = width(ins, 0);
-    let x = read(st, ins, 0, w)?;
+    let x = read_first(st, ins, w)?;
     let y = read(st, ins, 1, w)?;
-    let memory_first = ins.op0_kind() == OpKind::Memory;
-    if memory_first {
+    if ins.op0_kind() == OpKind::Memory {
         write(st, ins, 0, w, y)?;
         return write(st, ins, 1, w, x);
     }

@@ -118,6 +118,9 @@ fn store(st: &mut State<'_>, decoded: &Decoded, at: Place, store: Store, len: us
         bytes[..8].copy_from_slice(&store.low.to_le_bytes());
         bytes[8..].copy_from_slice(&store.high.to_le_bytes());
         store_bytes(st, at, bytes.get(..len).unwrap_or_default())?;
+    } else {
+        // An exception that keeps the unit from writing does not keep the address from faulting.
+        at.probe(st, len as u32)?;
     }
     note(st, decoded, Some(at));
     store.commit(st.fpu);

@@ -3,7 +3,7 @@
 use super::segment_of;
 use crate::cpu::alu::Width;
 use crate::cpu::state::State;
-use crate::trapframe::{Seg, Trap};
+use crate::trapframe::{Access, Seg, Trap};
 use iced_x86::{Instruction, OpKind, Register};
 
 /// Where a memory operand is.
@@ -79,6 +79,15 @@ pub(super) fn read(st: &State<'_>, ins: &Instruction, i: u32, w: Width) -> Resul
         OpKind::Memory => place(st, ins).load(st, w),
         _ => Ok(w.cut(ins.immediate(i) as u32)),
     }
+}
+
+/// Reads an operand that will be written: a segment that refuses stores refuses before the page does.
+pub(super) fn read_first(st: &State<'_>, ins: &Instruction, w: Width) -> Result<u32, Trap> {
+    if ins.op0_kind() == OpKind::Memory {
+        let at = place(st, ins);
+        st.linear(at.seg, at.offset, w.bytes(), Access::Write)?;
+    }
+    read(st, ins, 0, w)
 }
 
 /// Writes an operand of a given width.

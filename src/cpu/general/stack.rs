@@ -59,16 +59,16 @@ pub(super) fn pop(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     Ok(())
 }
 
-/// `pusha`.
+/// `pusha`: a fault in the middle leaves what was stored before it, below a stack pointer that has not
+/// moved.
 pub(super) fn pusha(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = slot(ins);
-    let bottom = st.get(Gpr::Esp).wrapping_sub(8 * w.bytes());
-    st.probe(Seg::Ss, bottom, 8 * w.bytes())?;
-    for i in 0..8 {
-        let value = w.cut(st.regs[i as usize & 7]);
-        st.store(w, Seg::Ss, bottom.wrapping_add((7 - i) * w.bytes()), value)?;
+    let mut at = st.get(Gpr::Esp);
+    for r in 0..8 {
+        at = at.wrapping_sub(w.bytes());
+        st.store(w, Seg::Ss, at, w.cut(st.regs[r]))?;
     }
-    st.set(Gpr::Esp, bottom);
+    st.set(Gpr::Esp, at);
     Ok(())
 }
 
@@ -77,7 +77,7 @@ pub(super) fn popa(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = slot(ins);
     let bottom = st.get(Gpr::Esp);
     let mut values = [0; 8];
-    for (i, value) in (0..8u32).zip(&mut values) {
+    for (i, value) in (0..8u32).zip(&mut values).rev() {
         *value = st.load(w, Seg::Ss, bottom.wrapping_add((7 - i) * w.bytes()))?;
     }
     for (i, value) in values.into_iter().enumerate() {
@@ -105,8 +105,9 @@ pub(super) fn popf(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     Ok(())
 }
 
-/// `enter`: the frame pointers of the enclosing frames are copied, and the place where the stack
-/// pointer ends must be writable.
+/// `enter`: the frame pointers of the enclosing frames are copied one by one, which shows where the
+/// frames overlap; as with `pusha` a fault leaves the copies.  The place where the stack pointer ends
+/// must be writable.
 pub(super) fn enter(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let w = slot(ins);
     let step = w.bytes();
@@ -114,19 +115,19 @@ pub(super) fn enter(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let level = u32::from(ins.immediate8_2nd()) & 31;
     let (esp, ebp) = (st.get(Gpr::Esp), st.get(Gpr::Ebp));
     let frame = esp.wrapping_sub(step);
-    let bottom = frame.wrapping_sub(level * step);
-    st.probe(Seg::Ss, bottom, (level + 1) * step)?;
-    st.probe(Seg::Ss, bottom.wrapping_sub(size), step)?;
+    let slot = |i: u32| frame.wrapping_sub(i * step);
     st.store(w, Seg::Ss, frame, w.cut(ebp))?;
     for i in 1..level {
         let outer = st.load(w, Seg::Ss, ebp.wrapping_sub(i * step))?;
-        st.store(w, Seg::Ss, frame.wrapping_sub(i * step), outer)?;
+        st.store(w, Seg::Ss, slot(i), outer)?;
     }
     if level > 0 {
-        st.store(w, Seg::Ss, bottom, w.cut(frame))?;
+        st.store(w, Seg::Ss, slot(level), w.cut(frame))?;
     }
+    let bottom = slot(level).wrapping_sub(size);
+    st.probe(Seg::Ss, bottom, step)?;
     st.set_part(w, Gpr::Ebp as usize, frame);
-    st.set(Gpr::Esp, bottom.wrapping_sub(size));
+    st.set(Gpr::Esp, bottom);
     Ok(())
 }
 
