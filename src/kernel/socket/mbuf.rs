@@ -147,6 +147,15 @@ impl Mbuf {
         self.capacity() - usize::from(self.offset) - self.len()
     }
 
+    /// Bytes that fit before the first one (M_LEADINGSPACE); none before those of a cluster.
+    pub fn leading_space(&self) -> usize {
+        let begin = if self.flags.contains(MbufFlags::PKTHDR) { MLEN - MHLEN } else { 0 };
+        match self.storage {
+            Storage::Internal(_) => usize::from(self.offset).saturating_sub(begin),
+            Storage::Cluster(_) => 0,
+        }
+    }
+
     /// The bytes (`mtod`).
     pub fn bytes(&self) -> &[u8] {
         let from = usize::from(self.offset);
@@ -178,6 +187,13 @@ impl Mbuf {
     pub fn assign(&mut self, bytes: &[u8]) {
         self.len = 0;
         self.push(bytes);
+    }
+
+    /// Replaces the contents with no more bytes than there are, and keeps their place.
+    pub fn assign_in_place(&mut self, bytes: &[u8]) {
+        let len = bytes.len().min(self.len());
+        self.set_len(len);
+        self.bytes_mut().copy_from_slice(&bytes[..len]);
     }
 
     /// Takes `count` bytes off the front.

@@ -6,16 +6,16 @@
 
 use syscalls::errno::Errno;
 use syscalls::flags::MsgFlags;
-use syscalls::ioctl::{FIOASYNC, FIONBIO, FIONREAD, SIOCATMARK, SIOCGPGRP, SIOCSPGRP};
+use syscalls::ioctl::{FIOASYNC, FIONBIO, FIONREAD, Request, SIOCATMARK, SIOCGPGRP, SIOCSPGRP};
 use syscalls::layout::Stat;
 
 use super::operations::soclose;
-use super::pr_usrreq;
 use super::protosw::{Sense, UserRequest};
 use super::sockbuf::SockbufFlags;
 use super::socket::{Side, SockState, SocketId};
 use super::soreceive::{Caller, soreceive};
 use super::sosend::sosend;
+use super::{inet, pr_usrreq};
 use crate::kernel::file::Uio;
 use crate::kernel::file::select::{Which, selrecord};
 use crate::kernel::{Context, Sysret};
@@ -57,7 +57,14 @@ pub fn soo_ioctl(cx: &mut Context<'_>, so: SocketId, request: u32, data: &mut Ve
         FIONREAD => socket.rcv.cc as i32,
         SIOCGPGRP => socket.pgid,
         SIOCATMARK => i32::from(socket.state.contains(SockState::RCVATMARK)),
-        _ => return Ok(pr_usrreq(cx, so, UserRequest::Control { cmd: request, data })?),
+        _ => {
+            return Ok(match Request(request).group() {
+                b'i' => inet::ifioctl(cx, so, request, data)?,
+                // Multicast routing, which is not there.
+                b'r' => return Err(Errno::EOPNOTSUPP.into()),
+                _ => pr_usrreq(cx, so, UserRequest::Control { cmd: request, data })?,
+            });
+        }
     };
     if let Some(word) = data.first_chunk_mut() {
         *word = answer.to_le_bytes();

@@ -1,32 +1,40 @@
-//! The internet domain: its protocols by type and number.
+//! The internet domain, as far as one machine reaches: everything goes over the loopback interface.
 //!
-//! 2.1 counterpart: netinet/in_proto.c.
+//! There are no packets.  A datagram is put straight into the receiver's buffer ([`udp`], [`raw`]); the
+//! two ends of a connection know each other, and what one end has queued moves to the other as far as
+//! that has room ([`tcp`]).  What a guest sees of it is kept: names and ports ([`pcb`]), buffer space, the
+//! states of TCP with their timers, errors, options, and the interface ([`interface`]).
+//!
+//! Over the original's loopback a handshake, an answer or an error arrives before the call that caused
+//! it returns, and so it does here.
+//!
+//! 2.1 counterpart: netinet/, net/if.c, net/if_loop.c.
 
+mod interface;
+mod ip;
+mod pcb;
+mod raw;
+mod tcp;
+mod tcp_fsm;
+mod tcp_timer;
+mod udp;
+
+use std::net::Ipv4Addr;
+
+use syscalls::errno::Errno;
 use syscalls::flags::{Domain as Family, SockType};
 
+pub use interface::ifioctl;
+pub use pcb::{Inpcb, InpcbId};
+pub use tcp_fsm::TcpState;
+
 use super::Network;
+use super::mbuf::Mbuf;
 use super::protosw::{Domain, ProtoFlags, Protosw};
-use crate::kernel::arena::Id;
-
-/// A control block.
-#[derive(Debug)]
-pub struct Inpcb {}
-
-/// Key of a control block.
-pub type InpcbId = Id<Inpcb>;
-
-/// What the domain keeps in global variables.
-#[derive(Debug, Default)]
-pub struct Inet {}
-
-impl Inet {
-    /// A domain without sockets.
-    pub fn new(_network: Network) -> Self {
-        Self::default()
-    }
-}
+use crate::kernel::arena::Arena;
 
 /// Protocol numbers (`IPPROTO_*`).
+const IPPROTO_IP: u32 = 0;
 const IPPROTO_ICMP: i32 = 1;
 const IPPROTO_IGMP: i32 = 2;
 const IPPROTO_IPIP: i32 = 4;
@@ -35,12 +43,17 @@ const IPPROTO_UDP: i32 = 17;
 const IPPROTO_RSVP: i32 = 46;
 const IPPROTO_RAW: i32 = 255;
 
+/// No address, or any.
+const INADDR_ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+
 const fn raw(protocol: i32) -> Protosw {
     Protosw {
         kind: Some(SockType::Raw),
         family: Family::Inet,
         protocol,
         flags: ProtoFlags::ATOMIC.union(ProtoFlags::ADDR),
+        usrreq: Some(raw::usrreq),
+        ctloutput: Some(raw::ctloutput),
         ..Protosw::NONE
     }
 }
@@ -52,6 +65,8 @@ static PROTOSW: [Protosw; 9] = [
         family: Family::Inet,
         protocol: IPPROTO_UDP,
         flags: ProtoFlags::ATOMIC.union(ProtoFlags::ADDR),
+        usrreq: Some(udp::usrreq),
+        ctloutput: Some(ip::ctloutput),
         ..Protosw::NONE
     },
     Protosw {
@@ -59,6 +74,9 @@ static PROTOSW: [Protosw; 9] = [
         family: Family::Inet,
         protocol: IPPROTO_TCP,
         flags: ProtoFlags::CONNREQUIRED.union(ProtoFlags::IMPLOPCL).union(ProtoFlags::WANTRCVD),
+        usrreq: Some(tcp::usrreq),
+        ctloutput: Some(tcp::ctloutput),
+        slowtimo: Some(tcp_timer::slowtimo),
         ..Protosw::NONE
     },
     raw(IPPROTO_RAW),
@@ -73,3 +91,68 @@ static PROTOSW: [Protosw; 9] = [
 /// The domain.
 pub static DOMAIN: Domain =
     Domain { family: Family::Inet, name: "internet", externalize: None, dispose: None, protosw: &PROTOSW };
+
+/// What the domain keeps in global variables.
+#[derive(Debug, Default)]
+pub struct Inet {
+    /// Control blocks of all protocols.
+    pcbs: Arena<Inpcb>,
+    /// Those of TCP (`tcb`).
+    tcb: pcb::PcbInfo,
+    /// Those of UDP (`udb`).
+    udb: pcb::PcbInfo,
+    /// Those of raw sockets (`ripcb`).
+    ripcb: pcb::PcbInfo,
+    /// The loopback interface; none on a machine without a network.
+    lo0: Option<interface::Ifnet>,
+    /// The slow timer is due.
+    ticking: bool,
+}
+
+impl Inet {
+    /// A domain without sockets.
+    pub fn new(network: Network) -> Self {
+        let lo0 = (network == Network::Loopback).then(interface::Ifnet::loopback);
+        Self { lo0, ..Self::default() }
+    }
+}
+
+/// An address and a port (`struct sockaddr_in`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SockaddrIn {
+    /// Family, as the user gave it.
+    family: u8,
+    /// Port.
+    port: u16,
+    /// Address.
+    addr: Ipv4Addr,
+}
+
+impl SockaddrIn {
+    /// Size of the structure.
+    const LEN: usize = 16;
+
+    fn new(addr: Ipv4Addr, port: u16) -> Self {
+        Self { family: Family::Inet.raw() as u8, port, addr }
+    }
+
+    /// The address that a user gave; EINVAL unless it has exactly the size.
+    fn from_mbuf(nam: &Mbuf) -> Result<Self, Errno> {
+        match *nam.bytes() {
+            [_, family, p1, p0, a, b, c, d, ..] if nam.len() == Self::LEN => {
+                Ok(Self { family, port: u16::from_be_bytes([p1, p0]), addr: Ipv4Addr::new(a, b, c, d) })
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    fn bytes(self) -> [u8; Self::LEN] {
+        let [p1, p0] = self.port.to_be_bytes();
+        let [a, b, c, d] = self.addr.octets();
+        [Self::LEN as u8, self.family, p1, p0, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]
+    }
+
+    fn is_inet(self) -> bool {
+        u32::from(self.family) == Family::Inet.raw()
+    }
+}

@@ -1,0 +1,91 @@
+//! What is common to the protocols over IP: whether a packet has a way, and the options of that level.
+//!
+//! This file does not know sockets' states.
+//!
+//! 2.1 counterpart: netinet/ip_output.c (ip_output, ip_ctloutput).
+
+use std::net::Ipv4Addr;
+
+use syscalls::errno::Errno;
+use syscalls::flags::IpOpt;
+
+use super::super::mbuf::Mbuf;
+use super::super::protosw::ControlOption;
+use super::super::socket::SocketId;
+use super::pcb::{InpFlags, sotoinpcb};
+use super::{IPPROTO_IP, Inet};
+use crate::kernel::Kernel;
+
+/// Time to live of packets (`ip_defttl`).
+pub(super) const IPDEFTTL: u8 = 64;
+
+impl Inet {
+    /// Whether an address is one of this machine's.
+    pub(super) fn is_own(&self, addr: Ipv4Addr) -> bool {
+        self.lo0.as_ref().is_some_and(|lo0| lo0.addr == addr)
+    }
+
+    /// Whether a packet can be sent.  The one route is that of the loopback interface to itself; with
+    /// `dontroute` its whole network is on the wire.
+    pub(super) fn route(&self, dst: Ipv4Addr, dontroute: bool) -> Result<(), Errno> {
+        let lo0 = self.lo0.as_ref().filter(|lo0| lo0.is_up());
+        if dontroute {
+            return match lo0 {
+                Some(lo0) if lo0.on_net(dst) => Ok(()),
+                _ => Err(Errno::ENETUNREACH),
+            };
+        }
+        match lo0 {
+            Some(lo0) if lo0.addr == dst => Ok(()),
+            _ => Err(Errno::EHOSTUNREACH),
+        }
+    }
+}
+
+/// Gets and sets options of the IP level.
+pub(super) fn ctloutput(
+    kernel: &mut Kernel,
+    so: SocketId,
+    level: u32,
+    name: u32,
+    option: ControlOption<'_>,
+) -> Result<(), Errno> {
+    if level != IPPROTO_IP {
+        return Err(Errno::EINVAL);
+    }
+    let id = sotoinpcb(kernel, so)?;
+    let inp = kernel.sockets.inet.inp_mut(id);
+    let flag = match IpOpt::from_raw(name) {
+        IpOpt::Recvopts => Some(InpFlags::RECVOPTS),
+        IpOpt::Recvretopts => Some(InpFlags::RECVRETOPTS),
+        IpOpt::Recvdstaddr => Some(InpFlags::RECVDSTADDR),
+        IpOpt::Tos | IpOpt::Ttl => None,
+        _ => return Err(Errno::ENOPROTOOPT),
+    };
+    match option {
+        ControlOption::Set(value) => {
+            let exact = value.and_then(|m| <[u8; 4]>::try_from(m.bytes()).ok()).ok_or(Errno::EINVAL)?;
+            let value = i32::from_le_bytes(exact);
+            match (flag, IpOpt::from_raw(name)) {
+                (Some(flag), _) => inp.flags.set(flag, value != 0),
+                (None, IpOpt::Tos) => inp.tos = value as u8,
+                (None, _) => inp.ttl = value as u8,
+            }
+        }
+        ControlOption::Get(m) => {
+            let value = match (flag, IpOpt::from_raw(name)) {
+                (Some(flag), _) => u8::from(inp.flags.contains(flag)),
+                (None, IpOpt::Tos) => inp.tos,
+                (None, _) => inp.ttl,
+            };
+            m.assign(&u32::from(value).to_le_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// A word of an option's value; EINVAL where it is too short.
+pub(super) fn option_word(value: Option<&Mbuf>) -> Result<i32, Errno> {
+    let word = value.and_then(|m| m.bytes().first_chunk()).ok_or(Errno::EINVAL)?;
+    Ok(i32::from_le_bytes(*word))
+}

@@ -1,0 +1,222 @@
+//! The raw interface to IP: packets of any protocol, and what answers an echo request.
+//!
+//! This file does not know other protocols' sockets.
+//!
+//! 2.1 counterpart: netinet/raw_ip.c, netinet/ip_icmp.c (echo).
+
+use std::net::Ipv4Addr;
+
+use syscalls::errno::Errno;
+use syscalls::flags::IpOpt;
+
+use super::super::mbuf::{Chain, MCLBYTES, MHLEN, Mbuf, MbufType};
+use super::super::protosw::{ControlOption, Message, UserRequest};
+use super::super::socket::{SockState, SocketId, SocketOptions};
+use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup};
+use super::ip::{self, option_word};
+use super::pcb::{self, InpFlags, InpcbId, List, sotoinpcb};
+use super::{INADDR_ANY, IPPROTO_ICMP, IPPROTO_IP, SockaddrIn, interface};
+use crate::kernel::{Context, Kernel};
+
+/// Room in each direction (RIPSNDQ, RIPRCVQ).
+const SPACE: u32 = 8192;
+/// Size of a header without options.
+const IP_HEADER: usize = 20;
+/// Time to live of packets.
+const MAXTTL: u8 = 255;
+/// Types of control messages of IP.
+const ICMP_ECHOREPLY: u8 = 0;
+const ICMP_ECHO: u8 = 8;
+
+/// Serves the requests of the socket layer (`rip_usrreq`).
+pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
+    if let UserRequest::Control { cmd, data } = request {
+        return interface::control(cx, so, cmd, data);
+    }
+    if let UserRequest::Attach { protocol } = request {
+        if !cx.kernel.sockets[so].state.contains(SockState::PRIV) {
+            return Err(Errno::EACCES);
+        }
+        soreserve(&mut cx.kernel.sockets[so], SPACE, SPACE)?;
+        let inp = pcb::alloc(cx.kernel, so, List::Raw);
+        cx.kernel.sockets.inet.inp_mut(inp).protocol = protocol as u8;
+        return Ok(());
+    }
+    let inp = sotoinpcb(cx.kernel, so)?;
+    match request {
+        UserRequest::Disconnect if !cx.kernel.sockets[so].state.contains(SockState::ISCONNECTED) => {
+            return Err(Errno::ENOTCONN);
+        }
+        // The original takes the socket apart here; it can only be closed afterwards.
+        UserRequest::Disconnect | UserRequest::Abort => {
+            soisdisconnected(cx.kernel, so);
+            pcb::detach(cx.kernel, inp);
+        }
+        UserRequest::Detach => pcb::detach(cx.kernel, inp),
+        UserRequest::Bind { nam } => {
+            let sin = SockaddrIn::from_mbuf(nam)?;
+            let inet = &mut cx.kernel.sockets.inet;
+            let known = sin.addr == INADDR_ANY || inet.is_own(sin.addr);
+            if inet.lo0.is_none() || !sin.is_inet() || !known {
+                return Err(Errno::EADDRNOTAVAIL);
+            }
+            inet.inp_mut(inp).laddr = sin.addr;
+        }
+        UserRequest::Connect { nam } => {
+            let sin = SockaddrIn::from_mbuf(nam)?;
+            if cx.kernel.sockets.inet.lo0.is_none() {
+                return Err(Errno::EADDRNOTAVAIL);
+            }
+            if !sin.is_inet() {
+                return Err(Errno::EAFNOSUPPORT);
+            }
+            cx.kernel.sockets.inet.inp_mut(inp).faddr = sin.addr;
+            soisconnected(cx.kernel, so);
+        }
+        UserRequest::Shutdown => socantsendmore(cx.kernel, so),
+        UserRequest::Send(message) => return send(cx, so, inp, message),
+        UserRequest::Sockaddr { nam } => pcb::set_sockaddr(cx.kernel, inp, nam),
+        UserRequest::Peeraddr { nam } => pcb::set_peeraddr(cx.kernel, inp, nam),
+        // Does not bother with a block size.
+        UserRequest::Sense(_) => {}
+        _ => return Err(Errno::EOPNOTSUPP),
+    }
+    Ok(())
+}
+
+/// Gets and sets options: whether the user supplies headers, and those of IP (`rip_ctloutput`).
+pub(super) fn ctloutput(
+    kernel: &mut Kernel,
+    so: SocketId,
+    level: u32,
+    name: u32,
+    option: ControlOption<'_>,
+) -> Result<(), Errno> {
+    if level != IPPROTO_IP || IpOpt::from_raw(name) != IpOpt::Hdrincl {
+        return ip::ctloutput(kernel, so, level, name, option);
+    }
+    let inp = sotoinpcb(kernel, so)?;
+    let flags = &mut kernel.sockets.inet.inp_mut(inp).flags;
+    match option {
+        ControlOption::Set(value) => flags.set(InpFlags::HDRINCL, option_word(value)? != 0),
+        ControlOption::Get(m) => m.assign(&u32::from((*flags & InpFlags::HDRINCL).bits()).to_le_bytes()),
+    }
+    Ok(())
+}
+
+/// Sends a packet: the user's own, or one with a header made here (`rip_output`).
+fn send(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_>) -> Result<(), Errno> {
+    let inp = cx.kernel.sockets.inet.inp(id);
+    let connected = cx.kernel.sockets[so].state.contains(SockState::ISCONNECTED);
+    let mut dst = match message.nam {
+        Some(_) if connected => return Err(Errno::EISCONN),
+        Some(nam) => match nam.bytes() {
+            [_, _, _, _, a, b, c, d, ..] => Ipv4Addr::new(*a, *b, *c, *d),
+            _ => INADDR_ANY,
+        },
+        None if !connected => return Err(Errno::ENOTCONN),
+        None => inp.faddr,
+    };
+    let data: Vec<u8> = message.m.iter().flat_map(|m| m.bytes().iter().copied()).collect();
+    let packet = if inp.flags.contains(InpFlags::HDRINCL) {
+        let Some(&[_, _, len0, len1, _, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d]) =
+            data.first_chunk::<IP_HEADER>()
+        else {
+            return Err(Errno::EINVAL);
+        };
+        // In the host's order, unlike on the wire.
+        if usize::from(u16::from_le_bytes([len0, len1])) > data.len() {
+            return Err(Errno::EINVAL);
+        }
+        dst = Ipv4Addr::new(a, b, c, d);
+        data
+    } else {
+        let mut packet = header(inp.laddr, dst, inp.protocol, data.len()).to_vec();
+        packet.extend(data);
+        packet
+    };
+    let dontroute = cx.kernel.sockets[so].options.contains(SocketOptions::DONTROUTE);
+    cx.kernel.sockets.inet.route(dst, dontroute)?;
+    if cx.kernel.sockets.inet.is_own(dst) {
+        input(cx.kernel, packet);
+    }
+    Ok(())
+}
+
+/// A header as receivers see it: the length is that of the data, in the host's order.
+fn header(src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, len: usize) -> [u8; IP_HEADER] {
+    let src = if src == INADDR_ANY { dst } else { src };
+    let mut ip = [0; IP_HEADER];
+    ip[0] = 0x45;
+    ip[2..4].copy_from_slice(&(len as u16).to_le_bytes());
+    ip[8] = MAXTTL;
+    ip[9] = protocol;
+    ip[12..16].copy_from_slice(&src.octets());
+    ip[16..20].copy_from_slice(&dst.octets());
+    ip
+}
+
+/// Receives a packet: an echo request is answered, anything else goes to every raw socket that wants it
+/// (`icmp_input`, `rip_input`).
+fn input(kernel: &mut Kernel, mut packet: Vec<u8>) {
+    let Some(ip) = packet.first_chunk::<IP_HEADER>().copied() else { return };
+    let header_len = usize::from(ip[0] & 0x0f) * 4;
+    if i32::from(ip[9]) == IPPROTO_ICMP
+        && let Some(icmp) = packet.get_mut(header_len..)
+        && let [kind @ ICMP_ECHO, ..] = icmp
+    {
+        *kind = ICMP_ECHOREPLY;
+        let sum = checksum(icmp);
+        if let Some(field) = icmp.get_mut(2..4) {
+            field.copy_from_slice(&sum);
+        }
+        let (src, dst) = (ip[12..16].to_vec(), ip[16..20].to_vec());
+        packet[12..16].copy_from_slice(&dst);
+        packet[16..20].copy_from_slice(&src);
+    }
+    deliver(kernel, &packet, ip[9]);
+}
+
+/// The internet checksum of a message whose own sum does not count.
+fn checksum(message: &[u8]) -> [u8; 2] {
+    let words = message.chunks(2).enumerate().filter(|(index, _)| *index != 1);
+    let word = |bytes: &[u8]| u32::from(bytes[0]) << 8 | u32::from(bytes.get(1).copied().unwrap_or(0));
+    let mut sum: u32 = words.map(|(_, bytes)| word(bytes)).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    (!(sum as u16)).to_be_bytes()
+}
+
+fn deliver(kernel: &mut Kernel, packet: &[u8], protocol: u8) {
+    let Some(ip) = packet.first_chunk::<IP_HEADER>() else { return };
+    let src = Ipv4Addr::new(ip[12], ip[13], ip[14], ip[15]);
+    let dst = Ipv4Addr::new(ip[16], ip[17], ip[18], ip[19]);
+    for id in kernel.sockets.inet.list(List::Raw) {
+        let inp = kernel.sockets.inet.inp(id);
+        if (inp.protocol != 0 && inp.protocol != protocol)
+            || (inp.laddr != INADDR_ANY && inp.laddr != dst)
+            || (inp.faddr != INADDR_ANY && inp.faddr != src)
+        {
+            continue;
+        }
+        let so = inp.socket;
+        let name = SockaddrIn::new(src, 0).bytes();
+        // What does not fit is lost.
+        if kernel.sockets[so].rcv.append_addr(&name, Some(in_mbufs(packet)), None) {
+            sorwakeup(kernel, so);
+        }
+    }
+}
+
+fn in_mbufs(packet: &[u8]) -> Chain {
+    let piece = |bytes: &[u8]| {
+        let mut m = Mbuf::gethdr(MbufType::Data);
+        if bytes.len() > MHLEN {
+            m.clget();
+        }
+        m.push(bytes);
+        m
+    };
+    packet.chunks(MCLBYTES).map(piece).collect()
+}

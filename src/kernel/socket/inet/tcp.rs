@@ -1,0 +1,551 @@
+//! Streams over IP: the states of a connection without its segments.
+//!
+//! The two ends know each other.  What one end has in its send buffer moves to the other's receive buffer
+//! as far as there is room ([`output`]); its last byte is followed by the end of the stream.  Both are
+//! acknowledged at once.
+//!
+//! This file does not know calls.
+//!
+//! 2.1 counterpart: netinet/tcp_usrreq.c, tcp_input.c, tcp_output.c, tcp_subr.c.
+
+use syscalls::errno::Errno;
+
+use super::super::mbuf::{Chain, MINCLSIZE, Mbuf, MbufFlags, MbufType};
+use super::super::protosw::{ControlOption, Message, UserRequest};
+use super::super::socket::{SockState, SocketId, SocketOptions};
+use super::super::state::{
+    socantrcvmore, socantsendmore, sohasoutofband, soisconnected, soisconnecting, soisdisconnected,
+    soisdisconnecting, sonewconn, soreserve, sorwakeup, sowwakeup,
+};
+use super::ip::{self, IPDEFTTL, option_word};
+use super::pcb::{self, InpcbId, List, sotoinpcb};
+use super::tcp_fsm::{Oob, TcpState, Tcpcb};
+use super::tcp_timer::{self, KEEP_INIT, MAXIDLE, RTO};
+use super::{INADDR_ANY, IPPROTO_TCP, SockaddrIn, interface};
+use crate::kernel::{Context, Kernel};
+
+/// Room in each direction (`tcp_sendspace`, `tcp_recvspace`).
+const SPACE: u32 = 16 * 1024;
+/// Largest segment before a connection says otherwise (TCP_MSS).
+const MSS: u32 = 512;
+/// How long closing lingers where no time was set, in ticks (TCP_LINGERTIME).
+const LINGERTIME: i16 = 120 * 100;
+
+/// Serves the requests of the socket layer (`tcp_usrreq`).
+pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
+    if let UserRequest::Control { cmd, data } = request {
+        return interface::control(cx, so, cmd, data);
+    }
+    if let UserRequest::Attach { .. } = request {
+        return attach(cx.kernel, so);
+    }
+    let inp = sotoinpcb(cx.kernel, so)?;
+    let state = tp(cx.kernel, inp).state;
+    match request {
+        UserRequest::Detach if state > TcpState::Listen => disconnect(cx, inp),
+        UserRequest::Detach => close(cx.kernel, inp),
+        UserRequest::Bind { nam } => {
+            refuse_multicast(nam)?;
+            return pcb::bind(cx, inp, Some(nam));
+        }
+        UserRequest::Listen => {
+            if cx.kernel.sockets.inet.inp(inp).lport == 0 {
+                pcb::bind(cx, inp, None)?;
+            }
+            set_state(cx.kernel, inp, TcpState::Listen);
+        }
+        UserRequest::Connect { nam } => {
+            refuse_multicast(nam)?;
+            connect(cx, inp, nam)?;
+            return output(cx, inp);
+        }
+        UserRequest::Disconnect => disconnect(cx, inp),
+        UserRequest::Accept { nam } | UserRequest::Peeraddr { nam } => pcb::set_peeraddr(cx.kernel, inp, nam),
+        UserRequest::Shutdown => {
+            socantsendmore(cx.kernel, so);
+            user_closed(cx.kernel, inp);
+            return output(cx, inp);
+        }
+        UserRequest::Rcvd { .. } => {
+            if let Some(peer) = tp(cx.kernel, inp).peer {
+                return output(cx, peer);
+            }
+        }
+        UserRequest::Send(message) => return send(cx, inp, message),
+        UserRequest::SendEof(message) => {
+            queue(cx, inp, message)?;
+            socantsendmore(cx.kernel, so);
+            user_closed(cx.kernel, inp);
+            return output(cx, inp);
+        }
+        UserRequest::SendOob(message) => return send_oob(cx, inp, message),
+        UserRequest::RcvOob { m, flags } => {
+            let peek = !flags.is_empty();
+            return receive_oob(cx.kernel, so, inp, m, peek);
+        }
+        UserRequest::Abort => drop(cx.kernel, inp, Some(Errno::ECONNABORTED)),
+        UserRequest::Sense(sense) => sense.blksize = cx.kernel.sockets[so].snd.hiwat,
+        UserRequest::Sockaddr { nam } => pcb::set_sockaddr(cx.kernel, inp, nam),
+        _ => return Err(Errno::EOPNOTSUPP),
+    }
+    Ok(())
+}
+
+/// Gets and sets options of TCP; those of other levels are IP's (`tcp_ctloutput`).
+pub(super) fn ctloutput(
+    kernel: &mut Kernel,
+    so: SocketId,
+    level: u32,
+    name: u32,
+    option: ControlOption<'_>,
+) -> Result<(), Errno> {
+    const TCP_MAXSEG: u32 = 2;
+    let inp = sotoinpcb(kernel, so).map_err(|_| Errno::ECONNRESET)?;
+    if level != IPPROTO_TCP as u32 {
+        return ip::ctloutput(kernel, so, level, name, option);
+    }
+    let tp = tp_mut(kernel, inp).ok_or(Errno::ECONNRESET)?;
+    let bit = match name {
+        1 => 0x4,
+        TCP_MAXSEG => 0,
+        4 => 0x1000,
+        8 => 0x8,
+        _ => return Err(Errno::ENOPROTOOPT),
+    };
+    match option {
+        ControlOption::Set(value) if name == TCP_MAXSEG => {
+            let size = option_word(value)?;
+            if !(1..=tp.maxseg as i32).contains(&size) {
+                return Err(Errno::EINVAL);
+            }
+            tp.maxseg = size as u32;
+        }
+        ControlOption::Set(value) if option_word(value)? != 0 => tp.flags |= bit,
+        ControlOption::Set(_) => tp.flags &= !bit,
+        ControlOption::Get(m) => {
+            let value = if name == TCP_MAXSEG { tp.maxseg } else { tp.flags & bit };
+            m.assign(&value.to_le_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// TCP's part of a control block (`intotcpcb`).
+fn tp(kernel: &Kernel, inp: InpcbId) -> Tcpcb {
+    kernel.sockets.inet.inp(inp).tcp.unwrap_or_default()
+}
+
+/// TCP's part of a control block, if that still exists, to change it.
+pub(super) fn tp_mut(kernel: &mut Kernel, inp: InpcbId) -> Option<&mut Tcpcb> {
+    let inet = &mut kernel.sockets.inet;
+    if inet.has(inp) { inet.inp_mut(inp).tcp.as_mut() } else { None }
+}
+
+fn set_state(kernel: &mut Kernel, inp: InpcbId, state: TcpState) {
+    if let Some(tp) = tp_mut(kernel, inp) {
+        tp.state = state;
+    }
+}
+
+fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
+    let since = kernel.clock.uptime();
+    let socket = &mut kernel.sockets[so];
+    if socket.inpcb().is_some() {
+        return Err(Errno::EISCONN);
+    }
+    if socket.snd.hiwat == 0 || socket.rcv.hiwat == 0 {
+        soreserve(socket, SPACE, SPACE)?;
+    }
+    if socket.options.contains(SocketOptions::LINGER) && socket.linger == 0 {
+        socket.linger = LINGERTIME;
+    }
+    let inp = pcb::alloc(kernel, so, List::Tcp);
+    let inp = kernel.sockets.inet.inp_mut(inp);
+    inp.ttl = IPDEFTTL;
+    inp.tcp = Some(Tcpcb { maxseg: MSS, since, ..Tcpcb::default() });
+    Ok(())
+}
+
+fn refuse_multicast(nam: &Mbuf) -> Result<(), Errno> {
+    match SockaddrIn::from_mbuf(nam) {
+        Ok(sin) if sin.is_inet() && sin.addr.is_multicast() => Err(Errno::EAFNOSUPPORT),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a connection its addresses and asks for it (`tcp_connect`).  An earlier one that is remembered
+/// only makes way.
+fn connect(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
+    if cx.kernel.sockets.inet.inp(id).lport == 0 {
+        pcb::bind(cx, id, None)?;
+    }
+    let inet = &cx.kernel.sockets.inet;
+    let (sin, laddr) = pcb::local_address(inet, id, nam)?;
+    let (foreign, lport) = ((sin.addr, sin.port), inet.inp(id).lport);
+    if let Some(old) = inet.lookup(List::Tcp, foreign, (laddr, lport), false) {
+        if old == id || tp(cx.kernel, old).state != TcpState::TimeWait {
+            return Err(Errno::EADDRINUSE);
+        }
+        close(cx.kernel, old);
+    }
+    let inp = cx.kernel.sockets.inet.inp_mut(id);
+    inp.laddr = laddr;
+    (inp.faddr, inp.fport) = foreign;
+    let so = inp.socket;
+    soisconnecting(cx.kernel, so);
+    if let Some(tp) = tp_mut(cx.kernel, id) {
+        tp.state = TcpState::SynSent;
+        (tp.keep, tp.rexmt) = (KEEP_INIT, RTO);
+    }
+    tcp_timer::arm(cx.kernel);
+    Ok(())
+}
+
+/// Sends what can be sent: the wish to connect, data, the end of the stream (`tcp_output`).
+pub(super) fn output(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
+    if !cx.kernel.sockets.inet.has(id) {
+        return Ok(());
+    }
+    if tp(cx.kernel, id).state == TcpState::SynSent {
+        handshake(cx, id)?;
+    }
+    if cx.kernel.sockets.inet.has(id)
+        && let Some(peer) = tp(cx.kernel, id).peer
+    {
+        transfer(cx.kernel, id, peer);
+    }
+    Ok(())
+}
+
+/// Connects to a listener; without one the connection is refused, with a full one nothing happens until
+/// the next attempt.
+fn handshake(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
+    let inet = &cx.kernel.sockets.inet;
+    let inp = inet.inp(id);
+    let (so, own, foreign) = (inp.socket, (inp.laddr, inp.lport), (inp.faddr, inp.fport));
+    let dontroute = cx.kernel.sockets[so].options.contains(SocketOptions::DONTROUTE);
+    inet.route(foreign.0, dontroute)?;
+    if !inet.is_own(foreign.0) {
+        return Ok(());
+    }
+    let found = loop {
+        let inet = &cx.kernel.sockets.inet;
+        let exact = inet.lookup_exact(List::Tcp, own, foreign).filter(|&other| other != id);
+        match exact.or_else(|| inet.lookup(List::Tcp, own, foreign, true)) {
+            Some(old) if tp(cx.kernel, old).state == TcpState::TimeWait => close(cx.kernel, old),
+            found => break found.filter(|&other| tp(cx.kernel, other).state == TcpState::Listen),
+        }
+    };
+    let Some(listener) = found else {
+        drop(cx.kernel, id, Some(Errno::ECONNREFUSED));
+        return Ok(());
+    };
+    let head = cx.kernel.sockets.inet.inp(listener).socket;
+    let Some(so2) = sonewconn(cx, head, SockState::empty()) else { return Ok(()) };
+    let Ok(id2) = sotoinpcb(cx.kernel, so2) else { return Ok(()) };
+    let inp2 = cx.kernel.sockets.inet.inp_mut(id2);
+    (inp2.laddr, inp2.lport) = foreign;
+    (inp2.faddr, inp2.fport) = own;
+    established(cx.kernel, id, id2);
+    established(cx.kernel, id2, id);
+    Ok(())
+}
+
+fn established(kernel: &mut Kernel, id: InpcbId, peer: InpcbId) {
+    let mtu = 16384;
+    let so = kernel.sockets.inet.inp(id).socket;
+    soisconnected(kernel, so);
+    if let Some(tp) = tp_mut(kernel, id) {
+        tp.state = if tp.needfin { TcpState::FinWait1 } else { TcpState::Established };
+        tp.peer = Some(peer);
+        (tp.keep, tp.rexmt) = (0, 0);
+        // What the interface takes, less the headers.
+        tp.maxseg = mtu - 40;
+    }
+}
+
+/// Queues data, connecting first if that is implied.
+fn queue(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), Errno> {
+    if message.control.is_some_and(|control| control.iter().any(|m| !m.is_empty())) {
+        return Err(Errno::EINVAL);
+    }
+    let mut m = message.m;
+    for m in &mut m {
+        // A stream has no records.
+        m.flags.remove(MbufFlags::EOR);
+    }
+    let so = cx.kernel.sockets.inet.inp(id).socket;
+    cx.kernel.sockets[so].snd.append(m);
+    match message.nam {
+        Some(nam) if tp(cx.kernel, id).state < TcpState::SynSent => connect(cx, id, nam),
+        _ => Ok(()),
+    }
+}
+
+fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), Errno> {
+    queue(cx, id, message)?;
+    output(cx, id)
+}
+
+/// Queues data whose last byte is urgent.  The receiver hears of it at once, even if it has no room.
+fn send_oob(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), Errno> {
+    let so = cx.kernel.sockets.inet.inp(id).socket;
+    if cx.kernel.sockets[so].snd.space() < -512 {
+        return Err(Errno::ENOBUFS);
+    }
+    queue(cx, id, message)?;
+    let up = cx.kernel.sockets[so].snd.cc;
+    if let Some(tp) = tp_mut(cx.kernel, id) {
+        tp.snd_up = up;
+    }
+    if let Some(peer) = tp(cx.kernel, id).peer {
+        urgent(cx.kernel, peer, up);
+    }
+    output(cx, id)
+}
+
+/// Tells a receiver that the byte before `up` more ones is urgent (tcp_input.c, step 6).
+fn urgent(kernel: &mut Kernel, id: InpcbId, up: u32) {
+    let so = kernel.sockets.inet.inp(id).socket;
+    let socket = &mut kernel.sockets[so];
+    if socket.state.contains(SockState::CANTRCVMORE) || up == 0 {
+        return;
+    }
+    socket.oobmark = socket.rcv.cc + up - 1;
+    if socket.oobmark == 0 {
+        socket.state.insert(SockState::RCVATMARK);
+    }
+    sohasoutofband(kernel, so);
+    if let Some(tp) = tp_mut(kernel, id) {
+        tp.oob = Oob::None;
+    }
+}
+
+fn receive_oob(
+    kernel: &mut Kernel,
+    so: SocketId,
+    id: InpcbId,
+    m: &mut Mbuf,
+    peek: bool,
+) -> Result<(), Errno> {
+    let socket = &kernel.sockets[so];
+    let marked = socket.oobmark != 0 || socket.state.contains(SockState::RCVATMARK);
+    let inline = socket.options.contains(SocketOptions::OOBINLINE);
+    let Some(tp) = tp_mut(kernel, id) else { return Err(Errno::EINVAL) };
+    match tp.oob {
+        _ if !marked || inline => Err(Errno::EINVAL),
+        Oob::Had => Err(Errno::EINVAL),
+        Oob::None => Err(Errno::EWOULDBLOCK),
+        Oob::Have(byte) => {
+            m.assign(&[byte]);
+            if !peek {
+                tp.oob = Oob::Had;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Moves data from one end to the other as far as that has room, then the end of the stream.
+fn transfer(kernel: &mut Kernel, id: InpcbId, peer: InpcbId) {
+    if !kernel.sockets.inet.has(peer) {
+        return;
+    }
+    let (so, to) = (kernel.sockets.inet.inp(id).socket, kernel.sockets.inet.inp(peer).socket);
+    let mut moved = false;
+    while let Some(m) = next_piece(kernel, id, so, to) {
+        if kernel.sockets[to].state.contains(SockState::NOFDREF)
+            && tp(kernel, peer).state > TcpState::CloseWait
+        {
+            // Nobody is left to read: the sender gets a reset.
+            close(kernel, peer);
+            reset(kernel, id);
+            return;
+        }
+        moved = true;
+        let m = pull_out_of_band(kernel, id, peer, m);
+        if !kernel.sockets[to].state.contains(SockState::CANTRCVMORE) {
+            kernel.sockets[to].rcv.append(Chain::from([m]));
+        }
+    }
+    if moved {
+        sorwakeup(kernel, to);
+        sowwakeup(kernel, so);
+    }
+    send_fin(kernel, id, so, peer, to);
+}
+
+/// Takes the next piece that the receiver has room for off the send buffer.
+fn next_piece(kernel: &mut Kernel, id: InpcbId, so: SocketId, to: SocketId) -> Option<Mbuf> {
+    if tp(kernel, id).state < TcpState::Established {
+        return None;
+    }
+    let window = if kernel.sockets[to].state.contains(SockState::CANTRCVMORE) {
+        usize::MAX
+    } else {
+        usize::try_from(kernel.sockets[to].rcv.space()).unwrap_or(0)
+    };
+    let snd = &mut kernel.sockets[so].snd;
+    let first = snd.first()?;
+    if first.len() <= window {
+        return snd.pop_first();
+    }
+    if window == 0 {
+        return None;
+    }
+    let mut m = Mbuf::gethdr(MbufType::Data);
+    if window >= MINCLSIZE {
+        m.clget();
+    }
+    m.push(&first.bytes()[..window]);
+    snd.trim_first(m.len());
+    Some(m)
+}
+
+/// Takes the urgent byte out of a piece that holds it, unless it is wanted in line (`tcp_pulloutofband`).
+fn pull_out_of_band(kernel: &mut Kernel, id: InpcbId, peer: InpcbId, mut m: Mbuf) -> Mbuf {
+    let len = m.len() as u32;
+    let Some(from) = tp_mut(kernel, id) else { return m };
+    let up = from.snd_up;
+    from.snd_up = up.saturating_sub(len);
+    let to = kernel.sockets.inet.inp(peer).socket;
+    let inline = kernel.sockets[to].options.contains(SocketOptions::OOBINLINE);
+    if up == 0 || up > len || inline {
+        return m;
+    }
+    let mut bytes = m.bytes().to_vec();
+    let byte = bytes.remove(up as usize - 1);
+    m.assign_in_place(&bytes);
+    if let Some(tp) = tp_mut(kernel, peer) {
+        tp.oob = Oob::Have(byte);
+    }
+    m
+}
+
+/// When everything is sent and the user has closed, tells the peer, which acknowledges at once.
+fn send_fin(kernel: &mut Kernel, id: InpcbId, so: SocketId, peer: InpcbId, to: SocketId) {
+    let state = tp(kernel, id).state;
+    let closing = matches!(state, TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck);
+    if !closing || tp(kernel, id).fin_sent || kernel.sockets[so].snd.cc != 0 {
+        return;
+    }
+    if let Some(tp) = tp_mut(kernel, id) {
+        tp.fin_sent = true;
+    }
+    socantrcvmore(kernel, to);
+    match tp(kernel, peer).state {
+        TcpState::Established | TcpState::SynReceived => set_state(kernel, peer, TcpState::CloseWait),
+        TcpState::FinWait1 => set_state(kernel, peer, TcpState::Closing),
+        TcpState::FinWait2 => enter_time_wait(kernel, peer),
+        _ => {}
+    }
+    match state {
+        TcpState::FinWait1 => {
+            set_state(kernel, id, TcpState::FinWait2);
+            // A half-closed connection goes away after a while; half-shut ones stay.
+            if kernel.sockets[so].state.contains(SockState::CANTRCVMORE) {
+                soisdisconnected(kernel, so);
+                set_msl2(kernel, id, MAXIDLE);
+            }
+        }
+        TcpState::Closing => enter_time_wait(kernel, id),
+        _ => close(kernel, id),
+    }
+}
+
+fn enter_time_wait(kernel: &mut Kernel, id: InpcbId) {
+    set_state(kernel, id, TcpState::TimeWait);
+    let ticks = tcp_timer::time_wait(kernel, &tp(kernel, id));
+    set_msl2(kernel, id, ticks);
+    let so = kernel.sockets.inet.inp(id).socket;
+    soisdisconnected(kernel, so);
+}
+
+fn set_msl2(kernel: &mut Kernel, id: InpcbId, ticks: u32) {
+    if let Some(tp) = tp_mut(kernel, id) {
+        tp.msl2 = ticks;
+    }
+    tcp_timer::arm(kernel);
+}
+
+/// Begins to close, or just drops what was never complete or is not wanted (`tcp_disconnect`).
+fn disconnect(cx: &mut Context<'_>, id: InpcbId) {
+    let so = cx.kernel.sockets.inet.inp(id).socket;
+    let socket = &cx.kernel.sockets[so];
+    if tp(cx.kernel, id).state < TcpState::Established {
+        close(cx.kernel, id);
+    } else if socket.options.contains(SocketOptions::LINGER) && socket.linger == 0 {
+        drop(cx.kernel, id, None);
+    } else {
+        soisdisconnecting(cx.kernel, so);
+        cx.kernel.sockets[so].rcv.flush();
+        user_closed(cx.kernel, id);
+        if let Some(peer) = tp_mut(cx.kernel, id).and_then(|tp| tp.peer) {
+            // The peer may have waited for the room that was just made.
+            let _ = output(cx, peer);
+        }
+        let _ = output(cx, id);
+    }
+}
+
+/// The user will send nothing more: what state follows (`tcp_usrclosed`).
+fn user_closed(kernel: &mut Kernel, id: InpcbId) {
+    let Some(tp) = tp_mut(kernel, id) else { return };
+    match tp.state {
+        TcpState::Closed | TcpState::Listen => return close(kernel, id),
+        TcpState::SynSent | TcpState::SynReceived => tp.needfin = true,
+        TcpState::Established => tp.state = TcpState::FinWait1,
+        TcpState::CloseWait => tp.state = TcpState::LastAck,
+        _ => {}
+    }
+    let state = tp.state;
+    if state >= TcpState::FinWait2 {
+        let so = kernel.sockets.inet.inp(id).socket;
+        soisdisconnected(kernel, so);
+        if state == TcpState::FinWait2 {
+            set_msl2(kernel, id, MAXIDLE);
+        }
+    }
+}
+
+/// Drops a connection with an error; the peer gets a reset (`tcp_drop`).
+pub(super) fn drop(kernel: &mut Kernel, id: InpcbId, error: Option<Errno>) {
+    let Tcpcb { state, peer, .. } = tp(kernel, id);
+    let so = kernel.sockets.inet.inp(id).socket;
+    kernel.sockets[so].error = error;
+    close(kernel, id);
+    if state >= TcpState::SynReceived
+        && let Some(peer) = peer
+    {
+        reset(kernel, peer);
+    }
+}
+
+/// A reset came.
+fn reset(kernel: &mut Kernel, id: InpcbId) {
+    let Some(tp) = tp_mut(kernel, id) else { return };
+    let error = match tp.state {
+        TcpState::SynReceived => Some(Errno::ECONNREFUSED),
+        TcpState::Established | TcpState::CloseWait | TcpState::FinWait1 | TcpState::FinWait2 => {
+            Some(Errno::ECONNRESET)
+        }
+        _ => None,
+    };
+    if error.is_some() {
+        let so = kernel.sockets.inet.inp(id).socket;
+        kernel.sockets[so].error = error;
+    }
+    close(kernel, id);
+}
+
+/// Forgets a connection (`tcp_close`).
+pub(super) fn close(kernel: &mut Kernel, id: InpcbId) {
+    if kernel.sockets.inet.has(id) {
+        let inp = kernel.sockets.inet.inp_mut(id);
+        inp.tcp = None;
+        let so = inp.socket;
+        debug_assert!(inp.faddr != INADDR_ANY || inp.fport == 0);
+        soisdisconnected(kernel, so);
+        pcb::detach(kernel, id);
+    }
+}

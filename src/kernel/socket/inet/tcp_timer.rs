@@ -1,0 +1,88 @@
+//! The timers of TCP: attempts to connect, and how long a closed connection is remembered.
+//!
+//! The slow timer ticks only while a connection needs it.
+//!
+//! 2.1 counterpart: netinet/tcp_timer.c.
+
+use syscalls::errno::Errno;
+
+use super::pcb::{InpcbId, List};
+use super::tcp;
+use super::tcp_fsm::{TcpState, Tcpcb};
+use crate::kernel::time::Timeout;
+use crate::kernel::{Context, Kernel};
+
+/// Nanoseconds of a slow tick.
+pub(super) const SLOW_TICK_NS: u64 = 500_000_000;
+/// Largest life of a packet, in slow ticks (TCPTV_MSL).
+const MSL: u32 = 60;
+/// Time between attempts to connect at first (TCPTV_RTOBASE).
+pub(super) const RTO: u32 = 6;
+/// Longest time between attempts (TCPTV_REXMTMAX).
+const REXMTMAX: u32 = 128;
+/// Most attempts (TCP_MAXRXTSHIFT).
+const MAXRXTSHIFT: u32 = 12;
+/// How long an attempt to connect may take (TCPTV_KEEP_INIT).
+pub(super) const KEEP_INIT: u32 = 150;
+/// How long half-closed connections are kept (`tcp_maxidle`).
+pub(super) const MAXIDLE: u32 = 8 * 150;
+/// What a short connection over the loopback has as its retransmission time.
+const RXTCUR: u32 = 3;
+/// Times that, a short connection is remembered after its end (TCPTV_TWTRUNC).
+const TWTRUNC: u32 = 8;
+
+/// How long a connection is remembered after its end: both ends speak T/TCP, which truncates the wait of
+/// connections that were shorter than a packet's life.
+pub(super) fn time_wait(kernel: &Kernel, tp: &Tcpcb) -> u32 {
+    let duration = kernel.clock.uptime().saturating_sub(tp.since) / SLOW_TICK_NS;
+    if duration < u64::from(MSL) { RXTCUR * TWTRUNC } else { 2 * MSL }
+}
+
+/// Has the slow timer tick, if it does not.
+pub(super) fn arm(kernel: &mut Kernel) {
+    if !std::mem::replace(&mut kernel.sockets.inet.ticking, true) {
+        let due = kernel.clock.uptime() + SLOW_TICK_NS;
+        kernel.add_timeout(due, Timeout::ProtocolSlow);
+    }
+}
+
+/// Runs the timers of every connection (`tcp_slowtimo`).
+pub(super) fn slowtimo(kernel: &mut Kernel) {
+    kernel.sockets.inet.ticking = false;
+    // Nobody's process runs here; the first one lends its name.
+    let Some(init) = kernel.init else { return };
+    let mut cx = Context::new(kernel, init);
+    let mut needed = false;
+    for inp in cx.kernel.sockets.inet.list(List::Tcp) {
+        needed |= tick(&mut cx, inp);
+    }
+    if needed {
+        arm(cx.kernel);
+    }
+}
+
+/// Counts one tick; whether more are needed.
+fn tick(cx: &mut Context<'_>, inp: InpcbId) -> bool {
+    let ran_out = |timer: &mut u32| {
+        let running = *timer > 0;
+        *timer = timer.saturating_sub(1);
+        running && *timer == 0
+    };
+    let Some(tp) = tcp::tp_mut(cx.kernel, inp) else { return false };
+    let (msl2, keep, rexmt) = (ran_out(&mut tp.msl2), ran_out(&mut tp.keep), ran_out(&mut tp.rexmt));
+    if msl2 {
+        tcp::close(cx.kernel, inp);
+    } else if keep && tp.state < TcpState::Established {
+        tcp::drop(cx.kernel, inp, Some(Errno::ETIMEDOUT));
+    } else if rexmt {
+        tp.rxtshift += 1;
+        if tp.rxtshift > MAXRXTSHIFT {
+            tcp::drop(cx.kernel, inp, Some(Errno::ETIMEDOUT));
+        } else {
+            tp.rexmt = (RTO << tp.rxtshift.min(6)).min(REXMTMAX);
+            // What is wrong with the way is found out by the one who asked.
+            let _ = tcp::output(cx, inp);
+        }
+    }
+    tcp::tp_mut(cx.kernel, inp).is_some_and(|tp| tp.msl2 + tp.keep + tp.rexmt > 0)
+}

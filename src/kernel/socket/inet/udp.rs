@@ -1,0 +1,153 @@
+//! Datagrams over IP.
+//!
+//! This file does not know packets; a datagram goes straight to the receiver's buffer.
+//!
+//! 2.1 counterpart: netinet/udp_usrreq.c.
+
+use std::net::Ipv4Addr;
+
+use syscalls::errno::Errno;
+
+use super::super::mbuf::{Chain, Mbuf, MbufType};
+use super::super::protosw::{Message, UserRequest};
+use super::super::socket::{SockState, SocketId, SocketOptions};
+use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup, sowwakeup};
+use super::ip::IPDEFTTL;
+use super::pcb::{self, InpFlags, InpcbId, List, sotoinpcb};
+use super::{INADDR_ANY, SockaddrIn, interface};
+use crate::kernel::{Context, Kernel};
+
+/// Largest datagram.
+const SENDSPACE: u32 = 9216;
+/// Room for forty datagrams of a kilobyte.
+const RECVSPACE: u32 = 40 * (1024 + SockaddrIn::LEN as u32);
+/// Headers of a datagram, which the original puts in front of it.
+const HEADERS: usize = 28;
+/// Type of the control message with the destination address (IP_RECVDSTADDR).
+const IP_RECVDSTADDR: u32 = 7;
+
+/// Serves the requests of the socket layer (`udp_usrreq`).
+pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
+    if let UserRequest::Control { cmd, data } = request {
+        return interface::control(cx, so, cmd, data);
+    }
+    if let UserRequest::Attach { .. } = request {
+        if cx.kernel.sockets[so].inpcb().is_some() {
+            return Err(Errno::EINVAL);
+        }
+        let inp = pcb::alloc(cx.kernel, so, List::Udp);
+        cx.kernel.sockets.inet.inp_mut(inp).ttl = IPDEFTTL;
+        return soreserve(&mut cx.kernel.sockets[so], SENDSPACE, RECVSPACE);
+    }
+    let inp = sotoinpcb(cx.kernel, so)?;
+    let connected = cx.kernel.sockets.inet.inp(inp).faddr != INADDR_ANY;
+    match request {
+        UserRequest::Detach => detach(cx.kernel, inp),
+        UserRequest::Bind { nam } => return pcb::bind(cx, inp, Some(nam)),
+        UserRequest::Connect { .. } if connected => return Err(Errno::EISCONN),
+        UserRequest::Connect { nam } => {
+            pcb::connect(cx, inp, nam)?;
+            soisconnected(cx.kernel, so);
+        }
+        UserRequest::Disconnect if !connected => return Err(Errno::ENOTCONN),
+        UserRequest::Disconnect => {
+            pcb::disconnect(cx.kernel, inp);
+            if cx.kernel.sockets.inet.has(inp) {
+                cx.kernel.sockets.inet.inp_mut(inp).laddr = INADDR_ANY;
+                cx.kernel.sockets[so].state.remove(SockState::ISCONNECTED);
+            }
+        }
+        UserRequest::Shutdown => socantsendmore(cx.kernel, so),
+        UserRequest::Send(message) => return output(cx, inp, message),
+        UserRequest::Abort => {
+            soisdisconnected(cx.kernel, so);
+            detach(cx.kernel, inp);
+        }
+        UserRequest::Sockaddr { nam } => pcb::set_sockaddr(cx.kernel, inp, nam),
+        UserRequest::Peeraddr { nam } => pcb::set_peeraddr(cx.kernel, inp, nam),
+        // Does not bother with a block size.
+        UserRequest::Sense(_) => {}
+        _ => return Err(Errno::EOPNOTSUPP),
+    }
+    Ok(())
+}
+
+fn detach(kernel: &mut Kernel, inp: InpcbId) {
+    pcb::detach(kernel, inp);
+}
+
+/// Sends a datagram; with an address the socket is connected for the moment.
+fn output(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), Errno> {
+    let inp = cx.kernel.sockets.inet.inp(id);
+    let (so, laddr, connected) = (inp.socket, inp.laddr, inp.faddr != INADDR_ANY);
+    match message.nam {
+        Some(_) if connected => return Err(Errno::EISCONN),
+        Some(nam) => pcb::connect(cx, id, nam)?,
+        None if !connected => return Err(Errno::ENOTCONN),
+        None => {}
+    }
+    let inet = &cx.kernel.sockets.inet;
+    let inp = inet.inp(id);
+    let (from, to) = ((inp.laddr, inp.lport), (inp.faddr, inp.fport));
+    let dontroute = cx.kernel.sockets[so].options.contains(SocketOptions::DONTROUTE);
+    let sent = inet.route(to.0, dontroute);
+    if message.nam.is_some() {
+        pcb::disconnect(cx.kernel, id);
+        cx.kernel.sockets.inet.inp_mut(id).laddr = laddr;
+    }
+    sent?;
+    if cx.kernel.sockets.inet.is_own(to.0) {
+        input(cx.kernel, from, to, message.m);
+    }
+    Ok(())
+}
+
+/// Receives a datagram; without a receiver the sender is told, if it is still connected.
+fn input(kernel: &mut Kernel, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: Chain) {
+    let inet = &kernel.sockets.inet;
+    let receiver = inet.lookup_exact(List::Udp, from, to).or_else(|| inet.lookup(List::Udp, from, to, true));
+    let Some(receiver) = receiver else {
+        notify(kernel, from, to, Errno::ECONNREFUSED);
+        return;
+    };
+    let inp = inet.inp(receiver);
+    let control = inp.flags.contains(InpFlags::RECVDSTADDR).then(|| Chain::from([destination(to.0)]));
+    let so = inp.socket;
+    let name = SockaddrIn::new(from.0, from.1).bytes();
+    // What does not fit is lost.
+    if kernel.sockets[so].rcv.append_addr(&name, Some(with_header(data)), control) {
+        sorwakeup(kernel, so);
+    }
+}
+
+/// The original's headers go where the first mbuf has room before its data, or else into an mbuf of their
+/// own, which stays behind empty when they are gone.
+fn with_header(mut data: Chain) -> Chain {
+    if data.front().is_none_or(|m| m.leading_space() < HEADERS) {
+        data.push_front(Mbuf::gethdr(MbufType::Data));
+    }
+    data
+}
+
+/// The control message that tells where a datagram was sent to (`udp_saveopt`).
+fn destination(addr: Ipv4Addr) -> Mbuf {
+    let mut m = Mbuf::get(MbufType::Control);
+    for word in [16, super::IPPROTO_IP, IP_RECVDSTADDR] {
+        m.push(&word.to_le_bytes());
+    }
+    m.push(&addr.octets());
+    m
+}
+
+/// Tells the sockets that are connected from `from` to `to` of an error (`in_pcbnotify`, `udp_notify`).
+fn notify(kernel: &mut Kernel, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), error: Errno) {
+    for id in kernel.sockets.inet.list(List::Udp) {
+        let inp = kernel.sockets.inet.inp(id);
+        if (inp.faddr, inp.fport) == to && (inp.laddr, inp.lport) == from {
+            let so = inp.socket;
+            kernel.sockets[so].error = Some(error);
+            sorwakeup(kernel, so);
+            sowwakeup(kernel, so);
+        }
+    }
+}
