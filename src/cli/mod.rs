@@ -4,6 +4,7 @@
 
 mod generate;
 mod inspect;
+mod kdump;
 mod listing;
 mod options;
 mod status;
@@ -36,6 +37,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// List every system call of 2.1, from the table that also dispatches them.
     Syscalls(listing::Syscalls),
+    /// Print a file of ktrace records as 4.4BSD's kdump does.
+    Kdump(kdump::Kdump),
     /// Print shell completions or the manual page.
     #[command(hide = true)]
     Generate(generate::Generate),
@@ -61,6 +64,7 @@ impl Command {
         match self {
             Self::Inspect(command) => command.run(),
             Self::Syscalls(command) => command.run(),
+            Self::Kdump(command) => command.run(),
             Self::Generate(command) => command.run(),
         }
     }

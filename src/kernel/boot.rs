@@ -90,6 +90,7 @@ impl Kernel {
             sleepers: HashMap::new(),
             timeouts: BTreeMap::new(),
             select_collisions: 0,
+            ledger: super::ledger::Ledger::default(),
             observer: None,
             sequence: 0,
         };

@@ -124,6 +124,20 @@ pub enum Event {
 pub trait Observer: fmt::Debug {
     /// Something happened to process `id`; `sequence` numbers events of the whole machine.
     fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event);
+
+    /// Asked right behind each [`Event::Enter`]: what shall happen instead of the call, or besides it.
+    fn intercept(&mut self, _kernel: &Kernel, _id: ProcId, _call: &Call) -> Intercept {
+        Intercept::default()
+    }
+}
+
+/// What an observer has made up for a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Intercept {
+    /// The result; the call is not made.
+    pub result: Option<Result<u32, Errno>>,
+    /// A signal that the process gets.
+    pub signal: Option<u32>,
 }
 
 impl Kernel {
@@ -158,6 +172,19 @@ impl Kernel {
             let event = describe(self);
             self.tell(id, &event);
         }
+    }
+
+    /// Tells the observer that a call begins, and asks whether its result is made up.
+    #[cold]
+    pub(super) fn note_enter(&mut self, id: ProcId, call: &Call) -> Option<Result<u32, Errno>> {
+        self.tell(id, &Event::Enter(*call));
+        let mut observer = self.observer.take()?;
+        let intercept = observer.intercept(self, id, call);
+        self.observer = Some(observer);
+        if let Some(signal) = intercept.signal {
+            super::signal::psignal(self, id, signal);
+        }
+        intercept.result
     }
 
     #[cold]

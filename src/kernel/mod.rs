@@ -15,6 +15,7 @@ pub mod cred;
 pub mod event;
 pub mod file;
 pub mod ipc;
+pub mod ledger;
 pub mod limits;
 pub mod proc;
 mod sched;
@@ -65,6 +66,8 @@ pub struct Kernel {
     pub reaped: Vec<(i32, i32)>,
     /// Number of times that two processes were found to select on one object (`nselcoll`).
     pub(crate) select_collisions: u64,
+    /// What guests asked for and did not get.
+    pub ledger: ledger::Ledger,
     /// The observer of events; `None` costs one predictable branch.
     pub(crate) observer: Option<Box<dyn event::Observer>>,
     /// Number of events and timeouts so far; gives each its place in the order.

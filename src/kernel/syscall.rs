@@ -60,10 +60,12 @@ pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
         *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
     kernel.procs[id].call = Some(call);
-    kernel.note(id, Event::Enter(call));
-    let result = match copied {
-        Err(_) => Err(Errno::EFAULT.into()),
-        Ok(()) => dispatch(&mut Context::new(kernel, id), &call),
+    let made_up = if kernel.observed() { kernel.note_enter(id, &call) } else { None };
+    let result = match (made_up, copied) {
+        (Some(Ok(eax)), _) => Ok(Retval { eax, edx: None }),
+        (Some(Err(errno)), _) => Err(errno.into()),
+        (None, Err(_)) => Err(Errno::EFAULT.into()),
+        (None, Ok(())) => dispatch(&mut Context::new(kernel, id), &call),
     };
     complete(kernel, id, result);
 }
@@ -155,7 +157,10 @@ pub fn nosys(cx: &mut Context<'_>) -> Sysret<Retval> {
 /// A row's arm of [`dispatch`].
 macro_rules! arm {
     ($cx:ident $words:ident []) => { nosys($cx) };
-    ($cx:ident $words:ident [$why:literal] $($rest:tt)*) => { nosys($cx) };
+    ($cx:ident $words:ident [$why:literal] $area:ident :: $name:ident $($rest:tt)*) => {{
+        $cx.kernel.unserved($cx.id, stringify!($name), $why);
+        nosys($cx)
+    }};
     ($cx:ident $words:ident [] $area:ident :: $name:ident ($($arg:ident : $ty:ty),*) -> $ret:ident) => {{
         let rest: &[u32] = $words;
         $( let (taken, rest) = rest.split_at(<$ty as Arg>::WORDS); let $arg = <$ty as Arg>::from_words(taken); )*

@@ -24,7 +24,7 @@ use super::stack::Symbols;
 use super::summary::Totals;
 use super::value::Value;
 use crate::kernel::Kernel;
-use crate::kernel::event::{Event, Observer, Outcome};
+use crate::kernel::event::{Event, Intercept, Observer, Outcome};
 use crate::kernel::proc::ProcId;
 use crate::kernel::syscall;
 use crate::trapframe::Gpr;
@@ -90,6 +90,10 @@ impl Tracer {
 impl Observer for Tracer {
     fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
         self.0.borrow_mut().event(kernel, id, sequence, event);
+    }
+
+    fn intercept(&mut self, _kernel: &Kernel, id: ProcId, call: &syscall::Call) -> Intercept {
+        self.0.borrow_mut().intercept(id, call.number)
     }
 }
 
@@ -209,6 +213,28 @@ impl State {
         };
         self.emit(kernel, id, sequence, What::Enter(&call));
         self.pending.insert(id, call);
+    }
+
+    /// What is made up for a call: the first injection that applies decides.
+    fn intercept(&mut self, id: ProcId, number: u32) -> Intercept {
+        let mut intercept = Intercept::default();
+        for (injection, seen) in self.options.injections.iter().zip(&mut self.seen) {
+            if !injection.calls.contains(number) {
+                continue;
+            }
+            *seen += 1;
+            if injection.applies(*seen) {
+                let result = injection.error.map(Err).or(injection.retval.map(Ok));
+                intercept.result = intercept.result.or(result);
+                intercept.signal = intercept.signal.or(injection.signal.map(Signal::raw));
+            }
+        }
+        if intercept.result.is_some()
+            && let Some(call) = self.pending.get_mut(&id)
+        {
+            call.injected = true;
+        }
+        intercept
     }
 
     /// A call ends.

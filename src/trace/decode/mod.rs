@@ -92,6 +92,27 @@ pub struct Argument {
     kept: Kept,
 }
 
+impl Argument {
+    /// Whether what it means is known only at the end of the call.
+    pub fn is_output(&self) -> bool {
+        match self.kind {
+            Kind::Ptr(way, ..) => way != Way::In,
+            Kind::OutBuf
+            | Kind::OutText
+            | Kind::Dirents { .. }
+            | Kind::SockAddrOut { .. }
+            | Kind::ValueOut
+            | Kind::IovecOut
+            | Kind::MsgOut { .. }
+            | Kind::SockOptOut
+            | Kind::Ioctl
+            | Kind::GidsOut
+            | Kind::StatfsBuf => true,
+            _ => false,
+        }
+    }
+}
+
 /// Decodes the arguments of a call that begins.
 pub fn enter(row: &Sysent, words: &[u32], memory: &dyn Memory, detail: &Detail<'_>) -> Vec<Argument> {
     let mut args = Vec::with_capacity(row.args.len());

@@ -7,6 +7,7 @@ use syscalls::layout::{WaitStatus, Waited};
 
 use super::Render;
 use crate::kernel::event::Outcome;
+use crate::trace::decode::Argument;
 use crate::trace::options::{Options, Stamp};
 use crate::trace::output::Output;
 use crate::trace::record::{Call, Delivery, Record, Transfer, What};
@@ -61,30 +62,30 @@ impl Strace {
         line
     }
 
-    /// The arguments, with commas.
-    fn arguments(&self, line: &mut String, call: &Call) {
-        let mut first = true;
-        for value in call.args.iter().flat_map(|a| &a.values) {
-            if !first {
+    /// Arguments, with commas; a line that is cut ends with one.
+    fn arguments(&self, line: &mut String, args: &[Argument], cut: bool) {
+        for (i, value) in args.iter().flat_map(|a| &a.values).enumerate() {
+            if i > 0 {
                 line.push_str(", ");
             }
-            first = false;
             text::write(line, value, self.options.style);
+        }
+        if cut && args.iter().any(|a| !a.values.is_empty()) {
+            line.push_str(", ");
         }
     }
 
     fn call(&mut self, record: &Record<'_>, call: &Call, output: &mut Output) {
         let mut line = self.head(record, call);
         let start = line.len();
-        if call.announced {
+        let shown = if call.announced {
             let _ = write!(line, "<... {} resumed>", call.name());
+            known(call)
         } else {
             let _ = write!(line, "{}(", call.name());
-        }
-        if call.announced {
-            line.push_str(", ");
-        }
-        self.arguments(&mut line, call);
+            0
+        };
+        self.arguments(&mut line, &call.args[shown..], false);
         line.push(')');
         while line.len() - start < self.options.column {
             line.push(' ');
@@ -147,7 +148,8 @@ impl Strace {
     fn unfinished(&mut self, record: &Record<'_>, call: &Call, output: &mut Output) {
         let mut line = self.head(record, call);
         let _ = write!(line, "{}(", call.name());
-        self.arguments(&mut line, call);
+        let known = known(call);
+        self.arguments(&mut line, &call.args[..known], known < call.args.len());
         line.push_str(" <unfinished ...>\n");
         output.write(record.pid, line.as_bytes());
     }
@@ -184,6 +186,11 @@ impl Render for Strace {
             | What::Name(_) => {}
         }
     }
+}
+
+/// How many arguments mean something before the call has ended.
+fn known(call: &Call) -> usize {
+    call.args.iter().position(Argument::is_output).unwrap_or(call.args.len())
 }
 
 fn signal_name(number: u32) -> String {

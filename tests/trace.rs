@@ -1,0 +1,226 @@
+//! The tracer over a kernel of its own: golden traces in every format, and what options change.
+//!
+//! `BLESS=1 cargo test --test trace` writes the golden files anew; read the difference before committing it.
+
+#[path = "trace/machine.rs"]
+mod machine;
+
+use std::path::PathBuf;
+
+use bsd21::trace::kdump::Kdump;
+use bsd21::trace::ktrace::{Body, Reader};
+use bsd21::trace::options::{FdDetail, Format, Layers, SortBy, Stamp, Summary};
+use bsd21::trace::{Options, filter};
+
+use machine::{Machine, call, call_of, exchange};
+
+/// Compares with a golden file, or writes it.
+fn golden(name: &str, found: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/trace").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, found).expect("the golden file is writable");
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == found, "{name} differs; found:\n{found}\nexpected:\n{expected}");
+}
+
+/// The trace of the exchange between two processes.
+fn trace(options: Options) -> Vec<u8> {
+    let mut machine = Machine::traced(options);
+    exchange(&mut machine);
+    machine.finish()
+}
+
+fn text(options: Options) -> String {
+    String::from_utf8(trace(options)).expect("a trace is text")
+}
+
+fn with(change: impl FnOnce(&mut Options)) -> Options {
+    let mut options = Options::default();
+    change(&mut options);
+    options
+}
+
+#[test]
+fn the_exchange_in_every_text_format_is_golden() {
+    golden("exchange.strace", &text(Options::default()));
+    golden("exchange.jsonl", &text(with(|o| o.format = Format::Jsonl)));
+    golden("exchange.kdump", &text(with(|o| o.format = Format::Kdump)));
+    golden("exchange.chrome.json", &text(with(|o| o.format = Format::Chrome)));
+    golden("exchange.unfinished", &text(with(|o| o.unfinished = true)));
+    golden("exchange.sleep", &text(with(|o| o.layers = Layers::SLEEP)));
+    golden("exchange.summary", &text(with(|o| (o.summary, o.sort) = (Summary::Only, SortBy::Name))));
+}
+
+#[test]
+fn steps_inside_the_kernel_stand_under_their_call() {
+    let trace = text(with(|o| o.layers = Layers::SOCKET));
+    let pair = trace.lines().position(|l| l.contains("socketpair(")).expect("the call");
+    let steps: Vec<_> = trace.lines().skip(pair + 1).take_while(|l| l.starts_with("        ")).collect();
+    for step in ["socreate", "PRU_ATTACH", "soconnect2", "PRU_CONNECT2"] {
+        assert!(steps.iter().any(|l| l.contains(step)), "{step} is missing: {steps:?}");
+    }
+    let send = trace.lines().position(|l| l.contains("sendmsg(")).expect("the call");
+    assert!(trace.lines().nth(send + 1).is_some_and(|l| l.contains("PRU_SEND")), "{trace}");
+}
+
+#[test]
+fn binary_records_read_back_are_the_text_form() {
+    let binary = trace(with(|o| o.format = Format::Ktrace));
+    let mut kdump = Kdump::default();
+    let printed: String =
+        Reader::new(&binary).map(|entry| kdump.print(&entry.expect("a whole record"))).collect();
+    assert_eq!(printed, text(with(|o| o.format = Format::Kdump)));
+}
+
+#[test]
+fn every_call_of_the_binary_form_is_in_the_strace_form() {
+    let binary = trace(with(|o| o.format = Format::Ktrace));
+    let strace = text(Options::default());
+    let mut returns = 0;
+    for entry in Reader::new(&binary) {
+        let entry = entry.expect("a whole record");
+        if let Body::Return { code, .. } = entry.body {
+            returns += 1;
+            let row = syscalls::sysent::row(code as u32).expect("a row");
+            let found =
+                strace.lines().any(|l| l.starts_with(&format!("{:<5} {}(", entry.pid, row.trace_name())));
+            assert!(found, "{} of {} is missing", row.trace_name(), entry.pid);
+        }
+    }
+    assert!(returns > 5);
+}
+
+#[test]
+fn a_blocked_call_is_one_whole_line() {
+    let strace = text(Options::default());
+    for line in strace.lines() {
+        let whole = line.contains(") = ") || line.contains("+++") || line.contains("---");
+        assert!(whole, "a torn line: {line}");
+    }
+    let unfinished = text(with(|o| o.unfinished = true));
+    assert!(unfinished.contains("<unfinished ...>") && unfinished.contains("resumed>"));
+}
+
+#[test]
+fn json_lines_are_balanced_objects_that_name_their_type() {
+    for line in text(with(|o| o.format = Format::Jsonl)).lines() {
+        assert!(line.starts_with("{\"type\":\"") && line.ends_with('}'), "{line}");
+        let mut depth = 0i32;
+        let mut in_string = false;
+        let mut escaped = false;
+        for c in line.chars() {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' if in_string => escaped = true,
+                '"' => in_string = !in_string,
+                '{' | '[' if !in_string => depth += 1,
+                '}' | ']' if !in_string => depth -= 1,
+                _ => {}
+            }
+            assert!(depth >= 0);
+        }
+        assert_eq!((depth, in_string), (0, false), "{line}");
+    }
+}
+
+#[test]
+fn filters_choose_calls_and_outcomes() {
+    let mut machine = Machine::traced(with(|o| o.apply("trace=getpid").unwrap()));
+    machine.call(call("getpid", &[]));
+    machine.call(call("getppid", &[]));
+    let only = String::from_utf8(machine.finish()).unwrap();
+    assert!(only.contains("getpid() = ") && !only.contains("getppid"));
+
+    let mut machine = Machine::traced(with(|o| o.apply("status=failed").unwrap()));
+    machine.call(call("getpid", &[]));
+    machine.call(call("close", &[99]));
+    let failed = String::from_utf8(machine.finish()).unwrap();
+    assert_eq!(failed, format!("{:<5} close(99) = -1 EBADF (Bad file descriptor)\n", machine.pid()));
+}
+
+#[test]
+fn outcomes_can_be_made_up() {
+    let mut machine = Machine::traced(with(|o| o.apply("inject=getpid:error=EIO:when=2").unwrap()));
+    assert!(machine.call(call("getpid", &[])).is_ok());
+    assert_eq!(machine.call(call("getpid", &[])), Err(5));
+    assert!(machine.call(call("getpid", &[])).is_ok());
+    let trace = String::from_utf8(machine.finish()).unwrap();
+    assert!(trace.contains("getpid() = -1 EIO (Input/output error) (INJECTED)\n"));
+
+    let mut machine = Machine::traced(with(|o| o.apply("inject=getuid:retval=77").unwrap()));
+    assert_eq!(machine.call(call("getuid", &[])), Ok(77));
+}
+
+#[test]
+fn calls_that_are_not_served_are_in_the_ledger() {
+    let mut machine = Machine::traced(with(|o| o.summary = Summary::Only));
+    machine.ignore_sigsys();
+    assert_eq!(machine.call(call("swapon", &[0])), Err(22));
+    let ledger = machine.kernel.ledger.to_string();
+    assert!(ledger.starts_with("swapon (paging belongs to the host) 1 time, first by "), "{ledger}");
+    let table = String::from_utf8(machine.finish()).unwrap();
+    assert!(table.contains("1 swapon (paging belongs to the host; first from 0x2000)"), "{table}");
+}
+
+#[test]
+fn numbers_past_the_table_are_shown_as_numbers() {
+    let mut machine = Machine::traced(Options::default());
+    machine.ignore_sigsys();
+    machine.call(call_of(4000, &[]));
+    machine.call(call_of(151, &[]));
+    let trace = String::from_utf8(machine.finish()).unwrap();
+    assert!(trace.contains("#4000() = -1 EINVAL"), "{trace}");
+    assert!(trace.contains("#151() = -1 EINVAL"), "{trace}");
+}
+
+#[test]
+fn prefixes_stand_in_straces_order() {
+    let mut machine = Machine::traced(with(|o| {
+        o.stamp = Stamp::Epoch;
+        o.numbers = true;
+        o.eip = true;
+        o.durations = true;
+        o.column = 20;
+    }));
+    machine.call(call("getppid", &[]));
+    let trace = String::from_utf8(machine.finish()).unwrap();
+    let pid = machine.pid();
+    let expected =
+        format!("{pid:<5} 820454400.000000 [  39] [00002000] getppid()            = 1 <0.000000>\n");
+    assert_eq!(trace, expected);
+}
+
+#[test]
+fn sockets_are_shown_with_their_peers() {
+    let mut machine = Machine::traced(with(|o| o.fd_detail = FdDetail::Full));
+    let pair = machine.pair();
+    machine.call(call("close", &[pair.0]));
+    let trace = String::from_utf8(machine.finish()).unwrap();
+    assert!(trace.contains("<UNIX-STREAM:["), "{trace}");
+    assert!(trace.lines().last().is_some_and(|l| l.contains("close(3<UNIX-STREAM:[")), "{trace}");
+}
+
+#[test]
+fn transfers_are_dumped_where_asked_for() {
+    let mut machine = Machine::traced(with(|o| o.apply("write=4").unwrap()));
+    let pair = machine.pair();
+    let at = machine.put(b"hello, world\n");
+    machine.call(call("write", &[pair.1, at, 13]));
+    let trace = String::from_utf8(machine.finish()).unwrap();
+    let dump = " | 00000  68 65 6c 6c 6f 2c 20 77  6f 72 6c 64 0a           hello, world.    |\n";
+    assert!(trace.contains(dump), "{trace}");
+}
+
+#[test]
+fn no_observer_and_an_observer_give_the_guest_the_same_answers() {
+    let mut traced = Machine::traced(with(|o| o.layers = Layers::all()));
+    let mut plain = Machine::plain();
+    assert_eq!(exchange(&mut traced), exchange(&mut plain));
+}
+
+#[test]
+fn filters_refuse_what_does_not_exist() {
+    assert!(filter::CallSet::parse("socketpar").unwrap_err().contains("did you mean 'socketpair'?"));
+}
