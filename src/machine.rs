@@ -1,1 +1,233 @@
-//! The scheduler: picks a runnable guest process, runs its processor, serves the trap.
+//! The scheduler: picks a runnable guest process, runs its processor, serves the trap, goes on.
+//!
+//! One host thread runs all guest processes.  2.1's kernel is not preempted, so a trap is served whole;
+//! a guest is preempted only between instructions, when its budget or its time slice is over or a better
+//! process has become ready.
+//!
+//! 2.1 counterpart: the loop that i386/i386/swtch.s and the hardware form.
+
+mod builder;
+mod host_signals;
+mod limits;
+
+pub use builder::{Builder, DEFAULT_PATH, Mount, StartError, Stdio};
+use limits::Meter;
+pub use limits::{Limit, Limits};
+
+use crate::cpu::Cpu;
+use crate::host::signal::Signals;
+use crate::host::stdio::Stream;
+use crate::kernel::boot::{Config, Program, StartFailure};
+use crate::kernel::proc::ProcId;
+use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
+use crate::kernel::{Kernel, event::Observer, vfs};
+use crate::trapframe::Trap;
+
+/// Instructions between two looks at the clock.
+const BUDGET: u64 = 100_000;
+/// What a trap counts for in the budget, in instructions.
+const TRAP_COST: u64 = 200;
+/// Time after which another process of the same priority gets its turn (hz/10 ticks).
+const SLICE_NS: u64 = SECOND_NS / 10;
+
+/// How the first program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It exited with this status.
+    Exited(u8),
+    /// A signal ended it.
+    Signaled(u32),
+    /// Every process waits for something that can no longer happen.
+    Deadlock,
+    /// The run hit one of its limits.
+    Limit(Limit),
+}
+
+/// The processor state of one process that is not architectural: decoded code.
+#[derive(Default)]
+struct Slot {
+    owner: Option<(ProcId, u64)>,
+    cpu: Cpu,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+/// A machine: the kernel, and a processor for each process.
+#[derive(Debug)]
+pub struct Machine {
+    kernel: Kernel,
+    slots: Vec<Slot>,
+    first: Option<i32>,
+    ended: Option<i32>,
+    meter: Meter,
+    /// The host's signals, where they are passed on.
+    signals: Option<Signals>,
+    /// The guest's /tmp, where it is a directory of its own.
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Machine {
+    /// A machine that has booted.
+    pub fn new(config: Config) -> Self {
+        Self {
+            kernel: Kernel::new(config),
+            slots: Vec::new(),
+            first: None,
+            ended: None,
+            meter: Meter::new(Limits::default()),
+            signals: None,
+            temporary: None,
+        }
+    }
+
+    /// Begins to describe a machine with its first program.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Keeps a directory as long as the machine.
+    fn keep(&mut self, directory: tempfile::TempDir) {
+        self.temporary = Some(directory);
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
+    /// The kernel, to change it.
+    pub fn kernel_mut(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
+    /// Sets who observes.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.kernel.observe(observer);
+    }
+
+    /// Sets what the run may use; its time begins now.
+    pub fn limit(&mut self, limits: Limits) {
+        self.meter = Meter::new(limits);
+    }
+
+    /// Passes the host's signals on to the guest from now on.
+    pub fn pass_on(&mut self, signals: Signals) {
+        self.signals = Some(signals);
+    }
+
+    /// Starts the first program.
+    pub fn start(&mut self, program: &Program, streams: [Option<Stream>; 3]) -> Result<(), StartFailure> {
+        let id = self.kernel.start(program, streams)?;
+        self.first = Some(self.kernel.procs[id].pid);
+        Ok(())
+    }
+
+    /// Runs until every process has ended; tells how the first one did.
+    pub fn run(&mut self) -> Ended {
+        loop {
+            self.kernel.run_timeouts();
+            self.pass_host_signals();
+            self.note_ends();
+            if let Some(limit) = self.meter.exceeded() {
+                return Ended::Limit(limit);
+            }
+            match self.kernel.choose() {
+                Some(id) => self.run_process(id),
+                None => {
+                    // Process 1 is always there.
+                    if self.kernel.procs.len() <= 1 {
+                        return self.status();
+                    }
+                    if !self.idle() {
+                        return Ended::Deadlock;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets one process run until it sleeps, ends, or another one gets its turn.
+    fn run_process(&mut self, id: ProcId) {
+        let started = self.kernel.clock.uptime();
+        self.kernel.resume(id);
+        let mut charged = started;
+        let mut left = BUDGET;
+        while self.kernel.is_current(id) {
+            let index = id.index();
+            if index >= self.slots.len() {
+                self.slots.resize_with(index + 1, Slot::default);
+            }
+            let proc = &mut self.kernel.procs[id];
+            let slot = &mut self.slots[index];
+            let owner = Some((id, proc.image_generation));
+            if slot.owner != owner {
+                slot.owner = owner;
+                slot.cpu.reset();
+            }
+            let stopped = slot.cpu.run(&mut proc.frame, &mut proc.vm.space, left);
+            proc.instructions += stopped.retired;
+            self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
+            if stopped.trap != Trap::Budget {
+                self.kernel.trap(id, stopped.trap);
+            }
+            left = left.saturating_sub(stopped.retired + TRAP_COST);
+            if left == 0 || stopped.trap == Trap::Budget || self.kernel.wants_resched() {
+                let now = self.kernel.clock.uptime();
+                self.charge(id, now - charged);
+                charged = now;
+                left = BUDGET;
+                self.kernel.run_timeouts();
+                self.pass_host_signals();
+                self.kernel.check_signals(id);
+                let over = now - started >= SLICE_NS || self.meter.exceeded().is_some();
+                if over || self.kernel.wants_resched() {
+                    self.kernel.yield_current();
+                    return;
+                }
+            }
+        }
+        let now = self.kernel.clock.uptime();
+        self.charge(id, now - charged);
+    }
+
+    fn charge(&mut self, id: ProcId, ns: u64) {
+        self.meter.cpu_ns += ns;
+        self.kernel.charge_user(id, ns);
+    }
+
+    /// Waits for the next thing to happen; false where nothing can.
+    fn idle(&mut self) -> bool {
+        let next = self.kernel.next_wake();
+        if self.kernel.clock.is_virtual() {
+            let Some(due) = next else { return vfs::poll_host(&mut self.kernel, Some(0)) };
+            let now = self.kernel.clock.uptime();
+            self.kernel.clock.advance(due.saturating_sub(now));
+            return true;
+        }
+        let due = next.map(|due| due.saturating_sub(self.kernel.clock.uptime()));
+        let timeout = [due, self.meter.patience()].into_iter().flatten().min();
+        vfs::poll_host(&mut self.kernel, timeout);
+        true
+    }
+
+    fn note_ends(&mut self) {
+        for (pid, status) in self.kernel.reaped.drain(..) {
+            if Some(pid) == self.first {
+                self.ended = Some(status);
+            }
+        }
+    }
+
+    fn status(&mut self) -> Ended {
+        self.note_ends();
+        match self.ended {
+            Some(status) if status & 0x7f == 0 => Ended::Exited((status >> 8) as u8),
+            Some(status) => Ended::Signaled((status & 0x7f) as u32),
+            None => Ended::Deadlock,
+        }
+    }
+}

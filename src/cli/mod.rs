@@ -7,6 +7,7 @@ mod inspect;
 mod kdump;
 mod listing;
 mod options;
+mod run;
 mod status;
 mod trace;
 
@@ -33,6 +34,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a program.
+    Run(run::Run),
+    /// Run a program and show its system calls.
+    Trace(run::Trace),
     /// Show what an executable file is: format, layout, symbols, libraries, system calls.
     Inspect(inspect::Inspect),
     /// List every system call of 2.1, from the table that also dispatches them.
@@ -62,6 +67,8 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<u8, Failure> {
         match self {
+            Self::Run(command) => command.run(),
+            Self::Trace(command) => command.run(),
             Self::Inspect(command) => command.run(),
             Self::Syscalls(command) => command.run(),
             Self::Kdump(command) => command.run(),

@@ -1,12 +1,13 @@
 //! What `run` and `trace` have in common: where the guest lives, who it is, what it is told.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Failure;
+use crate::machine::{Builder, DEFAULT_PATH, Machine, Mount};
 
 /// Options of a guest.
 #[derive(Clone, Debug, Args)]
@@ -49,17 +50,6 @@ pub struct GuestOptions {
     pub command: Vec<OsString>,
 }
 
-/// A directory of the host at a place of the guest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Directory of the host.
-    pub host: PathBuf,
-    /// Absolute path in the guest.
-    pub guest: PathBuf,
-    /// Whether the guest can only read there.
-    pub read_only: bool,
-}
-
 fn parse_mount(text: &str) -> Result<Mount, String> {
     let (rest, read_only) = match text.strip_suffix(":ro") {
         Some(rest) => (rest, true),
@@ -68,7 +58,7 @@ fn parse_mount(text: &str) -> Result<Mount, String> {
     // The last colon divides: names of the host may contain colons.
     match rest.rsplit_once(':') {
         Some((host, guest)) if !host.is_empty() && guest.starts_with('/') => {
-            Ok(Mount { host: host.into(), guest: guest.into(), read_only })
+            Ok(Mount { host: host.into(), guest: guest.as_bytes().to_vec(), read_only })
         }
         _ => Err("expected HOST:GUEST or HOST:GUEST:ro with an absolute GUEST".to_owned()),
     }
@@ -89,25 +79,18 @@ fn parse_control_word(text: &str) -> Result<u16, String> {
     number.map_err(|_| "expected a 16-bit number, such as 0x1272".to_owned())
 }
 
-/// Search path of the guest's root user.
-const PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/bin";
-
 impl GuestOptions {
-    /// The guest's arguments, the name first.
-    pub fn arguments(&self) -> Vec<Vec<u8>> {
-        let mut args: Vec<Vec<u8>> = self.command.iter().map(|arg| arg.clone().into_vec()).collect();
-        if let (Some(name), Some(first)) = (&self.argv0, args.first_mut()) {
-            *first = name.clone().into_vec();
-        }
-        args
-    }
-
     /// The guest's environment.
     pub fn environment(&self) -> Vec<Vec<u8>> {
         let (user, home) =
             if self.uid == 0 { ("root".to_owned(), "/root") } else { (self.uid.to_string(), "/") };
-        let defaults =
-            [("PATH", PATH), ("HOME", home), ("USER", &user), ("SHELL", "/bin/sh"), ("TERM", "vt100")];
+        let defaults = [
+            ("PATH", DEFAULT_PATH),
+            ("HOME", home),
+            ("USER", &user),
+            ("SHELL", "/bin/sh"),
+            ("TERM", "vt100"),
+        ];
         let mut variables = Variables::default();
         if !self.clear_env {
             defaults.iter().for_each(|(name, value)| variables.set(format!("{name}={value}").into_bytes()));
@@ -127,88 +110,32 @@ impl GuestOptions {
         self.gid.unwrap_or(self.uid)
     }
 
-    /// What the guest sees, and where the program is in it.
-    pub fn view(&self) -> Result<View, Failure> {
-        let program = self.command.first().map(PathBuf::from).unwrap_or_default();
-        match &self.root {
-            Some(root) => self.rooted(root, &program),
-            None => self.unrooted(&program),
-        }
-    }
-
-    fn rooted(&self, root: &Path, program: &Path) -> Result<View, Failure> {
-        if !root.is_dir() {
-            return Err(Failure::usage(format!("--root {}: not a directory", root.display())));
-        }
-        let candidates = if is_bare(program) {
-            self.search_path().map(|dir| dir.join(program)).collect()
-        } else {
-            vec![program.to_owned()]
-        };
-        let cwd = self.cwd.clone().unwrap_or_else(|| "/".into());
-        let mounts = self.mount.clone();
-        Ok(View { root: Some(root.to_owned()), mounts, private: false, cwd, candidates })
-    }
-
-    /// The current directory and the program's own, each at its place on the host.
-    fn unrooted(&self, program: &Path) -> Result<View, Failure> {
-        let here = std::env::current_dir()
-            .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("current directory")))?;
-        let typed = lexical(&here.join(program));
-        let directory = typed.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut mounts = vec![Mount { host: here.clone(), guest: here.clone(), read_only: false }];
-        if !directory.starts_with(&here) && directory.is_dir() {
-            mounts.push(Mount { host: directory.clone(), guest: directory, read_only: true });
-        }
-        mounts.extend(self.mount.iter().cloned());
-        let cwd = self.cwd.clone().unwrap_or(here);
-        let candidates =
-            vec![if is_bare(program) { Path::new(".").join(program) } else { program.to_owned() }];
-        Ok(View { root: None, mounts, private: true, cwd, candidates })
-    }
-
-    fn search_path(&self) -> impl Iterator<Item = PathBuf> {
-        let environment = self.environment();
-        let path =
-            environment.iter().find_map(|variable| variable.strip_prefix(b"PATH=")).unwrap_or_default();
-        let directories: Vec<PathBuf> =
-            path.split(|&b| b == b':').map(|dir| Path::new(OsStr::from_bytes(dir)).to_owned()).collect();
-        directories.into_iter()
-    }
-}
-
-/// What a guest sees of the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// The guest's root; without one an empty directory.
-    pub root: Option<PathBuf>,
-    /// Directories of the host in it.
-    pub mounts: Vec<Mount>,
-    /// /tmp and /dev of the guest's own.
-    pub private: bool,
-    /// Current directory in the guest.
-    pub cwd: PathBuf,
-    /// Paths in the guest where the program may be, in order.
-    pub candidates: Vec<PathBuf>,
-}
-
-fn is_bare(program: &Path) -> bool {
-    !program.as_os_str().as_bytes().contains(&b'/')
-}
-
-/// A path without `.` and `..`; what `..` means where it follows a symlink is not asked.
-fn lexical(path: &Path) -> PathBuf {
-    use std::path::Component;
-    path.components().fold(PathBuf::new(), |mut so_far, component| {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                so_far.pop();
+    /// The machine that these options describe.
+    pub fn builder(&self) -> Result<Builder, Failure> {
+        let mut builder = Machine::builder().clear_env();
+        if let Some(root) = &self.root {
+            if !root.is_dir() {
+                return Err(Failure::usage(format!("--root {}: not a directory", root.display())));
             }
-            other => so_far.push(other),
+            builder = builder.root(root);
         }
-        so_far
-    })
+        for mount in &self.mount {
+            builder = builder.mount(mount.clone());
+        }
+        if let Some(cwd) = &self.cwd {
+            builder = builder.cwd(cwd);
+        }
+        if let Some(name) = &self.argv0 {
+            builder = builder.argv0(name);
+        }
+        for variable in self.environment() {
+            builder = builder.variable(variable);
+        }
+        let Some((program, args)) = self.command.split_first() else {
+            return Err(Failure::usage("no program given"));
+        };
+        Ok(builder.program(program).args(args).uid(self.uid).gid(self.group()).fpcw(self.fpcw))
+    }
 }
 
 /// NAME=VALUE strings, each name once, in the order in which they were set first.
@@ -244,7 +171,7 @@ mod tests {
     #[test]
     fn everything_behind_the_program_is_the_guests() {
         let guest = guest(&["--uid", "5", "ls", "-l", "--root", "x"]);
-        assert_eq!(guest.arguments(), [&b"ls"[..], b"-l", b"--root", b"x"]);
+        assert_eq!(guest.command, ["ls", "-l", "--root", "x"]);
         assert_eq!((guest.root.clone(), guest.uid, guest.group()), (None, 5, 5));
     }
 
@@ -266,23 +193,10 @@ mod tests {
     #[test]
     fn a_mount_is_host_and_guest_and_perhaps_ro() {
         let mount = |text| parse_mount(text);
-        assert_eq!(mount("a:b:/c:ro"), Ok(Mount { host: "a:b".into(), guest: "/c".into(), read_only: true }));
+        assert_eq!(
+            mount("a:b:/c:ro"),
+            Ok(Mount { host: "a:b".into(), guest: b"/c".to_vec(), read_only: true })
+        );
         assert!(mount("/a").is_err() && mount("a:b").is_err() && mount(":/b").is_err());
-    }
-
-    #[test]
-    fn a_bare_name_is_looked_up_in_the_guests_path_only_below_a_root() {
-        let rooted = guest(&["--root", "/", "--env", "PATH=/x:/y", "ls"]).view().expect("a view");
-        assert_eq!(rooted.candidates, [Path::new("/x/ls"), Path::new("/y/ls")]);
-        let unrooted = guest(&["ls"]).view().expect("a view");
-        assert_eq!(unrooted.candidates, [Path::new("./ls")]);
-    }
-
-    #[test]
-    fn a_program_outside_the_current_directory_brings_its_own_read_only() {
-        let view = guest(&["/etc/../usr/ls"]).view().expect("a view");
-        assert!(view.mounts.contains(&Mount { host: "/usr".into(), guest: "/usr".into(), read_only: true }));
-        assert_eq!(view.candidates, [Path::new("/etc/../usr/ls")]);
-        assert_eq!(guest(&["./x/ls"]).view().expect("a view").mounts.len(), 1);
     }
 }

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::machine::{Ended, StartError};
+
+/// A run that hit one of its limits.
+const LIMIT: u8 = 124;
 /// Usage, and errors of our own.
 const INTERNAL: u8 = 125;
 /// A file that is there and is not executed.
@@ -52,11 +56,27 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The exit status for a guest's wait status: its own, or 128 and the signal.
-pub(super) fn of_guest(wait_status: i32) -> u8 {
-    match wait_status & 0x7f {
-        0 => (wait_status >> 8 & 0xff) as u8,
-        signal => BY_SIGNAL | signal as u8,
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let status = match &error {
+            StartError::NotFound { .. } => NOT_FOUND,
+            StartError::NotExecutable { .. } | StartError::Refused { .. } => REFUSED,
+            _ => INTERNAL,
+        };
+        Self { status, message: error.to_string() }
+    }
+}
+
+/// The exit status for the end of a run: the guest's own, or 128 and the signal.
+pub(super) fn of_run(ended: Ended) -> Result<u8, Failure> {
+    match ended {
+        Ended::Exited(status) => Ok(status),
+        Ended::Signaled(signal) => Ok(BY_SIGNAL | signal as u8),
+        Ended::Limit(limit) => Err(Failure { status: LIMIT, message: limit.to_string() }),
+        Ended::Deadlock => Err(Failure {
+            status: INTERNAL,
+            message: "every process of the guest waits for something that cannot happen".to_owned(),
+        }),
     }
 }
 

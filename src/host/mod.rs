@@ -5,5 +5,7 @@ pub mod clock;
 pub mod error;
 pub mod fs;
 pub mod random;
+pub mod signal;
 pub mod stdio;
+pub mod system;
 pub mod terminal;

@@ -1,0 +1,97 @@
+//! `bsd21 run` and `bsd21 trace`: build a machine, run it, end as the guest did.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Failure, GuestOptions, TraceOptions, status};
+use crate::host::signal::Signals;
+use crate::kernel::time::Clock;
+use crate::machine::{Builder, Limits, Machine};
+use crate::trace::Tracer;
+
+/// What a run may use, and by which clock.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Machine")]
+pub(super) struct MachineOptions {
+    /// The guest's clock: the host's, or one that counts instructions and makes runs repeatable.
+    #[arg(long, value_enum, default_value = "host", value_name = "CLOCK")]
+    clock: ClockName,
+    /// End the run after this many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    max_wall: Option<Duration>,
+    /// End the run when its processes have used this many seconds of processor time.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    max_cpu: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ClockName {
+    /// The host's clocks.
+    Host,
+    /// Retired instructions.
+    Virtual,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
+}
+
+impl MachineOptions {
+    fn apply(&self, builder: Builder) -> Builder {
+        let builder = builder.limits(Limits { wall: self.max_wall, cpu: self.max_cpu });
+        match self.clock {
+            ClockName::Host => builder,
+            ClockName::Virtual => builder.clock(Clock::deterministic()),
+        }
+    }
+}
+
+/// Runs a program.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    machine: MachineOptions,
+    #[command(flatten)]
+    guest: GuestOptions,
+}
+
+impl Run {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let mut machine = self.machine.apply(self.guest.builder()?).build()?;
+        finish(&mut machine)
+    }
+}
+
+/// Runs a program and shows its system calls.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Trace {
+    #[command(flatten)]
+    trace: TraceOptions,
+    #[command(flatten)]
+    machine: MachineOptions,
+    #[command(flatten)]
+    guest: GuestOptions,
+}
+
+impl Trace {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
+        let builder = self.machine.apply(self.guest.builder()?);
+        let mut machine = builder.observer(Box::new(tracer.clone())).build()?;
+        let result = finish(&mut machine);
+        tracer
+            .finish(machine.kernel())
+            .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot write the trace")))?;
+        result
+    }
+}
+
+/// Runs a machine to its end, with the host's signals passed on.
+fn finish(machine: &mut Machine) -> Result<u8, Failure> {
+    let signals = Signals::catch()
+        .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
+    machine.pass_on(signals);
+    status::of_run(machine.run())
+}

@@ -1,0 +1,476 @@
+//! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use syscalls::errno::Errno;
+
+use super::{Limits, Machine};
+use crate::host::stdio::Stream;
+use crate::image::Refusal;
+use crate::kernel::boot::{Config, Program, StartFailure};
+use crate::kernel::event::Observer;
+use crate::kernel::proc::exec::ExecError;
+use crate::kernel::socket::Network;
+use crate::kernel::sysctl::System;
+use crate::kernel::time::Clock;
+use crate::kernel::vfs::mount::{MountFlags, Source};
+use crate::kernel::vfs::{Options, Vfs};
+use crate::trapframe::fpu::INITIAL_CONTROL;
+
+/// Where bare program names are looked for, and the PATH of a guest that is given none.
+pub const DEFAULT_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/bin";
+
+/// A directory of the host that the guest sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The directory.
+    pub host: PathBuf,
+    /// Where the guest sees it; absolute.
+    pub guest: Vec<u8>,
+    /// The guest cannot change it.
+    pub read_only: bool,
+}
+
+/// Why a machine could not be built or its program not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A directory cannot be mounted.
+    #[error("cannot mount {}: {reason}", path.display())]
+    Mount {
+        /// The directory.
+        path: PathBuf,
+        /// What the host says.
+        reason: String,
+    },
+    /// The temporary directory of the guest cannot be made.
+    #[error("cannot make a temporary directory: {0}")]
+    Temporary(std::io::Error),
+    /// The current directory of the host is gone.
+    #[error("cannot find the current directory: {0}")]
+    CurrentDirectory(std::io::Error),
+    /// The program is not there.
+    #[error("{program}: not found in {place}")]
+    NotFound {
+        /// As it was given.
+        program: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The program is not executable: permission, kind of file.
+    #[error("{program}: {} ({place})", errno.message())]
+    NotExecutable {
+        /// As it was given.
+        program: String,
+        /// Where it was looked for.
+        place: String,
+        /// Why.
+        errno: Errno,
+    },
+    /// The program's file is refused.
+    #[error("{program}: {refusal}")]
+    Refused {
+        /// As it was given.
+        program: String,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The guest's current directory is not there.
+    #[error("--cwd {directory}: {}", errno.message())]
+    Directory {
+        /// The directory.
+        directory: String,
+        /// Why.
+        errno: Errno,
+    },
+}
+
+/// Where a standard stream of the guest comes from or goes to.
+#[derive(Debug, Default)]
+pub enum Stdio {
+    /// The same as the host program's.
+    #[default]
+    Inherit,
+    /// A descriptor of the host: a file, a pipe.
+    Descriptor(OwnedFd),
+    /// Closed.
+    Closed,
+}
+
+impl Stdio {
+    /// The stream behind descriptor `number`, if there is one.
+    fn stream(self, number: u32) -> Option<Stream> {
+        match self {
+            Self::Inherit => Stream::standard(number).ok().flatten(),
+            Self::Descriptor(fd) => Stream::new(fd).ok(),
+            Self::Closed => None,
+        }
+    }
+}
+
+impl From<File> for Stdio {
+    fn from(file: File) -> Self {
+        Self::Descriptor(file.into())
+    }
+}
+
+/// Builds a [`Machine`] with its first program.
+///
+/// ```no_run
+/// use bsd21::machine::{Ended, Machine};
+///
+/// let mut machine = Machine::builder().root("/mnt/386bsd").program("/bin/echo").arg("hello").build()?;
+/// assert_eq!(machine.run(), Ended::Exited(0));
+/// # Ok::<(), bsd21::machine::StartError>(())
+/// ```
+#[derive(Debug)]
+pub struct Builder {
+    root: Option<PathBuf>,
+    mounts: Vec<Mount>,
+    program: OsString,
+    args: Vec<OsString>,
+    argv0: Option<OsString>,
+    cwd: Option<OsString>,
+    env: Vec<(Vec<u8>, Vec<u8>)>,
+    uid: u32,
+    gid: u32,
+    fpcw: u16,
+    clock: Option<Clock>,
+    network: Network,
+    stdio: [Stdio; 3],
+    limits: Limits,
+    observer: Option<Box<dyn Observer>>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let mut builder = Self {
+            root: None,
+            mounts: Vec::new(),
+            program: OsString::new(),
+            args: Vec::new(),
+            argv0: None,
+            cwd: None,
+            env: Vec::new(),
+            uid: 0,
+            gid: 0,
+            fpcw: INITIAL_CONTROL,
+            clock: None,
+            network: Network::default(),
+            stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
+            limits: Limits::default(),
+            observer: None,
+        };
+        for (name, value) in [
+            ("PATH", DEFAULT_PATH),
+            ("HOME", "/root"),
+            ("USER", "root"),
+            ("SHELL", "/bin/sh"),
+            ("TERM", "vt100"),
+        ] {
+            builder = builder.env(name, value);
+        }
+        builder
+    }
+}
+
+impl Builder {
+    /// The directory of the host that is the guest's root.  Without one, the guest sees the current
+    /// directory, the program's own directory (read-only), a private /tmp and /dev.
+    pub fn root(mut self, path: impl Into<PathBuf>) -> Self {
+        self.root = Some(path.into());
+        self
+    }
+
+    /// One more directory that the guest sees.
+    pub fn mount(mut self, mount: Mount) -> Self {
+        self.mounts.push(mount);
+        self
+    }
+
+    /// The program: a path of the guest, or a name to look for in its PATH, where there is a root; else a
+    /// path of the host.
+    pub fn program(mut self, program: impl Into<OsString>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    /// One more argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// More arguments.
+    pub fn args<I: IntoIterator<Item = S>, S: Into<OsString>>(mut self, args: I) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// What the program sees as its name, where that is not as it was given.
+    pub fn argv0(mut self, name: impl Into<OsString>) -> Self {
+        self.argv0 = Some(name.into());
+        self
+    }
+
+    /// The guest's current directory.
+    pub fn cwd(mut self, path: impl Into<OsString>) -> Self {
+        self.cwd = Some(path.into());
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let (name, value) = (name.as_ref().as_bytes().to_vec(), value.as_ref().as_bytes().to_vec());
+        match self.env.iter_mut().find(|(n, _)| *n == name) {
+            Some(entry) => entry.1 = value,
+            None => self.env.push((name, value)),
+        }
+        self
+    }
+
+    /// Adds a NAME=VALUE string to the environment.
+    pub fn variable(mut self, variable: impl AsRef<[u8]>) -> Self {
+        let variable = variable.as_ref();
+        let end = variable.iter().position(|&b| b == b'=').unwrap_or(variable.len());
+        let value = variable.get(end + 1..).unwrap_or_default();
+        let (name, value) = (OsStr::from_bytes(&variable[..end]), OsStr::from_bytes(value));
+        self = self.env(name, value);
+        self
+    }
+
+    /// Empties the environment.
+    pub fn clear_env(mut self) -> Self {
+        self.env.clear();
+        self
+    }
+
+    /// The guest's user.
+    pub fn uid(mut self, uid: u32) -> Self {
+        self.uid = uid;
+        self
+    }
+
+    /// The guest's group.
+    pub fn gid(mut self, gid: u32) -> Self {
+        self.gid = gid;
+        self
+    }
+
+    /// The control word with which x87 units begin.
+    pub fn fpcw(mut self, control: u16) -> Self {
+        self.fpcw = control;
+        self
+    }
+
+    /// The clock; the host's where none is given.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// What internet sockets reach.
+    pub fn network(mut self, network: Network) -> Self {
+        self.network = network;
+        self
+    }
+
+    /// Who observes the run, from the execution of the first program on.
+    pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// What the run may use.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Standard input.
+    pub fn stdin(mut self, stdio: impl Into<Stdio>) -> Self {
+        self.stdio[0] = stdio.into();
+        self
+    }
+
+    /// Standard output.
+    pub fn stdout(mut self, stdio: impl Into<Stdio>) -> Self {
+        self.stdio[1] = stdio.into();
+        self
+    }
+
+    /// Standard error.
+    pub fn stderr(mut self, stdio: impl Into<Stdio>) -> Self {
+        self.stdio[2] = stdio.into();
+        self
+    }
+
+    /// Boots the machine and loads the program; nothing of it has run yet.
+    pub fn build(mut self) -> Result<Machine, StartError> {
+        let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
+        let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
+        let temporary = tempfile::Builder::new().prefix("bsd21-").tempdir().map_err(StartError::Temporary)?;
+        let vfs = self.tree(&here, temporary.path(), Options { repeatable, ..Options::default() })?;
+        let config = Config {
+            vfs,
+            clock: self.clock.take().unwrap_or_else(Clock::host),
+            system: System::new(&host_name(repeatable)),
+            network: self.network,
+        };
+        let mut machine = Machine::new(config);
+        machine.keep(temporary);
+        if let Some(observer) = self.observer.take() {
+            machine.observe(observer);
+        }
+        self.start(&mut machine, &here)?;
+        machine.limit(self.limits);
+        Ok(machine)
+    }
+
+    /// Everything that the guest sees, mounted from the outside in.
+    fn tree(&self, here: &Path, temporary: &Path, options: Options) -> Result<Vfs, StartError> {
+        let mut vfs = Vfs::new(options);
+        let mounted = |path: &Path, result: crate::host::error::HostResult<_>| match result {
+            Ok(_) => Ok(()),
+            Err(e) => Err(StartError::Mount { path: path.to_owned(), reason: e.to_string() }),
+        };
+        let mut mounts = self.mounts.clone();
+        match &self.root {
+            Some(root) => {
+                let source = Source::Host(root);
+                mounted(root, vfs.mount_root(&source, MountFlags::empty()))?;
+            }
+            None => {
+                mounted(Path::new("/"), vfs.mount_root(&Source::Empty, MountFlags::empty()))?;
+                mounted(temporary, vfs.mount(&Source::Temporary(temporary), b"/tmp", MountFlags::empty()))?;
+                let own = |path: &Path, read_only| Mount {
+                    host: path.to_owned(),
+                    guest: path.as_os_str().as_bytes().to_vec(),
+                    read_only,
+                };
+                let program = normalize(&here.join(Path::new(&self.program)));
+                if let Some(directory) = program.parent()
+                    && !directory.starts_with(here)
+                    && directory.is_dir()
+                {
+                    mounts.push(own(directory, true));
+                }
+                mounts.push(own(here, false));
+            }
+        }
+        // The outer ones first, so that the inner ones stay visible.
+        mounts.sort_by_key(|m| m.guest.iter().filter(|&&b| b == b'/').count());
+        for mount in &mounts {
+            let flags = if mount.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+            mounted(&mount.host, vfs.mount(&Source::Host(&mount.host), &mount.guest, flags))?;
+        }
+        mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
+        Ok(vfs)
+    }
+
+    /// Loads the program.
+    fn start(&mut self, machine: &mut Machine, here: &Path) -> Result<(), StartError> {
+        let program = self.program.as_bytes();
+        let typed = self.argv0.as_ref().map_or(program, |name| name.as_bytes());
+        let mut args = vec![typed.to_vec()];
+        args.extend(self.args.iter().map(|arg| arg.as_bytes().to_vec()));
+        let env = self.env.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat()).collect();
+        let cwd = match (&self.cwd, &self.root) {
+            (Some(cwd), _) => cwd.as_bytes().to_vec(),
+            (None, Some(_)) => b"/".to_vec(),
+            (None, None) => here.as_os_str().as_bytes().to_vec(),
+        };
+        let first = Program {
+            paths: self.candidates(),
+            args,
+            env,
+            cwd,
+            uid: self.uid,
+            gid: self.gid,
+            login: b"root".to_vec(),
+            fpcw: self.fpcw,
+        };
+        let program = self.program.to_string_lossy().into_owned();
+        let place = match &self.root {
+            Some(root) => format!("the root {}", root.display()),
+            None => "the host's directories; --root names another root".to_owned(),
+        };
+        let streams = std::mem::take(&mut self.stdio);
+        let mut number = 0..;
+        let streams = streams.map(|stdio| stdio.stream(number.next().unwrap_or(0)));
+        machine.start(&first, streams).map_err(|failure| match failure {
+            StartFailure::Directory(errno) => {
+                StartError::Directory { directory: String::from_utf8_lossy(&first.cwd).into_owned(), errno }
+            }
+            StartFailure::Exec(ExecError::Errno(Errno::ENOENT | Errno::ENOTDIR)) => {
+                StartError::NotFound { program, place }
+            }
+            StartFailure::Exec(ExecError::Errno(errno)) => {
+                StartError::NotExecutable { program, place, errno }
+            }
+            StartFailure::Exec(ExecError::Refused(refusal)) => StartError::Refused { program, refusal },
+        })
+    }
+
+    /// The paths at which the program may be.
+    fn candidates(&self) -> Vec<Vec<u8>> {
+        let program = self.program.as_bytes();
+        if program.contains(&b'/') {
+            return vec![program.to_vec()];
+        }
+        if self.root.is_none() {
+            return vec![[b"./", program].concat()];
+        }
+        let path = self.env.iter().find(|(name, _)| name == b"PATH");
+        let path = path.map_or(DEFAULT_PATH.as_bytes(), |(_, value)| value);
+        path.split(|&b| b == b':').map(|directory| [directory, b"/", program].concat()).collect()
+    }
+}
+
+/// The guest's host name: the host's own, or a constant where runs must be repeatable.
+fn host_name(repeatable: bool) -> Vec<u8> {
+    if repeatable { b"bsd21".to_vec() } else { crate::host::system::node_name() }
+}
+
+/// A path without `.` and `..`, by its letters alone.
+fn normalize(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dots_are_resolved_by_their_letters() {
+        assert_eq!(normalize(Path::new("/a/b/../c/./d")), Path::new("/a/c/d"));
+        assert_eq!(normalize(Path::new("/../a")), Path::new("/a"));
+    }
+
+    #[test]
+    fn a_variable_is_set_once() {
+        let builder = Builder::default().env("TERM", "dumb").env("TERM", "ansi");
+        let terms: Vec<_> = builder.env.iter().filter(|(n, _)| n == b"TERM").collect();
+        assert_eq!(terms, [&(b"TERM".to_vec(), b"ansi".to_vec())]);
+    }
+
+    #[test]
+    fn bare_names_are_looked_for_in_the_path_of_the_guest() {
+        let builder = Builder::default().root("/x").program("ls").env("PATH", "/bin:/usr/bin");
+        assert_eq!(builder.candidates(), [b"/bin/ls".to_vec(), b"/usr/bin/ls".to_vec()]);
+        assert_eq!(Builder::default().program("ls").candidates(), [b"./ls".to_vec()]);
+    }
+}

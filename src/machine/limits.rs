@@ -1,0 +1,65 @@
+//! What a run may use before the machine ends it.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Limits of a run; none where nothing is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Time on the host's clock.
+    pub wall: Option<Duration>,
+    /// Processor time of all processes together, on the guest's clock.
+    pub cpu: Option<Duration>,
+}
+
+/// The limit that a run has hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// [`Limits::wall`].
+    Wall(Duration),
+    /// [`Limits::cpu`].
+    Cpu(Duration),
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wall(limit) => write!(f, "--max-wall: the run took longer than {} s", limit.as_secs_f64()),
+            Self::Cpu(limit) => write!(f, "--max-cpu: the run used more than {} s", limit.as_secs_f64()),
+        }
+    }
+}
+
+/// Measures a run against its limits.
+#[derive(Debug)]
+pub(super) struct Meter {
+    limits: Limits,
+    started: Instant,
+    /// Processor time so far, in nanoseconds.
+    pub(super) cpu_ns: u64,
+}
+
+impl Meter {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, started: Instant::now(), cpu_ns: 0 }
+    }
+
+    /// The limit that has been hit, if one has.
+    pub(super) fn exceeded(&self) -> Option<Limit> {
+        if let Some(limit) = self.limits.cpu
+            && Duration::from_nanos(self.cpu_ns) > limit
+        {
+            return Some(Limit::Cpu(limit));
+        }
+        match self.limits.wall {
+            Some(limit) if self.started.elapsed() > limit => Some(Limit::Wall(limit)),
+            _ => None,
+        }
+    }
+
+    /// Nanoseconds that the machine may wait for something to happen, if there is a limit.
+    pub(super) fn patience(&self) -> Option<u64> {
+        let left = self.limits.wall?.saturating_sub(self.started.elapsed());
+        Some(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX).saturating_add(1))
+    }
+}
