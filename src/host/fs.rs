@@ -315,7 +315,10 @@ pub fn is_component(name: &[u8]) -> bool {
 
 fn host_stat(stat: &fs::Stat) -> HostStat {
     let kind = FileType::from_raw_mode(stat.st_mode as RawMode).into();
-    let time = |sec: i64, nsec: u64| HostTime { sec, nsec: nsec as i64 };
+    // The type of nanoseconds depends on how rustix reaches the host.
+    fn time(sec: i64, nsec: impl TryInto<i64>) -> HostTime {
+        HostTime { sec, nsec: nsec.try_into().unwrap_or(0) }
+    }
     HostStat {
         dev: stat.st_dev,
         ino: stat.st_ino,

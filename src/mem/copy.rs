@@ -162,6 +162,9 @@ impl AddressSpace {
             if let Some(part) = bytes.get_mut(have..end) {
                 self.memory.read(at, part);
             }
+            if self.take_bus_fault().is_some() {
+                break;
+            }
             have = end;
         }
         have

@@ -138,10 +138,12 @@ fn truncation_from_outside_is_a_fault_and_not_a_crash() {
     assert_eq!(space.take_bus_fault(), None);
     assert_eq!(space.fuword(0x2004), Err(refused), "and from then on precisely");
     assert_eq!(space.suword(0x3000, 1), Err(fault(0x3000, Access::Write, FaultCause::BeyondEof)));
+    let mut code = [0; 16];
+    assert_eq!(space.fetch(0x9ff8, &mut code), 0, "no code of zeros");
     let view = space.view();
-    assert_eq!(view.load8(0x9001), Ok(0), "the processor asks at the end of its block");
-    assert_eq!(space.take_bus_fault().map(|f| f.address), Some(0x9001));
-    assert_eq!(view.load8(0x9001).unwrap_err().cause, FaultCause::BeyondEof);
+    assert_eq!(view.load8(0xa001), Ok(0), "the processor asks at the end of its block");
+    assert_eq!(space.take_bus_fault().map(|f| f.address), Some(0xa001));
+    assert_eq!(view.load8(0xa001).unwrap_err().cause, FaultCause::BeyondEof);
     assert_eq!(space.fubyte(0x1000), Ok(1));
 }
 
