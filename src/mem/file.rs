@@ -6,10 +6,10 @@
 //! 2.1 counterpart: `vnode_pager_setsize` and `vm_object_page_clean` (vm/vnode_pager.c, vm_object.c).
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::object::{FileId, Sharing};
-use super::page::{self, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, WRITTEN};
+use super::page::{self, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
 use super::region::Span;
 use super::space::{AddressSpace, Attr, FileMode, page_span, pages};
 
@@ -66,19 +66,31 @@ impl AddressSpace {
     }
 
     /// Reads one page of a file into a held page; what the file does not have is zero.
-    fn load_page(&self, page: u32, fd: std::os::fd::BorrowedFd<'_>, offset: u64) -> io::Result<()> {
-        let mut buf = [0; PAGE_SIZE as usize];
-        let mut have = 0;
-        while have < buf.len() {
-            let Some(rest) = buf.get_mut(have..) else { break };
-            match rustix::io::pread(fd, rest, offset + have as u64) {
-                Ok(0) => break,
-                Ok(n) => have += n,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+    fn load_page(&self, page: u32, fd: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
+        let addr = page << PAGE_SHIFT;
+        let have = self.memory.read_file(fd, offset, addr, PAGE_SIZE)?;
+        self.memory.zero(addr + have, PAGE_SIZE - have);
+        Ok(())
+    }
+
+    /// Maps private memory over whatever was there and fills it from a file, which is left alone from
+    /// then on.  Where most of a small range is going to be written, as in the data of a program, that
+    /// costs less than a mapping and its page faults.  What the file does not have is zero.
+    pub fn map_copy(
+        &mut self,
+        addr: u32,
+        len: u32,
+        prot: Prot,
+        file: BorrowedFd<'_>,
+        offset: u64,
+    ) -> io::Result<()> {
+        self.map_anon(addr, len, prot)?;
+        let have = self.memory.read_file(file, offset, addr, len)?;
+        if have > 0 {
+            for page in page::of(addr)..=page::of(addr + (have - 1)) {
+                self.memory.set_byte(page, page::settle(self.memory.byte(page) | WRITTEN));
             }
         }
-        self.memory.write(page << PAGE_SHIFT, &buf);
         Ok(())
     }
 

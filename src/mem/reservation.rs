@@ -20,6 +20,7 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -219,6 +220,24 @@ impl Reservation {
         let to = self.bytes(addr, len as usize);
         // SAFETY: `len` bytes inside the reservation.
         unsafe { ptr::write_bytes(to, 0, len as usize) };
+    }
+
+    /// Reads bytes of a file into pages that are held; gives how many there were.
+    pub(super) fn read_file(&self, fd: BorrowedFd<'_>, offset: u64, addr: u32, len: u32) -> io::Result<u32> {
+        let to = self.bytes(addr, len as usize).cast::<MaybeUninit<u8>>();
+        // SAFETY: `len` bytes inside the reservation, where no Rust object lives.  The slice does not
+        // outlive this call, and until then nothing else of this thread touches guest memory.
+        let to = unsafe { std::slice::from_raw_parts_mut(to, len as usize) };
+        let mut have = 0;
+        while let Some(rest) = to.get_mut(have..).filter(|rest| !rest.is_empty()) {
+            match rustix::io::pread(fd, rest, offset + have as u64) {
+                Ok((got, _)) if got.is_empty() => break,
+                Ok((got, _)) => have += got.len(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(u32::try_from(have).unwrap_or(len))
     }
 
     /// Copies bytes to the same address of another reservation.

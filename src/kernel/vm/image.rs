@@ -13,16 +13,41 @@ use crate::image::{Backing, Plan, Segment};
 use crate::kernel::vfs::Executable;
 use crate::mem::{AddressSpace, FileId, PAGE_SIZE, Prot, Sharing};
 
+/// Largest initialized data that is copied at once instead of mapped.  Most of it is written soon, and
+/// a page fault of the host costs more than reading ten pages.  Nobody can tell: a program's file
+/// cannot be written while it runs.
+const COPIED_DATA: u32 = 256 << 10;
+
+/// The file of a program.
+#[derive(Clone, Copy)]
+pub(super) struct Image<'a> {
+    pub(super) fd: BorrowedFd<'a>,
+    pub(super) id: FileId,
+    pub(super) size: u64,
+}
+
+impl<'a> Image<'a> {
+    fn of(file: &'a Executable) -> Self {
+        Self { fd: file.file.as_fd(), id: file.id, size: file.size }
+    }
+
+    /// Whether a segment is small and wholly in pages that the file has.
+    fn covers(self, offset: u64, len: u32) -> bool {
+        let pages = self.size.next_multiple_of(u64::from(PAGE_SIZE));
+        len <= COPIED_DATA && offset.checked_add(u64::from(len)).is_some_and(|end| end <= pages)
+    }
+}
+
 impl Vmspace {
     /// The address space of a new program.
     pub fn exec_new(plan: &Plan, file: &Executable, stack: &Stack) -> Result<Self, Errno> {
-        Self::build(plan, file.file.as_fd(), file.id, stack)
+        Self::build(plan, Image::of(file), stack)
     }
 
-    pub(super) fn build(plan: &Plan, file: BorrowedFd<'_>, id: FileId, stack: &Stack) -> Result<Self, Errno> {
+    pub(super) fn build(plan: &Plan, file: Image<'_>, stack: &Stack) -> Result<Self, Errno> {
         let space = AddressSpace::new().map_err(|e| errno(&e))?;
         let mut vm = Self::around(space);
-        vm.add_segments(plan, file, id)?;
+        vm.add_segments(plan, file)?;
         vm.add_stack(stack)?;
         vm.text_addr = plan.text_addr;
         vm.text_pages = plan.text_pages;
@@ -33,22 +58,25 @@ impl Vmspace {
 
     /// Maps the segments of the interpreter that a program asks for.
     pub fn add_image(&mut self, plan: &Plan, file: &Executable) -> Result<(), Errno> {
-        self.add_segments(plan, file.file.as_fd(), file.id)
+        self.add_segments(plan, Image::of(file))
     }
 
-    fn add_segments(&mut self, plan: &Plan, file: BorrowedFd<'_>, id: FileId) -> Result<(), Errno> {
-        plan.segments.iter().try_for_each(|segment| self.add_segment(segment, file, id))
+    fn add_segments(&mut self, plan: &Plan, file: Image<'_>) -> Result<(), Errno> {
+        plan.segments.iter().try_for_each(|segment| self.add_segment(segment, file))
     }
 
-    fn add_segment(&mut self, segment: &Segment, file: BorrowedFd<'_>, id: FileId) -> Result<(), Errno> {
+    fn add_segment(&mut self, segment: &Segment, file: Image<'_>) -> Result<(), Errno> {
         let (addr, len, prot) = (segment.addr, segment.len, protection(segment.prot));
         let inside = addr.checked_add(len).is_some_and(|end| end <= USRSTACK);
         if !inside {
             return Err(Errno::ENOMEM);
         }
         match &segment.backing {
+            Backing::File { offset } if prot.contains(Prot::WRITE) && file.covers(*offset, len) => {
+                self.space.map_copy(addr, len, prot, file.fd, *offset)
+            }
             Backing::File { offset } => {
-                self.space.map_file(addr, len, prot, file, *offset, Sharing::Private, id)
+                self.space.map_file(addr, len, prot, file.fd, *offset, Sharing::Private, file.id)
             }
             Backing::Zero => self.space.map_anon(addr, len, prot),
             Backing::Bytes { at, bytes } => {

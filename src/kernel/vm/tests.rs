@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use syscalls::errno::Errno;
 
+use super::image::Image;
 use super::layout::{Arguments, SGROWSIZ, SIGCODE, SIGCODE_BYTES, USRSTACK, lay_out};
 use super::{Vmspace, copyin, copyinstr, copyout, grow, grow_on_fault};
 use crate::image::{self, Backing, Kind, Plan, Segment};
@@ -69,9 +70,11 @@ fn program() -> Vmspace {
     file.write_all(&[1; 0x1000]).unwrap();
     file.write_all(&[2; 0x1000]).unwrap();
     file.write_all(&[3; 0x10]).unwrap();
+    let size = file.metadata().unwrap().len();
     let mut arguments = Arguments::default();
     arguments.push_arg(b"prog").unwrap();
-    Vmspace::build(&plan(), file.as_fd(), ID, &lay_out(&arguments, &[])).unwrap()
+    let image = Image { fd: file.as_fd(), id: ID, size };
+    Vmspace::build(&plan(), image, &lay_out(&arguments, &[])).unwrap()
 }
 
 fn guest() -> Guest {

@@ -222,3 +222,19 @@ fn write_only_file_mapping_is_not_readable_before_it_is_present() {
     space.subyte(0x1001, 0).unwrap();
     assert_eq!(space.fubyte(0x1000), Ok(1));
 }
+
+#[test]
+fn a_copy_of_a_file_is_on_its_own() {
+    both(|mut space| {
+        let f = numbered(2);
+        f.set_len(0x1800).unwrap();
+        space.map_copy(0x1000, 0x3000, RW, f.as_fd(), 0).unwrap();
+        f.write_all_at(b"later", 0).unwrap();
+        assert_eq!(space.fubyte(0x1000), Ok(1));
+        assert_eq!(space.fubyte(0x27ff), Ok(2));
+        assert_eq!(space.fubyte(0x2800), Ok(0));
+        assert_eq!(space.fubyte(0x3fff), Ok(0), "beyond the file, zeros");
+        let child = space.fork().unwrap();
+        assert_eq!(child.fubyte(0x27ff), Ok(2));
+    });
+}

@@ -73,10 +73,7 @@ fn exec_and_exit_of_a_small_program() {
             let (text, data) = (200 << 10, 40 << 10);
             space.map_file(0x1000, text, RO, file.as_fd(), 0, Sharing::Private, id).unwrap();
             if copied {
-                space.map_anon(0x8_0000, data, RW).unwrap();
-                let mut buffer = vec![0; data as usize];
-                file.read_exact_at(&mut buffer, u64::from(text)).unwrap();
-                space.poke(0x8_0000, &buffer).unwrap();
+                space.map_copy(0x8_0000, data, RW, file.as_fd(), u64::from(text)).unwrap();
             } else {
                 let offset = u64::from(text);
                 space.map_file(0x8_0000, data, RW, file.as_fd(), offset, Sharing::Private, id).unwrap();
