@@ -7,8 +7,10 @@
 //!
 //! Must not know the guest's rules (owners, modes, mounts); see `kernel/vfs`.
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RawMode};
 use rustix::io::Errno as Linux;
@@ -181,6 +183,12 @@ impl Place {
     /// The text of a symbolic link.
     pub fn readlink(&self) -> HostResult<Vec<u8>> {
         Ok(fs::readlinkat(&self.fd, "", Vec::new())?.into_bytes())
+    }
+
+    /// The name that the host has for it now, for people; nothing is opened by it.
+    pub fn host_path(&self) -> Option<PathBuf> {
+        let name = fs::readlink(self.link(), Vec::new()).ok()?.into_bytes();
+        Some(OsString::from_vec(name).into())
     }
 
     /// Opens a regular file; anything else is refused with `ENXIO`.

@@ -33,7 +33,10 @@ impl FdNames for Names<'_> {
         let file = proc.fd.get(Fd(fd))?;
         match self.kernel.files.get(file)?.object {
             FileObject::Socket(so) => self.socket(so),
-            _ => None,
+            FileObject::Vnode(vnode) => {
+                self.kernel.vfs.path_of(vnode).map(|path| String::from_utf8_lossy(&path).into_owned())
+            }
+            FileObject::Unset => None,
         }
     }
 }

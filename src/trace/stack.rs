@@ -24,7 +24,9 @@ impl Symbols {
 
     /// The symbol before an address, and how far before.
     fn at(&self, address: u32) -> Option<(String, u32)> {
+        // Behind the last symbol nothing of the program is left: libraries are elsewhere.
         let behind = self.0.partition_point(|s| s.value <= address);
+        self.0.get(behind)?;
         let symbol = self.0.get(behind.checked_sub(1)?)?;
         Some((symbol.name.clone(), address - symbol.value))
     }

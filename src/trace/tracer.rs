@@ -426,7 +426,12 @@ impl State {
     }
 
     fn backtrace(&mut self, kernel: &Kernel, id: ProcId) -> Vec<Frame> {
-        let symbols = self.symbols.entry(id).or_default();
+        let symbols = self.symbols.entry(id).or_insert_with(|| {
+            let text = kernel.procs.get(id).and_then(|p| p.text);
+            text.and_then(|vnode| kernel.vfs.image_of(vnode))
+                .map(|file| Symbols::read(&file))
+                .unwrap_or_default()
+        });
         super::stack::backtrace(kernel, id, symbols)
     }
 }

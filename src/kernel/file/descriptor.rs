@@ -10,6 +10,7 @@ use syscalls::arg::Fd;
 use syscalls::errno::Errno;
 
 use super::{File, FileFlag, FileId, FileObject, ops};
+use crate::kernel::event::Event;
 use crate::kernel::limits::{MAXFILES, Resource};
 use crate::kernel::vfs::{self, VnodeId};
 use crate::kernel::{Context, Kernel};
@@ -173,6 +174,7 @@ pub fn falloc(cx: &mut Context<'_>) -> Result<(Fd, FileId), Errno> {
     let after = cx.proc().fd.get(Fd(0));
     let id = cx.kernel.files.insert(file, after)?;
     cx.proc_mut().fd.install(fd, id);
+    cx.kernel.note(cx.id, Event::Descriptor { file: id, step: "falloc", fd: Some(fd.0) });
     Ok((fd, id))
 }
 
@@ -197,6 +199,7 @@ pub fn release(cx: &mut Context<'_>, fd: Fd, file: FileId) {
 
 /// Drops one reference to an open file on behalf of a process; the last one closes it.
 pub fn closef(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
+    cx.kernel.note(cx.id, Event::Descriptor { file: id, step: "closef", fd: None });
     vfs::release_process_locks(cx, id);
     drop_reference(cx, id)
 }

@@ -20,6 +20,7 @@ mod locking;
 pub mod mount;
 pub mod namei;
 mod node;
+mod path;
 mod setattr;
 mod stream;
 #[cfg(test)]

@@ -243,6 +243,11 @@ impl Table {
         id
     }
 
+    /// The vnode, if it is held.
+    pub fn get(&self, id: VnodeId) -> Option<&Vnode> {
+        self.vnodes.get(id)
+    }
+
     /// Whether the vnode still exists.
     pub fn contains(&self, id: VnodeId) -> bool {
         self.vnodes.contains(id)
