@@ -74,3 +74,46 @@ fn completions_and_the_manual_come_from_the_definition() {
     assert!(manual.contains(".TH bsd21 1") && manual.contains("bsd21 inspect"));
     assert!(!stdout(&bsd21(&["--help"])).contains("generate"), "hidden");
 }
+
+#[test]
+fn a_program_that_is_not_there_is_127_and_names_the_root() {
+    fails(&["run", "./none"], 127, "./none: not found");
+    let empty = tempfile::tempdir().expect("a directory");
+    let root = empty.path().to_str().expect("a name");
+    fails(&["run", "--root", root, "ls"], 127, root);
+    fails(&["run", "--root", root, "/bin/ls"], 127, root);
+}
+
+#[test]
+fn a_file_that_is_no_program_of_2_1_is_126_and_says_what_it_is() {
+    fails(&["run", "/bin/sh"], 126, "ELF file is for");
+    fails(&["run", "README.md"], 126, "README.md");
+    let directory = tempfile::tempdir().expect("a directory");
+    let linux = directory.path().join("linux");
+    std::fs::write(&linux, [0xcc, 0, 100, 0].repeat(16)).expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&linux, mode).expect("executable");
+    fails(&["run", linux.to_str().expect("a name")], 126, "Linux a.out program");
+}
+
+#[test]
+fn wrong_options_of_a_guest_are_125() {
+    fails(&["run"], 125, "<PROGRAM>");
+    fails(&["run", "--root", "/nonexistent", "ls"], 125, "/nonexistent");
+    fails(&["run", "--mount", "nowhere", "ls"], 125, "HOST:GUEST");
+    fails(&["run", "--env", "x", "ls"], 125, "NAME=VALUE");
+    fails(&["run", "--fpcw", "x", "ls"], 125, "16-bit");
+    fails(&["run", "--cwd", "/nonexistent", "fixtures/bin/hello"], 125, "/nonexistent");
+}
+
+#[test]
+fn only_the_mounted_directories_are_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let outside = directory.path().join("outside");
+    std::fs::create_dir(&outside).expect("a directory");
+    // The program's directory is mounted where it is, the rest of the host is not there.
+    let hello = format!("{}/fixtures/bin/hello", env!("CARGO_MANIFEST_DIR"));
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_bsd21")).args(["run", &hello]).current_dir(&outside).output();
+    assert_eq!(stdout(&output.expect("bsd21 runs")), "hello, world\n");
+}

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
 
 use bsd21::image::{Activation, Circumstances, activate, inspect};
 use bsd21_kit::build::{self, COMPILER_FILE, PROGRAMS};
@@ -69,4 +70,148 @@ fn symbols_and_libraries_are_found() {
     assert!(hello.to_string().contains("entry:     0x1020 (_start)"), "{hello}");
     let gates: Vec<_> = hello.gates.iter().map(|gate| gate.number).collect();
     assert_eq!(gates, [Some(1), Some(4)], "exit and write");
+}
+
+/// Runs a guest program in an empty directory.
+fn run(options: &[&str], program: &str, args: &[&str]) -> Output {
+    let directory = tempfile::tempdir().expect("a directory");
+    Command::new(env!("CARGO_BIN_EXE_bsd21"))
+        .arg("run")
+        .args(options)
+        .arg(image(program))
+        .args(args)
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("bsd21 runs")
+}
+
+/// What a program prints, and that it says and does nothing else.
+fn prints(options: &[&str], program: &str, args: &[&str]) -> String {
+    let output = run(options, program, args);
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{program} {args:?}: {text}{errors}");
+    assert!(errors.is_empty(), "{program} {args:?}: {errors}");
+    text.into_owned()
+}
+
+#[test]
+fn hello_runs_in_every_format() {
+    for program in PROGRAMS.iter().filter(|program| program.source == "hello") {
+        assert_eq!(prints(&[], program.name, &[]), "hello, world\n", "{}", program.name);
+    }
+}
+
+#[test]
+fn arguments_and_environment_arrive() {
+    let options = ["--clear-env", "--env", "A=1", "--env", "B=", "--argv0", "me"];
+    let expected = "argc 3\nargv[0] me\nargv[1] one\nargv[2] \nenvv[0] A=1\nenvv[1] B=\nok\n";
+    assert_eq!(prints(&options, "args", &["one", ""]), expected);
+    let default = prints(&[], "args", &[]);
+    for name in ["PATH=", "HOME=", "USER=", "SHELL=", "TERM=vt100"] {
+        assert!(default.contains(&format!("] {name}")), "{name}: {default}");
+    }
+    assert!(!default.contains("CARGO"), "the host's environment stays outside: {default}");
+}
+
+#[test]
+fn the_exit_status_is_the_guests() {
+    for (args, status) in [(vec!["0"], 0), (vec!["7"], 7), (vec!["255"], 255), (vec!["256"], 0)] {
+        assert_eq!(run(&[], "status", &args).status.code(), Some(status), "{args:?}");
+    }
+    for signal in [2, 9, 15, 30] {
+        let output = run(&[], "status", &["signal", &signal.to_string()]);
+        assert_eq!(output.status.code(), Some(128 + signal));
+        assert!(output.stderr.is_empty(), "a dead guest is no failure of ours");
+    }
+}
+
+#[test]
+fn socketpair_pings_both_ways() {
+    let expected = "stream pair: 3 and 4\n3 -> 4: ping\n4 -> 3: pong\n\
+                    datagram pair: 3 and 4\n3 -> 4: ping\n4 -> 3: pong\nok\n";
+    assert_eq!(prints(&[], "socketpair", &[]), expected);
+}
+
+#[test]
+fn programs_that_check_themselves_find_nothing_wrong() {
+    for program in ["files", "memory", "signals", "smc"] {
+        assert_eq!(prints(&[], program, &[]), "ok\n", "{program}");
+    }
+    assert_eq!(prints(&[], "sockets", &[]), "a stream socket holds 4096 bytes\nok\n");
+    let status = image("status");
+    assert_eq!(prints(&[], "fork", &[status.to_str().expect("a name")]), "ok\n");
+}
+
+#[test]
+fn each_fault_has_its_signal() {
+    const ILL: i32 = 132;
+    const TRAP: i32 = 133;
+    const FPE: i32 = 136;
+    const BUS: i32 = 138;
+    const SEGV: i32 = 139;
+    let cases = [
+        ("read", SEGV),
+        ("write", SEGV),
+        ("text", BUS),
+        ("jump", SEGV),
+        ("divide", FPE),
+        ("privileged", BUS),
+        ("undefined", ILL),
+        ("breakpoint", TRAP),
+        ("overflow", FPE),
+        ("bounds", FPE),
+        ("float", FPE),
+        ("stack", SEGV),
+    ];
+    let names: Vec<&str> = cases.iter().map(|(name, _)| *name).collect();
+    assert_eq!(prints(&[], "faults", &[]).lines().collect::<Vec<_>>(), names);
+    for (name, status) in cases {
+        assert_eq!(run(&[], "faults", &[name]).status.code(), Some(status), "{name}");
+    }
+}
+
+#[test]
+fn x87_rounds_to_53_bits() {
+    // The same source, run by the processor itself with this control word.
+    let expected = "control word 1272\n\
+                    1/3 3fd55555 55555555\n\
+                    1/3*3 3ff00000 00000000\n\
+                    ten tenths 3fefffff ffffffff\n\
+                    sqrt 2 3ff6a09e 667f3bcd\n\
+                    float 2^24+1 41700000 00000000\n\
+                    999 -1414\n\
+                    1+2^-60-1 00000000 00000000\n";
+    assert_eq!(prints(&[], "x87", &[]), expected);
+    let wide = prints(&["--fpcw", "0x37f"], "x87", &[]);
+    assert!(wide.starts_with("control word 037f\n"));
+    assert!(wide.ends_with("1+2^-60-1 3c300000 00000000\n"), "{wide}");
+}
+
+#[test]
+fn a_dynamic_program_prints_through_libc() {
+    let Some(root) = std::env::var_os("BSD21_ROOT").map(PathBuf::from) else {
+        eprintln!("skipped: BSD21_ROOT names no original tree");
+        return;
+    };
+    if !root.join("usr/libexec/ld.so").exists() || !root.join("usr/lib/libc.so.2.2").exists() {
+        eprintln!("skipped: no ld.so and libc.so.2.2 under {}", root.display());
+        return;
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+        .arg("run")
+        .arg("--root")
+        .arg(&root)
+        .arg("--mount")
+        .arg(format!("{}:/fixtures:ro", build::fixtures().join("bin").display()))
+        .arg("/fixtures/dynamic")
+        .output()
+        .expect("bsd21 runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "hello from libc.so.2.2: 42 words 3.1416\n",
+        "{errors}"
+    );
+    assert_eq!(output.status.code(), Some(3), "{errors}");
 }
