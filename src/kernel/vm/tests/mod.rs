@@ -1,5 +1,7 @@
 //! The calls on memory, made through the gate of a process.
 
+mod files;
+
 use std::io::Write;
 use std::os::fd::AsFd;
 
@@ -78,8 +80,12 @@ fn program() -> Vmspace {
 }
 
 fn guest() -> Guest {
+    guest_with(vfs::Vfs::default())
+}
+
+fn guest_with(vfs: vfs::Vfs) -> Guest {
     let mut kernel = Kernel::new(Config {
-        vfs: vfs::Vfs::default(),
+        vfs,
         clock: time::Clock::deterministic(),
         system: sysctl::System::default(),
         network: socket::Network::default(),
