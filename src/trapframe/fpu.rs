@@ -22,19 +22,73 @@ pub const ENVIRONMENT_SIZE: usize = 28;
 /// Bytes of the environment and the eight registers.
 pub const SAVE_SIZE: usize = 108;
 
+/// A register of the stack: a number in the 80-bit format, held as a double where it is one.
+///
+/// A double is zero or normal; its 80-bit form is the normal one, so each number has one form only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Register {
+    /// The double, or the significand.
+    pub(crate) bits: u64,
+    /// Sign and exponent word; of no meaning with a double.
+    pub(crate) sign_exponent: u16,
+    /// [`HOLDS`](Self::HOLDS) and [`DOUBLE`](Self::DOUBLE).
+    pub(crate) kind: u8,
+}
+
+impl Register {
+    /// The register holds a value, rather than being empty.
+    pub(crate) const HOLDS: u8 = 1;
+    /// `bits` is a double.
+    pub(crate) const DOUBLE: u8 = 2;
+
+    /// The number, in an empty register what was left there.
+    #[inline]
+    pub fn value(self) -> F80 {
+        if self.kind & Self::DOUBLE == 0 {
+            return F80 { significand: self.bits, sign_exponent: self.sign_exponent };
+        }
+        let sign = (self.bits >> 48) as u16 & 0x8000;
+        let exponent = (self.bits >> 52) as u16 & 0x7ff;
+        if exponent == 0 {
+            return F80 { significand: 0, sign_exponent: sign };
+        }
+        F80 { significand: self.bits << 11 | 1 << 63, sign_exponent: sign | (exponent + 0x3c00) }
+    }
+
+    /// A register with a number, as a double if it is one; `holds` is [`HOLDS`](Self::HOLDS) or zero.
+    #[inline]
+    pub(crate) fn new(value: F80, holds: u8) -> Self {
+        let F80 { significand, sign_exponent } = value;
+        let sign = u64::from(sign_exponent & 0x8000) << 48;
+        let exponent = (sign_exponent & 0x7fff).wrapping_sub(0x3c00);
+        if exponent.wrapping_sub(1) < 0x7fe && significand >> 63 != 0 && significand & 0x7ff == 0 {
+            let bits = sign | u64::from(exponent) << 52 | significand << 1 >> 12;
+            return Self { bits, sign_exponent: 0, kind: holds | Self::DOUBLE };
+        }
+        if significand == 0 && sign_exponent & 0x7fff == 0 {
+            return Self { bits: sign, sign_exponent: 0, kind: holds | Self::DOUBLE };
+        }
+        Self { bits: significand, sign_exponent, kind: holds }
+    }
+}
+
+/// Finds out whether an operation on two doubles rounded its result up in magnitude.
+pub(crate) type RoundedUp = fn(f64, f64) -> bool;
+
 /// The registers of the x87 unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct FpuState {
     /// Physical registers R0 to R7.
-    pub reg: [F80; 8],
+    pub(crate) reg: [Register; 8],
+    /// How to find C1, where that has been put off, and the operands.
+    pub(crate) rounded_up: Option<RoundedUp>,
+    pub(crate) operands: [f64; 2],
     /// Control word.
     pub control: u16,
     /// Status word without its top-of-stack field, see [`status`](Self::status).
-    pub flags: u16,
+    pub(crate) flags: u16,
     /// Physical register that is the top of the stack, 0 to 7.
-    pub top: u8,
-    /// Bit n is set when physical register n holds a value.
-    pub valid: u8,
+    pub(crate) top: u8,
     /// Opcode of the last non-control instruction (11 bits).
     pub opcode: u16,
     /// Code selector of the last non-control instruction.
@@ -50,17 +104,24 @@ pub struct FpuState {
 impl Default for FpuState {
     fn default() -> Self {
         Self {
-            reg: [F80::default(); 8],
+            reg: [Register::default(); 8],
+            rounded_up: None,
+            operands: [0.0; 2],
             control: INITIAL_CONTROL,
             flags: 0,
             top: 0,
-            valid: 0,
             opcode: 0,
             code_selector: 0,
             code_offset: 0,
             data_selector: 0,
             data_offset: 0,
         }
+    }
+}
+
+impl PartialEq for FpuState {
+    fn eq(&self, other: &Self) -> bool {
+        self.save_area() == other.save_area()
     }
 }
 
@@ -74,6 +135,8 @@ const SUMMARY: u16 = 0x8080;
 /// The top-of-stack field of the status word.
 const TOP: u16 = 7 << TOP_SHIFT;
 const TOP_SHIFT: u16 = 11;
+/// Condition code 1.
+const C1: u16 = 1 << 9;
 const TAG_ZERO: u16 = 1;
 const TAG_SPECIAL: u16 = 2;
 const TAG_EMPTY: u16 = 3;
@@ -89,11 +152,19 @@ impl FpuState {
     /// The status word.
     #[inline]
     pub fn status(&self) -> u16 {
-        self.flags | u16::from(self.top & 7) << TOP_SHIFT
+        let flags = match self.rounded_up {
+            None => self.flags,
+            Some(rounded_up) => {
+                let up = rounded_up(self.operands[0], self.operands[1]);
+                self.flags & !C1 | if up { C1 } else { 0 }
+            }
+        };
+        flags | u16::from(self.top & 7) << TOP_SHIFT
     }
 
     /// Sets the status word; error summary and busy follow from the exceptions.
     pub fn set_status(&mut self, status: u16) {
+        self.rounded_up = None;
         self.flags = status & !TOP;
         self.top = (status >> TOP_SHIFT) as u8 & 7;
         self.summarize();
@@ -105,12 +176,35 @@ impl FpuState {
         self.flags = self.flags & !SUMMARY | if pending { SUMMARY } else { 0 };
     }
 
+    /// What a physical register contains, empty or not.
+    pub fn register(&self, physical: usize) -> F80 {
+        self.reg[physical & 7].value()
+    }
+
+    /// Puts a number into a physical register, which stays empty if it is.
+    pub fn set_register(&mut self, physical: usize, value: F80) {
+        let register = &mut self.reg[physical & 7];
+        *register = Register::new(value, register.kind & Register::HOLDS);
+    }
+
+    /// Bit n tells whether physical register n holds a value.
+    pub fn valid(&self) -> u8 {
+        self.reg.iter().rev().fold(0, |valid, register| valid << 1 | register.kind & Register::HOLDS)
+    }
+
+    /// Sets which registers hold values.
+    pub fn set_valid(&mut self, valid: u8) {
+        for (i, register) in self.reg.iter_mut().enumerate() {
+            register.kind = register.kind & Register::DOUBLE | valid >> i & Register::HOLDS;
+        }
+    }
+
     /// The tag word: two bits a physical register, computed from its contents.
     pub fn tag_word(&self) -> u16 {
         (0..8).rev().fold(0, |tags, i| {
-            let value = self.reg[i];
+            let value = self.register(i);
             let tag = match value.sign_exponent & 0x7fff {
-                _ if self.valid >> i & 1 == 0 => TAG_EMPTY,
+                _ if self.reg[i].kind & Register::HOLDS == 0 => TAG_EMPTY,
                 0 if value.significand == 0 => TAG_ZERO,
                 0 | 0x7fff => TAG_SPECIAL,
                 _ if value.significand >> 63 == 0 => TAG_SPECIAL,
@@ -122,7 +216,9 @@ impl FpuState {
 
     /// Sets which registers hold values from a tag word; only "empty" is looked at.
     pub fn set_tag_word(&mut self, tags: u16) {
-        self.valid = (0..8).rev().fold(0, |valid, i| valid << 1 | u8::from(tags >> (2 * i) & 3 != TAG_EMPTY));
+        self.set_valid(
+            (0..8).rev().fold(0, |valid, i| valid << 1 | u8::from(tags >> (2 * i) & 3 != TAG_EMPTY)),
+        );
     }
 
     /// The physical register that is ST(i).
@@ -170,7 +266,7 @@ impl FpuState {
     pub fn stack_image(&self) -> [u8; SAVE_SIZE - ENVIRONMENT_SIZE] {
         let mut image = [0; SAVE_SIZE - ENVIRONMENT_SIZE];
         for (i, bytes) in image.chunks_exact_mut(10).enumerate() {
-            let value = self.reg[self.stack(i)];
+            let value = self.register(self.stack(i));
             bytes[..8].copy_from_slice(&value.significand.to_le_bytes());
             bytes[8..].copy_from_slice(&value.sign_exponent.to_le_bytes());
         }
@@ -182,7 +278,7 @@ impl FpuState {
         for (i, bytes) in image.chunks_exact(10).enumerate() {
             let number = bytes.iter().rev().fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));
             let value = F80 { significand: number as u64, sign_exponent: (number >> 64) as u16 };
-            self.reg[self.stack(i)] = value;
+            self.set_register(self.stack(i), value);
         }
     }
 
@@ -213,10 +309,10 @@ mod tests {
     fn save_area_round_trips_every_register_and_pointer() {
         let mut fpu =
             FpuState { flags: 0x4100, top: 5, opcode: 0x6c1, code_offset: 0x1234, ..Default::default() };
-        for (i, reg) in fpu.reg.iter_mut().enumerate() {
-            *reg = F80 { significand: 1 << 63 | i as u64, sign_exponent: 0x3fff + i as u16 };
+        for i in 0..8 {
+            fpu.set_register(i, F80 { significand: 1 << 63 | i as u64, sign_exponent: 0x3fff + i as u16 });
         }
-        fpu.valid = 0b1010_0110;
+        fpu.set_valid(0b1010_0110);
         fpu.data_selector = 0x27;
         let mut copy = FpuState::default();
         copy.set_save_area(&fpu.save_area());
@@ -225,10 +321,11 @@ mod tests {
 
     #[test]
     fn tag_word_tells_zero_special_and_empty() {
-        let mut fpu = FpuState { valid: 0b0000_1111, ..Default::default() };
-        fpu.reg[1] = F80 { significand: 1 << 63, sign_exponent: 0x3fff };
-        fpu.reg[2] = F80 { significand: 1 << 63, sign_exponent: 0xffff };
-        fpu.reg[3] = F80 { significand: 1, sign_exponent: 0x3fff };
+        let mut fpu = FpuState::default();
+        fpu.set_register(1, F80 { significand: 1 << 63, sign_exponent: 0x3fff });
+        fpu.set_register(2, F80 { significand: 1 << 63, sign_exponent: 0xffff });
+        fpu.set_register(3, F80 { significand: 1, sign_exponent: 0x3fff });
+        fpu.set_valid(0b0000_1111);
         assert_eq!(fpu.tag_word(), 0b11_11_11_11_10_10_00_01);
     }
 

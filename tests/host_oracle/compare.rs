@@ -146,8 +146,8 @@ impl Comparison {
         };
         // A reserved precision behaves differently from one processor to the next.
         let control = if control & 0x300 == 0x100 { control | 0x200 } else { control };
-        fpu.valid = random.word() as u8;
-        for r in &mut fpu.reg {
+        fpu.set_valid(random.word() as u8);
+        for r in 0..8 {
             let exponent = match random.below(4) {
                 0 => 0x3fff + random.below(64) as u16,
                 1 => 0x3fff - random.below(64) as u16,
@@ -160,9 +160,9 @@ impl Comparison {
                 _ => random.next(),
             };
             let integer = if random.one_in(8) || exponent & 0x7fff == 0 { 0 } else { 1 << 63 };
-            *r = F80 { significand: significand | integer, sign_exponent: exponent };
+            fpu.set_register(r, F80 { significand: significand | integer, sign_exponent: exponent });
         }
-        fpu.status = (random.word() as u16 & 7) << 11 | random.word() as u16 & 0x4700;
+        fpu.set_status((random.word() as u16 & 7) << 11 | random.word() as u16 & 0x4700);
         fpu.set_control(control);
         fpu
     }
@@ -351,12 +351,12 @@ fn difference(host: &[u8], here: &[u8]) -> String {
 fn fxsave(fpu: &FpuState) -> [u8; 512] {
     let mut image = [0; 512];
     image[0..2].copy_from_slice(&fpu.control.to_le_bytes());
-    image[2..4].copy_from_slice(&fpu.status.to_le_bytes());
-    image[4] = fpu.valid;
+    image[2..4].copy_from_slice(&fpu.status().to_le_bytes());
+    image[4] = fpu.valid();
     image[24..28].copy_from_slice(&0x1f80u32.to_le_bytes());
-    let top = usize::from(fpu.status >> 11 & 7);
+    let top = usize::from(fpu.status() >> 11 & 7);
     for i in 0..8 {
-        let r = fpu.reg[(top + i) & 7];
+        let r = fpu.register(top + i);
         image[32 + 16 * i..40 + 16 * i].copy_from_slice(&r.significand.to_le_bytes());
         image[40 + 16 * i..42 + 16 * i].copy_from_slice(&r.sign_exponent.to_le_bytes());
     }

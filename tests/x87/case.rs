@@ -77,7 +77,8 @@ impl Random {
 
     /// A significand: random, few bits at the top, runs of ones, or an edge.
     fn significand(&mut self) -> u64 {
-        let bits = self.next();
+        let keep = if self.below(3) == 0 { !0x7ff } else { u64::MAX };
+        let bits = self.next() & keep;
         match self.below(8) {
             0..=2 => bits,
             3 => bits & (u64::MAX << self.below(64)),
@@ -168,16 +169,18 @@ impl Random {
     fn fpu(&mut self) -> FpuState {
         let mut fpu = FpuState::default();
         for i in 0..8 {
-            fpu.reg[i] = self.f80();
+            fpu.set_register(i, self.f80());
             if self.below(8) == 0 {
-                fpu.reg[i].sign_exponent = fpu.reg[(i + 7) & 7].sign_exponent ^ 0x8000;
+                let sign_exponent = fpu.register((i + 7) & 7).sign_exponent ^ 0x8000;
+                fpu.set_register(i, F80 { sign_exponent, ..fpu.register(i) });
             }
         }
-        fpu.valid = match self.below(4) {
+        let valid = match self.below(4) {
             0 => self.next() as u8,
             1 => 0xff,
             _ => 0xff ^ 1 << self.below(8),
         };
+        fpu.set_valid(valid);
         let masks = match self.below(4) {
             0 => self.next() as u16 & 0x3f,
             1 => 0x32,
@@ -185,9 +188,14 @@ impl Random {
         };
         fpu.control = (self.next() as u16 & 0x0f00) | (0x1000 * (self.below(2) as u16)) | 0x40 | masks;
         fpu.set_status((self.next() as u16 & 0x7f00) | (self.next() as u16 & masks));
-        if self.below(2) == 0 && fpu.valid != 0xff && fpu.valid & 1 == 0 {
+        if self.below(3) == 0 {
+            // As programs of 2.1 run: 53 bits, to nearest, something inexact before.
+            fpu.control = 0x1272;
+            fpu.set_status(fpu.status() & 0x7f32 | 0x20);
+        }
+        if self.below(2) == 0 && valid != 0xff && valid & 1 == 0 {
             // Room to push.
-            fpu.top = 1;
+            fpu.set_status(fpu.status() & !0x3800 | 1 << 11);
         }
         fpu
     }
@@ -221,11 +229,11 @@ impl Case {
     /// A case for a transcendental function, mostly in its range.
     pub fn generate_transcendental(random: &mut Random, escape: u8, modrm: u8) -> Self {
         let mut case = Self::generate(random, escape, modrm);
-        let top = usize::from(case.fpu.top);
+        let top = usize::from(case.fpu.status() >> 11 & 7);
         if random.below(8) == 0 {
             return case;
         }
-        case.fpu.valid = !(1 << ((top + 7) & 7));
+        case.fpu.set_valid(!(1 << ((top + 7) & 7)));
         let sign = (random.below(2) as u16) << 15;
         let number = |exponent: u64, significand: u64| F80 {
             significand: significand | 1 << 63,
@@ -234,13 +242,14 @@ impl Case {
         let significand = if random.below(2) == 0 { random.next() } else { random.significand() };
         let range = 1 + random.below(66);
         let below = random.below(range);
-        case.fpu.reg[top & 7] = match modrm {
+        let operand = match modrm {
             0xf0 => number(0x3fff - 1 - below, significand),
             0xf1 => F80 { sign_exponent: 0x3fff - 5 + random.below(10) as u16, ..number(0, significand) },
             // From -(1 - sqrt(1/2)) to sqrt(2) - 1, about.
             0xf9 => number(0x3fff - 3 - below, significand),
             _ => number(0x3fff - 8 + below, significand),
         };
+        case.fpu.set_register(top, operand);
         case
     }
 }
@@ -307,9 +316,9 @@ pub fn soft(case: &Case) -> Run {
 
 fn registers(fpu: &FpuState) -> String {
     let register = |i: usize| {
-        let physical = (usize::from(fpu.top) + i) & 7;
-        let value = fpu.reg[physical];
-        let valid = fpu.valid >> physical & 1 != 0;
+        let physical = (usize::from(fpu.status() >> 11) + i) & 7;
+        let value = fpu.register(physical);
+        let valid = fpu.valid() >> physical & 1 != 0;
         format!("{}{:04x}:{:016x}", if valid { "" } else { "-" }, value.sign_exponent, value.significand)
     };
     let text: Vec<String> = (0..8).map(register).collect();
@@ -356,10 +365,11 @@ impl Run {
             if value.sign_exponent >> 15 != 0 { -magnitude } else { magnitude }
         };
         let mut near = actual.clone();
-        near.fpu.flags ^= (near.fpu.flags ^ expected.fpu.flags) & 0x0200;
-        for (near, expected) in near.fpu.reg.iter_mut().zip(&expected.fpu.reg) {
-            if place(*near).abs_diff(place(*expected)) <= 1 {
-                *near = *expected;
+        near.fpu.set_status(near.fpu.status() & !0x0200 | expected.fpu.status() & 0x0200);
+        for i in 0..8 {
+            let value = expected.fpu.register(i);
+            if place(near.fpu.register(i)).abs_diff(place(value)) <= 1 {
+                near.fpu.set_register(i, value);
             }
         }
         if near == *expected { None } else { Self::difference(case, expected, actual) }

@@ -2,7 +2,7 @@
 //! a state, runs the instruction and saves the state again.
 
 use crate::case::{Case, Run};
-use bsd21::trapframe::{F80, FpuState};
+use bsd21::trapframe::F80;
 use std::collections::HashMap;
 
 /// The image of `fxsave`.
@@ -59,10 +59,10 @@ impl Host {
         let fpu = &case.fpu;
         image.0[0..2].copy_from_slice(&fpu.control.to_le_bytes());
         image.0[2..4].copy_from_slice(&fpu.status().to_le_bytes());
-        image.0[4] = fpu.valid;
+        image.0[4] = fpu.valid();
         image.0[24..28].copy_from_slice(&0x1f80u32.to_le_bytes());
         for i in 0..8 {
-            let value = fpu.reg[(usize::from(fpu.top) + i) & 7];
+            let value = fpu.register(usize::from(fpu.status() >> 11) + i);
             image.0[32 + 16 * i..][..8].copy_from_slice(&value.significand.to_le_bytes());
             image.0[40 + 16 * i..][..2].copy_from_slice(&value.sign_exponent.to_le_bytes());
         }
@@ -70,14 +70,16 @@ impl Host {
         // SAFETY: the stub reads and writes only the two buffers, which are as large as any operand.
         unsafe { stub(&mut image, memory.as_mut_ptr()) };
         let word = |at: usize| u16::from_le_bytes([image.0[at], image.0[at + 1]]);
-        let mut result = FpuState { control: word(0), valid: image.0[4], ..fpu.clone() };
-        // Not set_status: the summary is the hardware's own.
-        result.flags = word(2) & !0x3800;
-        result.top = (word(2) >> 11) as u8 & 7;
+        let mut result = fpu.clone();
+        result.control = word(0);
+        result.set_valid(image.0[4]);
+        // The soft unit's summary is always right; the hardware's must be the same.
+        result.set_status(word(2));
+        assert_eq!(result.status(), word(2), "the summary of {:02x} {:02x}", case.escape, case.modrm);
         for i in 0..8 {
             let bytes: [u8; 8] = image.0[32 + 16 * i..][..8].try_into().expect("eight bytes");
             let value = F80 { significand: u64::from_le_bytes(bytes), sign_exponent: word(40 + 16 * i) };
-            result.reg[(usize::from(result.top) + i) & 7] = value;
+            result.set_register(usize::from(word(2) >> 11) + i, value);
         }
         Run { fpu: result, memory }
     }

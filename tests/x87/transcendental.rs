@@ -31,11 +31,13 @@ fn run(function: &str, control: u16, x: F80, y: Option<F80>) -> F80 {
         "fcos" => 0xff,
         _ => panic!("no function {function}"),
     };
-    let mut fpu = FpuState { control, valid: 0b11, ..FpuState::default() };
-    fpu.reg[0] = x;
-    fpu.reg[1] = y.unwrap_or(F80::ONE);
+    let mut fpu = FpuState::default();
+    fpu.set_control(control);
+    fpu.set_valid(0b11);
+    fpu.set_register(0, x);
+    fpu.set_register(1, y.unwrap_or(F80::ONE));
     let after = soft(&Case { escape: 0xd9, modrm, short: false, fpu, memory: [0; MEMORY] }).fpu;
-    after.reg[if y.is_some() { 1 } else { 0 }]
+    after.register(usize::from(y.is_some()))
 }
 
 /// The distance from a result to the exact value in units of the result's last place.

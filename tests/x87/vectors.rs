@@ -12,13 +12,7 @@ use std::fmt::Write;
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/vectors/x87");
 
 fn physical(fpu: &FpuState, i: usize) -> usize {
-    (usize::from(fpu.top) + i) & 7
-}
-
-/// Sets the status word with its summary bits as they are given.
-fn set_raw_status(fpu: &mut FpuState, status: u16) {
-    fpu.flags = status & !0x3800;
-    fpu.top = (status >> 11) as u8 & 7;
+    (usize::from(fpu.status() >> 11) + i) & 7
 }
 
 /// What a register holds that a line does not name.
@@ -47,15 +41,13 @@ fn parse(line: &str) -> (Case, Run) {
         panic!("not a case: {line}");
     };
     let opcode = hex(opcode);
-    let mut fpu = FpuState {
-        reg: std::array::from_fn(filler),
-        control: hex(control) as u16,
-        valid: hex(valid) as u8,
-        ..FpuState::default()
-    };
-    set_raw_status(&mut fpu, hex(status) as u16);
+    let mut fpu = FpuState::default();
+    fpu.control = hex(control) as u16;
+    fpu.set_valid(hex(valid) as u8);
+    (0..8).for_each(|register| fpu.set_register(register, filler(register)));
+    fpu.set_status(hex(status) as u16);
     for (i, value) in [st0, st1].into_iter().enumerate() {
-        fpu.reg[physical(&fpu, i)] = number(value);
+        fpu.set_register(physical(&fpu, i), number(value));
     }
     let mut buffer = [0xa5; MEMORY];
     buffer[..10].copy_from_slice(&bytes(memory));
@@ -63,12 +55,12 @@ fn parse(line: &str) -> (Case, Run) {
     let [control, status, valid, memory, changed @ ..] = rest else { panic!("not a result: {line}") };
     let mut run = Run { fpu: case.fpu.clone(), memory: case.memory };
     run.fpu.control = hex(control) as u16;
-    set_raw_status(&mut run.fpu, hex(status) as u16);
-    run.fpu.valid = hex(valid) as u8;
+    run.fpu.set_status(hex(status) as u16);
+    run.fpu.set_valid(hex(valid) as u8);
     run.memory[..10].copy_from_slice(&bytes(memory));
     for change in changed {
         let (register, value) = change.split_once(':').expect("register:value");
-        run.fpu.reg[hex(register) as usize & 7] = number(value);
+        run.fpu.set_register(hex(register) as usize, number(value));
     }
     (case, run)
 }
@@ -83,17 +75,17 @@ fn format(case: &Case, run: &Run) -> String {
         case.modrm,
         case.fpu.control,
         case.fpu.status(),
-        case.fpu.valid,
-        number(case.fpu.reg[physical(&case.fpu, 0)]),
-        number(case.fpu.reg[physical(&case.fpu, 1)]),
+        case.fpu.valid(),
+        number(case.fpu.register(physical(&case.fpu, 0))),
+        number(case.fpu.register(physical(&case.fpu, 1))),
         bytes(&case.memory)
     );
     let fpu = &run.fpu;
-    write!(line, " {:04x} {:04x} {:02x} {}", fpu.control, fpu.status(), fpu.valid, bytes(&run.memory))
+    write!(line, " {:04x} {:04x} {:02x} {}", fpu.control, fpu.status(), fpu.valid(), bytes(&run.memory))
         .expect("room for a line");
-    for (i, (after, before)) in fpu.reg.iter().zip(&case.fpu.reg).enumerate() {
-        if after != before {
-            write!(line, " {i}:{}", number(*after)).expect("room for a line");
+    for i in 0..8 {
+        if fpu.register(i) != case.fpu.register(i) {
+            write!(line, " {i}:{}", number(fpu.register(i))).expect("room for a line");
         }
     }
     line
@@ -117,7 +109,7 @@ fn record() {
             for register in 0..8 {
                 let named = [0, 1].map(|i| physical(&case.fpu, i));
                 if !named.contains(&register) {
-                    case.fpu.reg[register] = filler(register);
+                    case.fpu.set_register(register, filler(register));
                 }
             }
             text += &format(&case, &host.run(&case));

@@ -1,13 +1,15 @@
 //! Instructions of two operands: add, subtract, multiply, divide in all their forms.
 //!
-//! Each has a short path for two normal numbers at 53 or 64 bits, rounded to nearest, within the
-//! range of exponents; everything else goes the long way, which serves all cases.
+//! Each has a short path for doubles at 53 bits (see `double`), one for two normal numbers at 53 or 64
+//! bits, both to nearest and within the range of exponents; everything else goes the long way, which
+//! serves all cases.
 //!
 //! Knows nothing of encodings or memory: memory operands arrive as bits.
 
 use super::add::{add, sub, sum};
 use super::convert::{from_f32, from_f64};
 use super::div::{div, quotient};
+use super::double::{double_of_32, double_of_64};
 use super::format::{Class, Finite, Outcome};
 use super::integer::from_i64;
 use super::mul::{mul, product};
@@ -20,17 +22,25 @@ pub(crate) trait Binary {
     /// The result for two normal numbers, `None` for zero; `a` is the destination's value.
     fn normal(a: Finite, b: Finite) -> Option<Unrounded>;
 
+    /// The result of the host.
+    fn double(a: f64, b: f64) -> f64;
+
     /// The result for any operands.
     fn any(a: F80, b: F80, control: u16) -> Outcome;
 }
 
 macro_rules! binary {
-    ($name:ident, $a:ident, $b:ident => $normal:expr, $any:ident($x:ident, $y:ident)) => {
+    ($name:ident, $a:ident, $b:ident => $double:expr, $normal:expr, $any:ident($x:ident, $y:ident)) => {
         pub(crate) struct $name;
         impl Binary for $name {
             #[inline(always)]
             fn normal($a: Finite, $b: Finite) -> Option<Unrounded> {
                 $normal
+            }
+
+            #[inline(always)]
+            fn double($a: f64, $b: f64) -> f64 {
+                $double
             }
 
             #[inline(always)]
@@ -40,92 +50,113 @@ macro_rules! binary {
         }
     };
 }
-binary!(Add, a, b => sum(a, b), add(a, b));
-binary!(Mul, a, b => Some(product(a, b)), mul(a, b));
-binary!(Sub, a, b => sum(a, b.negated()), sub(a, b));
-binary!(SubReversed, a, b => sum(b, a.negated()), sub(b, a));
-binary!(Div, a, b => Some(quotient(a, b)), div(a, b));
-binary!(DivReversed, a, b => Some(quotient(b, a)), div(b, a));
+binary!(Add, a, b => a + b, sum(a, b), add(a, b));
+binary!(Mul, a, b => a * b, Some(product(a, b)), mul(a, b));
+binary!(Sub, a, b => a - b, sum(a, b.negated()), sub(a, b));
+binary!(SubReversed, a, b => b - a, sum(b, a.negated()), sub(b, a));
+binary!(Div, a, b => a / b, Some(quotient(a, b)), div(a, b));
+binary!(DivReversed, a, b => b / a, Some(quotient(b, a)), div(b, a));
 
-/// Writes the operation's result to a register that holds `a`, unless an early exception stops it.
+/// Finds out whether the operation on two doubles rounded up.
+fn rounded_up<O: Binary>(a: f64, b: f64) -> bool {
+    let (a, b) = (from_f64(a.to_bits()).0, from_f64(b.to_bits()).0);
+    O::any(a, b, PC_53 | RC_NEAREST | EXCEPTIONS).flags & C1 != 0
+}
+
+/// Writes the operation's result to a register that holds a value, unless an early exception stops it.
 /// Returns whether it was written.
-#[inline(always)]
-fn operate<O: Binary>(fpu: &mut FpuState, destination: usize, a: F80, b: F80) -> bool {
+#[inline(never)]
+fn operate<O: Binary>(fpu: &mut FpuState, destination: usize, b: F80) -> bool {
     const NEAREST_53: u16 = PC_53 | RC_NEAREST;
     const NEAREST_64: u16 = PC_64 | RC_NEAREST;
+    let a = fpu.at(destination);
     if a.is_normal() & b.is_normal() {
         let outcome = match fpu.control & (PC | RC) {
             NEAREST_53 => O::normal(a.normal(), b.normal()).and_then(Unrounded::nearest::<11>),
             NEAREST_64 => O::normal(a.normal(), b.normal()).and_then(Unrounded::nearest::<0>),
             _ => None,
         };
-        if let Some(Outcome { value, flags }) = outcome {
-            fpu.reg[destination & 7] = value;
-            fpu.flags = fpu.flags & !C1 | flags;
-            if flags & !fpu.control & EXCEPTIONS != 0 {
-                let _ = fpu.note(flags);
-            }
+        if let Some(outcome) = outcome {
+            fpu.put(destination, outcome.value);
+            let _ = fpu.note(outcome.flags);
             return true;
         }
     }
-    long_way::<O>(fpu, destination, a, b)
-}
-
-#[inline(never)]
-fn long_way<O: Binary>(fpu: &mut FpuState, destination: usize, a: F80, b: F80) -> bool {
     let outcome = O::any(a, b, fpu.control);
     fpu.finish(destination, outcome)
 }
 
+/// The operation on two registers, whatever they hold.
+#[inline(always)]
+fn registers<O: Binary>(fpu: &mut FpuState, a: usize, b: usize) -> bool {
+    if fpu.rounds_as_host()
+        && let (Some(x), Some(y)) = (fpu.double(a), fpu.double(b))
+        && fpu.finish_double(a, O::double(x, y), rounded_up::<O>, [x, y])
+    {
+        return true;
+    }
+    any_registers::<O>(fpu, a, b)
+}
+
+#[inline(never)]
+fn any_registers<O: Binary>(fpu: &mut FpuState, a: usize, b: usize) -> bool {
+    if fpu.holds(a) & fpu.holds(b) { operate::<O>(fpu, a, fpu.at(b)) } else { fpu.underflow(a) }
+}
+
 /// `op st0, sti`.
 pub(crate) fn st0_sti<O: Binary>(fpu: &mut FpuState, i: u8) {
-    let (a, b) = (fpu.physical(0), fpu.physical(i));
-    if fpu.holds(a) & fpu.holds(b) {
-        operate::<O>(fpu, a, fpu.at(a), fpu.at(b));
-    } else {
-        fpu.underflow(a);
-    }
+    registers::<O>(fpu, fpu.physical(0), fpu.physical(i));
 }
 
 /// `op sti, st0`.
 pub(crate) fn sti_st0<O: Binary>(fpu: &mut FpuState, i: u8) {
-    to_sti::<O>(fpu, i);
+    registers::<O>(fpu, fpu.physical(i), fpu.physical(0));
 }
 
 /// `opp sti, st0`.
 pub(crate) fn sti_st0_pop<O: Binary>(fpu: &mut FpuState, i: u8) {
-    if to_sti::<O>(fpu, i) {
+    if registers::<O>(fpu, fpu.physical(i), fpu.physical(0)) {
         fpu.pop();
     }
 }
 
+/// The operation on ST(0) and a double; `false` when nothing was done.
 #[inline(always)]
-fn to_sti<O: Binary>(fpu: &mut FpuState, i: u8) -> bool {
-    let (a, b) = (fpu.physical(i), fpu.physical(0));
-    if fpu.holds(a) & fpu.holds(b) { operate::<O>(fpu, a, fpu.at(a), fpu.at(b)) } else { fpu.underflow(a) }
+fn with_double<O: Binary>(fpu: &mut FpuState, y: f64) -> bool {
+    let top = fpu.physical(0);
+    fpu.rounds_as_host()
+        && fpu.double(top).is_some_and(|x| fpu.finish_double(top, O::double(x, y), rounded_up::<O>, [x, y]))
 }
 
 /// `op m32fp`.
 pub(crate) fn m32<O: Binary>(fpu: &mut FpuState, bits: u64) {
-    from_memory::<O>(fpu, from_f32(bits as u32));
+    if !double_of_32(bits as u32).is_some_and(|y| with_double::<O>(fpu, y)) {
+        from_memory::<O>(fpu, from_f32(bits as u32));
+    }
 }
 
 /// `op m64fp`.
 pub(crate) fn m64<O: Binary>(fpu: &mut FpuState, bits: u64) {
-    from_memory::<O>(fpu, from_f64(bits));
+    if !double_of_64(bits).is_some_and(|y| with_double::<O>(fpu, y)) {
+        from_memory::<O>(fpu, from_f64(bits));
+    }
 }
 
 /// `op m16int`.
 pub(crate) fn i16<O: Binary>(fpu: &mut FpuState, bits: u64) {
-    from_memory::<O>(fpu, (from_i64(i64::from(bits as i16)), false));
+    if !with_double::<O>(fpu, f64::from(bits as i16)) {
+        from_memory::<O>(fpu, (from_i64(i64::from(bits as i16)), false));
+    }
 }
 
 /// `op m32int`.
 pub(crate) fn i32<O: Binary>(fpu: &mut FpuState, bits: u64) {
-    from_memory::<O>(fpu, (from_i64(i64::from(bits as i32)), false));
+    if !with_double::<O>(fpu, f64::from(bits as i32)) {
+        from_memory::<O>(fpu, (from_i64(i64::from(bits as i32)), false));
+    }
 }
 
-#[inline(always)]
+#[inline(never)]
 fn from_memory<O: Binary>(fpu: &mut FpuState, (b, denormal): (F80, bool)) {
     let a = fpu.physical(0);
     if !fpu.holds(a) {
@@ -133,7 +164,7 @@ fn from_memory<O: Binary>(fpu: &mut FpuState, (b, denormal): (F80, bool)) {
     } else if denormal {
         from_denormal::<O>(fpu, a, b);
     } else {
-        operate::<O>(fpu, a, fpu.at(a), b);
+        operate::<O>(fpu, a, b);
     }
 }
 

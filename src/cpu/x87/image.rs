@@ -78,6 +78,7 @@ pub fn after_fnsave(fpu: &mut FpuState) {
 /// `fninit`.
 pub(crate) fn fninit(fpu: &mut FpuState, _: u8) {
     *fpu = FpuState { reg: fpu.reg, control: INIT_CONTROL, ..FpuState::default() };
+    fpu.set_valid(0);
 }
 
 /// `fnclex`.

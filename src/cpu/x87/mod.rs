@@ -26,6 +26,7 @@ mod compare;
 mod convert;
 mod decode;
 mod div;
+mod double;
 mod examine;
 mod exponential;
 mod format;

@@ -3,6 +3,7 @@
 
 use super::format::Outcome;
 use super::word::{B, C1, EARLY, ES, EXCEPTIONS, IE, SF};
+use crate::trapframe::fpu::Register;
 use crate::trapframe::{F80, FpuState};
 
 impl FpuState {
@@ -15,26 +16,31 @@ impl FpuState {
     /// Whether a physical register holds a value.
     #[inline(always)]
     pub(crate) fn holds(&self, physical: usize) -> bool {
-        self.valid >> (physical & 7) & 1 != 0
+        self.reg[physical & 7].kind & Register::HOLDS != 0
     }
 
     /// The contents of a physical register.
     #[inline(always)]
     pub(crate) fn at(&self, physical: usize) -> F80 {
-        self.reg[physical & 7]
+        self.reg[physical & 7].value()
     }
 
     /// Writes a physical register and marks it as holding a value.
     #[inline(always)]
     pub(crate) fn put(&mut self, physical: usize, value: F80) {
-        self.reg[physical & 7] = value;
-        self.valid |= 1 << (physical & 7);
+        self.reg[physical & 7] = Register::new(value, Register::HOLDS);
+    }
+
+    /// Marks a physical register as empty.
+    #[inline(always)]
+    pub(crate) fn empty(&mut self, physical: usize) {
+        self.reg[physical & 7].kind &= !Register::HOLDS;
     }
 
     /// Marks ST(0) as empty and makes ST(1) the new ST(0).
     #[inline(always)]
     pub(crate) fn pop(&mut self) {
-        self.valid &= !(1 << self.physical(0));
+        self.empty(self.physical(0));
         self.turn(1);
     }
 
@@ -47,6 +53,7 @@ impl FpuState {
     /// Notes exceptions and C1 in the status word.  Returns the exceptions that are not masked.
     #[inline(always)]
     pub(crate) fn note(&mut self, flags: u16) -> u16 {
+        self.rounded_up = None;
         self.flags = self.flags & !C1 | flags;
         let unmasked = flags & !self.control & EXCEPTIONS;
         if unmasked != 0 {
@@ -62,7 +69,7 @@ impl FpuState {
         if self.note(outcome.flags) & EARLY != 0 {
             return false;
         }
-        self.reg[physical & 7] = outcome.value;
+        self.put(physical, outcome.value);
         true
     }
 

@@ -54,7 +54,7 @@ fn operand(fpu: &mut FpuState) -> Option<F80> {
 }
 
 fn too_large(fpu: &mut FpuState) {
-    fpu.flags = fpu.flags & !C1 | C2;
+    let _ = fpu.note(C2);
 }
 
 /// `fsin` and `fcos`.

@@ -4,10 +4,11 @@
 //! are in memory, so that a page fault finds the unit as it was.
 
 use super::convert::{from_f32, from_f64, to_f32, to_f64};
+use super::double::{double_of_32, double_of_64};
 use super::format::{Class, Outcome};
 use super::integer::{from_decimal, from_i64, to_decimal, to_integer};
 use super::round::round_64;
-use super::word::{C1, DE, EARLY, EXCEPTIONS, IE, OE, PE, SF, UE};
+use super::word::{C1, DE, EARLY, EXCEPTIONS, IE, OE, PE, RC, RC_CHOP, SF, UE};
 use crate::trapframe::{F80, FpuState};
 
 /// What a storing instruction is going to do.
@@ -65,6 +66,9 @@ pub(crate) fn fst_m32<const POP: bool>(fpu: &FpuState) -> Store {
 /// `fst m64fp`, `fstp m64fp`.
 pub(crate) fn fst_m64<const POP: bool>(fpu: &FpuState) -> Store {
     let top = fpu.physical(0);
+    if let Some(value) = fpu.double(top) {
+        return Store { low: value.to_bits(), high: 0, write: true, pop: POP, flags: 0 };
+    }
     if !fpu.holds(top) {
         return Store::empty(fpu, INDEFINITE_64, 0, POP);
     }
@@ -89,6 +93,15 @@ pub(crate) fn fist<const BITS: u32, const POP: bool>(fpu: &FpuState) -> Store {
     if !fpu.holds(top) {
         return Store::empty(fpu, 1 << (BITS - 1), 0, POP);
     }
+    if BITS == 32
+        && let Some(value) = fpu.double(top)
+        && fpu.control & RC == RC_CHOP
+        && value.abs() < 2147483648.0
+    {
+        let whole = value as i32;
+        let flags = if f64::from(whole) == value { 0 } else { PE };
+        return Store::new(fpu, whole as u32 as u64, 0, flags, POP);
+    }
     let (value, flags) = to_integer(fpu.at(top), BITS, fpu.control);
     Store::new(fpu, value as u64, 0, flags, POP)
 }
@@ -104,18 +117,8 @@ pub(crate) fn fbstp(fpu: &FpuState) -> Store {
     Store::new(fpu, low, high, flags, true)
 }
 
-#[inline(always)]
-fn load_real(fpu: &mut FpuState, (value, denormal): (F80, bool)) {
-    if denormal | (value.exponent() == 0x7fff) {
-        load_special(fpu, value, denormal);
-    } else {
-        fpu.push(Outcome::exact(value));
-    }
-}
-
-/// A denormal is pushed even where that exception is not masked; a signalling NaN is not.
 #[inline(never)]
-fn load_special(fpu: &mut FpuState, value: F80, denormal: bool) {
+fn load_real(fpu: &mut FpuState, (value, denormal): (F80, bool)) {
     if fpu.holds(fpu.physical(7)) {
         return fpu.push_overflow();
     }
@@ -124,18 +127,23 @@ fn load_special(fpu: &mut FpuState, value: F80, denormal: bool) {
         _ => fpu.push(Outcome::exact(value)),
     }
     if denormal {
+        // It is pushed even where that exception is not masked.
         let _ = fpu.note(DE);
     }
 }
 
 /// `fld m32fp`.
 pub(crate) fn fld_m32(fpu: &mut FpuState, bits: u64) {
-    load_real(fpu, from_f32(bits as u32));
+    if !double_of_32(bits as u32).is_some_and(|value| fpu.push_double(value)) {
+        load_real(fpu, from_f32(bits as u32));
+    }
 }
 
 /// `fld m64fp`.
 pub(crate) fn fld_m64(fpu: &mut FpuState, bits: u64) {
-    load_real(fpu, from_f64(bits));
+    if !double_of_64(bits).is_some_and(|value| fpu.push_double(value)) {
+        load_real(fpu, from_f64(bits));
+    }
 }
 
 /// `fld m80fp`: any bits, never an exception but stack overflow.
@@ -145,12 +153,16 @@ pub(crate) fn fld_m80(fpu: &mut FpuState, low: u64, high: u16) {
 
 /// `fild m16int`.
 pub(crate) fn fild_i16(fpu: &mut FpuState, bits: u64) {
-    fpu.push(Outcome::exact(from_i64(i64::from(bits as i16))));
+    if !fpu.push_double(f64::from(bits as i16)) {
+        fpu.push_overflow();
+    }
 }
 
 /// `fild m32int`.
 pub(crate) fn fild_i32(fpu: &mut FpuState, bits: u64) {
-    fpu.push(Outcome::exact(from_i64(i64::from(bits as i32))));
+    if !fpu.push_double(f64::from(bits as i32)) {
+        fpu.push_overflow();
+    }
 }
 
 /// `fild m64int`.
@@ -166,6 +178,11 @@ pub(crate) fn fbld(fpu: &mut FpuState, low: u64, high: u16) {
 /// `fld sti`.
 pub(crate) fn fld_sti(fpu: &mut FpuState, i: u8) {
     let source = fpu.physical(i);
+    if let Some(value) = fpu.double(source)
+        && fpu.push_double(value)
+    {
+        return;
+    }
     if fpu.holds(source) {
         return fpu.push(Outcome::exact(fpu.at(source)));
     }
@@ -179,9 +196,8 @@ pub(crate) fn fld_sti(fpu: &mut FpuState, i: u8) {
 pub(crate) fn fst_sti<const POP: bool>(fpu: &mut FpuState, i: u8) {
     let (source, destination) = (fpu.physical(0), fpu.physical(i));
     let stored = if fpu.holds(source) {
-        let value = fpu.at(source);
-        let _ = fpu.note(0);
-        fpu.put(destination, value);
+        fpu.note_exact();
+        fpu.reg[destination] = fpu.reg[source];
         true
     } else {
         fpu.underflow(destination)
@@ -204,14 +220,15 @@ pub(crate) fn fstp_sti_unchecked(fpu: &mut FpuState, i: u8) {
 /// `fxch sti`.
 pub(crate) fn fxch(fpu: &mut FpuState, i: u8) {
     let (a, b) = (fpu.physical(0), fpu.physical(i));
-    if !(fpu.holds(a) & fpu.holds(b)) && fpu.note(IE | SF) & EXCEPTIONS != 0 {
+    if fpu.holds(a) & fpu.holds(b) {
+        fpu.note_exact();
+        return fpu.reg.swap(a, b);
+    }
+    if fpu.note(IE | SF) & EXCEPTIONS != 0 {
         return;
     }
     let read = |r| if fpu.holds(r) { fpu.at(r) } else { F80::INDEFINITE };
     let (x, y) = (read(a), read(b));
-    if fpu.holds(a) & fpu.holds(b) {
-        let _ = fpu.note(0);
-    }
     fpu.put(a, y);
     fpu.put(b, x);
 }
@@ -225,12 +242,16 @@ fn constant(fpu: &mut FpuState, exponent: i32, significand: u64, rest: u64) {
 
 /// `fld1`.
 pub(crate) fn fld1(fpu: &mut FpuState, _: u8) {
-    fpu.push(Outcome::exact(F80::ONE));
+    if !fpu.push_double(1.0) {
+        fpu.push_overflow();
+    }
 }
 
 /// `fldz`.
 pub(crate) fn fldz(fpu: &mut FpuState, _: u8) {
-    fpu.push(Outcome::exact(F80::ZERO));
+    if !fpu.push_double(0.0) {
+        fpu.push_overflow();
+    }
 }
 
 /// `fldl2t`: the logarithm of ten to the base two.

@@ -1,11 +1,12 @@
 //! Instructions that work on ST(0), with ST(1) as a parameter of some, and those that move only
 //! the stack pointer and tags.  Knows nothing of encodings.
 
+use super::convert::from_f64;
 use super::div::sqrt;
 use super::format::{MAX_EXPONENT, Outcome, SIGN};
 use super::integer::round_to_integral;
 use super::scale::{extract, remainder, scale};
-use super::word::{C0, C2, C3, EARLY, IE, SF};
+use super::word::{C0, C1, C2, C3, EARLY, EXCEPTIONS, IE, PC_53, RC_NEAREST, SF};
 use crate::trapframe::{F80, FpuState};
 
 /// Replaces ST(0) by a function of it.
@@ -22,7 +23,14 @@ fn replace(fpu: &mut FpuState, function: impl FnOnce(F80, u16) -> Outcome) {
 
 /// `fchs`: any bits, never an exception but stack underflow.
 pub(crate) fn fchs(fpu: &mut FpuState, _: u8) {
-    replace(fpu, |a, _| Outcome::exact(a.negated()));
+    let top = fpu.physical(0);
+    match fpu.double(top) {
+        Some(value) => {
+            fpu.note_exact();
+            fpu.put_double(top, -value);
+        }
+        None => replace(fpu, |a, _| Outcome::exact(a.negated())),
+    }
 }
 
 /// `fabs`: any bits, never an exception but stack underflow.
@@ -34,7 +42,20 @@ pub(crate) fn fabs(fpu: &mut FpuState, _: u8) {
 
 /// `fsqrt`.
 pub(crate) fn fsqrt(fpu: &mut FpuState, _: u8) {
+    let top = fpu.physical(0);
+    if fpu.rounds_as_host()
+        && let Some(value) = fpu.double(top)
+        && value > 0.0
+        && fpu.finish_double(top, value.sqrt(), root_rounded_up, [value; 2])
+    {
+        return;
+    }
     replace(fpu, sqrt);
+}
+
+/// Finds out whether the square root of a double was rounded up.
+fn root_rounded_up(value: f64, _: f64) -> bool {
+    sqrt(from_f64(value.to_bits()).0, PC_53 | RC_NEAREST | EXCEPTIONS).flags & C1 != 0
 }
 
 /// `frndint`.
@@ -118,7 +139,7 @@ pub(crate) fn fdecstp(fpu: &mut FpuState, _: u8) {
 /// `ffree sti`.
 pub(crate) fn ffree(fpu: &mut FpuState, i: u8) {
     let _ = fpu.note(0);
-    fpu.valid &= !(1 << fpu.physical(i));
+    fpu.empty(fpu.physical(i));
 }
 
 /// `ffreep sti`: the undocumented companion that pops as well.

@@ -1,0 +1,95 @@
+//! Where doubles are as good as the 80-bit format: operations of the host on registers that hold
+//! doubles, at 53 bits, to nearest.
+//!
+//! Why the results are equal.  Both operands are zero or normal doubles, so the host's operation rounds
+//! the exact result to 53 bits, to nearest, as the unit does; the unit's wider range of exponents makes
+//! no difference while the result is a normal double above the smallest, which is tested.  The inexact
+//! flag must be set already and masked, so that it need not be found out; C1 is put off until somebody
+//! asks for the status word, and is then computed from the operands the long way.
+//!
+//! Knows nothing of encodings or memory.
+
+use super::word::{C1, PC, PC_53, PE, RC, RC_NEAREST};
+use crate::trapframe::FpuState;
+use crate::trapframe::fpu::{Register, RoundedUp};
+
+/// A register that holds a value, as a double.
+const FULL: u8 = Register::HOLDS | Register::DOUBLE;
+
+impl FpuState {
+    /// Whether results may be rounded by the host.
+    #[inline(always)]
+    pub(crate) fn rounds_as_host(&self) -> bool {
+        const MODE: u16 = PC_53 | RC_NEAREST | PE;
+        (self.control & (PC | RC | PE) == MODE) & (self.flags & PE != 0)
+    }
+
+    /// The double in a physical register, if it holds one.
+    #[inline(always)]
+    pub(crate) fn double(&self, physical: usize) -> Option<f64> {
+        let register = self.reg[physical & 7];
+        (register.kind == FULL).then(|| f64::from_bits(register.bits))
+    }
+
+    /// Writes a double, zero or normal, to a physical register that held one.
+    #[inline(always)]
+    pub(crate) fn put_double(&mut self, physical: usize, value: f64) {
+        let register = &mut self.reg[physical & 7];
+        register.bits = value.to_bits();
+        register.kind = FULL;
+    }
+
+    /// Notes that no exception was raised and nothing rounded up.
+    #[inline(always)]
+    pub(crate) fn note_exact(&mut self) {
+        self.rounded_up = None;
+        self.flags &= !C1;
+    }
+
+    /// Writes the host's result to a register that held a double, if it is good.
+    #[inline(always)]
+    pub(crate) fn finish_double(
+        &mut self,
+        physical: usize,
+        result: f64,
+        up: RoundedUp,
+        operands: [f64; 2],
+    ) -> bool {
+        // Normal, and not the smallest, to which a result below it might have been rounded.
+        let exponent = (result.to_bits() >> 52) as u32 & 0x7ff;
+        if exponent.wrapping_sub(2) >= 0x7fd {
+            return false;
+        }
+        self.reg[physical & 7].bits = result.to_bits();
+        self.rounded_up = Some(up);
+        self.operands = operands;
+        true
+    }
+
+    /// Pushes a double, zero or normal; `false` when the stack is full and nothing was done.
+    #[inline(always)]
+    pub(crate) fn push_double(&mut self, value: f64) -> bool {
+        let destination = self.physical(7);
+        if self.holds(destination) {
+            return false;
+        }
+        self.put_double(destination, value);
+        self.note_exact();
+        self.top = destination as u8;
+        true
+    }
+}
+
+/// A double in memory, if it is zero or normal.
+#[inline(always)]
+pub(crate) fn double_of_64(bits: u64) -> Option<f64> {
+    let exponent = (bits >> 52) as u32 & 0x7ff;
+    (exponent.wrapping_sub(1) < 0x7fe || bits << 1 == 0).then(|| f64::from_bits(bits))
+}
+
+/// A single in memory, if it is zero or normal.
+#[inline(always)]
+pub(crate) fn double_of_32(bits: u32) -> Option<f64> {
+    let exponent = bits >> 23 & 0xff;
+    (exponent.wrapping_sub(1) < 0xfe || bits << 1 == 0).then(|| f64::from(f32::from_bits(bits)))
+}
