@@ -12,6 +12,8 @@
 mod attribute;
 mod name;
 mod open;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use attribute::*;
