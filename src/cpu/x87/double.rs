@@ -9,7 +9,7 @@
 //!
 //! Knows nothing of encodings or memory.
 
-use super::word::{C1, PC, PC_53, PE, RC, RC_NEAREST};
+use super::word::{C1, PC, PC_53, PE, RC, RC_DOWN, RC_NEAREST, RC_UP};
 use crate::trapframe::FpuState;
 use crate::trapframe::fpu::{Register, RoundedUp};
 
@@ -39,11 +39,11 @@ impl FpuState {
         register.kind = FULL;
     }
 
-    /// Notes that no exception was raised and nothing rounded up.
+    /// Notes that no exception was raised and nothing rounded up.  The flags are left alone: a change
+    /// of a part of them would hold up the next load of the whole.
     #[inline(always)]
     pub(crate) fn note_exact(&mut self) {
-        self.rounded_up = None;
-        self.flags &= !C1;
+        self.rounded_up = Some(never);
     }
 
     /// Writes the host's result to a register that held a double, if it is good.
@@ -78,6 +78,49 @@ impl FpuState {
         self.top = destination as u8;
         true
     }
+}
+
+/// A double rounded to an integral value, with PE and C1; `None` when it is too large for this way.
+#[inline(always)]
+pub(crate) fn integral(value: f64, control: u16) -> Option<(f64, u16)> {
+    // Adding this leaves no bits for a fraction, and the host rounds to nearest.
+    const WHOLE: f64 = 6755399441055744.0;
+    if value.abs() >= 2251799813685248.0 {
+        return None;
+    }
+    let nearest = (value + WHOLE) - WHOLE;
+    let down = if nearest > value { nearest - 1.0 } else { nearest };
+    let up = if nearest < value { nearest + 1.0 } else { nearest };
+    let whole = match control & RC {
+        RC_NEAREST => nearest,
+        RC_DOWN => down,
+        RC_UP => up,
+        _ if value < 0.0 => up,
+        _ => down,
+    };
+    let away = whole.abs() > value.abs();
+    Some((whole.copysign(value), if whole == value { 0 } else { PE } | if away { C1 } else { 0 }))
+}
+
+/// A double as a single, to nearest, with PE and C1; `None` where the result is not a normal number, or
+/// the smallest.
+#[inline(always)]
+pub(crate) fn single(value: f64) -> Option<(u32, u16)> {
+    let single = value as f32;
+    let bits = single.to_bits();
+    if (bits >> 23 & 0xff).wrapping_sub(2) >= 0xfd && bits << 1 != 0 {
+        return None;
+    }
+    let back = f64::from(single);
+    if bits << 1 == 0 && value != 0.0 {
+        return None;
+    }
+    Some((bits, if back == value { 0 } else { PE } | if back.abs() > value.abs() { C1 } else { 0 }))
+}
+
+/// Nothing was rounded.
+fn never(_: f64, _: f64) -> bool {
+    false
 }
 
 /// A double in memory, if it is zero or normal.

@@ -4,11 +4,11 @@
 //! are in memory, so that a page fault finds the unit as it was.
 
 use super::convert::{from_f32, from_f64, to_f32, to_f64};
-use super::double::{double_of_32, double_of_64};
+use super::double::{double_of_32, double_of_64, integral, single};
 use super::format::{Class, Outcome};
 use super::integer::{from_decimal, from_i64, to_decimal, to_integer};
 use super::round::round_64;
-use super::word::{C1, DE, EARLY, EXCEPTIONS, IE, OE, PE, RC, RC_CHOP, SF, UE};
+use super::word::{C1, DE, EARLY, EXCEPTIONS, IE, OE, PE, RC, RC_NEAREST, SF, UE};
 use crate::trapframe::{F80, FpuState};
 
 /// What a storing instruction is going to do.
@@ -29,7 +29,11 @@ impl Store {
     /// Completes the instruction, after the bytes have been written.
     #[inline(always)]
     pub fn commit(self, fpu: &mut FpuState) {
-        let _ = fpu.note(self.flags);
+        if self.flags == 0 {
+            fpu.note_exact();
+        } else {
+            let _ = fpu.note(self.flags);
+        }
         if self.pop {
             fpu.pop();
         }
@@ -56,6 +60,12 @@ const INDEFINITE_64: u64 = 0xfff8_0000_0000_0000;
 /// `fst m32fp`, `fstp m32fp`.
 pub(crate) fn fst_m32<const POP: bool>(fpu: &FpuState) -> Store {
     let top = fpu.physical(0);
+    if fpu.control & RC == RC_NEAREST
+        && let Some(value) = fpu.double(top)
+        && let Some((bits, flags)) = single(value)
+    {
+        return Store::new(fpu, u64::from(bits), 0, flags, POP);
+    }
     if !fpu.holds(top) {
         return Store::empty(fpu, INDEFINITE_32, 0, POP);
     }
@@ -93,14 +103,13 @@ pub(crate) fn fist<const BITS: u32, const POP: bool>(fpu: &FpuState) -> Store {
     if !fpu.holds(top) {
         return Store::empty(fpu, 1 << (BITS - 1), 0, POP);
     }
-    if BITS == 32
-        && let Some(value) = fpu.double(top)
-        && fpu.control & RC == RC_CHOP
-        && value.abs() < 2147483648.0
+    if let Some(value) = fpu.double(top)
+        && let Some((whole, flags)) = integral(value, fpu.control)
     {
-        let whole = value as i32;
-        let flags = if f64::from(whole) == value { 0 } else { PE };
-        return Store::new(fpu, whole as u32 as u64, 0, flags, POP);
+        let whole = whole as i64;
+        if whole == whole << (64 - BITS) >> (64 - BITS) {
+            return Store::new(fpu, whole as u64, 0, flags, POP);
+        }
     }
     let (value, flags) = to_integer(fpu.at(top), BITS, fpu.control);
     Store::new(fpu, value as u64, 0, flags, POP)
@@ -195,7 +204,11 @@ pub(crate) fn fld_sti(fpu: &mut FpuState, i: u8) {
 /// `fst sti`, `fstp sti`.
 pub(crate) fn fst_sti<const POP: bool>(fpu: &mut FpuState, i: u8) {
     let (source, destination) = (fpu.physical(0), fpu.physical(i));
-    let stored = if fpu.holds(source) {
+    let stored = if let Some(value) = fpu.double(source) {
+        fpu.note_exact();
+        fpu.put_double(destination, value);
+        true
+    } else if fpu.holds(source) {
         fpu.note_exact();
         fpu.reg[destination] = fpu.reg[source];
         true
@@ -210,7 +223,7 @@ pub(crate) fn fst_sti<const POP: bool>(fpu: &mut FpuState, i: u8) {
 /// The alias of `fstp sti` at D9 D8: an empty ST(0) is no exception and stores nothing.
 pub(crate) fn fstp_sti_unchecked(fpu: &mut FpuState, i: u8) {
     let source = fpu.physical(0);
-    let _ = fpu.note(0);
+    fpu.note_exact();
     if fpu.holds(source) {
         fpu.put(fpu.physical(i), fpu.at(source));
     }
@@ -220,6 +233,12 @@ pub(crate) fn fstp_sti_unchecked(fpu: &mut FpuState, i: u8) {
 /// `fxch sti`.
 pub(crate) fn fxch(fpu: &mut FpuState, i: u8) {
     let (a, b) = (fpu.physical(0), fpu.physical(i));
+    // A copy of whole registers would wait for their last parts to be written.
+    if let (Some(x), Some(y)) = (fpu.double(a), fpu.double(b)) {
+        fpu.note_exact();
+        fpu.put_double(a, y);
+        return fpu.put_double(b, x);
+    }
     if fpu.holds(a) & fpu.holds(b) {
         fpu.note_exact();
         return fpu.reg.swap(a, b);

@@ -3,6 +3,7 @@
 
 use super::convert::from_f64;
 use super::div::sqrt;
+use super::double::integral;
 use super::format::{MAX_EXPONENT, Outcome, SIGN};
 use super::integer::round_to_integral;
 use super::scale::{extract, remainder, scale};
@@ -60,7 +61,14 @@ fn root_rounded_up(value: f64, _: f64) -> bool {
 
 /// `frndint`.
 pub(crate) fn frndint(fpu: &mut FpuState, _: u8) {
-    replace(fpu, round_to_integral);
+    let top = fpu.physical(0);
+    match fpu.double(top).and_then(|value| integral(value, fpu.control)) {
+        Some((whole, flags)) => {
+            let _ = fpu.note(flags);
+            fpu.put_double(top, whole);
+        }
+        None => replace(fpu, round_to_integral),
+    }
 }
 
 /// Both operands of a function of ST(0) and ST(1); an empty one is a stack underflow.
@@ -126,19 +134,19 @@ pub(crate) fn fnop(_: &mut FpuState, _: u8) {}
 
 /// `fincstp`.
 pub(crate) fn fincstp(fpu: &mut FpuState, _: u8) {
-    let _ = fpu.note(0);
+    fpu.note_exact();
     fpu.turn(1);
 }
 
 /// `fdecstp`.
 pub(crate) fn fdecstp(fpu: &mut FpuState, _: u8) {
-    let _ = fpu.note(0);
+    fpu.note_exact();
     fpu.turn(7);
 }
 
 /// `ffree sti`.
 pub(crate) fn ffree(fpu: &mut FpuState, i: u8) {
-    let _ = fpu.note(0);
+    fpu.note_exact();
     fpu.empty(fpu.physical(i));
 }
 

@@ -50,5 +50,3 @@ pub(crate) const RC_NEAREST: u16 = 0 << 10;
 pub(crate) const RC_DOWN: u16 = 1 << 10;
 /// Rounding control: towards plus infinity.
 pub(crate) const RC_UP: u16 = 2 << 10;
-/// Rounding control: towards zero.
-pub(crate) const RC_CHOP: u16 = 3 << 10;
