@@ -1,7 +1,8 @@
 //! Decoded blocks: how they are made, found and dropped.
 //!
 //! A block is a header and the operations of a stretch of code with one entry: it ends at an
-//! unconditional branch or at its greatest length, and goes on behind conditional branches.  Its header
+//! branch that it does not follow or at its greatest length; it goes on behind conditional branches
+//! and, a few times, at the targets of direct jumps.  Its header
 //! holds the number of instructions, all of which are taken from the budget when it is entered;
 //! whoever leaves early gives the rest back.
 //!
@@ -11,7 +12,9 @@
 
 use super::Options;
 use super::decode::{self, Decoded};
+use super::fast::float::Units;
 use super::fast::general::{closed, fall};
+use super::fast::pair;
 use super::lower;
 use super::op::{Handler, Link, Links, Op};
 use super::state::{CODE_END, Slot};
@@ -26,16 +29,21 @@ const CLOSED: u32 = u32::MAX;
 const GRANULE: u32 = 6;
 /// Dropped operations that are always tolerated.
 const GARBAGE: usize = 1 << 16;
+/// Direct jumps that a block follows.
+const JUMPS: usize = 3;
 
 /// Everything decoded of a process.
 pub(super) struct Blocks {
     pub(super) arena: Vec<Op>,
     pub(super) decoded: Vec<Decoded>,
     pub(super) links: Box<Links>,
+    pub(super) units: Units,
     /// Header of the block that starts at an address.
     by_address: HashMap<u32, u32>,
     /// Headers of the blocks with bytes in a granule.
     by_granule: HashMap<u32, Vec<u32>>,
+    /// The granules of a block.
+    granules: HashMap<u32, Vec<u32>>,
     garbage: usize,
 }
 
@@ -45,6 +53,8 @@ impl Blocks {
             arena: Vec::new(),
             decoded: Vec::new(),
             links: Box::new([const { Cell::new(Link { eip: 0, at: 0 }) }; Link::COUNT]),
+            units: Units::default(),
+            granules: HashMap::new(),
             by_address: HashMap::new(),
             by_granule: HashMap::new(),
             garbage: 0,
@@ -57,6 +67,8 @@ impl Blocks {
     pub(super) fn clear(&mut self) {
         self.arena.clear();
         self.decoded.clear();
+        self.units.clear();
+        self.granules.clear();
         for link in self.links.iter() {
             link.set(Link::default());
         }
@@ -82,54 +94,60 @@ impl Blocks {
     pub(super) fn build(&mut self, space: &AddressSpace, eip: u32, options: &Options) -> Option<u32> {
         let code = read(space, eip, options);
         let last = code.last()?;
-        let end = last.ins.next_ip32();
-        let len = end.wrapping_sub(eip);
-        let live = live_flags(&code);
         let at = self.arena.len() as u32;
-        let total = code.len() as u8;
-        let mut ops: Vec<(Handler, Op)> = Vec::with_capacity(code.len() + 2);
-        for (i, d) in code.iter().enumerate() {
-            let mut op = blank(d.ins.ip32());
-            op.len = d.ins.len() as u8;
-            op.rest = total - i as u8;
-            let index = self.decoded.len() as u32;
-            let flags = live.get(i).copied().unwrap_or(true);
-            let special = if options.fast { lower::lower(d, index, &mut op, flags) } else { None };
-            let handler = special.unwrap_or_else(|| lower::unspecialised(d, index, &mut op));
-            if special.is_none() || d.unit.is_some() {
-                self.decoded.push(*d);
-            }
-            ops.push((handler, op));
-        }
-        if goes_on(&last.ins) {
-            let mut op = blank(end);
-            op.imm = end;
-            ops.push((fall, op));
+        let mut ops = self.operations(&code, options);
+        if goes_on(&last.d.ins) {
+            let mut op = blank(last.d.ins.next_ip32());
+            op.imm = op.eip;
+            ops.push(Lowered { handler: fall, op, d: None });
         }
         if options.fast {
-            for (i, pair) in code.windows(2).enumerate() {
-                let ([first, jump], Some((handler, op))) = (pair, ops.get_mut(i)) else { continue };
-                if let Some(fused) = lower::fuse(first, op, jump) {
-                    *handler = fused;
-                }
-            }
+            fuse(&mut ops);
         }
         let mut head = blank(eip);
         head.imm = code.len() as u32;
-        head.disp = len;
-        head.next = ops.first().map_or(closed as Handler, |(handler, _)| *handler);
+        head.next = ops.first().map_or(closed as Handler, |first| first.handler);
         self.arena.push(head);
-        let mut following = ops.iter().skip(1).map(|(handler, _)| *handler).collect::<Vec<_>>().into_iter();
-        for (_, mut op) in ops {
-            op.next = following.next().unwrap_or(closed);
-            self.arena.push(op);
+        let mut following = ops.iter().skip(1).map(|l| l.handler).collect::<Vec<_>>().into_iter();
+        for mut lowered in ops {
+            lowered.op.next = following.next().unwrap_or(closed);
+            self.arena.push(lowered.op);
         }
-        space.watch_code(eip, len);
-        for granule in eip >> GRANULE..=end.wrapping_sub(1) >> GRANULE {
-            self.by_granule.entry(granule).or_default().push(at);
+        let granules = granules(&code);
+        for part in &code {
+            space.watch_code(part.d.ins.ip32(), part.d.ins.len() as u32);
+        }
+        for granule in &granules {
+            self.by_granule.entry(*granule).or_default().push(at);
         }
         self.by_address.insert(eip, at);
+        self.granules.insert(at, granules);
         Some(at)
+    }
+
+    /// The operations of a block, each with its own handler.
+    fn operations(&mut self, code: &[Part], options: &Options) -> Vec<Lowered> {
+        let live = live_flags(code);
+        let total = code.len();
+        let mut ops = Vec::with_capacity(total + 1);
+        for (i, (part, flags)) in code.iter().zip(live).enumerate() {
+            let d = &part.d;
+            if part.followed || options.fast && lower::is_padding(&d.ins) {
+                continue;
+            }
+            let mut op = blank(d.ins.ip32());
+            op.len = d.ins.len() as u8;
+            op.rest = (total - i) as u8;
+            op.aux = op.rest - 1;
+            let special = if options.fast { lower::lower(d, &mut self.units, &mut op, flags) } else { None };
+            let handler = special.unwrap_or_else(|| {
+                let index = self.decoded.len() as u32;
+                self.decoded.push(*d);
+                lower::unspecialised(d, index, &mut op)
+            });
+            ops.push(Lowered { handler, op, d: special.map(|_| *d) });
+        }
+        ops
     }
 
     /// Drops the blocks with bytes in whole granules.
@@ -151,15 +169,10 @@ impl Blocks {
     fn drop_granule(&mut self, granule: u32) {
         for at in self.by_granule.remove(&granule).unwrap_or_default() {
             let Some(head) = self.arena.get_mut(at as usize) else { continue };
-            if head.imm == CLOSED {
-                continue;
-            }
             self.garbage += head.imm as usize + 2;
             head.imm = CLOSED;
-            let (eip, len) = (head.eip, head.disp);
-            self.by_address.remove(&eip);
-            // Other granules keep the number of a block that is gone; it must not pile up there.
-            for other in eip >> GRANULE..=eip.wrapping_add(len.wrapping_sub(1)) >> GRANULE {
+            self.by_address.remove(&head.eip);
+            for other in self.granules.remove(&at).unwrap_or_default() {
                 if let Some(list) = self.by_granule.get_mut(&other) {
                     list.retain(|&block| block != at);
                 }
@@ -168,8 +181,62 @@ impl Blocks {
     }
 }
 
+/// An instruction of a block.
+struct Part {
+    d: Decoded,
+    /// A direct jump, behind which the block goes on at the target.
+    followed: bool,
+}
+
+/// An operation on its way into the arena.
+struct Lowered {
+    handler: Handler,
+    op: Op,
+    /// What it came from, if it has a specialised form.
+    d: Option<Decoded>,
+}
+
+/// Replaces handlers by those that take two operations: first of all compares with their branches, then
+/// other pairs.
+fn fuse(ops: &mut [Lowered]) {
+    let branch = |ops: &[Lowered], i: usize| match ops.get(i..)? {
+        [Lowered { d: Some(a), op, .. }, Lowered { d: Some(b), .. }, ..] => lower::fuse(a, op, b),
+        _ => None,
+    };
+    let plain = |ops: &[Lowered], i: usize| match ops.get(i..)? {
+        [Lowered { d: Some(a), .. }, Lowered { d: Some(b), .. }, ..] => {
+            pair::fuse(lower::kind(a)?, lower::kind(b)?)
+        }
+        _ => None,
+    };
+    let mut i = 0;
+    while i < ops.len() {
+        let fused =
+            branch(ops, i).or_else(|| if branch(ops, i + 1).is_some() { None } else { plain(ops, i) });
+        let Some(handler) = fused else {
+            i += 1;
+            continue;
+        };
+        if let Some(first) = ops.get_mut(i) {
+            first.handler = handler;
+        }
+        i += 2;
+    }
+}
+
+/// The granules with bytes of a block.
+fn granules(code: &[Part]) -> Vec<u32> {
+    let mut all: Vec<u32> = code
+        .iter()
+        .flat_map(|p| p.d.ins.ip32() >> GRANULE..=p.d.ins.next_ip32().wrapping_sub(1) >> GRANULE)
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 /// An operation that does nothing useful yet.
-fn blank(eip: u32) -> Op {
+pub(super) fn blank(eip: u32) -> Op {
     Op {
         next: closed,
         imm: 0,
@@ -188,16 +255,27 @@ fn blank(eip: u32) -> Op {
 }
 
 /// The instructions of a block.
-fn read(space: &AddressSpace, eip: u32, options: &Options) -> Vec<Decoded> {
-    let mut code = Vec::new();
+fn read(space: &AddressSpace, eip: u32, options: &Options) -> Vec<Part> {
+    let most = usize::from(options.block.clamp(1, 64));
+    let mut code: Vec<Part> = Vec::new();
+    let mut jumps = 0;
     let mut at = eip;
-    while code.len() < usize::from(options.block.clamp(1, 64)) && at < CODE_END {
-        let Ok(decoded) = decode::at(space, at) else { break };
-        at = decoded.ins.next_ip32();
-        let more = goes_on(&decoded.ins);
-        code.push(decoded);
-        if !more {
-            break;
+    while code.len() < most && at < CODE_END {
+        let Ok(d) = decode::at(space, at) else { break };
+        at = d.ins.next_ip32();
+        let more = goes_on(&d.ins);
+        let target = lower::jumps_to(&d.ins).filter(|&to| {
+            let room = options.fast && jumps < JUMPS && code.len() + 1 < most;
+            room && to != eip && decode::at(space, to).is_ok()
+        });
+        code.push(Part { d, followed: target.is_some() });
+        match target {
+            Some(to) => {
+                jumps += 1;
+                at = to;
+            }
+            None if !more => break,
+            None => {}
         }
     }
     code
@@ -210,15 +288,15 @@ fn goes_on(ins: &Instruction) -> bool {
 
 /// For each instruction, whether somebody may see the flags it sets: not when they are all set
 /// again before they are read and before the block can be left.
-fn live_flags(code: &[Decoded]) -> Vec<bool> {
+fn live_flags(code: &[Part]) -> Vec<bool> {
     const ALL: u32 = F::OF | F::SF | F::ZF | F::AF | F::CF | F::PF;
     let mut live = ALL;
     let mut result = vec![true; code.len()];
-    for (d, seen) in code.iter().zip(&mut result).rev() {
-        let ins = &d.ins;
+    for (part, seen) in code.iter().zip(&mut result).rev() {
+        let (d, ins) = (&part.d, &part.d.ins);
         let written = ins.rflags_modified() & ALL;
         *seen = written & live != 0;
-        if can_leave(d) {
+        if !part.followed && can_leave(d) {
             live = ALL;
             continue;
         }

@@ -6,12 +6,14 @@
 use super::alu::Width;
 use super::decode::Decoded;
 use super::fast::arith::{Adc, Add, And, Cmp, Dec, Inc, Neg, Not, Or, Sbb, Sub, Test, Xor};
+use super::fast::float::Units;
+use super::fast::pair::Kind;
 use super::fast::shift::{Rol, Ror, Sar, Shl, Shr};
-use super::fast::{arith, branch, data, float, fused, general, shift, stack};
+use super::fast::{arith, branch, data, fused, general, shift, stack};
 use super::general::{condition, short_address};
 use super::op::{Handler, Op};
 use super::state::{CODE_END, Slot};
-use iced_x86::{Instruction, Mnemonic as M, OpKind, Register as R};
+use iced_x86::{Code as K, Instruction, Mnemonic as M, OpKind, Register as R};
 
 /// What the second operand of an instruction is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -360,17 +362,79 @@ pub(super) fn fuse(first: &Decoded, op: &Op, jump: &Decoded) -> Option<Handler> 
     })
 }
 
+/// The kind of an instruction that pairs can hold.
+pub(super) fn kind(d: &Decoded) -> Option<Kind> {
+    let ins = &d.ins;
+    if d.escape != 0 || ins.has_lock_prefix() {
+        return None;
+    }
+    match ins.mnemonic() {
+        M::Call if ins.is_call_near() && ins.op0_kind() == OpKind::NearBranch32 => {
+            return (ins.near_branch32() < CODE_END).then_some(Kind::Call);
+        }
+        M::Ret => return matches!(ins.code(), K::Retnd | K::Retnd_imm16).then_some(Kind::Ret),
+        _ => {}
+    }
+    let f = operands(ins, &mut super::block::blank(0))?;
+    let register = ins.op0_kind() == OpKind::Register && ins.op0_register().is_gpr32();
+    if f.width != Width::Dword {
+        return None;
+    }
+    Some(match (ins.mnemonic(), f.form, f.x) {
+        (M::Mov, Some(Form::Rr), _) => Kind::Mov,
+        (M::Mov, Some(Form::Ri), _) => Kind::Set,
+        (M::Mov, Some(Form::Rm), false) => Kind::Load,
+        (M::Mov, Some(Form::Rm), true) => Kind::Indexed,
+        (M::Mov, Some(Form::Mr), false) => Kind::Store,
+        (M::Add, Some(Form::Ri), _) => Kind::AddImm,
+        (M::Add, Some(Form::Rr), _) => Kind::AddReg,
+        (M::Sub, Some(Form::Ri), _) => Kind::SubImm,
+        (M::Xor, Some(Form::Rr), _) => Kind::XorReg,
+        (M::And, Some(Form::Ri), _) => Kind::AndImm,
+        (M::Lea, Some(Form::Rm), false) => Kind::Lea,
+        (M::Push, None, _) if register => Kind::Push,
+        (M::Pop, None, _) if register => Kind::Pop,
+        _ => return None,
+    })
+}
+
+/// Whether an instruction does nothing but take its place: what assemblers fill gaps with.
+pub(super) fn is_padding(ins: &Instruction) -> bool {
+    match ins.mnemonic() {
+        M::Nop => ins.op_count() == 0,
+        M::Lea => {
+            let r = ins.op0_register();
+            r.is_gpr32()
+                && ins.memory_base() == r
+                && ins.memory_index() == R::None
+                && ins.memory_displacement32() == 0
+        }
+        M::Mov => {
+            ins.op0_kind() == OpKind::Register
+                && ins.op1_kind() == OpKind::Register
+                && ins.op0_register() == ins.op1_register()
+                && ins.op0_register().is_gpr32()
+        }
+        _ => false,
+    }
+}
+
+/// The target of a direct jump that a block can follow.
+pub(super) fn jumps_to(ins: &Instruction) -> Option<u32> {
+    let jump = ins.is_jmp_short_or_near() && ins.op0_kind() == OpKind::NearBranch32;
+    (jump && ins.near_branch32() < CODE_END).then_some(ins.near_branch32())
+}
+
 /// The specialised handler of an instruction and the fields it needs; `None` leaves it to the general
 /// interpreter.
-pub(super) fn lower(d: &Decoded, index: u32, op: &mut Op, flags: bool) -> Option<Handler> {
+pub(super) fn lower(d: &Decoded, units: &mut Units, op: &mut Op, flags: bool) -> Option<Handler> {
     let ins = &d.ins;
     if ins.has_lock_prefix() {
         return None;
     }
     if let Some(unit) = d.unit {
         operands(ins, op)?;
-        op.imm = index;
-        return float::serves(unit).then_some(float::execute as Handler);
+        return units.serve(unit, d.escape, d.modrm, op);
     }
     if d.escape != 0 {
         return None;
@@ -393,15 +457,15 @@ pub(super) fn lower(d: &Decoded, index: u32, op: &mut Op, flags: bool) -> Option
         M::Jmp if ins.is_jmp_short_or_near() => return target(op).map(|()| branch::jmp as Handler),
         M::Call if ins.is_call_near() => return target(op).map(|()| branch::call::<false> as Handler),
         M::Jecxz => return target(op).map(|()| branch::counted::<false> as Handler),
-        M::Loop if ins.code() == iced_x86::Code::Loop_rel8_32_ECX => {
+        M::Loop if ins.code() == K::Loop_rel8_32_ECX => {
             return target(op).map(|()| branch::counted::<true> as Handler);
         }
-        M::Ret if ins.stack_pointer_increment() >= 4 && ins.code() != iced_x86::Code::Retnw_imm16 => {
+        M::Ret if ins.stack_pointer_increment() >= 4 && ins.code() != K::Retnw_imm16 => {
             op.imm = 4 + if ins.op_count() > 0 { u32::from(ins.immediate16()) } else { 0 };
-            return (ins.code() != iced_x86::Code::Retnw).then_some(branch::ret::<false> as Handler);
+            return (ins.code() != K::Retnw).then_some(branch::ret::<false> as Handler);
         }
         M::Leave => {
-            return (ins.code() == iced_x86::Code::Leaved).then_some(stack::leave::<false> as Handler);
+            return (ins.code() == K::Leaved).then_some(stack::leave::<false> as Handler);
         }
         _ => {}
     }

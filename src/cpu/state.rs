@@ -8,6 +8,7 @@
 use super::alu::Width;
 use super::block::Blocks;
 use super::decode::Decoded;
+use super::fast::float::Units;
 use super::flags::{ARITHMETIC, Flags};
 use super::op::{Links, Op};
 use crate::mem::{AddressSpace, View, Written};
@@ -57,6 +58,8 @@ pub(crate) struct State<'a> {
     pub(crate) arena: &'a [Op],
     /// Where the block of an address is, keyed by low address bits.
     pub(crate) links: &'a Links,
+    /// Functions of the x87 unit that operations refer to.
+    pub(crate) units: &'a Units,
     /// Address of the next instruction, where nothing else says it.
     pub(crate) eip: u32,
     /// Index of the operation whose link misses.
@@ -107,6 +110,7 @@ impl<'a> State<'a> {
             left: 0,
             arena: &blocks.arena,
             links: &blocks.links,
+            units: &blocks.units,
             eip,
             from: 0,
             decoded: &blocks.decoded,

@@ -146,8 +146,7 @@ impl Comparison {
         };
         // A reserved precision behaves differently from one processor to the next.
         let control = if control & 0x300 == 0x100 { control | 0x200 } else { control };
-        fpu.set_valid(random.word() as u8);
-        for r in 0..8 {
+        for physical in 0..8 {
             let exponent = match random.below(4) {
                 0 => 0x3fff + random.below(64) as u16,
                 1 => 0x3fff - random.below(64) as u16,
@@ -160,8 +159,9 @@ impl Comparison {
                 _ => random.next(),
             };
             let integer = if random.one_in(8) || exponent & 0x7fff == 0 { 0 } else { 1 << 63 };
-            fpu.set_register(r, F80 { significand: significand | integer, sign_exponent: exponent });
+            fpu.set_register(physical, F80 { significand: significand | integer, sign_exponent: exponent });
         }
+        fpu.set_valid(random.word() as u8);
         fpu.set_status((random.word() as u16 & 7) << 11 | random.word() as u16 & 0x4700);
         fpu.set_control(control);
         fpu
@@ -356,7 +356,7 @@ fn fxsave(fpu: &FpuState) -> [u8; 512] {
     image[24..28].copy_from_slice(&0x1f80u32.to_le_bytes());
     let top = usize::from(fpu.status() >> 11 & 7);
     for i in 0..8 {
-        let r = fpu.register(top + i);
+        let r = fpu.register((top + i) & 7);
         image[32 + 16 * i..40 + 16 * i].copy_from_slice(&r.significand.to_le_bytes());
         image[40 + 16 * i..42 + 16 * i].copy_from_slice(&r.sign_exponent.to_le_bytes());
     }

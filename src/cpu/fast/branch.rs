@@ -25,7 +25,7 @@ pub(in crate::cpu) fn jcc<'a, const CC: u8>(
 ) -> Exit {
     take!(ops, op, _here);
     if st.flags.test(CC) {
-        let left = left.wrapping_add(i64::from(op.rest)).wrapping_sub(1);
+        let left = left.wrapping_add(i64::from(op.aux));
         return go(st, ops, view, left, op);
     }
     (op.next)(st, ops, view, left)
@@ -43,7 +43,7 @@ pub(in crate::cpu) fn counted<'a, const L: bool>(
         st.regs[1] = st.regs[1].wrapping_sub(1);
     }
     if (st.regs[1] != 0) == L {
-        let left = left.wrapping_add(i64::from(op.rest)).wrapping_sub(1);
+        let left = left.wrapping_add(i64::from(op.aux));
         return go(st, ops, view, left, op);
     }
     (op.next)(st, ops, view, left)

@@ -1,109 +1,170 @@
 //! x87 instructions with operands in registers or in flat memory.
 //!
-//! `imm` is the index of the decoded instruction, which holds the unit's function.
+//! The functions of the unit lie in tables beside the arena, one for each shape of function; `imm` is
+//! the index.  `disp` and the address registers are those of the operand, `aux` is i of ST(i), and `link`
+//! holds escape and ModRM byte.  Whatever is unusual, a pending exception first of all, is run by the
+//! general interpreter.
 
-use super::general::general;
-use super::{address, lost, take};
-use crate::cpu::decode::Decoded;
-use crate::cpu::op::{Exit, Op as Operation, Ops};
+use super::{address, careful, leave, lost, take};
+use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
-use crate::cpu::x87::{self, Op, Store};
+use crate::cpu::x87::{self, LoadFn, RegisterFn, StoreFn};
 use crate::mem::View;
 use crate::trapframe::Seg;
 
-/// Executes an x87 instruction; whatever is unusual is left to the general form.
-pub(in crate::cpu) fn execute<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
-    take!(ops, op, here);
-    if !unit(st, op, view) {
-        return general(st, here, view, left);
+/// The unit's functions that operations refer to.
+#[derive(Default)]
+pub(in crate::cpu) struct Units {
+    registers: Vec<RegisterFn>,
+    loads: Vec<LoadFn>,
+    stores: Vec<StoreFn>,
+}
+
+impl Units {
+    pub(in crate::cpu) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Chooses the handler of an instruction of the unit and notes its function.
+    pub(in crate::cpu) fn serve(
+        &mut self,
+        unit: x87::Op,
+        escape: u8,
+        modrm: u8,
+        op: &mut Op,
+    ) -> Option<crate::cpu::op::Handler> {
+        op.link.set(u32::from(escape) << 8 | u32::from(modrm));
+        op.aux = modrm & 7;
+        let index = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        Some(match unit {
+            x87::Op::Register(f) => {
+                op.imm = index(self.registers.len());
+                self.registers.push(f);
+                register
+            }
+            x87::Op::Load16(f) | x87::Op::Load32(f) | x87::Op::Load64(f) => {
+                op.imm = index(self.loads.len());
+                self.loads.push(f);
+                match unit {
+                    x87::Op::Load16(_) => load::<2>,
+                    x87::Op::Load32(_) => load::<4>,
+                    _ => load::<8>,
+                }
+            }
+            x87::Op::Store16(f) | x87::Op::Store32(f) | x87::Op::Store64(f) => {
+                op.imm = index(self.stores.len());
+                self.stores.push(f);
+                match unit {
+                    x87::Op::Store16(_) => store::<2>,
+                    x87::Op::Store32(_) => store::<4>,
+                    _ => store::<8>,
+                }
+            }
+            x87::Op::StoreStatusAx => status,
+            x87::Op::LoadControl => control::<false>,
+            x87::Op::StoreControl => control::<true>,
+            _ => return None,
+        })
+    }
+}
+
+/// Leaves the instruction's pointers in the unit.
+#[inline(always)]
+fn note(st: &mut State<'_>, op: &Op) {
+    let code = op.link.get();
+    x87::note_code(st.fpu, (code >> 8) as u8, code as u8, st.seg[Seg::Cs as usize], op.eip);
+}
+
+/// Leaves the operand's address in it; all data segments hold the same selector here.
+#[inline(always)]
+fn point(st: &mut State<'_>, addr: u32) {
+    x87::note_data(st.fpu, st.seg[Seg::Ds as usize], addr);
+}
+
+/// An instruction without memory operand.
+fn register<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    if st.fpu.pending() {
+        return careful(st, op, left);
+    }
+    let Some(f) = st.units.registers.get(op.imm as usize) else { return lost() };
+    note(st, op);
+    f(st.fpu, op.aux);
+    (op.next)(st, ops, view, left)
+}
+
+/// An instruction with a memory source of `W` bytes.
+fn load<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    let addr = address::<true>(st, op);
+    let bits = match W {
+        2 => view.try_load16(addr).map(u64::from),
+        4 => view.try_load32(addr).map(u64::from),
+        _ => view.try_load64(addr),
+    };
+    let (Some(bits), false) = (bits, st.fpu.pending()) else { return careful(st, op, left) };
+    let Some(f) = st.units.loads.get(op.imm as usize) else { return lost() };
+    note(st, op);
+    point(st, addr);
+    f(st.fpu, bits);
+    (op.next)(st, ops, view, left)
+}
+
+/// An instruction with a memory destination of `W` bytes.
+fn store<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    if !store_value::<W>(st, op, view) {
+        return careful(st, op, left);
+    }
+    if st.code_hit.get() {
+        return leave(st, op, left);
     }
     (op.next)(st, ops, view, left)
 }
 
-/// Whether this file knows the form of an instruction of the unit.
-pub(in crate::cpu) fn serves(unit: Op) -> bool {
-    !matches!(
-        unit,
-        Op::Control(_)
-            | Op::Load80(_)
-            | Op::Store80(_)
-            | Op::LoadEnvironment
-            | Op::StoreEnvironment
-            | Op::Restore
-            | Op::Save
-    )
-}
-
-/// Executes; `false` when nothing was done.
+/// The store itself; `false` when nothing was done.
 #[inline(never)]
-fn unit(st: &mut State<'_>, op: &Operation, view: View<'_>) -> bool {
-    let Some(decoded) = st.decoded.get(op.imm as usize) else { lost() };
-    let Some(unit) = decoded.unit else { return false };
-    if unit.waits() && st.fpu.pending() {
+fn store_value<const W: u8>(st: &mut State<'_>, op: &Op, view: View<'_>) -> bool {
+    if st.fpu.pending() {
         return false;
     }
     let addr = address::<true>(st, op);
-    let loaded = match unit {
-        Op::Register(f) => {
-            note(st, decoded);
-            f(st.fpu, decoded.modrm & 7);
-            return true;
-        }
-        Op::StoreStatusAx => {
-            st.regs[0] = st.regs[0] & !0xffff | u32::from(st.fpu.status());
-            return true;
-        }
-        Op::LoadControl => {
-            let Some(word) = view.try_load16(addr) else { return false };
-            st.fpu.set_control(word);
-            return true;
-        }
-        Op::StoreControl => return view.try_store16(addr, st.fpu.control),
-        Op::StoreStatus => return view.try_store16(addr, st.fpu.status()),
-        Op::Load16(f) => view.try_load16(addr).map(|x| (f, u64::from(x))),
-        Op::Load32(f) => view.try_load32(addr).map(|x| (f, u64::from(x))),
-        Op::Load64(f) => view.try_load64(addr).map(|x| (f, x)),
-        Op::Store16(f) => {
-            let store = f(st.fpu);
-            return store.write
-                && view.try_store16(addr, store.low as u16)
-                && finish(st, op, decoded, addr, store);
-        }
-        Op::Store32(f) => {
-            let store = f(st.fpu);
-            return store.write
-                && view.try_store32(addr, store.low as u32)
-                && finish(st, op, decoded, addr, store);
-        }
-        Op::Store64(f) => {
-            let store = f(st.fpu);
-            return store.write && view.try_store64(addr, store.low) && finish(st, op, decoded, addr, store);
-        }
-        _ => return false,
-    };
-    let Some((f, bits)) = loaded else { return false };
-    note(st, decoded);
-    point(st, op, addr);
-    f(st.fpu, bits);
-    true
+    let Some(f) = st.units.stores.get(op.imm as usize) else { return false };
+    let store = f(st.fpu);
+    let done = store.write
+        && match W {
+            2 => view.try_store16(addr, store.low as u16),
+            4 => view.try_store32(addr, store.low as u32),
+            _ => view.try_store64(addr, store.low),
+        };
+    if done {
+        note(st, op);
+        point(st, addr);
+        store.commit(st.fpu);
+    }
+    done
 }
 
-/// Completes a store whose bytes are in memory.
-fn finish(st: &mut State<'_>, op: &Operation, decoded: &Decoded, addr: u32, store: Store) -> bool {
-    note(st, decoded);
-    point(st, op, addr);
-    store.commit(st.fpu);
-    true
+/// `fnstsw ax`.
+fn status<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    st.regs[0] = st.regs[0] & !0xffff | u32::from(st.fpu.status());
+    (op.next)(st, ops, view, left)
 }
 
-#[inline(always)]
-fn note(st: &mut State<'_>, decoded: &Decoded) {
-    x87::note_code(st.fpu, decoded.escape, decoded.modrm, st.seg[Seg::Cs as usize], decoded.ins.ip32());
-}
-
-/// Leaves the operand's address.
-#[inline(always)]
-fn point(st: &mut State<'_>, _op: &Operation, addr: u32) {
-    // The fast forms run only while all data segments hold the same selector.
-    x87::note_data(st.fpu, st.seg[Seg::Ds as usize], addr);
+/// `fldcw` and, with `S`, `fnstcw`.
+fn control<'a, const S: bool>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    let addr = address::<true>(st, op);
+    if S {
+        if !view.try_store16(addr, st.fpu.control) {
+            return careful(st, op, left);
+        }
+    } else {
+        let (Some(word), false) = (view.try_load16(addr), st.fpu.pending()) else {
+            return careful(st, op, left);
+        };
+        st.fpu.set_control(word);
+    }
+    (op.next)(st, ops, view, left)
 }

@@ -14,7 +14,7 @@ use crate::mem::View;
 #[inline(always)]
 fn branch<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64, op: &'a Op, yes: bool) -> Exit {
     if yes {
-        let left = left.wrapping_add(i64::from(op.rest)).wrapping_sub(1);
+        let left = left.wrapping_add(i64::from(op.aux));
         return go(st, ops, view, left, op);
     }
     (op.next)(st, ops, view, left)

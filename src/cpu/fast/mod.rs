@@ -14,6 +14,7 @@ pub(super) mod data;
 pub(super) mod float;
 pub(super) mod fused;
 pub(super) mod general;
+pub(super) mod pair;
 pub(super) mod shift;
 pub(super) mod stack;
 
@@ -27,7 +28,7 @@ use crate::trapframe::Seg;
 macro_rules! take {
     ($ops:ident, $op:ident, $here:ident) => {
         let $here = $ops.clone();
-        let Some($op) = $ops.next() else { crate::cpu::fast::lost() };
+        let Some($op) = $ops.next() else { return crate::cpu::fast::lost() };
     };
 }
 use take;
@@ -43,11 +44,21 @@ macro_rules! next {
 }
 use next;
 
+/// The value of a way out, kept from the optimiser: if it knew the value it would return it in the caller,
+/// and every handler would set up a frame for the call.
+#[inline(always)]
+fn out(exit: Exit) -> Exit {
+    std::hint::black_box(exit)
+}
+
 /// The arena always ends with an operation that leaves it.
 #[cold]
 #[inline(never)]
-pub(super) fn lost() -> ! {
-    unreachable!("a block ends with an operation that leaves it")
+pub(super) fn lost() -> Exit {
+    if std::hint::black_box(true) {
+        unreachable!("a block ends with an operation that leaves it");
+    }
+    out(Exit::Lookup)
 }
 
 /// Address of the memory operand, with (`X`) or without index.
@@ -149,7 +160,7 @@ fn load_update_slow(st: &State<'_>, w: Width, addr: u32) -> Option<u32> {
 fn careful(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
     st.left = left.wrapping_add(i64::from(op.rest));
     st.eip = op.eip;
-    Exit::Careful
+    out(Exit::Careful)
 }
 
 /// The present instruction has happened, and it wrote code: go on, but not in this block.
@@ -158,16 +169,16 @@ fn careful(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
 fn leave(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
     st.left = left.wrapping_add(i64::from(op.rest)).wrapping_sub(1);
     st.eip = op.end();
-    Exit::Lookup
+    out(Exit::Lookup)
 }
 
 /// Follows the link of a direct branch; `ops` are the operations behind it.
 #[inline(always)]
 fn go<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64, op: &'a Op) -> Exit {
     let arena = st.arena;
-    let Some(block) = arena.get(op.link.get() as usize..) else { lost() };
-    let mut block = block.iter();
-    let Some(head) = block.next() else { lost() };
+    let at = op.link.get() as usize;
+    let (Some(head), Some(block)) = (arena.get(at), arena.get(at + 1..)) else { return lost() };
+    let block = block.iter();
     let rest = left.wrapping_sub(i64::from(head.imm));
     if rest < 0 {
         return unlinked(st, ops, left, op.imm);
@@ -181,7 +192,7 @@ fn unlinked<'a>(st: &mut State<'a>, ops: Ops<'a>, left: i64, target: u32) -> Exi
     st.from = (st.arena.len() - ops.len() - 1) as u32;
     st.left = left;
     st.eip = target;
-    Exit::Enter
+    out(Exit::Enter)
 }
 
 /// Goes to the block of an address, as indirect branches and returns do.
@@ -189,9 +200,9 @@ fn unlinked<'a>(st: &mut State<'a>, ops: Ops<'a>, left: i64, target: u32) -> Exi
 fn find<'a>(st: &mut State<'a>, view: View<'a>, left: i64, target: u32) -> Exit {
     let link = st.links[Link::slot(target)].get();
     let arena = st.arena;
-    let Some(block) = arena.get(link.at as usize..) else { lost() };
-    let mut block = block.iter();
-    let Some(head) = block.next() else { lost() };
+    let at = link.at as usize;
+    let (Some(head), Some(block)) = (arena.get(at), arena.get(at + 1..)) else { return lost() };
+    let block = block.iter();
     let rest = left.wrapping_sub(i64::from(head.imm));
     if rest < 0 || link.eip != target {
         return unknown(st, left, target);
@@ -204,5 +215,5 @@ fn find<'a>(st: &mut State<'a>, view: View<'a>, left: i64, target: u32) -> Exit 
 fn unknown(st: &mut State<'_>, left: i64, target: u32) -> Exit {
     st.left = left;
     st.eip = target;
-    Exit::Lookup
+    out(Exit::Lookup)
 }
