@@ -14,7 +14,7 @@
 //! | [`bus`] | the SIGBUS handler for files truncated by somebody else |
 //! | [`space`] | map, protect, unmap, regions |
 //! | [`code`] | telling the processor that decoded code was overwritten |
-//! | [`file`] | files that change their size, written back or truncated under a mapping |
+//! | [`file`](mod@file) | files that change their size, written back or truncated under a mapping |
 //! | [`object`] | the files and shared memory below mappings |
 //! | [`fork`] | a copy of a space, and the pool of idle reservations |
 //! | [`view`], [`bulk`] | what the processor uses: loads, stores, string operations |

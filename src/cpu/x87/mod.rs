@@ -3,7 +3,7 @@
 //!
 //! What the processor does with an instruction D8-DF:
 //!
-//! 1. [`decode`] its escape and ModRM bytes, once; `None` raises `InvalidOpcode`.
+//! 1. [`decode`](decode()) its escape and ModRM bytes, once; `None` raises `InvalidOpcode`.
 //! 2. If [`Op::waits`] and [`FpuState::pending`]: stop with `Trap::Fpu` at this instruction.  `fwait`
 //!    does only this.
 //! 3. Fetch the memory operand of a load; a page fault leaves the unit untouched.

@@ -5,7 +5,7 @@
 //! - [`calls`] are the system calls; [`msg`] holds what the send and receive calls share, [`sys_socket`]
 //!   what read, write and the other calls on descriptors do to a socket.
 //! - [`operations`], [`sosend`], [`soreceive`], [`sockopt`] and [`accept`] are what can be done to a
-//!   [`Socket`](socket::Socket), whatever its protocol; [`state`] is its connection state machine.
+//!   [`Socket`], whatever its protocol; [`state`] is its connection state machine.
 //! - [`sockbuf`] and [`mbuf`] hold what waits in it, with the exact accounting that makes writers block.
 //! - [`protosw`] is the switch between sockets and protocols: every request to a protocol goes through
 //!   [`pr_usrreq`]; [`unix`] and [`inet`] are the protocols.

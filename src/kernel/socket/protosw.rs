@@ -5,8 +5,7 @@
 //! protocol only through it; the protocol reaches the socket layer through the functions of
 //! [`state`](super::state) and the socket buffers.
 //!
-//! This file does not know any protocol; the tables are in [`unix`](super::unix) and
-//! [`inet`](super::inet).
+//! This file does not know any protocol; the tables are in [`unix`] and [`inet`].
 //!
 //! 2.1 counterpart: sys/protosw.h, sys/domain.h, kern/uipc_domain.c, kern/uipc_proto.c.
 

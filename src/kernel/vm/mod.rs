@@ -9,7 +9,7 @@
 //! | [`map`] | mmap, munmap, mprotect and their checks |
 //! | [`image`] | the address space of a new program |
 //! | [`stack`] | growth of the stack, at page faults and at copies of the kernel |
-//! | [`file`] | files that change under mappings |
+//! | [`file`](mod@file) | files that change under mappings |
 //!
 //! 2.1 counterpart: vm/vm_map.h (struct vmspace), vm/vm_mmap.c, vm/vm_unix.c,
 //! i386/i386/vm_machdep.c (grow), kern/kern_exec.c (exec_new_vmspace).

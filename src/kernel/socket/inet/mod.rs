@@ -1,6 +1,6 @@
 //! The internet domain, as far as one machine reaches: everything goes over the loopback interface.
 //!
-//! There are no packets.  A datagram is put straight into the receiver's buffer ([`udp`], [`raw`]); the
+//! There are no packets.  A datagram is put straight into the receiver's buffer ([`udp`], [`raw`](mod@raw)); the
 //! two ends of a connection know each other, and what one end has queued moves to the other as far as
 //! that has room ([`tcp`]).  What a guest sees of it is kept: names and ports ([`pcb`]), buffer space, the
 //! states of TCP with their timers, errors, options, and the interface ([`interface`]).

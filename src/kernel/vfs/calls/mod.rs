@@ -2,7 +2,7 @@
 //!
 //! | file | calls |
 //! |---|---|
-//! | [`open`] | open and its relatives, lseek, fsync |
+//! | [`open`](mod@open) | open and its relatives, lseek, fsync |
 //! | [`name`] | making, removing and renaming names |
 //! | [`attribute`] | stat, access, modes, owners, times, sizes |
 //! | [`tree`] | directories, roots, file systems |
