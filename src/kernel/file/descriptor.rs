@@ -11,12 +11,15 @@ use syscalls::errno::Errno;
 
 use super::{File, FileFlag, FileId, FileObject, ops};
 use crate::kernel::event::Event;
-use crate::kernel::limits::{MAXFILES, Resource};
+use crate::kernel::limits::Resource;
 use crate::kernel::vfs::{self, VnodeId};
 use crate::kernel::{Context, Kernel};
 
 /// Entries of a fresh table (NDFILE).
 const NDFILE: usize = 20;
+/// Entries beyond which no table grows, whatever limits a guest has set: the original's would not fit into
+/// its kernel's memory.
+const TABLE_MAX: usize = 1 << 16;
 /// Entries after the first growth (NDEXTENT).
 const NDEXTENT: usize = 50;
 
@@ -113,7 +116,8 @@ impl Filedesc {
 fn limit(cx: &Context<'_>) -> usize {
     let soft = cx.proc().limits.get(Resource::Nofile).cur;
     // The original takes the low 32 bits as a signed number.
-    usize::try_from((soft as i32).min(MAXFILES as i32)).unwrap_or(0)
+    let limit = (soft as i32).min(cx.kernel.system.maxfilesperproc);
+    usize::try_from(limit).unwrap_or(0).min(TABLE_MAX)
 }
 
 /// The file behind a descriptor, or EBADF.
@@ -172,7 +176,8 @@ pub fn falloc(cx: &mut Context<'_>) -> Result<(Fd, FileId), Errno> {
         offset: 0,
     };
     let after = cx.proc().fd.get(Fd(0));
-    let id = cx.kernel.files.insert(file, after)?;
+    let most = usize::try_from(cx.kernel.system.maxfiles).unwrap_or(0);
+    let id = cx.kernel.files.insert(file, after, most)?;
     cx.proc_mut().fd.install(fd, id);
     cx.kernel.note(cx.id, Event::Descriptor { file: id, step: "falloc", fd: Some(fd.0) });
     Ok((fd, id))

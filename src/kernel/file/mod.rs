@@ -29,7 +29,6 @@ pub use uio::Uio;
 
 use super::arena::{Arena, Id};
 use super::cred::Ucred;
-use super::limits::MAXFILES;
 use super::socket::SocketId;
 use super::vfs::VnodeId;
 
@@ -144,9 +143,9 @@ impl Table {
         &self.active
     }
 
-    /// Adds a file behind `after`, or as the first; ENFILE when the system's table is full.
-    pub fn insert(&mut self, file: File, after: Option<FileId>) -> Result<FileId, Errno> {
-        if self.files.len() >= MAXFILES {
+    /// Adds a file behind `after`, or as the first; ENFILE where there are already as many as there may be.
+    pub fn insert(&mut self, file: File, after: Option<FileId>, most: usize) -> Result<FileId, Errno> {
+        if self.files.len() >= most {
             return Err(Errno::ENFILE);
         }
         let id = self.files.insert(file);

@@ -6,7 +6,7 @@ use syscalls::errno::Errno;
 
 use super::{Flags, Proc, ProcId, State};
 use crate::kernel::event::Event;
-use crate::kernel::limits::{MAXPROC, Resource};
+use crate::kernel::limits::Resource;
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::time::{Itimer, Usage};
 use crate::kernel::{Context, Resume, Sysret, file, vfs};
@@ -17,7 +17,8 @@ use crate::trapframe::{Gpr, eflags};
 pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
     let uid = cx.proc().cred.ruid;
     let total = cx.kernel.procs.len();
-    if total >= MAXPROC || (total >= MAXPROC - 1 && uid != 0) {
+    let most = usize::try_from(cx.kernel.system.maxproc).unwrap_or(0);
+    if total >= most || (total + 1 >= most && uid != 0) {
         return Err(Errno::EAGAIN.into());
     }
     let count = cx.kernel.procs.change_count(uid, 1);

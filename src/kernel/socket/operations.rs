@@ -10,7 +10,7 @@ use syscalls::flags::{Domain as Family, SockType};
 use super::mbuf::Mbuf;
 use super::protosw::{ProtoFlags, UserRequest, domain, pffindproto, pffindtype};
 use super::sockbuf::{Records, SockbufFlags};
-use super::socket::{SOMAXCONN, SockState, Socket, SocketId, SocketOptions};
+use super::socket::{SockState, Socket, SocketId, SocketOptions};
 use super::state::{Queue, sblock, sbunlock, socantrcvmore, soqremque, ticks};
 use super::{Resume, Side, events, pr_usrreq};
 use crate::kernel::synch::{self, Channel, Sleep, Wake, priority};
@@ -54,11 +54,12 @@ pub fn sobind(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errn
 /// Lets a socket wait for connections; calling it again changes the limit only.
 pub fn solisten(cx: &mut Context<'_>, so: SocketId, backlog: i32) -> Result<(), Errno> {
     pr_usrreq(cx, so, UserRequest::Listen)?;
+    let somaxconn = cx.kernel.system.somaxconn;
     let socket = &mut cx.kernel.sockets[so];
     if socket.q.is_empty() {
         socket.options.insert(SocketOptions::ACCEPTCONN);
     }
-    let granted = if (0..=SOMAXCONN).contains(&backlog) { backlog } else { SOMAXCONN };
+    let granted = if (0..=somaxconn).contains(&backlog) { backlog } else { somaxconn };
     socket.qlimit = granted as i16;
     Ok(())
 }

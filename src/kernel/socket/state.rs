@@ -91,7 +91,8 @@ pub fn socantrcvmore(kernel: &mut Kernel, so: SocketId) {
 /// The limit counts both queues and grants half as much again, plus one, as listen(2) was asked for.
 pub fn sonewconn(cx: &mut Context<'_>, head: SocketId, connstatus: SockState) -> Option<SocketId> {
     let listener = &cx.kernel.sockets[head];
-    if (listener.q.len() + listener.q0.len()) as i32 > 3 * i32::from(listener.qlimit) / 2 {
+    let waiting = (listener.q.len() + listener.q0.len()) as i32;
+    if waiting > 3 * i32::from(listener.qlimit) / 2 && waiting > cx.kernel.system.sominqueue {
         return None;
     }
     let mut socket = Socket::new(listener.kind, listener.proto);

@@ -16,6 +16,8 @@ mod kerninfo;
 mod memory;
 mod network;
 mod process_table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod transfer;
 
@@ -24,6 +26,7 @@ pub use text::Text;
 use crate::image::stack::{PS_STRINGS, USRSTACK};
 
 use super::limits::{MAXFILES, MAXPROC, MAXPROC_PER_UID};
+use super::socket::socket::SOMAXCONN;
 
 /// Room for the host name and the domain name, with the NUL (MAXHOSTNAMELEN).
 pub const MAXHOSTNAMELEN: usize = 256;
@@ -34,8 +37,6 @@ const UTSNAME_LEN: usize = 32;
 
 /// Largest socket buffer (SB_MAX).
 const SB_MAX: i32 = 256 * 1024;
-/// Largest queue of a listening socket (SOMAXCONN).
-const SOMAXCONN: i32 = 128;
 /// Memory of the machine that we claim to be.
 const PHYSMEM: u32 = 64 << 20;
 /// Most vnodes, as the original computes it for that memory.
