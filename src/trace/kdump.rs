@@ -183,8 +183,7 @@ impl Kdump {
     /// Data, escaped and folded.
     fn io(&self, out: &mut String, fd: i32, written: bool, bytes: &[u8]) {
         let verb = if written { "wrote" } else { "read" };
-        let s = if bytes.len() == 1 { "" } else { "s" };
-        let _ = writeln!(out, "fd {fd} {verb} {} byte{s}", bytes.len());
+        let _ = writeln!(out, "fd {fd} {verb} {} bytes", bytes.len());
         let shown = match self.options.max_data {
             0 => bytes.len(),
             most => bytes.len().min(most),

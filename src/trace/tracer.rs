@@ -353,6 +353,8 @@ impl State {
         let step = Step { sequence, uptime: kernel.clock.uptime(), layer: name, text: text() };
         match self.pending.get_mut(&id) {
             Some(call) => call.steps.push(step),
+            // Inside of a call that is not shown nothing is.
+            None if kernel.procs.get(id).is_some_and(|p| p.call.is_some()) => {}
             None => self.emit(kernel, id, sequence, What::Step(&step)),
         }
     }
