@@ -342,7 +342,7 @@ macro_rules! for_each_syscall {
             /// Removes a directory.
             137 Std 1 vfs::rmdir(path: Path) -> None;
             /// Sets the times of a file.
-            138 Std 2 vfs::utimes(path: Path, times: In<[Timeval; 2]>) -> None => nosys("not built yet");
+            138 Std 2 vfs::utimes(path: Path, times: In<[Timeval; 2]>) -> None;
             /// Once returned from a signal handler of 4.2BSD.
             139 Obsol 0 "4.2";
             /// Slews the kernel's clock.
