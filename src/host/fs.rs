@@ -143,9 +143,8 @@ pub fn host_identity() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
-/// Makes this process fit to hold a guest's tree: no mask of its own, as many descriptors as allowed.
-pub fn prepare() {
-    rustix::process::umask(Mode::empty());
+/// Lets this process have as many descriptors as it may: every held vnode is one.
+pub fn raise_descriptor_limit() {
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use syscalls::errno::Errno;
 
 use super::{Limits, Machine};
+use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::stdio::Stream;
 use crate::image::Refusal;
 use crate::kernel::boot::{Config, Program, StartFailure};
@@ -17,6 +18,7 @@ use crate::kernel::proc::exec::ExecError;
 use crate::kernel::socket::Network;
 use crate::kernel::sysctl::System;
 use crate::kernel::time::Clock;
+use crate::kernel::vfs::attr::Owners;
 use crate::kernel::vfs::mount::{MountFlags, Source};
 use crate::kernel::vfs::{Options, Vfs};
 use crate::trapframe::fpu::INITIAL_CONTROL;
@@ -313,7 +315,9 @@ impl Builder {
         let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
         let temporary = tempfile::Builder::new().prefix("bsd21-").tempdir().map_err(StartError::Temporary)?;
-        let vfs = self.tree(&here, temporary.path(), Options { repeatable, ..Options::default() })?;
+        raise_descriptor_limit();
+        let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
+        let vfs = self.tree(&here, temporary.path(), Options { owners, repeatable })?;
         let config = Config {
             vfs,
             clock: self.clock.take().unwrap_or_else(Clock::host),

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use syscalls::Errno;
 
 use super::Vfs;
+use super::repeat::Change;
 use super::vnode::{VnodeId, Vtype};
 use crate::host::fs::{self, OpenFor};
 
@@ -49,7 +50,9 @@ impl Vfs {
     /// Writes to a regular file; fewer bytes mean that the host's disk is full.
     pub fn write_content(&mut self, id: VnodeId, offset: u64, data: &[u8]) -> Result<usize, Errno> {
         let fd = self.content(id, OpenFor::Writing)?;
-        Ok(fs::write_at(fd.as_fd(), data, offset)?)
+        let written = fs::write_at(fd.as_fd(), data, offset)?;
+        self.changed(id, Change::Content);
+        Ok(written)
     }
 
     /// The size of a regular file.

@@ -21,6 +21,7 @@ pub mod mount;
 pub mod namei;
 mod node;
 mod path;
+mod repeat;
 mod setattr;
 mod stream;
 #[cfg(test)]
@@ -99,6 +100,8 @@ pub struct Vfs {
     lock_waits: locking::Waits,
     /// State of the random numbers of a repeatable run.
     seed: Option<u64>,
+    /// The times of a repeatable run.
+    repeat: Option<repeat::Times>,
 }
 
 /// Adds a reference to a vnode.
@@ -115,7 +118,8 @@ impl Vfs {
     /// An empty tree; nothing can be looked up before a root is mounted.
     pub fn new(options: Options) -> Vfs {
         let seed = options.repeatable.then_some(0);
-        Vfs { options, seed, ..Vfs::default() }
+        let repeat = options.repeatable.then(repeat::Times::default);
+        Vfs { options, seed, repeat, ..Vfs::default() }
     }
 
     /// The root of all (`rootvnode`).
@@ -162,7 +166,7 @@ impl Vfs {
 
     /// The attributes of a file (`VOP_GETATTR`).
     pub fn getattr(&mut self, id: VnodeId) -> Result<Vattr, Errno> {
-        let Vfs { mounts, vnodes, options, .. } = self;
+        let Vfs { mounts, vnodes, options, repeat, .. } = self;
         let vnode = &vnodes[id];
         let mount = &mut mounts[vnode.mount.0];
         let mut attr = match &vnode.body {
@@ -170,6 +174,9 @@ impl Vfs {
                 let stat = node.place.stat()?;
                 let mut attr = from_host(vnode.kind, &stat, &options.owners);
                 attr.fileid = mount.inodes.number(node.dev, node.ino);
+                if let Some(repeat) = repeat {
+                    repeat.settle(&mut attr, (node.dev, node.ino), options.owners.guest);
+                }
                 overlay(&mut attr, &node.extra);
                 attr
             }

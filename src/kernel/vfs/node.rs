@@ -8,6 +8,7 @@ use syscalls::Errno;
 use super::access::Want;
 use super::attr::{APPEND, Extra, IMMUTABLE, S_ISGID};
 use super::namei::Found;
+use super::repeat::Change;
 use super::vnode::{Body, VnodeId, Vtype};
 use super::{LINK_MAX, Vfs};
 use crate::host::change::NodeKind;
@@ -49,6 +50,8 @@ impl Vfs {
         };
         let mount = self.vnodes[at.dvp].mount;
         let id = self.hold(at.dvp, mount, made)?;
+        self.changed(id, Change::Made);
+        self.changed(at.dvp, Change::Content);
         // Groups come from the directory; a symbolic link belongs to the directory's owner.
         let uid = if matches!(what, Make::Symlink(_)) { directory.uid } else { cred.uid };
         let mut mode = mode;
@@ -115,7 +118,7 @@ impl Vfs {
             Errno::EISDIR if directory => Errno::EPERM,
             other => other,
         })?;
-        self.gone(vp);
+        self.unnamed(at.dvp, vp);
         Ok(())
     }
 
@@ -132,7 +135,7 @@ impl Vfs {
             return Err(Errno::EPERM);
         }
         self.directory_place(at.dvp)?.remove(&at.name, true)?;
-        self.gone(vp);
+        self.unnamed(at.dvp, vp);
         Ok(())
     }
 
@@ -149,6 +152,8 @@ impl Vfs {
             return Err(Errno::EPERM);
         }
         self.directory_place(at.dvp)?.link_to(&at.name, &node.place)?;
+        self.changed(at.dvp, Change::Content);
+        self.changed(vp, Change::Attributes);
         Ok(())
     }
 
@@ -188,6 +193,9 @@ impl Vfs {
         }
         let (source, target) = (self.directory_place(from.dvp)?, self.directory_place(to.dvp)?);
         source.rename(&from.name, target, &to.name)?;
+        self.changed(from.dvp, Change::Content);
+        self.changed(to.dvp, Change::Content);
+        self.changed(fvp, Change::Attributes);
         if directory {
             self.vnodes.set_parent(fvp, to.dvp);
         }
@@ -250,6 +258,13 @@ impl Vfs {
     /// The flags of a file (chflags).
     pub(super) fn flags(&self, id: VnodeId) -> u32 {
         self.vnodes[id].host().map_or(0, |node| node.extra.flags)
+    }
+
+    /// A name of a file in a directory went away.
+    fn unnamed(&mut self, directory: VnodeId, vp: VnodeId) {
+        self.changed(directory, Change::Content);
+        self.changed(vp, Change::Attributes);
+        self.gone(vp);
     }
 
     /// A name of this file went away: if it was the last and nobody uses it, so does the vnode.

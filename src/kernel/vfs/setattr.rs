@@ -11,6 +11,7 @@ use super::access::Want;
 use super::attr::{
     ALLPERMS, APPEND, ATTRIBUTE, IMMUTABLE, S_ISGID, S_ISTXT, S_ISUID, SF_SETTABLE, UF_SETTABLE,
 };
+use super::repeat::Change;
 use super::vnode::{Body, VnodeId, Vtype};
 use crate::host::fs::{HostTime, OpenFor, set_size};
 use crate::kernel::cred::Ucred;
@@ -109,9 +110,11 @@ impl Vfs {
             self.access(id, Want::WRITE, cred)?;
         }
         match self.vnodes[id].host() {
-            Some(node) => Ok(node.place.utimes(atime, mtime)?),
-            None => Ok(()),
+            Some(node) => node.place.utimes(atime, mtime)?,
+            None => return Ok(()),
         }
+        self.changed(id, Change::Times(atime, mtime));
+        Ok(())
     }
 
     /// Sets the size of a file (`VOP_TRUNCATE` by way of `ufs_setattr`).
@@ -133,7 +136,9 @@ impl Vfs {
         }
         let fd = self.content(id, OpenFor::Writing)?;
         use std::os::fd::AsFd;
-        Ok(set_size(fd.as_fd(), size)?)
+        set_size(fd.as_fd(), size)?;
+        self.changed(id, Change::Content);
+        Ok(())
     }
 
     /// A write or change of owner by somebody who is not the super-user takes set-id bits away.
@@ -174,6 +179,8 @@ impl Vfs {
         let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
         let before = node.extra;
         let accepted = node.place.chmod(u32::from(mode)).is_ok();
+        self.changed(id, Change::Attributes);
+        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
         // Set-id bits are never told to the host.
         node.extra.mode = (!accepted || mode & (S_ISUID | S_ISGID) != 0).then_some(mode);
         self.save_or_restore(id, before)
@@ -181,6 +188,7 @@ impl Vfs {
 
     /// Writes the extended attribute of a file; EPERM where the host has none.
     pub(super) fn save_extra(&mut self, id: VnodeId) -> Result<(), Errno> {
+        self.changed(id, Change::Attributes);
         let vnode = &self.vnodes[id];
         let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
         let text = node.extra.text();

@@ -262,6 +262,7 @@ fn write_file(
     append: bool,
 ) -> Result<(), Errno> {
     let size = cx.kernel.vfs.size(vnode)?;
+    cx.kernel.vfs.set_time(&cx.kernel.clock);
     if append {
         uio.offset = size.cast_signed();
     }
