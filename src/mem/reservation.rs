@@ -231,7 +231,7 @@ impl Reservation {
         let mut have = 0;
         while let Some(rest) = to.get_mut(have..).filter(|rest| !rest.is_empty()) {
             match rustix::io::pread(fd, rest, offset + have as u64) {
-                Ok((got, _)) if got.is_empty() => break,
+                Ok(([], _)) => break,
                 Ok((got, _)) => have += got.len(),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
