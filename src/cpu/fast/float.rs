@@ -5,7 +5,7 @@
 //! holds escape and ModRM byte.  Whatever is unusual, a pending exception first of all, is run by the
 //! general interpreter.
 
-use super::{address, careful, leave, lost, take};
+use super::{address, careful, double, leave, lost, take};
 use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
 use crate::cpu::x87::{self, LoadFn, RegisterFn, StoreFn};
@@ -36,7 +36,7 @@ impl Units {
         op.link.set(u32::from(escape) << 8 | u32::from(modrm));
         op.aux = modrm & 7;
         let index = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        Some(match unit {
+        let handler: crate::cpu::op::Handler = match unit {
             x87::Op::Register(f) => {
                 op.imm = index(self.registers.len());
                 self.registers.push(f);
@@ -64,25 +64,27 @@ impl Units {
             x87::Op::LoadControl => control::<false>,
             x87::Op::StoreControl => control::<true>,
             _ => return None,
-        })
+        };
+        Some(double::handler(escape, modrm, op).unwrap_or(handler))
     }
 }
 
 /// Leaves the instruction's pointers in the unit.
 #[inline(always)]
-fn note(st: &mut State<'_>, op: &Op) {
+pub(super) fn note(st: &mut State<'_>, op: &Op) {
     let code = op.link.get();
     x87::note_code(st.fpu, (code >> 8) as u8, code as u8, st.seg[Seg::Cs as usize], op.eip);
 }
 
 /// Leaves the operand's address in it; all data segments hold the same selector here.
 #[inline(always)]
-fn point(st: &mut State<'_>, addr: u32) {
+pub(super) fn point(st: &mut State<'_>, addr: u32) {
     x87::note_data(st.fpu, st.seg[Seg::Ds as usize], addr);
 }
 
 /// An instruction without memory operand.
-fn register<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+#[inline(never)]
+pub(super) fn register<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
     if st.fpu.pending() {
         return careful(st, op, left);
@@ -94,7 +96,8 @@ fn register<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64)
 }
 
 /// An instruction with a memory source of `W` bytes.
-fn load<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+#[inline(never)]
+pub(super) fn load<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
     let addr = address::<true>(st, op);
     let bits = match W {
@@ -111,7 +114,13 @@ fn load<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, l
 }
 
 /// An instruction with a memory destination of `W` bytes.
-fn store<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+#[inline(never)]
+pub(super) fn store<'a, const W: u8>(
+    st: &mut State<'a>,
+    mut ops: Ops<'a>,
+    view: View<'a>,
+    left: i64,
+) -> Exit {
     take!(ops, op, _here);
     if !store_value::<W>(st, op, view) {
         return careful(st, op, left);

@@ -11,6 +11,7 @@
 pub(super) mod arith;
 pub(super) mod branch;
 pub(super) mod data;
+mod double;
 pub(super) mod float;
 pub(super) mod fused;
 pub(super) mod general;

@@ -58,7 +58,7 @@ binary!(Div, a, b => a / b, Some(quotient(a, b)), div(a, b));
 binary!(DivReversed, a, b => b / a, Some(quotient(b, a)), div(b, a));
 
 /// Finds out whether the operation on two doubles rounded up.
-fn rounded_up<O: Binary>(a: f64, b: f64) -> bool {
+pub(crate) fn rounded_up<O: Binary>(a: f64, b: f64) -> bool {
     let (a, b) = (from_f64(a.to_bits()).0, from_f64(b.to_bits()).0);
     O::any(a, b, PC_53 | RC_NEAREST | EXCEPTIONS).flags & C1 != 0
 }

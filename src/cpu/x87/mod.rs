@@ -21,7 +21,7 @@
 
 mod add;
 mod arctangent;
-mod arith;
+pub(crate) mod arith;
 mod compare;
 mod convert;
 mod decode;
@@ -34,6 +34,7 @@ pub mod image;
 mod integer;
 mod logarithm;
 mod mul;
+pub(crate) mod quick;
 mod round;
 mod scale;
 mod stack;
