@@ -79,3 +79,19 @@ fn the_walk_through_socketpair_has_its_four_parts() {
     assert_eq!(headings, ["Code flow", "Reading checklist", "Important data structures", "Code walkthrough"]);
     assert!(links(&text).len() > 30, "it links to the code");
 }
+
+#[test]
+fn the_first_screen_of_the_readme_is_what_the_command_shows() {
+    let text = fs::read_to_string(top().join("README.md")).expect("the page");
+    let shown = text.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a trace");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bsd21"))
+        .args(["trace", "fixtures/bin/socketpair"])
+        .current_dir(top())
+        .output()
+        .expect("bsd21 runs");
+    let trace = String::from_utf8_lossy(&output.stderr);
+    let mut lines = trace.lines();
+    for line in shown.lines() {
+        assert!(lines.any(|traced| traced.ends_with(line)), "{line} is not in its place in\n{trace}");
+    }
+}
