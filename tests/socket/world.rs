@@ -76,14 +76,19 @@ pub(crate) struct World {
 impl World {
     /// A world whose root is a directory of the host, with process 0.
     pub(crate) fn new(root: &Path) -> Self {
+        Self::with(root, Network::Loopback, 0)
+    }
+
+    /// The same with another network and user.
+    pub(crate) fn with(root: &Path, network: Network, uid: u32) -> Self {
         let config = Config {
             vfs: crate::root::vfs(root),
             clock: Clock::deterministic(),
             system: System::new(b"world"),
-            network: Network::Loopback,
+            network,
         };
         let mut kernel = Kernel::new(config);
-        let id = kernel.first_process(Pcred::new(0, 0), b"root");
+        let id = kernel.first_process(Pcred::new(uid, uid), b"root");
         let proc = &mut kernel.procs[id];
         for (start, len) in [(ARENA, ARENA_LEN), (STACK, STACK_LEN)] {
             proc.vm.space.map_anon(start, len, Prot::READ | Prot::WRITE).expect("the space is empty");
