@@ -62,6 +62,8 @@ pub(crate) fn decode(bytes: &[u8], eip: u32) -> Result<Decoded, Undecoded> {
     match decoder.last_error() {
         DecoderError::None => {}
         DecoderError::NoMoreBytes => return Err(Undecoded::Short),
+        // All bytes that an instruction may have, and it does not end.
+        _ if decoder.position() >= MAX_LEN => return Err(Undecoded::Short),
         _ => return Err(Undecoded::Invalid),
     }
     let (escape, modrm) = escape(bytes, &ins);

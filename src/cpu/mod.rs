@@ -59,6 +59,9 @@ impl Default for Options {
     }
 }
 
+/// Instructions run at a stretch; less than a block that must not be entered asks for.
+const MOST: u64 = 1 << 31;
+
 /// The processor of one guest process: what it decoded, and its clock.
 pub struct Cpu {
     options: Options,
@@ -89,8 +92,20 @@ impl Cpu {
 
     /// Executes at most `budget` instructions.
     pub fn run(&mut self, frame: &mut Trapframe, space: &mut AddressSpace, budget: u64) -> Stopped {
-        let space = &*space;
-        let total = i64::try_from(budget).unwrap_or(i64::MAX);
+        let mut retired = 0;
+        loop {
+            let part = (budget - retired).min(MOST);
+            let stopped = self.slice(frame, space, part);
+            retired += stopped.retired;
+            if stopped.trap != Trap::Budget || retired == budget {
+                return Stopped { trap: stopped.trap, retired };
+            }
+        }
+    }
+
+    /// Executes at most `budget` instructions, which are not more than [`MOST`].
+    fn slice(&mut self, frame: &mut Trapframe, space: &AddressSpace, budget: u64) -> Stopped {
+        let total = budget as i64;
         let clock_end = self.clock.wrapping_add(total as u64);
         let mut left = total;
         frame.eflags &= !RF;

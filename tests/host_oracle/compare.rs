@@ -22,6 +22,8 @@ pub struct Comparison {
     pub compared: u64,
     pub failures: Vec<String>,
     codes: BTreeMap<u16, (Code, u64)>,
+    /// The last case on which both agreed, as a line of the recorded vectors.
+    agreed: Option<(Code, String)>,
 }
 
 /// A case that is ready to run.
@@ -63,6 +65,7 @@ impl Comparison {
             compared: 0,
             failures: Vec::new(),
             codes: BTreeMap::new(),
+            agreed: None,
         })
     }
 
@@ -245,6 +248,28 @@ impl Comparison {
                 ));
             }
         }
+        self.agreed = match case.codes.as_slice() {
+            [code] if wrong.is_empty() => {
+                let unit = if case.fpu_involved() {
+                    format!("{} {}", hex(&fxsave(&case.fpu)[..160]), hex(&unit[..160]))
+                } else {
+                    "- -".into()
+                };
+                let line = format!(
+                    "{code:?} {} {:x} {} {:x} {unit} {} {:x} {} {:x} {mask:x}",
+                    hex(&case.bytes),
+                    case.start.eip,
+                    words(&case.start.gpr),
+                    case.start.eflags,
+                    format!("{:?}", stopped.trap).replace(' ', ""),
+                    frame.eip,
+                    words(&frame.gpr),
+                    frame.eflags & mask,
+                );
+                Some((*code, line))
+            }
+            _ => None,
+        };
         if !wrong.is_empty() && !self.excused(&case, fault, want_eip, stopped.trap) {
             let text: Vec<String> = instructions(&case);
             self.failures.push(format!(
@@ -289,6 +314,27 @@ impl Comparison {
         }
     }
 
+    /// One line of the recorded vectors: opcode number `n` from memory that holds the pattern.
+    pub fn vector(&mut self, n: u32) -> Option<(Code, String)> {
+        for addr in [DATA, STACK] {
+            for (at, byte) in (addr..).zip(self.native.memory(addr, 0x2000)) {
+                *byte = pattern(at);
+            }
+        }
+        self.refresh();
+        self.agreed = None;
+        self.opcode(n);
+        let (code, mut line) = self.agreed.take()?;
+        for addr in [DATA, STACK] {
+            for (at, byte) in (addr..).zip(self.native.memory(addr, 0x2000)) {
+                if *byte != pattern(at) {
+                    line.push_str(&format!(" {at:x}={byte:02x}"));
+                }
+            }
+        }
+        Some((code, line))
+    }
+
     pub fn report(&self) {
         let all = generate::all_codes();
         let mut missing = Vec::new();
@@ -305,6 +351,25 @@ impl Comparison {
             missing.join(", ")
         );
     }
+}
+
+impl Case {
+    fn fpu_involved(&self) -> bool {
+        self.codes.iter().any(|c| format!("{c:?}").starts_with(['F', 'W']))
+    }
+}
+
+/// What memory holds before a recorded vector.
+fn pattern(addr: u32) -> u8 {
+    (addr.wrapping_mul(0x9e37_79b1) >> 24) as u8
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn words(words: &[u32; 8]) -> String {
+    words.map(|w| format!("{w:x}")).join(",")
 }
 
 /// Whether the vector, error code and address of the host are what the trap says.

@@ -4,7 +4,7 @@
 //! `cargo test --test host_oracle` compares some hundred thousand cases;
 //! `BSD21_FUZZ_SECONDS=600 cargo test --release --test host_oracle -- --ignored --nocapture` goes on for as
 //! long and prints how many of each code were compared.
-#![allow(missing_docs)]
+#![allow(missing_docs, unreachable_pub)]
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
 mod compare;
@@ -55,4 +55,27 @@ fn every_opcode_behaves_as_on_the_host_for_long() {
     println!("seed {seed:#x}");
     let Some(comparison) = run(seed | 1, u64::MAX, Some(Duration::from_secs(seconds))) else { return };
     comparison.report();
+}
+
+/// Writes fixtures/vectors/cpu anew: up to four cases of each code.
+/// `cargo test --test host_oracle record -- --ignored`
+#[test]
+#[ignore = "writes fixtures/vectors/cpu"]
+fn record_vectors() {
+    let mut comparison = Comparison::new(0x0123_4567_89ab_cdef).expect("a host that runs 32-bit code");
+    let mut lines = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for n in 0..150_000 {
+        if let Some((code, line)) = comparison.vector(n) {
+            let known = lines.entry(format!("{code:?}")).or_default();
+            // String instructions over many elements make long lines.
+            if known.len() < 4 && line.len() < 1200 {
+                known.push(line);
+            }
+        }
+    }
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/vectors/cpu");
+    std::fs::create_dir_all(&dir).expect("the folder");
+    let text: String = lines.values().flatten().map(|line| format!("{line}\n")).collect();
+    std::fs::write(dir.join("host.txt"), text).expect("the file");
+    println!("{} codes", lines.len());
 }
