@@ -140,15 +140,17 @@ impl Place {
 
     /// The value of the extended attribute `name`, if there is one.
     pub fn attribute(&self, name: &str) -> HostResult<Option<Vec<u8>>> {
-        let mut value = vec![0; 256];
-        match fs::getxattr(self.link(), name, &mut value[..]) {
-            Ok(length) => {
-                value.truncate(length);
-                Ok(Some(value))
+        self.lending(Mode::RUSR, || {
+            let mut value = vec![0; 256];
+            match fs::getxattr(self.link(), name, &mut value[..]) {
+                Ok(length) => {
+                    value.truncate(length);
+                    Ok(Some(value))
+                }
+                Err(error) if super::error::HostError(error).is_unsupported() => Ok(None),
+                Err(error) => Err(error.into()),
             }
-            Err(error) if super::error::HostError(error).is_unsupported() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        })
     }
 
     /// Sets or, with `None`, removes the extended attribute `name`.

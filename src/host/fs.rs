@@ -205,9 +205,14 @@ impl Place {
 
     /// The names of a directory, without `.` and `..`, sorted so that each run sees the same order.
     pub fn entries(&self) -> HostResult<Vec<HostEntry>> {
+        let mut entries = self.lending(Mode::RUSR | Mode::XUSR, || self.list())?;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    fn list(&self) -> HostResult<Vec<HostEntry>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let fd =
-            self.lending(Mode::RUSR | Mode::XUSR, || Ok(fs::openat(&self.fd, ".", flags, Mode::empty())?))?;
+        let fd = fs::openat(&self.fd, ".", flags, Mode::empty())?;
         let own = fs::fstat(&fd)?.st_dev;
         let mut entries = Vec::new();
         let mut directory = Dir::read_from(&fd)?;
@@ -222,13 +227,19 @@ impl Place {
             if matches!(kind, HostKind::Directory | HostKind::Unknown) {
                 // A mount point of the host: the entry holds the covered directory's number.
                 let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-                let Ok(stat) = fs::statat(&fd, name, flags) else { continue };
-                let stat = host_stat(&stat);
-                (found.dev, found.ino, found.kind) = (stat.dev, stat.ino, stat.kind);
+                match fs::statat(&fd, name, flags) {
+                    Ok(stat) => {
+                        let stat = host_stat(&stat);
+                        (found.dev, found.ino, found.kind) = (stat.dev, stat.ino, stat.kind);
+                    }
+                    // Removed while we read.
+                    Err(Linux::NOENT) => continue,
+                    // It cannot be looked at, but it is there.
+                    Err(_) => {}
+                }
             }
             entries.push(found);
         }
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
 
