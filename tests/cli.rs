@@ -1,5 +1,6 @@
 //! The command line as a user meets it: what it prints, and how it ends.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 fn bsd21(args: &[&str]) -> Output {
@@ -63,6 +64,14 @@ fn the_listing_of_calls_has_every_row_in_each_format() {
     assert!(json.starts_with("[\n") && json.ends_with("\n]\n"));
     assert_eq!(json.matches("{\"number\": ").count(), 220);
     assert!(json.contains("{\"number\": 19, \"kind\": \"Compat\", \"words\": 3, \"name\": \"old.lseek\""));
+}
+
+#[test]
+fn the_page_of_calls_is_what_the_table_says() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/syscalls.md"))
+        .expect("the page");
+    let now = stdout(&bsd21(&["syscalls", "--format", "md"]));
+    assert!(page == now, "docs/syscalls.md is old: cargo run -q -- syscalls --format md > docs/syscalls.md");
 }
 
 #[test]

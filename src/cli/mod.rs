@@ -23,9 +23,9 @@ pub use trace::TraceOptions;
 #[derive(Debug, Parser)]
 #[command(name = "bsd21", version, propagate_version = true, disable_help_subcommand = true)]
 #[command(
-    after_help = "Exit status: the guest program's own; 128+N when signal N killed it; 125 for a usage \
-                        or internal error, 126 for a file that is not a program of 2.1, 127 for one that is \
-                        not found."
+    after_help = "Exit status: the guest program's own; 128+N when signal N killed it; 124 when the run hit one \
+                        of its limits, 125 for a usage or internal error, 126 for a file that is not a program \
+                        of 2.1, 127 for one that is not found."
 )]
 struct Cli {
     #[command(subcommand)]
