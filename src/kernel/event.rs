@@ -49,6 +49,10 @@ pub enum Event {
         code: u32,
         /// Its handler; zero where the process ends.
         handler: u32,
+        /// The address that the last fault was about.
+        address: u32,
+        /// The instruction at which it is delivered.
+        eip: u32,
     },
     /// The process stopped.
     Stopped {

@@ -77,6 +77,10 @@ pub struct Delivery {
     pub handler: u32,
     /// The signals that were blocked.
     pub mask: u32,
+    /// The address that the last fault was about; it concerns signals of faults only.
+    pub address: u32,
+    /// The instruction at which it is delivered.
+    pub eip: u32,
 }
 
 /// A call, complete or in progress.

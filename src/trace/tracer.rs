@@ -102,10 +102,10 @@ impl State {
         match event {
             Event::Enter(call) => self.enter(kernel, id, sequence, call),
             Event::Leave(_, outcome) => self.leave(kernel, id, sequence, *outcome),
-            Event::SignalDelivered { signal, code, handler } => {
-                if Signal::from_raw(*signal).is_none_or(|s| self.options.signals.contains(s)) {
+            &Event::SignalDelivered { signal, code, handler, address, eip } => {
+                if Signal::from_raw(signal).is_none_or(|s| self.options.signals.contains(s)) {
                     let mask = kernel.procs.get(id).map_or(0, |p| p.sig.mask);
-                    let delivery = Delivery { signal: *signal, code: *code, handler: *handler, mask };
+                    let delivery = Delivery { signal, code, handler, mask, address, eip };
                     self.emit(kernel, id, sequence, What::Signal(delivery));
                 }
             }

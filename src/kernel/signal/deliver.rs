@@ -24,7 +24,7 @@ pub fn trapsignal(kernel: &mut Kernel, id: ProcId, signal: u32, code: u32) {
     {
         proc.usage.nsignals += 1;
         let mask = proc.sig.mask;
-        kernel.note(id, Event::SignalDelivered { signal, code, handler });
+        note(kernel, id, signal, code, handler);
         sendsig(kernel, id, handler, signal, mask, code);
         let sig = &mut kernel.procs[id].sig;
         sig.mask |= sig.catchmask[signal as usize] | bit;
@@ -48,14 +48,15 @@ pub fn postsig(kernel: &mut Kernel, id: ProcId, signal: u32) {
     proc.sig.mask |= proc.sig.catchmask[signal as usize] | bit;
     proc.usage.nsignals += 1;
     let code = if proc.sig.sig == signal { std::mem::take(&mut proc.sig.code) } else { 0 };
-    kernel.note(id, Event::SignalDelivered { signal, code, handler });
+    note(kernel, id, signal, code, handler);
     sendsig(kernel, id, handler, signal, return_mask, code);
 }
 
 /// Ends the process by a signal, with a core file where the signal asks for one.
 pub fn sigexit(kernel: &mut Kernel, id: ProcId, signal: u32) {
     let mut status = signal as i32;
-    kernel.note(id, Event::SignalDelivered { signal, code: kernel.procs[id].sig.code, handler: 0 });
+    let code = kernel.procs[id].sig.code;
+    note(kernel, id, signal, code, 0);
     if properties(signal).contains(Properties::CORE) {
         kernel.procs[id].sig.sig = signal;
         if exit::coredump(kernel, id) {
@@ -63,6 +64,13 @@ pub fn sigexit(kernel: &mut Kernel, id: ProcId, signal: u32) {
         }
     }
     exit::exit1(&mut Context::new(kernel, id), status);
+}
+
+/// Tells the observer of a signal that is acted on.
+fn note(kernel: &mut Kernel, id: ProcId, signal: u32, code: u32, handler: u32) {
+    let proc = &kernel.procs[id];
+    let (address, eip) = (proc.trap_error, proc.frame.eip);
+    kernel.note(id, Event::SignalDelivered { signal, code, handler, address, eip });
 }
 
 /// Builds the handler's frame on the user's stack and lets the process go on in the trampoline.

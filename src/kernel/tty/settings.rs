@@ -53,23 +53,23 @@ pub mod flag {
 /// Places of the special characters.
 #[allow(missing_docs)] // the original's own names
 pub(super) mod key {
-    pub const VEOF: usize = 0;
-    pub const VEOL: usize = 1;
-    pub const VEOL2: usize = 2;
-    pub const VERASE: usize = 3;
-    pub const VWERASE: usize = 4;
-    pub const VKILL: usize = 5;
-    pub const VREPRINT: usize = 6;
-    pub const VINTR: usize = 8;
-    pub const VQUIT: usize = 9;
-    pub const VSUSP: usize = 10;
-    pub const VDSUSP: usize = 11;
-    pub const VSTART: usize = 12;
-    pub const VSTOP: usize = 13;
-    pub const VLNEXT: usize = 14;
-    pub const VDISCARD: usize = 15;
-    pub const VMIN: usize = 16;
-    pub const VTIME: usize = 17;
+    pub(in crate::kernel::tty) const VEOF: usize = 0;
+    pub(in crate::kernel::tty) const VEOL: usize = 1;
+    pub(in crate::kernel::tty) const VEOL2: usize = 2;
+    pub(in crate::kernel::tty) const VERASE: usize = 3;
+    pub(in crate::kernel::tty) const VWERASE: usize = 4;
+    pub(in crate::kernel::tty) const VKILL: usize = 5;
+    pub(in crate::kernel::tty) const VREPRINT: usize = 6;
+    pub(in crate::kernel::tty) const VINTR: usize = 8;
+    pub(in crate::kernel::tty) const VQUIT: usize = 9;
+    pub(in crate::kernel::tty) const VSUSP: usize = 10;
+    pub(in crate::kernel::tty) const VDSUSP: usize = 11;
+    pub(in crate::kernel::tty) const VSTART: usize = 12;
+    pub(in crate::kernel::tty) const VSTOP: usize = 13;
+    pub(in crate::kernel::tty) const VLNEXT: usize = 14;
+    pub(in crate::kernel::tty) const VDISCARD: usize = 15;
+    pub(in crate::kernel::tty) const VMIN: usize = 16;
+    pub(in crate::kernel::tty) const VTIME: usize = 17;
 }
 
 /// No character (_POSIX_VDISABLE of 2.1; the host's is 0).

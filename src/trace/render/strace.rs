@@ -207,7 +207,14 @@ fn signal(delivery: Delivery) -> String {
         0 => "SIG_DFL".to_string(),
         address => format!("{address:#x}"),
     };
-    format!("--- {name} {{code={}, handler={handler}}} ---", delivery.code)
+    let at = match Signal::from_raw(delivery.signal) {
+        Some(Signal::SIGBUS | Signal::SIGSEGV) => {
+            format!("addr={:#x}, eip={:#x}, ", delivery.address, delivery.eip)
+        }
+        Some(Signal::SIGILL | Signal::SIGTRAP | Signal::SIGFPE) => format!("eip={:#x}, ", delivery.eip),
+        _ => String::new(),
+    };
+    format!("--- {name} {{code={}, {at}handler={handler}}} ---", delivery.code)
 }
 
 /// `+++ exited with 3 +++`
