@@ -433,7 +433,10 @@ pub(super) fn lower(d: &Decoded, units: &mut Units, op: &mut Op, flags: bool) ->
         return None;
     }
     if let Some(unit) = d.unit {
-        operands(ins, op)?;
+        // Some forms without memory have no operands at all.
+        if d.modrm < 0xc0 {
+            operands(ins, op)?;
+        }
         return units.serve(unit, d.escape, d.modrm, op);
     }
     if d.escape != 0 {

@@ -25,12 +25,15 @@ pub(crate) trait Binary {
     /// The result of the host.
     fn double(a: f64, b: f64) -> f64;
 
+    /// Whether a zero that the host delivers is exact, rather than too small a number.
+    fn zero(a: f64, b: f64) -> bool;
+
     /// The result for any operands.
     fn any(a: F80, b: F80, control: u16) -> Outcome;
 }
 
 macro_rules! binary {
-    ($name:ident, $a:ident, $b:ident => $double:expr, $normal:expr, $any:ident($x:ident, $y:ident)) => {
+    ($name:ident, $a:ident, $b:ident => $double:expr, $zero:expr, $normal:expr, $any:ident($x:ident, $y:ident)) => {
         pub(crate) struct $name;
         impl Binary for $name {
             #[inline(always)]
@@ -44,21 +47,26 @@ macro_rules! binary {
             }
 
             #[inline(always)]
+            fn zero($a: f64, $b: f64) -> bool {
+                $zero
+            }
+
+            #[inline(always)]
             fn any($a: F80, $b: F80, control: u16) -> Outcome {
                 $any($x, $y, control)
             }
         }
     };
 }
-binary!(Add, a, b => a + b, sum(a, b), add(a, b));
-binary!(Mul, a, b => a * b, Some(product(a, b)), mul(a, b));
-binary!(Sub, a, b => a - b, sum(a, b.negated()), sub(a, b));
-binary!(SubReversed, a, b => b - a, sum(b, a.negated()), sub(b, a));
-binary!(Div, a, b => a / b, Some(quotient(a, b)), div(a, b));
-binary!(DivReversed, a, b => b / a, Some(quotient(b, a)), div(b, a));
+binary!(Add, a, b => a + b, a == -b, sum(a, b), add(a, b));
+binary!(Mul, a, b => a * b, a == 0.0 || b == 0.0, Some(product(a, b)), mul(a, b));
+binary!(Sub, a, b => a - b, a == b, sum(a, b.negated()), sub(a, b));
+binary!(SubReversed, a, b => b - a, a == b, sum(b, a.negated()), sub(b, a));
+binary!(Div, a, b => a / b, a == 0.0 && b != 0.0, Some(quotient(a, b)), div(a, b));
+binary!(DivReversed, a, b => b / a, b == 0.0 && a != 0.0, Some(quotient(b, a)), div(b, a));
 
 /// Finds out whether the operation on two doubles rounded up.
-pub(crate) fn rounded_up<O: Binary>(a: f64, b: f64) -> bool {
+fn rounded_up<O: Binary>(a: f64, b: f64) -> bool {
     let (a, b) = (from_f64(a.to_bits()).0, from_f64(b.to_bits()).0);
     O::any(a, b, PC_53 | RC_NEAREST | EXCEPTIONS).flags & C1 != 0
 }
@@ -89,10 +97,7 @@ fn operate<O: Binary>(fpu: &mut FpuState, destination: usize, b: F80) -> bool {
 /// The operation on two registers, whatever they hold.
 #[inline(always)]
 fn registers<O: Binary>(fpu: &mut FpuState, a: usize, b: usize) -> bool {
-    if fpu.rounds_as_host()
-        && let (Some(x), Some(y)) = (fpu.double(a), fpu.double(b))
-        && fpu.finish_double(a, O::double(x, y), rounded_up::<O>, [x, y])
-    {
+    if fpu.double(b).is_some_and(|y| with_double::<O>(fpu, a, y)) {
         return true;
     }
     any_registers::<O>(fpu, a, b)
@@ -120,38 +125,42 @@ pub(crate) fn sti_st0_pop<O: Binary>(fpu: &mut FpuState, i: u8) {
     }
 }
 
-/// The operation on ST(0) and a double; `false` when nothing was done.
+/// The operation on a register and a double, by the host; `false` when nothing was done.
 #[inline(always)]
-fn with_double<O: Binary>(fpu: &mut FpuState, y: f64) -> bool {
-    let top = fpu.physical(0);
-    fpu.rounds_as_host()
-        && fpu.double(top).is_some_and(|x| fpu.finish_double(top, O::double(x, y), rounded_up::<O>, [x, y]))
+pub(crate) fn with_double<O: Binary>(fpu: &mut FpuState, destination: usize, y: f64) -> bool {
+    if !fpu.rounds_as_host() {
+        return false;
+    }
+    let Some(x) = fpu.double(destination) else { return false };
+    let result = O::double(x, y);
+    fpu.finish_double(destination, result, rounded_up::<O>, [x, y])
+        || (result == 0.0 && O::zero(x, y) && fpu.finish_zero(destination, result))
 }
 
 /// `op m32fp`.
 pub(crate) fn m32<O: Binary>(fpu: &mut FpuState, bits: u64) {
-    if !double_of_32(bits as u32).is_some_and(|y| with_double::<O>(fpu, y)) {
+    if !double_of_32(bits as u32).is_some_and(|y| with_double::<O>(fpu, fpu.physical(0), y)) {
         from_memory::<O>(fpu, from_f32(bits as u32));
     }
 }
 
 /// `op m64fp`.
 pub(crate) fn m64<O: Binary>(fpu: &mut FpuState, bits: u64) {
-    if !double_of_64(bits).is_some_and(|y| with_double::<O>(fpu, y)) {
+    if !double_of_64(bits).is_some_and(|y| with_double::<O>(fpu, fpu.physical(0), y)) {
         from_memory::<O>(fpu, from_f64(bits));
     }
 }
 
 /// `op m16int`.
 pub(crate) fn i16<O: Binary>(fpu: &mut FpuState, bits: u64) {
-    if !with_double::<O>(fpu, f64::from(bits as i16)) {
+    if !with_double::<O>(fpu, fpu.physical(0), f64::from(bits as i16)) {
         from_memory::<O>(fpu, (from_i64(i64::from(bits as i16)), false));
     }
 }
 
 /// `op m32int`.
 pub(crate) fn i32<O: Binary>(fpu: &mut FpuState, bits: u64) {
-    if !with_double::<O>(fpu, f64::from(bits as i32)) {
+    if !with_double::<O>(fpu, fpu.physical(0), f64::from(bits as i32)) {
         from_memory::<O>(fpu, (from_i64(i64::from(bits as i32)), false));
     }
 }

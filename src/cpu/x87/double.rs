@@ -66,6 +66,14 @@ impl FpuState {
         true
     }
 
+    /// Writes an exact zero to a register that held a double.
+    #[inline(always)]
+    pub(crate) fn finish_zero(&mut self, physical: usize, zero: f64) -> bool {
+        self.reg[physical & 7].bits = zero.to_bits();
+        self.note_exact();
+        true
+    }
+
     /// Pushes a double, zero or normal; `false` when the stack is full and nothing was done.
     #[inline(always)]
     pub(crate) fn push_double(&mut self, value: f64) -> bool {

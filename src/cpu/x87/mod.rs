@@ -13,9 +13,11 @@
 //!
 //! Exceptions never stop an instruction's successor here: they stay in the status word until step 2.
 //!
-//! Files, from the inside out: [`word`](self) bits; `format` classes and NaNs; `round` precision,
-//! direction, overflow and underflow; `add mul div compare convert integer` pure arithmetic; `stack`
-//! registers; `arith transfer examine unary image` instructions; `decode` the table.
+//! Files, from the inside out: `word` bits; `format` classes and NaNs; `round` precision, direction,
+//! overflow and underflow; `add mul div compare convert integer scale` pure arithmetic; `wide` and
+//! `trig arctangent exponential logarithm` the functions; `stack` registers; `double` what the host's
+//! doubles may do; `arith transfer examine unary transcendental image` instructions; `decode` the table;
+//! `quick` the short forms for callers with another way.
 //!
 //! It must not know guest memory, the integer registers or any kernel.
 

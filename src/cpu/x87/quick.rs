@@ -4,7 +4,7 @@
 //! The functions of [`super::decode`] give the same results, always.  Knows nothing of encodings or
 //! memory.
 
-use super::arith::{Binary, rounded_up};
+use super::arith::{Binary, with_double};
 use super::double::{double_of_32, double_of_64};
 use super::word::{C0, C1, C2, C3};
 use crate::trapframe::FpuState;
@@ -46,20 +46,12 @@ source! {
     Int32: bits => Some(f64::from(bits as i32));
 }
 
-#[inline(always)]
-fn operate<O: Binary>(fpu: &mut FpuState, destination: usize, y: f64) -> bool {
-    fpu.rounds_as_host()
-        && fpu
-            .double(destination)
-            .is_some_and(|x| fpu.finish_double(destination, O::double(x, y), rounded_up::<O>, [x, y]))
-}
-
 /// An operation of ST(0) and memory.
 pub(crate) struct Arithmetic<O, S>(PhantomData<(O, S)>);
 impl<O: Binary, S: Source> Load for Arithmetic<O, S> {
     #[inline(always)]
     fn run(fpu: &mut FpuState, bits: u64) -> bool {
-        S::double(bits).is_some_and(|y| operate::<O>(fpu, fpu.physical(0), y))
+        S::double(bits).is_some_and(|y| with_double::<O>(fpu, fpu.physical(0), y))
     }
 }
 
@@ -113,7 +105,7 @@ pub(crate) struct ToTop<O>(PhantomData<O>);
 impl<O: Binary> Register for ToTop<O> {
     #[inline(always)]
     fn run(fpu: &mut FpuState, i: u8) -> bool {
-        fpu.double(fpu.physical(i)).is_some_and(|y| operate::<O>(fpu, fpu.physical(0), y))
+        fpu.double(fpu.physical(i)).is_some_and(|y| with_double::<O>(fpu, fpu.physical(0), y))
     }
 }
 
@@ -122,7 +114,7 @@ pub(crate) struct ToOther<O, const POP: bool>(PhantomData<O>);
 impl<O: Binary, const POP: bool> Register for ToOther<O, POP> {
     #[inline(always)]
     fn run(fpu: &mut FpuState, i: u8) -> bool {
-        let done = fpu.double(fpu.physical(0)).is_some_and(|y| operate::<O>(fpu, fpu.physical(i), y));
+        let done = fpu.double(fpu.physical(0)).is_some_and(|y| with_double::<O>(fpu, fpu.physical(i), y));
         if POP && done {
             fpu.pop();
         }
