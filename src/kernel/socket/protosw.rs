@@ -93,6 +93,11 @@ pub enum ControlOption<'a> {
     Set(Option<&'a Mbuf>),
 }
 
+/// A family's `externalize`: the control mbuf comes in with references and goes out with descriptors.
+pub type Externalize = fn(&mut Context<'_>, &mut Mbuf) -> Result<(), Errno>;
+/// A family's `dispose`.
+pub type Dispose = fn(&mut Context<'_>, Records);
+
 /// A family of protocols (`struct domain`).
 #[derive(Debug)]
 pub struct Domain {
@@ -101,9 +106,9 @@ pub struct Domain {
     /// Its name.
     pub name: &'static str,
     /// Makes descriptors of the rights in a control mbuf (`dom_externalize`).
-    pub externalize: Option<fn(&mut Context<'_>, &mut Mbuf) -> Result<(), Errno>>,
+    pub externalize: Option<Externalize>,
     /// Releases the rights in what a flushed buffer held (`dom_dispose`).
-    pub dispose: Option<fn(&mut Context<'_>, Records)>,
+    pub dispose: Option<Dispose>,
     /// Its protocols.
     pub protosw: &'static [Protosw],
 }

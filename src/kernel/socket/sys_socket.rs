@@ -57,19 +57,22 @@ pub fn soo_ioctl(cx: &mut Context<'_>, so: SocketId, request: u32, data: &mut Ve
         FIONREAD => socket.rcv.cc as i32,
         SIOCGPGRP => socket.pgid,
         SIOCATMARK => i32::from(socket.state.contains(SockState::RCVATMARK)),
-        _ => {
-            return Ok(match Request(request).group() {
-                b'i' => inet::ifioctl(cx, so, request, data)?,
-                // Multicast routing, which is not there.
-                b'r' => return Err(Errno::EOPNOTSUPP.into()),
-                _ => pr_usrreq(cx, so, UserRequest::Control { cmd: request, data })?,
-            });
-        }
+        _ => return Ok(other_ioctl(cx, so, request, data)?),
     };
     if let Some(word) = data.first_chunk_mut() {
         *word = answer.to_le_bytes();
     }
     Ok(())
+}
+
+/// Requests that are not the socket layer's own, by their group.
+fn other_ioctl(cx: &mut Context<'_>, so: SocketId, request: u32, data: &mut Vec<u8>) -> Result<(), Errno> {
+    match Request(request).group() {
+        b'i' => inet::ifioctl(cx, so, request, data),
+        // Multicast routing, which is not there.
+        b'r' => Err(Errno::EOPNOTSUPP),
+        _ => pr_usrreq(cx, so, UserRequest::Control { cmd: request, data }),
+    }
 }
 
 /// Whether a socket is ready; if not, the process is noted.
