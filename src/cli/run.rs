@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Failure, GuestOptions, TraceOptions, status};
 use crate::host::signal::Signals;
+use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
 use crate::machine::{Builder, Limits, Machine};
 use crate::trace::Tracer;
@@ -17,6 +18,9 @@ pub(super) struct MachineOptions {
     /// The guest's clock: the host's, or one that counts instructions and makes runs repeatable.
     #[arg(long, value_enum, default_value = "host", value_name = "CLOCK")]
     clock: ClockName,
+    /// What the guest's internet sockets reach: each other, or nothing.
+    #[arg(long, value_enum, default_value = "loopback", value_name = "NET")]
+    net: NetName,
     /// End the run after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     max_wall: Option<Duration>,
@@ -33,6 +37,14 @@ enum ClockName {
     Virtual,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum NetName {
+    /// The guest's own loopback interface.
+    Loopback,
+    /// A machine without a configured interface.
+    None,
+}
+
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
@@ -41,6 +53,10 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 impl MachineOptions {
     fn apply(&self, builder: Builder) -> Builder {
         let builder = builder.limits(Limits { wall: self.max_wall, cpu: self.max_cpu });
+        let builder = builder.network(match self.net {
+            NetName::Loopback => Network::Loopback,
+            NetName::None => Network::None,
+        });
         match self.clock {
             ClockName::Host => builder,
             ClockName::Virtual => builder.clock(Clock::deterministic()),
