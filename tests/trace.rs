@@ -1,14 +1,14 @@
 //! The tracer over a kernel of its own: golden traces in every format, and what options change.
 //!
-//! `BLESS=1 cargo test --test trace` writes the golden files anew; read the difference before committing it.
+//! `BSD21_BLESS=1 cargo test --test trace` writes the golden files anew; read the difference before committing it.
 
 #[path = "trace/machine.rs"]
 mod machine;
 
 use std::path::PathBuf;
 
+use bsd21::kernel::ktrace::record::{Body, Reader};
 use bsd21::trace::kdump::Kdump;
-use bsd21::trace::ktrace::{Body, Reader};
 use bsd21::trace::options::{FdDetail, Format, Layers, SortBy, Stamp, Summary};
 use bsd21::trace::{Options, filter};
 
@@ -17,7 +17,7 @@ use machine::{Machine, call, call_of, exchange};
 /// Compares with a golden file, or writes it.
 fn golden(name: &str, found: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/trace").join(name);
-    if std::env::var_os("BLESS").is_some() {
+    if std::env::var_os("BSD21_BLESS").is_some() {
         std::fs::write(&path, found).expect("the golden file is writable");
         return;
     }
@@ -141,14 +141,14 @@ fn json_lines_are_balanced_objects_that_name_their_type() {
 #[test]
 fn filters_choose_calls_and_outcomes() {
     let mut machine = Machine::traced(with(|o| o.apply("trace=getpid").unwrap()));
-    machine.call(call("getpid", &[]));
-    machine.call(call("getppid", &[]));
+    let _ = machine.call(call("getpid", &[]));
+    let _ = machine.call(call("getppid", &[]));
     let only = String::from_utf8(machine.finish()).unwrap();
     assert!(only.contains("getpid() = ") && !only.contains("getppid"));
 
     let mut machine = Machine::traced(with(|o| o.apply("status=failed").unwrap()));
-    machine.call(call("getpid", &[]));
-    machine.call(call("close", &[99]));
+    let _ = machine.call(call("getpid", &[]));
+    let _ = machine.call(call("close", &[99]));
     let failed = String::from_utf8(machine.finish()).unwrap();
     assert_eq!(failed, format!("{:<5} close(99) = -1 EBADF (Bad file descriptor)\n", machine.pid()));
 }
@@ -181,8 +181,8 @@ fn calls_that_are_not_served_are_in_the_ledger() {
 fn numbers_past_the_table_are_shown_as_numbers() {
     let mut machine = Machine::traced(Options::default());
     machine.ignore_sigsys();
-    machine.call(call_of(4000, &[]));
-    machine.call(call_of(151, &[]));
+    let _ = machine.call(call_of(4000, &[]));
+    let _ = machine.call(call_of(151, &[]));
     let trace = String::from_utf8(machine.finish()).unwrap();
     assert!(trace.contains("#4000() = -1 EINVAL"), "{trace}");
     assert!(trace.contains("#151() = -1 EINVAL"), "{trace}");
@@ -197,7 +197,7 @@ fn prefixes_stand_in_straces_order() {
         o.durations = true;
         o.column = 20;
     }));
-    machine.call(call("getppid", &[]));
+    let _ = machine.call(call("getppid", &[]));
     let trace = String::from_utf8(machine.finish()).unwrap();
     let pid = machine.pid();
     let expected =
@@ -206,10 +206,51 @@ fn prefixes_stand_in_straces_order() {
 }
 
 #[test]
+fn the_guests_own_ktrace_writes_the_same_records() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("ktrace.out");
+    std::fs::write(&file, "").expect("a file");
+    let mut machine = Machine::rooted(directory.path());
+    let pid = machine.pid();
+    let path = machine.put(b"/ktrace.out\0");
+    let facilities = 0x2 | 0x4 | 0x8 | 0x10;
+    assert_eq!(machine.call(call("ktrace", &[path, 0, facilities, pid as u32])), Ok(0));
+    assert_eq!(machine.call(call("getpid", &[])), Ok(pid as u32));
+    let pair = machine.pair();
+    let at = machine.put(b"hello\n");
+    assert_eq!(machine.call(call("write", &[pair.0, at, 6])), Ok(6));
+    assert_eq!(machine.call(call("close", &[99])), Err(9));
+    assert_eq!(machine.call(call("ktrace", &[path, 2, 0, 0])), Ok(0));
+    assert!(machine.call(call("getppid", &[])).is_ok());
+    let mut kdump = Kdump::default();
+    let bytes = std::fs::read(&file).expect("the file");
+    let printed: String =
+        Reader::new(&bytes).map(|entry| kdump.print(&entry.expect("a whole record"))).collect();
+    let expected = [
+        "RET   ktrace 0",
+        "CALL  getpid",
+        "RET   getpid 5",
+        "CALL  socketpair(0x1,0x1,0,0x10000c,0)",
+        "RET   socketpair 3",
+        "CALL  write(0x3,0x100014,0x6)",
+        "GIO   fd 3 wrote 6 bytes\n       \"hello\n       \"",
+        "RET   write 6",
+        "CALL  close(0x63)",
+        "RET   close -1 errno 9 Bad file descriptor",
+        "CALL  ktrace(0x100000,0x2,0,0)",
+        "NAMI  \"/ktrace.out\"",
+    ];
+    let expected: String = expected.iter().map(|line| format!("     5 guest    {line}\n")).collect();
+    assert_eq!(printed, expected);
+    let path = machine.put(b"/nowhere\0");
+    assert_eq!(machine.call(call("ktrace", &[path, 0, facilities, pid as u32])), Err(2));
+}
+
+#[test]
 fn sockets_are_shown_with_their_peers() {
     let mut machine = Machine::traced(with(|o| o.fd_detail = FdDetail::Full));
     let pair = machine.pair();
-    machine.call(call("close", &[pair.0]));
+    let _ = machine.call(call("close", &[pair.0]));
     let trace = String::from_utf8(machine.finish()).unwrap();
     assert!(trace.contains("<UNIX-STREAM:["), "{trace}");
     assert!(trace.lines().last().is_some_and(|l| l.contains("close(3<UNIX-STREAM:[")), "{trace}");
@@ -220,7 +261,7 @@ fn transfers_are_dumped_where_asked_for() {
     let mut machine = Machine::traced(with(|o| o.apply("write=4").unwrap()));
     let pair = machine.pair();
     let at = machine.put(b"hello, world\n");
-    machine.call(call("write", &[pair.1, at, 13]));
+    let _ = machine.call(call("write", &[pair.1, at, 13]));
     let trace = String::from_utf8(machine.finish()).unwrap();
     let dump = " | 00000  68 65 6c 6c 6f 2c 20 77  6f 72 6c 64 0a           hello, world.    |\n";
     assert!(trace.contains(dump), "{trace}");

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, status};
+use crate::kernel::ktrace::record::Reader;
 use crate::trace::kdump::{Kdump as Printer, Options, Stamp};
-use crate::trace::ktrace::Reader;
 
 /// Options of `kdump`, with the letters of 4.4BSD's own.
 #[derive(Debug, Args)]

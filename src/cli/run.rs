@@ -67,6 +67,9 @@ impl MachineOptions {
 /// Runs a program.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Run {
+    /// Do not say at the end what the guest asked for and did not get.
+    #[arg(short = 'q', long = "quiet")]
+    quiet: bool,
     #[command(flatten)]
     machine: MachineOptions,
     #[command(flatten)]
@@ -76,7 +79,9 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let mut machine = self.machine.apply(self.guest.builder()?).build()?;
-        finish(&mut machine)
+        let result = finish(&mut machine);
+        report(&machine, self.quiet);
+        result
     }
 }
 
@@ -97,10 +102,19 @@ impl Trace {
         let builder = self.machine.apply(self.guest.builder()?);
         let mut machine = builder.observer(Box::new(tracer.clone())).build()?;
         let result = finish(&mut machine);
+        report(&machine, self.trace.quiet());
         tracer
             .finish(machine.kernel())
             .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot write the trace")))?;
         result
+    }
+}
+
+/// One line about calls that are not served, if there were any.
+fn report(machine: &Machine, quiet: bool) {
+    let ledger = &machine.kernel().ledger;
+    if !quiet && !ledger.is_empty() {
+        eprintln!("bsd21: not served: {ledger}");
     }
 }
 

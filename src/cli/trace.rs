@@ -192,6 +192,11 @@ impl TraceOptions {
         Ok(options)
     }
 
+    /// Whether remarks of bsd21 itself are left out.
+    pub fn quiet(&self) -> bool {
+        self.quiet > 0
+    }
+
     /// Where the trace goes.
     pub fn destination(&self) -> Result<Output, Failure> {
         let Some(path) = self.output.clone() else {

@@ -90,6 +90,8 @@ impl Kernel {
             sleepers: HashMap::new(),
             timeouts: BTreeMap::new(),
             select_collisions: 0,
+            ktrace: super::ktrace::Table::default(),
+            watched: false,
             ledger: super::ledger::Ledger::default(),
             observer: None,
             sequence: 0,

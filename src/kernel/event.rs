@@ -148,23 +148,31 @@ impl Kernel {
     /// Sets who observes.
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
         self.observer = observer;
+        self.watch();
     }
 
     /// Takes the observer back.
     pub fn take_observer(&mut self) -> Option<Box<dyn Observer>> {
-        self.observer.take()
+        let observer = self.observer.take();
+        self.watch();
+        observer
+    }
+
+    /// Notes whether anybody listens.
+    pub(super) fn watch(&mut self) {
+        self.watched = self.observer.is_some() || !self.ktrace.is_empty();
     }
 
     /// Whether somebody observes; for events that cost something to describe.
     #[inline]
     pub fn observed(&self) -> bool {
-        self.observer.is_some()
+        self.watched
     }
 
     /// Tells the observer.
     #[inline]
     pub fn note(&mut self, id: ProcId, event: Event) {
-        if self.observer.is_some() {
+        if self.watched {
             self.tell(id, &event);
         }
     }
@@ -172,7 +180,7 @@ impl Kernel {
     /// Tells the observer what `describe` makes, which is called only where somebody observes.
     #[inline]
     pub fn note_with(&mut self, id: ProcId, describe: impl FnOnce(&Self) -> Event) {
-        if self.observer.is_some() {
+        if self.watched {
             let event = describe(self);
             self.tell(id, &event);
         }
@@ -197,6 +205,9 @@ impl Kernel {
             self.sequence += 1;
             observer.event(self, id, self.sequence, event);
             self.observer = Some(observer);
+        }
+        if !self.ktrace.is_empty() {
+            super::ktrace::event(self, id, event);
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod cred;
 pub mod event;
 pub mod file;
 pub mod ipc;
+pub mod ktrace;
 pub mod ledger;
 pub mod limits;
 pub mod proc;
@@ -66,9 +67,13 @@ pub struct Kernel {
     pub reaped: Vec<(i32, i32)>,
     /// Number of times that two processes were found to select on one object (`nselcoll`).
     pub(crate) select_collisions: u64,
+    /// The processes that guests trace by ktrace(2).
+    pub ktrace: ktrace::Table,
+    /// Whether an observer or a guest listens to events: nobody costs one predictable branch.
+    pub(crate) watched: bool,
     /// What guests asked for and did not get.
     pub ledger: ledger::Ledger,
-    /// The observer of events; `None` costs one predictable branch.
+    /// The observer of events.
     pub(crate) observer: Option<Box<dyn event::Observer>>,
     /// Number of events and timeouts so far; gives each its place in the order.
     pub(crate) sequence: u64,

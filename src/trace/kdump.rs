@@ -11,7 +11,7 @@ use syscalls::ioctl::Request;
 use syscalls::sysent::row;
 use syscalls::{Errno, Signal};
 
-use super::ktrace::{Body, EJUSTRETURN, ERESTART, Entry};
+use crate::kernel::ktrace::record::{Body, EJUSTRETURN, ERESTART, Entry};
 
 /// Width of a terminal, at which data are folded.
 const WIDTH: usize = 80;

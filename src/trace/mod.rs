@@ -12,7 +12,6 @@ mod fdname;
 pub mod filter;
 pub mod json;
 pub mod kdump;
-pub mod ktrace;
 pub mod memory;
 pub mod options;
 pub mod output;

@@ -7,6 +7,7 @@ use syscalls::Sysent;
 use super::decode::Argument;
 use super::value::Value;
 use crate::kernel::event::Outcome;
+use crate::kernel::ktrace::transfer::Transfer;
 
 /// A thing that happened.
 #[derive(Debug)]
@@ -164,17 +165,6 @@ pub struct Frame {
     pub address: u32,
     /// The symbol before it, and how far before.
     pub symbol: Option<(String, u32)>,
-}
-
-/// Bytes that a call moved.
-#[derive(Clone, Debug)]
-pub struct Transfer {
-    /// The descriptor.
-    pub fd: i32,
-    /// The guest wrote them.
-    pub written: bool,
-    /// The bytes.
-    pub bytes: Vec<u8>,
 }
 
 impl Call {

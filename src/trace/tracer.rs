@@ -9,8 +9,6 @@ use std::io;
 use std::rc::Rc;
 
 use syscalls::Signal;
-use syscalls::arg::{Kind, word};
-use syscalls::layout::{Iovec, Msghdr, Omsghdr};
 use syscalls::result::Retval;
 
 use super::decode::{self, Detail, FdNames};
@@ -18,21 +16,20 @@ use super::fdname::Names;
 use super::memory::{self, Memory};
 use super::options::{FdDetail, Format, Layers, Options, Summary};
 use super::output::Output;
-use super::record::{Call, Delivery, End, Frame, Record, Slept, Step, Transfer, What};
+use super::record::{Call, Delivery, End, Frame, Record, Slept, Step, What};
 use super::render::{self, Render};
 use super::stack::Symbols;
 use super::summary::Totals;
 use super::value::Value;
 use crate::kernel::Kernel;
 use crate::kernel::event::{Event, Intercept, Observer, Outcome};
+use crate::kernel::ktrace::transfer;
 use crate::kernel::proc::ProcId;
 use crate::kernel::syscall;
 use crate::trapframe::Gpr;
 
 /// Number of execve.
 const SYS_EXECVE: u32 = 59;
-/// Most bytes of a transfer that are kept.
-const TRANSFER_BOUND: u32 = 1 << 24;
 
 /// A tracer that is shared between the kernel, which tells it, and whoever asks for its summary.
 #[derive(Clone, Debug)]
@@ -101,7 +98,7 @@ impl State {
     fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
         match event {
             Event::Enter(call) => self.enter(kernel, id, sequence, call),
-            Event::Leave(_, outcome) => self.leave(kernel, id, sequence, *outcome),
+            Event::Leave(call, outcome) => self.leave(kernel, id, sequence, call, *outcome),
             &Event::SignalDelivered { signal, code, handler, address, eip } => {
                 if Signal::from_raw(signal).is_none_or(|s| self.options.signals.contains(s)) {
                     let mask = kernel.procs.get(id).map_or(0, |p| p.sig.mask);
@@ -238,7 +235,7 @@ impl State {
     }
 
     /// A call ends.
-    fn leave(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, outcome: Outcome) {
+    fn leave(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, made: &syscall::Call, outcome: Outcome) {
         let Some(mut call) = self.pending.remove(&id) else { return };
         let Some(proc) = kernel.procs.get(id) else { return };
         let memory: &dyn Memory = &proc.vm.space;
@@ -255,7 +252,7 @@ impl State {
             }
             value = Some(decode::result(row.ret, retval, &call.args, memory, &detail));
             if self.options.wants_transfer() {
-                call.transfer = transfer(&call, retval.eax, memory);
+                call.transfer = transfer::of(made, retval.eax, &proc.vm.space);
             }
         }
         let duration = kernel.clock.uptime().saturating_sub(call.entered);
@@ -448,51 +445,4 @@ fn touches(args: &[decode::Argument], paths: &[Vec<u8>], names: &Option<Names<'_
         }
         _ => false,
     })
-}
-
-/// The bytes that a call moved through a descriptor.
-fn transfer(call: &Call, moved: u32, memory: &dyn Memory) -> Option<Transfer> {
-    let [first, rest @ ..] = call.args.as_slice() else { return None };
-    let row = call.row?;
-    if moved == 0 || moved > TRANSFER_BOUND || !matches!(row.args.first()?.kind, Kind::Fd) {
-        return None;
-    }
-    let fd = word(&first.words, 0).cast_signed();
-    let (second, kind) = (rest.first()?, row.args.get(1)?.kind);
-    let (addr, count) = (word(&second.words, 0), word(&second.words, 1));
-    let iovec = |addr, count| gather(addr, count, moved, memory);
-    let (written, bytes) = match kind {
-        Kind::InBuf => (true, memory::bytes(memory, addr, moved as usize)?),
-        Kind::OutBuf => (false, memory::bytes(memory, addr, moved as usize)?),
-        Kind::IovecIn => (true, iovec(addr, count)?),
-        Kind::IovecOut => (false, iovec(addr, count)?),
-        Kind::MsgIn { old } => (true, message(addr, old, moved, memory)?),
-        Kind::MsgOut { old } => (false, message(addr, old, moved, memory)?),
-        _ => return None,
-    };
-    Some(Transfer { fd, written, bytes })
-}
-
-fn message(addr: u32, old: bool, moved: u32, memory: &dyn Memory) -> Option<Vec<u8>> {
-    let (iov, iovlen) = if old {
-        let head = memory::value::<Omsghdr>(memory, addr)?;
-        (head.iov.get(), head.iovlen.get().cast_unsigned())
-    } else {
-        let head = memory::value::<Msghdr>(memory, addr)?;
-        (head.iov.get(), head.iovlen.get())
-    };
-    gather(iov, iovlen, moved, memory)
-}
-
-fn gather(addr: u32, count: u32, moved: u32, memory: &dyn Memory) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for i in 0..count {
-        let left = moved as usize - bytes.len();
-        if left == 0 {
-            break;
-        }
-        let part = memory::value::<Iovec>(memory, addr.wrapping_add(8 * i))?;
-        bytes.extend(memory::bytes(memory, part.base.get(), left.min(part.len.get() as usize))?);
-    }
-    Some(bytes)
 }

@@ -156,7 +156,7 @@ macro_rules! for_each_syscall {
             /// Turns profiling of the program counter on or off.
             44 Std 4 proc::profil(samples: GuestAddr, size: Uint, offset: GuestAddr, scale: Uint) -> None;
             /// Turns recording of calls on or off.
-            45 Std 4 proc::ktrace(path: Path, ops: KtrOp, facs: KtrFacilities, pid: Pid) -> None => nosys("not built yet");
+            45 Std 4 proc::ktrace(path: Path, ops: KtrOp, facs: KtrFacilities, pid: Pid) -> None;
             /// Sets the action of a signal.
             46 Std 3 signal::sigaction(signum: Signum, act: In<Sigaction>, oact: Out<Sigaction>) -> None;
             /// Returns the real group, and the effective one in edx.

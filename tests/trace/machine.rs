@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::path::Path;
 use std::rc::Rc;
 
 use bsd21::kernel::boot::Config;
@@ -11,7 +12,8 @@ use bsd21::kernel::proc::{ProcId, State};
 use bsd21::kernel::socket::Network;
 use bsd21::kernel::sysctl::System;
 use bsd21::kernel::time::Clock;
-use bsd21::kernel::vfs::Vfs;
+use bsd21::kernel::vfs::mount::{MountFlags, Source};
+use bsd21::kernel::vfs::{self, Vfs};
 use bsd21::kernel::{Context, Kernel};
 use bsd21::mem::Prot;
 use bsd21::trace::{Options, Output, Tracer};
@@ -63,8 +65,22 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn plain() -> Self {
+        Self::over(Vfs::default())
+    }
+
+    /// A machine whose root is a directory of the host.
+    pub(crate) fn rooted(root: &Path) -> Self {
+        let mut vfs = Vfs::new(vfs::Options::default());
+        vfs.mount_root(&Source::Host(root), MountFlags::empty()).expect("the directory can be mounted");
+        let mut machine = Self::over(vfs);
+        let mut cx = Context::new(&mut machine.kernel, machine.first);
+        vfs::change_directory(&mut cx, b"/").expect("the root is there");
+        machine
+    }
+
+    fn over(vfs: Vfs) -> Self {
         let mut kernel = Kernel::new(Config {
-            vfs: Vfs::default(),
+            vfs,
             clock: Clock::deterministic(),
             system: System::default(),
             network: Network::Loopback,

@@ -1,7 +1,7 @@
 //! Calls on processes.
 
 use syscalls::arg::{ArgVec, EnvVec, Int, Out, Path, Pid};
-use syscalls::flags::WaitOptions;
+use syscalls::flags::{KtrFacilities, KtrOp, WaitOptions};
 use syscalls::layout::{Rusage, WaitStatus};
 
 pub use super::jobs::{getpgrp, setpgid, setsid};
@@ -77,4 +77,9 @@ pub fn getppid(cx: &mut Context<'_>) -> Sysret<i32> {
 
 fn parent_pid(cx: &Context<'_>) -> u32 {
     cx.proc().parent.and_then(|id| cx.kernel.procs.get(id)).map_or(0, |p| p.pid as u32)
+}
+
+/// Turns recording of calls on or off.
+pub fn ktrace(cx: &mut Context<'_>, path: Path, ops: KtrOp, facs: KtrFacilities, pid: Pid) -> Sysret<()> {
+    Ok(crate::kernel::ktrace::ktrace(cx, path, ops, facs, pid)?)
 }

@@ -4,8 +4,8 @@
 
 use super::Render;
 use crate::kernel::event::Outcome;
+use crate::kernel::ktrace::record::{Body, EJUSTRETURN, ERESTART, Entry};
 use crate::trace::kdump::Kdump;
-use crate::trace::ktrace::{Body, EJUSTRETURN, ERESTART, Entry};
 use crate::trace::output::Output;
 use crate::trace::record::{Call, Record, What};
 

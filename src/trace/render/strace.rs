@@ -7,10 +7,11 @@ use syscalls::layout::{WaitStatus, Waited};
 
 use super::Render;
 use crate::kernel::event::Outcome;
+use crate::kernel::ktrace::transfer::Transfer;
 use crate::trace::decode::Argument;
 use crate::trace::options::{Options, Stamp};
 use crate::trace::output::Output;
-use crate::trace::record::{Call, Delivery, Record, Transfer, What};
+use crate::trace::record::{Call, Delivery, Record, What};
 use crate::trace::text;
 
 /// The rendering.

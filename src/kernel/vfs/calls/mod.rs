@@ -24,8 +24,9 @@ pub use tree::*;
 use syscalls::Errno;
 use syscalls::arg::{Fd, Path};
 
+use super::access::Want;
 use super::namei::{Found, MAXPATHLEN, Nameidata, Start};
-use super::vnode::VnodeId;
+use super::vnode::{VnodeId, Vtype};
 use crate::kernel::Context;
 use crate::kernel::cred::Ucred;
 use crate::kernel::event::Event;
@@ -66,6 +67,24 @@ pub(super) fn lookup(cx: &mut Context<'_>, path: &[u8]) -> Result<VnodeId, Errno
 fn lookup_path(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
     let path = copy_path(cx, path)?;
     lookup(cx, &path)
+}
+
+/// The file that ktrace writes: a regular one that the caller may read and write; referenced for the caller.
+pub(in crate::kernel) fn open_trace_file(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
+    let vnode = lookup_path(cx, path)?;
+    let cred = cx.proc().cred.ucred.clone();
+    let vfs = &mut cx.kernel.vfs;
+    vfs.access(vnode, Want::READ, &cred)?;
+    match vfs.vnode(vnode).kind {
+        Vtype::Dir => return Err(Errno::EISDIR),
+        _ if vfs.vnode(vnode).text => return Err(Errno::ETXTBSY),
+        _ => vfs.access(vnode, Want::WRITE, &cred)?,
+    }
+    if vfs.vnode(vnode).kind != Vtype::Reg {
+        return Err(Errno::EACCES);
+    }
+    vfs.vref(vnode);
+    Ok(vnode)
 }
 
 /// The vnode of a descriptor; EINVAL for a socket (`getvnode`).
