@@ -177,7 +177,8 @@ pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> 
         }
         _ => Err(Errno::EOPNOTSUPP),
     };
-    cx.kernel.files[file].offset += i64::from(requested - uio.resid);
+    let open = &mut cx.kernel.files[file];
+    open.offset = open.offset.wrapping_add(i64::from(requested - uio.resid));
     ops::finish_read(requested, &uio, result.map_err(Into::into))
 }
 
@@ -250,7 +251,7 @@ pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32>
     };
     let done = i64::from(requested - uio.resid);
     let open = &mut cx.kernel.files[file];
-    open.offset = if append { uio.offset } else { open.offset + done };
+    open.offset = if append { uio.offset } else { open.offset.wrapping_add(done) };
     ops::finish_write(cx, requested, &uio, result.map_err(Into::into))
 }
 
@@ -324,7 +325,7 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
     }
     let answer = match command {
         request::FIONREAD if matches!(held.kind, Vtype::Reg | Vtype::Dir) => {
-            cx.kernel.vfs.getattr(vnode)?.size.cast_signed() - cx.kernel.files[file].offset
+            cx.kernel.vfs.getattr(vnode)?.size.cast_signed().wrapping_sub(cx.kernel.files[file].offset)
         }
         request::FIONREAD => match cx.kernel.vfs.stream(vnode, false) {
             Some(stream) => stream.waiting()?.cast_signed(),

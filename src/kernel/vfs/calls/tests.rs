@@ -199,6 +199,16 @@ fn offsets_beyond_two_gigabytes_are_too_big() {
 }
 
 #[test]
+fn an_offset_at_the_end_of_the_numbers_wraps() {
+    let mut g = guest();
+    let zero = g.open("/dev/zero", O_RDWR).unwrap();
+    lseek(&mut g.cx(), zero, Unused(0), i64::MAX, Whence::Set).unwrap();
+    assert_eq!(g.read(zero, 2).unwrap(), [0, 0]);
+    assert_eq!(lseek(&mut g.cx(), zero, Unused(0), 0, Whence::Cur).unwrap(), i64::MIN + 1);
+    assert_eq!(g.write(zero, b"x").unwrap(), 1);
+}
+
+#[test]
 fn a_fault_in_the_middle_of_a_write_keeps_what_went_before() {
     let mut g = guest();
     let fd = g.open("f", O_WRONLY | O_CREAT).unwrap();
