@@ -56,6 +56,8 @@ impl AddressSpace {
     }
 }
 
+// Scalars travel as arrays of bytes: with debug assertions an unaligned read or write goes through a
+// local whose address is taken, and that would keep the processor's handlers from ending in a jump.
 macro_rules! scalar {
     ($type:ty, $try_load:ident, $load:ident, $try_store:ident, $store:ident, $try_update:ident) => {
         /// Loads on the fast path; nothing when it must be [`View::load_slow`].
@@ -65,7 +67,7 @@ macro_rules! scalar {
                 return None;
             }
             // SAFETY: the page allows loads and holds all bytes; see "Why it is safe".
-            Some(unsafe { self.at::<$type>(addr).read_unaligned() })
+            Some(<$type>::from_le_bytes(unsafe { self.at::<[u8; size_of::<$type>()]>(addr).read() }))
         }
 
         /// Loads, or says which byte refused.
@@ -83,7 +85,7 @@ macro_rules! scalar {
             let open = self.open(addr, size_of::<$type>(), STORE);
             if open {
                 // SAFETY: the page allows stores and holds all bytes; see "Why it is safe".
-                unsafe { self.at::<$type>(addr).write_unaligned(value) };
+                unsafe { self.at::<[u8; size_of::<$type>()]>(addr).write(value.to_le_bytes()) };
             }
             open
         }
@@ -106,10 +108,11 @@ macro_rules! scalar {
             }
             // SAFETY: a page that allows stores allows loads too, and holds all bytes; `new` cannot
             // change the mapping, because the view borrows the space.
-            let value = unsafe { self.at::<$type>(addr).read_unaligned() };
+            let value = unsafe { self.at::<[u8; size_of::<$type>()]>(addr).read() };
+            let value = <$type>::from_le_bytes(value);
             let (value, result) = new(value);
             // SAFETY: as before.
-            unsafe { self.at::<$type>(addr).write_unaligned(value) };
+            unsafe { self.at::<[u8; size_of::<$type>()]>(addr).write(value.to_le_bytes()) };
             Some(result)
         }
     };
