@@ -8,6 +8,7 @@
 mod case;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod host;
+mod interpreter;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod oracle;
 mod speed;
