@@ -60,6 +60,8 @@ pub mod eflags {
     pub const VM: u32 = 1 << 17;
     pub const AC: u32 = 1 << 18;
     pub const ID: u32 = 1 << 21;
+    /// What a process may change by itself and in a signal context (2.1's PSL_USERCHANGE).
+    pub const USER_CHANGE: u32 = CF | PF | AF | ZF | SF | TF | DF | OF | NT | AC;
 }
 
 /// The user-visible registers of one guest process.

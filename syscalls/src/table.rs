@@ -118,7 +118,7 @@ macro_rules! for_each_syscall {
             /// Returns the effective user.
             25 Std 0 cred::geteuid() -> Int;
             /// Controls another process.
-            26 Std 4 proc::ptrace(req: PtraceReq, pid: Pid, addr: GuestAddr, data: Int) -> Int => nosys("not built yet");
+            26 Std 4 proc::ptrace(req: PtraceReq, pid: Pid, addr: GuestAddr, data: Int) -> Int;
             /// Receives a message with control information.
             27 Std 3 socket::recvmsg(fd: Fd, msg: MsgOut, flags: MsgFlags) -> Int;
             /// Sends a message with control information.
@@ -404,11 +404,11 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             168 Unimpl 0 "nosys";
             /// Works with semaphores.
-            169 Std 5 ipc::semsys(call: SemCall) -> Int => nosys("not built yet");
+            169 Std 5 ipc::semsys(call: SemCall) -> Int => nosys("System V IPC is not built in");
             /// Works with message queues.
-            170 Std 6 ipc::msgsys(call: MsgCall) -> Int => nosys("not built yet");
+            170 Std 6 ipc::msgsys(call: MsgCall) -> Int => nosys("System V IPC is not built in");
             /// Works with shared memory.
-            171 Std 4 ipc::shmsys(call: ShmCall) -> Int => nosys("not built yet");
+            171 Std 4 ipc::shmsys(call: ShmCall) -> Int => nosys("System V IPC is not built in");
             /// Never was a call here.
             172 Unimpl 0 "nosys";
             /// Never was a call here.

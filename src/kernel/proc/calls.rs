@@ -1,7 +1,7 @@
 //! Calls on processes.
 
-use syscalls::arg::{ArgVec, EnvVec, Int, Out, Path, Pid};
-use syscalls::flags::{KtrFacilities, KtrOp, WaitOptions};
+use syscalls::arg::{ArgVec, EnvVec, GuestAddr, Int, Out, Path, Pid};
+use syscalls::flags::{KtrFacilities, KtrOp, PtraceReq, WaitOptions};
 use syscalls::layout::{Rusage, WaitStatus};
 
 pub use super::jobs::{getpgrp, setpgid, setsid};
@@ -82,4 +82,9 @@ fn parent_pid(cx: &Context<'_>) -> u32 {
 /// Turns recording of calls on or off.
 pub fn ktrace(cx: &mut Context<'_>, path: Path, ops: KtrOp, facs: KtrFacilities, pid: Pid) -> Sysret<()> {
     Ok(crate::kernel::ktrace::ktrace(cx, path, ops, facs, pid)?)
+}
+
+/// Watches and changes a child; what it reads is the result.
+pub fn ptrace(cx: &mut Context<'_>, request: PtraceReq, pid: Pid, addr: GuestAddr, data: Int) -> Sysret<i32> {
+    super::ptrace::ptrace(cx, request, pid.0, addr.0, data)
 }

@@ -10,8 +10,10 @@ pub mod fork;
 mod group;
 mod jobs;
 mod priority;
+mod ptrace;
 mod resource;
 mod table;
+mod user_area;
 
 use bitflags::bitflags;
 

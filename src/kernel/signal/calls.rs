@@ -20,17 +20,6 @@ use crate::trapframe::{Gpr, Seg, eflags};
 
 /// Code of a protection fault (T_PROTFLT).
 const T_PROTFLT: u32 = 9;
-/// Bits of EFLAGS that a process may set.
-const USER_CHANGE: u32 = eflags::CF
-    | eflags::PF
-    | eflags::AF
-    | eflags::ZF
-    | eflags::SF
-    | eflags::TF
-    | eflags::DF
-    | eflags::OF
-    | eflags::NT
-    | eflags::AC;
 
 /// Sets and gives the action of a signal.  The old one is stored before the new one is read.
 pub fn sigaction(
@@ -242,7 +231,7 @@ pub fn sigreturn(cx: &mut Context<'_>, scp: In<Sigcontext>) -> Sysret<()> {
     }
     let sc: Sigcontext = cx.read(scp.addr())?;
     let flags = sc.efl.get();
-    if (flags ^ cx.proc().frame.eflags) & !(USER_CHANGE | eflags::RF) != 0 {
+    if (flags ^ cx.proc().frame.eflags) & !(eflags::USER_CHANGE | eflags::RF) != 0 {
         return Err(Errno::EINVAL.into());
     }
     let code = sc.cs.get() as u16;

@@ -21,6 +21,7 @@ mod tests;
 mod text;
 mod transfer;
 
+pub use process_table::kinfo_proc;
 pub use text::Text;
 
 use crate::image::stack::{PS_STRINGS, USRSTACK};

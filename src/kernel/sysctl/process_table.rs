@@ -59,11 +59,16 @@ pub(super) fn sysctl_doproc(cx: &mut Context<'_>, name: &[u32], value: &mut Tran
     }
     let room = value.oldlen / SIZE;
     for (n, &id) in (0..room).zip(&chosen) {
-        let entry = KinfoProc { proc: proc_entry(cx, id), eproc: eproc(cx, id) };
+        let entry = kinfo_proc(cx, id);
         cx.copyout(value.old.wrapping_add(n * SIZE), entry.as_bytes())?;
     }
     value.oldlen = needed.min(room * SIZE);
     if needed > value.oldlen { Err(Errno::ENOMEM) } else { Ok(()) }
+}
+
+/// What ps, debuggers and core files learn of a process (`fill_eproc`).
+pub fn kinfo_proc(cx: &Context<'_>, id: ProcId) -> KinfoProc {
+    KinfoProc { proc: proc_entry(cx, id), eproc: eproc(cx, id) }
 }
 
 fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {

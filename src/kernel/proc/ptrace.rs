@@ -1,0 +1,86 @@
+//! One process watching and changing another.
+//!
+//! 2.1 counterpart: kern/sys_process.c, i386/i386/machdep.c (ptrace_*).  Attaching and the register
+//! structures of later systems are not there.
+
+use syscalls::errno::Errno;
+use syscalls::flags::PtraceReq;
+
+use super::{Flags, ProcId, State, user_area};
+use crate::kernel::signal::{NSIG, SIGKILL};
+use crate::kernel::{Context, Sysret};
+use crate::trapframe::eflags;
+
+/// Serves a request; gives the word that was read, or 0.
+pub(super) fn ptrace(
+    cx: &mut Context<'_>,
+    request: PtraceReq,
+    pid: i32,
+    addr: u32,
+    data: i32,
+) -> Sysret<i32> {
+    if request == PtraceReq::TraceMe {
+        cx.proc_mut().flags.insert(Flags::TRACED);
+        return Ok(0);
+    }
+    let child = cx.kernel.procs.find(pid).ok_or(Errno::ESRCH)?;
+    let proc = &cx.kernel.procs[child];
+    if !proc.flags.contains(Flags::TRACED) {
+        return Err(Errno::EPERM.into());
+    }
+    if proc.state != State::Stop || !proc.flags.contains(Flags::WAITED) {
+        return Err(Errno::EBUSY.into());
+    }
+    match request {
+        PtraceReq::ReadI | PtraceReq::ReadD => read_word(cx, child, addr),
+        PtraceReq::WriteI | PtraceReq::WriteD => {
+            write_word(cx, child, addr, data as u32)?;
+            Ok(0)
+        }
+        PtraceReq::ReadU => {
+            let at = usize::try_from(addr).unwrap_or(usize::MAX);
+            let area = user_area::image(cx.kernel, child);
+            match area.get(at..).and_then(|rest| rest.first_chunk()) {
+                Some(word) => Ok(i32::from_le_bytes(*word)),
+                None => Err(Errno::EFAULT.into()),
+            }
+        }
+        PtraceReq::WriteU => {
+            user_area::write(&mut cx.kernel.procs[child].frame, addr, data as u32)?;
+            Ok(0)
+        }
+        PtraceReq::Step | PtraceReq::Continue => {
+            let proc = &mut cx.kernel.procs[child];
+            if request == PtraceReq::Step {
+                proc.frame.eflags |= eflags::TF;
+            }
+            if data as u32 >= NSIG {
+                return Err(Errno::EINVAL.into());
+            }
+            if addr != 1 {
+                proc.frame.eip = addr;
+            }
+            proc.xstat = data;
+            cx.kernel.set_runnable(child);
+            Ok(0)
+        }
+        PtraceReq::Kill => {
+            cx.kernel.procs[child].xstat = SIGKILL as i32;
+            cx.kernel.set_runnable(child);
+            Ok(0)
+        }
+        _ => Ok(0),
+    }
+}
+
+fn read_word(cx: &Context<'_>, child: ProcId, addr: u32) -> Sysret<i32> {
+    let mut word = [0; 4];
+    cx.kernel.procs[child].vm.space.peek(addr, &mut word).map_err(|_| Errno::EINVAL)?;
+    Ok(i32::from_le_bytes(word))
+}
+
+/// Stores a word in the child's memory, text included.
+fn write_word(cx: &mut Context<'_>, child: ProcId, addr: u32, value: u32) -> Result<(), Errno> {
+    let space = &mut cx.kernel.procs[child].vm.space;
+    space.poke(addr, &value.to_le_bytes()).map_err(|_| Errno::EFAULT)
+}

@@ -1,0 +1,143 @@
+//! The user area of a process as a debugger and a core file see it: two pages that begin with
+//! `struct user` and end with the registers.
+//!
+//! It is made when somebody asks for it; words written to the registers in it take effect, others do not.
+//!
+//! 2.1 counterpart: sys/user.h, i386/include/frame.h, pcb.h.
+
+use syscalls::errno::Errno;
+use syscalls::layout::user;
+use zerocopy::IntoBytes;
+
+use super::ProcId;
+use crate::kernel::{Context, Kernel, sysctl};
+use crate::trapframe::fpu::SAVE_SIZE;
+use crate::trapframe::{Gpr, Seg, Trapframe, eflags};
+
+/// Size of the user area (UPAGES pages).
+pub(super) const SIZE: usize = 8192;
+/// Its address in the address space of its process.
+const AT: u32 = super::exec::USRSTACK;
+/// Words of a trap frame.
+const FRAME_WORDS: usize = 17;
+/// Offset of the trap frame: the end of the kernel stack.
+const FRAME: usize = SIZE - 4 * FRAME_WORDS;
+/// Offset of `md_regs` in `struct proc`.
+const MD_REGS: usize = 244;
+
+/// A register in the trap frame, in the order of its words.
+#[derive(Clone, Copy)]
+enum Word {
+    Segment(Seg),
+    General(Gpr),
+    Eip,
+    Eflags,
+    /// Known to the processor in kernel mode only.
+    Kernel,
+}
+
+const WORDS: [Word; FRAME_WORDS] = [
+    Word::Segment(Seg::Es),
+    Word::Segment(Seg::Ds),
+    Word::General(Gpr::Edi),
+    Word::General(Gpr::Esi),
+    Word::General(Gpr::Ebp),
+    Word::Kernel,
+    Word::General(Gpr::Ebx),
+    Word::General(Gpr::Edx),
+    Word::General(Gpr::Ecx),
+    Word::General(Gpr::Eax),
+    Word::Kernel,
+    Word::Kernel,
+    Word::Eip,
+    Word::Segment(Seg::Cs),
+    Word::Eflags,
+    Word::General(Gpr::Esp),
+    Word::Segment(Seg::Ss),
+];
+
+impl Word {
+    fn get(self, frame: &Trapframe) -> u32 {
+        match self {
+            Word::Segment(s) => u32::from(frame.seg[s as usize]),
+            Word::General(r) => frame.get(r),
+            Word::Eip => frame.eip,
+            Word::Eflags => frame.eflags,
+            Word::Kernel => 0,
+        }
+    }
+
+    fn set(self, frame: &mut Trapframe, value: u32) {
+        match self {
+            Word::Segment(s) => frame.seg[s as usize] = value as u16,
+            Word::General(r) => frame.set(r, value),
+            Word::Eip => frame.eip = value,
+            Word::Eflags => frame.eflags = value,
+            Word::Kernel => {}
+        }
+    }
+}
+
+/// The user area of a process.
+pub(super) fn image(kernel: &mut Kernel, id: ProcId) -> Vec<u8> {
+    let mut area = vec![0; SIZE];
+    let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
+    let kproc = sysctl::kinfo_proc(&Context::new(kernel, id), id);
+    put(user::KPROC as usize, kproc.as_bytes());
+    put(user::KPROC as usize + MD_REGS, &(AT + FRAME as u32).to_le_bytes());
+    let frame = &kernel.procs[id].frame;
+    put(user::PCB_SAVEFPU as usize, &frame.fpu.save_area());
+    for (n, word) in WORDS.into_iter().enumerate() {
+        put(FRAME + 4 * n, &word.get(frame).to_le_bytes());
+    }
+    area
+}
+
+/// Writes a word of the user area, as far as it holds registers (`ptrace_write_u`): EFAULT elsewhere, EINVAL
+/// for flags and selectors that a user may not have.
+pub(super) fn write(frame: &mut Trapframe, offset: u32, value: u32) -> Result<(), Errno> {
+    let offset = offset as usize;
+    let value = value.to_le_bytes();
+    if (FRAME..=SIZE - 4).contains(&offset) {
+        let mut words = Vec::with_capacity(4 * FRAME_WORDS);
+        for word in WORDS {
+            words.extend_from_slice(&word.get(frame).to_le_bytes());
+        }
+        words[offset - FRAME..offset - FRAME + 4].copy_from_slice(&value);
+        let mut changed = frame.clone();
+        for (word, bytes) in WORDS.into_iter().zip(words.chunks_exact(4)) {
+            word.set(&mut changed, u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        }
+        let privileged = (changed.eflags ^ frame.eflags) & !eflags::USER_CHANGE != 0;
+        if privileged || changed.seg[Seg::Cs as usize] & 3 != 3 {
+            return Err(Errno::EINVAL);
+        }
+        *frame = changed;
+        return Ok(());
+    }
+    let fpu = user::PCB_SAVEFPU as usize;
+    if (fpu..=fpu + SAVE_SIZE - 4).contains(&offset) {
+        let mut image = frame.fpu.save_area();
+        image[offset - fpu..offset - fpu + 4].copy_from_slice(&value);
+        frame.fpu.set_save_area(&image);
+        return Ok(());
+    }
+    Err(Errno::EFAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_registers_lie_at_the_end_of_the_area() {
+        let mut frame = Trapframe::new();
+        let eip = FRAME as u32 + 12 * 4;
+        assert_eq!(write(&mut frame, eip, 0x1234), Ok(()));
+        assert_eq!(frame.eip, 0x1234);
+        assert_eq!(write(&mut frame, eip + 8, frame.eflags | eflags::IOPL), Err(Errno::EINVAL));
+        assert_eq!(write(&mut frame, eip + 4, 0), Err(Errno::EINVAL));
+        assert_eq!(write(&mut frame, 4, 0), Err(Errno::EFAULT));
+        assert_eq!(write(&mut frame, SIZE as u32, 0), Err(Errno::EFAULT));
+    }
+}
