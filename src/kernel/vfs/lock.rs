@@ -293,7 +293,7 @@ mod tests {
     /// Owners without a process table.
     fn owners() -> (Owner, Owner) {
         let mut files = Arena::default();
-        (Owner::File(files.insert_with(|id| fake(id))), Owner::File(files.insert_with(|id| fake(id))))
+        (Owner::File(files.insert_with(fake)), Owner::File(files.insert_with(fake)))
     }
 
     fn fake(_: FileId) -> crate::kernel::file::File {

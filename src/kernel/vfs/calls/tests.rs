@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::kernel::boot::Config;
 use crate::kernel::cred::Pcred;
+use crate::kernel::file::uio::Iovec;
 use crate::kernel::file::{Uio, closef, getfile, ops};
 use crate::kernel::limits::{Resource, Rlimit};
 use crate::kernel::proc::ProcId;
@@ -215,10 +216,7 @@ fn a_fault_in_the_middle_of_a_write_keeps_what_went_before() {
     let file = getfile(&g.cx(), fd).unwrap();
     let end = MEMORY + 0x20000;
     assert_eq!(errno(ops::write(&mut g.cx(), file, Uio::single(end, 10))), Errno::EFAULT);
-    let iov = vec![
-        crate::kernel::file::uio::Iovec { base: RESULT, len: 3 },
-        crate::kernel::file::uio::Iovec { base: end, len: 3 },
-    ];
+    let iov = vec![Iovec { base: RESULT, len: 3 }, Iovec { base: end, len: 3 }];
     assert_eq!(errno(ops::write(&mut g.cx(), file, Uio::vector(iov))), Errno::EFAULT);
     assert_eq!(std::fs::metadata(g.dir.path().join("f")).unwrap().len(), 3);
 }
