@@ -92,7 +92,6 @@ const POPF: u32 = TF | DF | NT | AC | ID;
 impl<'a> State<'a> {
     /// Takes the registers of a frame, and what has been decoded.
     #[inline]
-    #[expect(clippy::too_many_arguments, reason = "the fields of a frame, borrowed apart")]
     pub(crate) fn new(
         gpr: &[u32; 8],
         eip: u32,

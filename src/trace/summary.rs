@@ -103,7 +103,7 @@ impl Totals {
             "100.00",
             seconds(busy),
             seconds(slept),
-            if calls == 0 { 0 } else { busy / 1000 / calls },
+            (busy / 1000).checked_div(calls).unwrap_or(0),
             calls,
             blank_zero(errors)
         );

@@ -178,7 +178,7 @@ pub(super) fn decimal(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap>
         M::Aas => alu::decimal::aas(ax, af),
         M::Aad => (al.wrapping_add((ax >> 8).wrapping_mul(base)) & 0xff, false, false),
         _ if base == 0 => return Err(Trap::Divide),
-        _ => ((al / base) << 8 | al % base, false, false),
+        _ => (((al / base) << 8) | (al % base), false, false),
     };
     st.set_part(Width::Word, 0, ax);
     st.flags.logic(Width::Byte, ax & 0xff);

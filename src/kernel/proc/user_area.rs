@@ -135,7 +135,8 @@ mod tests {
         let eip = FRAME as u32 + 12 * 4;
         assert_eq!(write(&mut frame, eip, 0x1234), Ok(()));
         assert_eq!(frame.eip, 0x1234);
-        assert_eq!(write(&mut frame, eip + 8, frame.eflags | eflags::IOPL), Err(Errno::EINVAL));
+        let privileged = frame.eflags | eflags::IOPL;
+        assert_eq!(write(&mut frame, eip + 8, privileged), Err(Errno::EINVAL));
         assert_eq!(write(&mut frame, eip + 4, 0), Err(Errno::EINVAL));
         assert_eq!(write(&mut frame, 4, 0), Err(Errno::EFAULT));
         assert_eq!(write(&mut frame, SIZE as u32, 0), Err(Errno::EFAULT));

@@ -161,7 +161,7 @@ fn bsd_386_finds_its_strings_behind_their_offsets() {
     let string = |guest: &Guest, at: u32| guest.word(OLD + guest.word(OLD + at));
     assert_eq!(string(&guest, 0), u32::from_le_bytes(*b"i386"));
     assert_eq!(string(&guest, 32), u32::from_le_bytes(*b"Free"));
-    assert_eq!(len, 92 + b"FreeBSD\02.1.0-RELEASE\0i386\0".len() as u32);
+    assert_eq!(len, 92 + b"FreeBSD\x002.1.0-RELEASE\0i386\0".len() as u32);
 }
 
 #[test]
