@@ -41,7 +41,7 @@ pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
     }
     let parent = cx.id;
     let of_parent = cx.proc();
-    let mut flags = Flags::INMEM | (of_parent.flags & (Flags::SUGID | Flags::CONTROLT));
+    let mut flags = Flags::INMEM | (of_parent.flags & (Flags::SUGID | Flags::CONTROLT | Flags::PROFIL));
     flags.set(Flags::PPWAIT, is_vfork);
     let mut frame = of_parent.frame.clone();
     frame.set(Gpr::Eax, of_parent.pid as u32);

@@ -7,6 +7,8 @@ mod continuation;
 mod decide;
 mod deliver;
 mod post;
+#[cfg(test)]
+mod tests;
 
 pub use syscalls::signal::NSIG;
 use syscalls::signal::{Properties, Signal};

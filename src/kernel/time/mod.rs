@@ -5,6 +5,7 @@
 pub mod calls;
 mod skew;
 mod timers;
+mod used;
 
 pub use timers::{Itimer, itimer_decrement, real_timer_expired};
 
@@ -255,9 +256,9 @@ impl Kernel {
     /// Accounts processor time to a process, and to the virtual timers that it drives (`statclock`).
     pub fn charge_user(&mut self, id: ProcId, ns: u64) {
         let Some(proc) = self.procs.get_mut(id) else { return };
-        let before = proc.usage.user_ns / TICK_NS;
+        let before = proc.usage.user_ns;
         proc.usage.user_ns += ns;
-        let ticks = proc.usage.user_ns / TICK_NS - before;
+        let ticks = proc.usage.user_ns / TICK_NS - before / TICK_NS;
         if ticks > 0 {
             let estcpu = (u64::from(proc.estcpu) + ticks).min(255) as u32;
             let priority_changes = estcpu / 4 != proc.estcpu / 4;
@@ -268,6 +269,7 @@ impl Kernel {
                 proc.priority = proc.priority.max(proc.usrpri);
             }
         }
+        used::used(self, id, before);
         itimer_decrement(self, id, ns);
     }
 
