@@ -64,7 +64,7 @@ fn load(path: &Path, argument: &str) -> (AddressSpace, Trapframe) {
             word(&image, h + 20),
         );
         let start = addr & !4095;
-        let len = (addr + memsz + 4095 & !4095) - start;
+        let len = ((addr + memsz + 4095) & !4095) - start;
         space.map_anon(start, len, rw).expect("a segment");
         space.poke(addr, &image[offset..offset + filesz]).expect("its bytes");
     }
@@ -159,6 +159,9 @@ fn per_iteration(mut run: impl FnMut(u64) -> Option<f64>, seconds: f64) -> Optio
     Some((best - base).max(1e-9) / n as f64)
 }
 
+/// A program and its time as a multiple of the native one: processor, bsd21, qemu.
+type Row = (&'static str, Option<f64>, Option<f64>, Option<f64>);
+
 fn geomean(values: &[f64]) -> f64 {
     (values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp()
 }
@@ -172,7 +175,7 @@ fn programs() {
     let only = std::env::var("BENCH_ONLY").unwrap_or_default();
     let whole = std::env::var("BENCH_WHOLE").is_ok();
     let bsd21 = env!("CARGO_BIN_EXE_bsd21");
-    let mut table: Vec<(&str, Option<f64>, Option<f64>, Option<f64>)> = Vec::new();
+    let mut table: Vec<Row> = Vec::new();
     println!(
         "{:8} {:>12} {:>10} {:>8} {:>8} {:>8}",
         "program", "native us", "MIPS", "cpu x", "bsd21 x", "qemu x"
@@ -218,7 +221,7 @@ fn programs() {
         table.push((name, ratio(cpu), ratio(full), ratio(qemu)));
     }
     for (label, group) in [("integer", &INTEGER[..]), ("x87", &FLOAT[..])] {
-        let of = |pick: fn(&(&str, Option<f64>, Option<f64>, Option<f64>)) -> Option<f64>| {
+        let of = |pick: fn(&Row) -> Option<f64>| {
             let values: Vec<f64> = table.iter().filter(|r| group.contains(&r.0)).filter_map(pick).collect();
             if values.is_empty() { "-".into() } else { format!("{:.2}", geomean(&values)) }
         };

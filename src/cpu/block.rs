@@ -22,6 +22,7 @@ use crate::mem::AddressSpace;
 use iced_x86::{FlowControl, Instruction, RflagsBits as F};
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// Budget that no run has: such a header cannot be entered.
 const CLOSED: u32 = u32::MAX;
@@ -32,6 +33,29 @@ const GARBAGE: usize = 1 << 16;
 /// Direct jumps that a block follows.
 const JUMPS: usize = 3;
 
+/// Numbers as keys need no strong hash: the guest can only slow itself down.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        let product = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ product >> 32;
+    }
+}
+
+type Map<T> = HashMap<u32, T, BuildHasherDefault<Spread>>;
+
 /// Everything decoded of a process.
 pub(super) struct Blocks {
     pub(super) arena: Vec<Op>,
@@ -39,11 +63,11 @@ pub(super) struct Blocks {
     pub(super) links: Box<Links>,
     pub(super) units: Units,
     /// Header of the block that starts at an address.
-    by_address: HashMap<u32, u32>,
+    by_address: Map<u32>,
     /// Headers of the blocks with bytes in a granule.
-    by_granule: HashMap<u32, Vec<u32>>,
+    by_granule: Map<Vec<u32>>,
     /// The granules of a block.
-    granules: HashMap<u32, Vec<u32>>,
+    granules: Map<Vec<u32>>,
     garbage: usize,
 }
 
@@ -54,9 +78,9 @@ impl Blocks {
             decoded: Vec::new(),
             links: Box::new([const { Cell::new(Link { eip: 0, at: 0 }) }; Link::COUNT]),
             units: Units::default(),
-            granules: HashMap::new(),
-            by_address: HashMap::new(),
-            by_granule: HashMap::new(),
+            granules: Map::default(),
+            by_address: Map::default(),
+            by_granule: Map::default(),
             garbage: 0,
         };
         blocks.clear();
@@ -82,6 +106,10 @@ impl Blocks {
 
     /// The block at an address.
     pub(super) fn find(&self, eip: u32) -> Option<u32> {
+        let link = self.links[Link::slot(eip)].get();
+        if link.eip == eip && self.len(link.at) != CLOSED {
+            return Some(link.at);
+        }
         self.by_address.get(&eip).copied()
     }
 

@@ -377,10 +377,22 @@ pub(super) fn kind(d: &Decoded) -> Option<Kind> {
     }
     let f = operands(ins, &mut super::block::blank(0))?;
     let register = ins.op0_kind() == OpKind::Register && ins.op0_register().is_gpr32();
+    if f.width == Width::Byte && f.high == (false, false) {
+        return match (ins.mnemonic(), f.form, f.x) {
+            (M::Mov, Some(Form::Rm), false) => Some(Kind::LoadByte),
+            (M::Mov, Some(Form::Mr), false) => Some(Kind::StoreByte),
+            _ => None,
+        };
+    }
     if f.width != Width::Dword {
         return None;
     }
     Some(match (ins.mnemonic(), f.form, f.x) {
+        (M::Movzx, Some(Form::Rm), false) if ins.memory_size().size() == 1 => Kind::Zero,
+        (M::Shl | M::Sal, Some(Form::Ri), _) if ins.immediate(1) & 31 != 0 => Kind::ShlImm,
+        (M::Inc, None, _) if register => Kind::Inc,
+        (M::Dec, None, _) if register => Kind::Dec,
+        (M::Add, Some(Form::Rm), false) => Kind::AddMem,
         (M::Mov, Some(Form::Rr), _) => Kind::Mov,
         (M::Mov, Some(Form::Ri), _) => Kind::Set,
         (M::Mov, Some(Form::Rm), false) => Kind::Load,

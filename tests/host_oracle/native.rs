@@ -165,14 +165,14 @@ impl Native {
             map(DATA, 0x2000, rw, -1)?;
             map(STACK, 0x2000, rw, -1)?;
             let start = bsd21_oracle_leave as *const u8;
-            let len = bsd21_oracle_end as usize - bsd21_oracle_leave as usize;
+            let len = bsd21_oracle_end as *const () as usize - bsd21_oracle_leave as *const () as usize;
             std::ptr::copy_nonoverlapping(start, LEAVE as usize as *mut u8, len);
             Ok(Self { code: code.cast(), timer: install() })
         }
     }
 
     /// Bytes of memory below 4 GiB.
-    pub fn memory(&self, addr: u32, len: usize) -> &mut [u8] {
+    pub fn memory(&mut self, addr: u32, len: usize) -> &mut [u8] {
         // SAFETY: callers name one of the data ranges mapped above; one thread uses them.
         unsafe { std::slice::from_raw_parts_mut(addr as usize as *mut u8, len) }
     }
@@ -318,7 +318,7 @@ extern "C" fn handler(signal: i32, _info: *mut libc::siginfo_t, context_: *mut c
         if !fp.is_null() {
             std::ptr::copy_nonoverlapping(fp.cast::<u8>(), cx.cast::<u8>().add(FX_OUT), 512);
         }
-        let restore = bsd21_oracle_restore as usize - bsd21_oracle_leave as usize;
+        let restore = bsd21_oracle_restore as *const () as usize - bsd21_oracle_leave as *const () as usize;
         g[libc::REG_RIP as usize] = i64::from(LEAVE) + restore as i64;
         g[libc::REG_RSP as usize] = (*cx).rsp as i64;
         g[libc::REG_R15 as usize] = i64::from(CONTEXT);

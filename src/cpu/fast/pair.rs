@@ -4,7 +4,7 @@
 //! fails, the first has happened and the second continues alone.
 
 use super::arith::{self, Add, And, Binary, Sub, Xor};
-use super::{address, branch, data, load, stack, store, take, width};
+use super::{address, branch, data, load, set, shift, stack, store, take, width};
 use crate::cpu::op::{Exit, Handler, Op, Ops};
 use crate::cpu::state::State;
 use crate::mem::View;
@@ -38,6 +38,20 @@ pub(in crate::cpu) enum Kind {
     XorReg,
     /// `and reg32, imm`.
     AndImm,
+    /// `mov reg8, [base + disp]` to a low byte.
+    LoadByte,
+    /// `mov [base + disp], reg8` from a low byte.
+    StoreByte,
+    /// `movzx reg32, byte [base + disp]`.
+    Zero,
+    /// `shl reg32, imm`.
+    ShlImm,
+    /// `inc reg32`.
+    Inc,
+    /// `dec reg32`.
+    Dec,
+    /// `add reg32, [base + disp]`.
+    AddMem,
     /// `call rel`.
     Call,
     /// `ret`.
@@ -111,6 +125,40 @@ body! {
     AddReg: |st, op, _view| binary::<Add>(st, op, st.regs[op.s as usize]), arith::rr::<Add, 4, false, false, true>;
     SubImm: |st, op, _view| binary::<Sub>(st, op, op.imm), arith::ri::<Sub, 4, false, true>;
     XorReg: |st, op, _view| binary::<Xor>(st, op, st.regs[op.s as usize]), arith::rr::<Xor, 4, false, false, true>;
+    LoadByte: |st, op, view| {
+        let Some(x) = load::<1>(view, address::<false>(st, op)) else { return false };
+        set::<1, false>(st, op.r, x);
+        true
+    }, data::mov_rm::<1, false, false, false>;
+    StoreByte: |st, op, view| store::<1>(view, address::<false>(st, op), st.regs[op.s as usize]),
+        data::mov_mr::<1, false, false, false, false>;
+    Zero: |st, op, view| {
+        let Some(x) = load::<1>(view, address::<false>(st, op)) else { return false };
+        st.regs[op.r as usize] = x;
+        true
+    }, data::movx_rm::<1, false, false, false>;
+    ShlImm: |st, op, _view| {
+        let x = st.regs[op.r as usize];
+        st.regs[op.r as usize] = x << (op.imm & 31);
+        st.flags.shl(width::<4>(), x, op.imm);
+        true
+    }, shift::ri::<shift::Shl, true>;
+    Inc: |st, op, _view| {
+        let z = st.regs[op.r as usize].wrapping_add(1);
+        st.regs[op.r as usize] = z;
+        st.flags.inc(width::<4>(), z);
+        true
+    }, arith::r::<arith::Inc, 4, false, true>;
+    Dec: |st, op, _view| {
+        let z = st.regs[op.r as usize].wrapping_sub(1);
+        st.regs[op.r as usize] = z;
+        st.flags.dec(width::<4>(), z);
+        true
+    }, arith::r::<arith::Dec, 4, false, true>;
+    AddMem: |st, op, view| {
+        let Some(y) = load::<4>(view, address::<false>(st, op)) else { return false };
+        binary::<Add>(st, op, y)
+    }, arith::rm::<Add, 4, false, false, true, false>;
     AndImm: |st, op, _view| binary::<And>(st, op, op.imm), arith::ri::<And, 4, false, true>;
 }
 
@@ -162,6 +210,13 @@ pub(in crate::cpu) fn fuse(first: Kind, second: Kind) -> Option<Handler> {
                 Kind::SubImm => pair::<$a, SubImm>,
                 Kind::XorReg => pair::<$a, XorReg>,
                 Kind::AndImm => pair::<$a, AndImm>,
+                Kind::LoadByte => pair::<$a, LoadByte>,
+                Kind::StoreByte => pair::<$a, StoreByte>,
+                Kind::Zero => pair::<$a, Zero>,
+                Kind::ShlImm => pair::<$a, ShlImm>,
+                Kind::Inc => pair::<$a, Inc>,
+                Kind::Dec => pair::<$a, Dec>,
+                Kind::AddMem => pair::<$a, AddMem>,
                 Kind::Call => and_call::<$a>,
                 Kind::Pop | Kind::Ret => return None,
             }
@@ -178,6 +233,13 @@ pub(in crate::cpu) fn fuse(first: Kind, second: Kind) -> Option<Handler> {
         Kind::AddReg => second!(AddReg),
         Kind::SubImm => second!(SubImm),
         Kind::XorReg => second!(XorReg),
+        Kind::Indexed => second!(Indexed),
+        Kind::LoadByte => second!(LoadByte),
+        Kind::StoreByte => second!(StoreByte),
+        Kind::Zero => second!(Zero),
+        Kind::ShlImm => second!(ShlImm),
+        Kind::Inc => second!(Inc),
+        Kind::AddMem => second!(AddMem),
         Kind::Pop => match second {
             Kind::Pop => pair::<Pop, Pop>,
             Kind::Ret => and_ret::<Pop>,
