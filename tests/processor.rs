@@ -416,6 +416,18 @@ fn a_hundred_million_instructions_need_no_host_stack() {
     assert_eq!(stopped, Stopped { trap: Trap::Breakpoint, retired: 33_333_333 * 3 + 1 });
 }
 
+#[test]
+fn no_kind_of_handler_uses_up_the_host_stack() {
+    // The program above over and over, with slow string instructions cut short by what they find.
+    let mut code = PROGRAM.to_vec();
+    code.pop();
+    let back = -(code.len() as i32 + 5);
+    code.push(0xe9);
+    code.extend(back.to_le_bytes());
+    let mut guest = Guest::new(&code, Options::default());
+    assert_eq!(guest.run(40_000_000), Stopped { trap: Trap::Budget, retired: 40_000_000 });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
