@@ -130,6 +130,8 @@ impl Sockbuf {
                 self.append_record(chain);
             }
             Some(_) => self.compress(chain),
+            // The usual case of an empty buffer: there is nothing to merge.
+            None if chain.len() == 1 && !chain[0].is_empty() => self.push_record(chain),
             None => {
                 self.records.push_back(Chain::new());
                 self.compress(chain);
