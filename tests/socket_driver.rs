@@ -3,7 +3,6 @@
 //! Cases that leave something behind disturb later ones, so each of them gets a machine of its own.
 
 #[path = "vectors/format.rs"]
-#[allow(dead_code)]
 mod format;
 
 use std::fs;

@@ -129,9 +129,13 @@ impl Kernel {
     pub fn start(&mut self, program: &Program, streams: [Option<Stream>; 3]) -> Result<ProcId, StartFailure> {
         let id = self.first_process(Pcred::new(program.uid, program.gid), &program.login);
         self.procs[id].initial_fpcw = program.fpcw;
+        // What the machine sets up for the program is not the program's doing.
+        let observer = self.take_observer();
         let mut cx = Context::new(self, id);
         vfs::open_standard_files(&mut cx, streams).map_err(ExecError::Errno)?;
         vfs::change_directory(&mut cx, &program.cwd).map_err(StartFailure::Directory)?;
+        self.set_observer(observer);
+        let mut cx = Context::new(self, id);
         let mut result = Err(ExecError::Errno(Errno::ENOENT));
         for path in &program.paths {
             result = execve(&mut cx, path, Strings::Host { args: &program.args, env: &program.env });
