@@ -185,7 +185,7 @@ fn a_loop_that_changes_its_body_runs_the_new_body_each_time() {
         0xb9, 200, 0, 0, 0, 0xfe, 0x05, 0x11, 0x10, 0, 0, 0x90, 0x90, 0x90, 0x90, 0x83, 0xc0, 0x00, 0x49,
         0x75, 0xf0, 0xcc,
     ];
-    let expected: u32 = (1..=200u32).map(|i| i as u8 as i8 as i32 as u32).fold(0, u32::wrapping_add);
+    let expected: u32 = (1..=200u32).map(|i| i32::from(i as u8 as i8) as u32).fold(0, u32::wrapping_add);
     for way in ways() {
         let mut guest = Guest::new(&code, way);
         assert_eq!(guest.run(100_000).trap, Trap::Breakpoint, "{way:?}");

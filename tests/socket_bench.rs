@@ -6,7 +6,6 @@
 #[path = "socket/root.rs"]
 mod root;
 #[path = "socket/world.rs"]
-#[allow(dead_code)]
 mod world;
 
 use std::time::Instant;

@@ -4,7 +4,6 @@
 #[path = "socket/root.rs"]
 mod root;
 #[path = "socket/world.rs"]
-#[allow(dead_code)]
 mod world;
 
 use bsd21::kernel::socket::Network;

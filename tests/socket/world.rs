@@ -2,6 +2,7 @@
 //!
 //! There is no processor: calls go through the gate, and what a program would do in a signal handler
 //! (note the signal, return by the trampoline, execute an interrupted call again) is done here.
+#![allow(dead_code)] // each test over sockets uses its part
 
 use std::path::Path;
 

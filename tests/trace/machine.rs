@@ -113,8 +113,7 @@ impl Machine {
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         let (tracer, bytes) = self.tracer.as_ref().expect("a tracer");
         tracer.finish(&self.kernel).expect("memory is never full");
-        let found = bytes.0.borrow().clone();
-        found
+        bytes.0.borrow().clone()
     }
 
     pub(crate) fn pid(&self) -> i32 {

@@ -1,7 +1,7 @@
 //! The short forms of the commonest instructions, for callers that can go another way: each does the
 //! whole instruction on registers that hold doubles, or does nothing and returns `false`.
 //!
-//! The functions of [`super::decode`] give the same results, always.  Knows nothing of encodings or
+//! The functions of [`super::decode()`] give the same results, always.  Knows nothing of encodings or
 //! memory.
 
 use super::arith::{Binary, with_double};
