@@ -3,9 +3,9 @@
 //!
 //! Arguments are written once; only the registers are set between calls.
 
-#[path = "socket/root.rs"]
+#[path = "root.rs"]
 mod root;
-#[path = "socket/world.rs"]
+#[path = "world.rs"]
 mod world;
 
 use std::time::Instant;
