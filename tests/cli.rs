@@ -34,6 +34,35 @@ fn wrong_use_is_125_and_one_line() {
 }
 
 #[test]
+fn without_room_for_guest_memory_it_is_one_line() {
+    let run = format!("ulimit -v 3000000; exec {} run fixtures/bin/hello", env!("CARGO_BIN_EXE_bsd21"));
+    let output = Command::new("sh").args(["-c", &run]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let output = output.expect("a shell");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.starts_with("bsd21: cannot reserve 4 GiB"), "{errors}");
+    assert_eq!((output.status.code(), errors.lines().count()), (Some(125), 1), "{errors}");
+}
+
+/// A program below /tmp is found from every current directory, the root among them.
+#[test]
+fn a_program_in_the_hosts_tmp_is_found_from_everywhere() {
+    let directory = tempfile::Builder::new().tempdir_in("/tmp").expect("a directory");
+    let program = directory.path().join("hello");
+    std::fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin/hello"), &program)
+        .expect("a copy");
+    for here in [Path::new("/"), Path::new("/tmp"), directory.path(), Path::new("/usr")] {
+        let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+            .arg("run")
+            .arg(&program)
+            .current_dir(here)
+            .output()
+            .expect("bsd21 runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stdout(&output), "hello, world\n", "from {}: {errors}", here.display());
+    }
+}
+
+#[test]
 fn help_is_an_answer() {
     let help = bsd21(&["--help"]);
     assert!(help.status.success() && stdout(&help).contains("Exit status"));

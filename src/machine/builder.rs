@@ -21,10 +21,15 @@ use crate::kernel::time::Clock;
 use crate::kernel::vfs::attr::Owners;
 use crate::kernel::vfs::mount::{MountFlags, Source};
 use crate::kernel::vfs::{Options, Vfs};
+use crate::mem::AddressSpace;
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
 /// Where bare program names are looked for, and the PATH of a guest that is given none.
 pub const DEFAULT_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/bin";
+
+/// Address spaces that exist when the first program starts: of process 1, of the first process, and of
+/// its program.
+const SPACES_AT_BOOT: usize = 3;
 
 /// A directory of the host that the guest sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +56,9 @@ pub enum StartError {
     /// The temporary directory of the guest cannot be made.
     #[error("cannot make a temporary directory: {0}")]
     Temporary(std::io::Error),
+    /// There is no room for guest memory.
+    #[error("cannot reserve 4 GiB of address space for each process (see ulimit -v): {0}")]
+    Memory(std::io::Error),
     /// The current directory of the host is gone.
     #[error("cannot find the current directory: {0}")]
     CurrentDirectory(std::io::Error),
@@ -316,6 +324,7 @@ impl Builder {
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
         let temporary = tempfile::Builder::new().prefix("bsd21-").tempdir().map_err(StartError::Temporary)?;
         raise_descriptor_limit();
+        AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
         let vfs = self.tree(&here, temporary.path(), Options { owners, repeatable })?;
         let config = Config {
@@ -348,7 +357,9 @@ impl Builder {
                 mounted(root, vfs.mount_root(&source, MountFlags::empty()))?;
             }
             None => {
-                mounted(Path::new("/"), vfs.mount_root(&Source::Empty, MountFlags::empty()))?;
+                let everything = here == Path::new("/");
+                let root = if everything { Source::Host(here) } else { Source::Empty };
+                mounted(Path::new("/"), vfs.mount_root(&root, MountFlags::empty()))?;
                 mounted(temporary, vfs.mount(&Source::Temporary(temporary), b"/tmp", MountFlags::empty()))?;
                 let own = |path: &Path, read_only| Mount {
                     host: path.to_owned(),
@@ -357,12 +368,14 @@ impl Builder {
                 };
                 let program = normalize(&here.join(Path::new(&self.program)));
                 if let Some(directory) = program.parent()
-                    && !directory.starts_with(here)
+                    && !(directory.starts_with(here) && visible_below(here, directory))
                     && directory.is_dir()
                 {
                     mounts.push(own(directory, true));
                 }
-                mounts.push(own(here, false));
+                if !everything {
+                    mounts.push(own(here, false));
+                }
             }
         }
         // The outer ones first, so that the inner ones stay visible.
@@ -437,6 +450,11 @@ impl Builder {
 /// The guest's host name: the host's own, or a constant where runs must be repeatable.
 fn host_name(repeatable: bool) -> Vec<u8> {
     if repeatable { b"bsd21".to_vec() } else { crate::host::system::node_name() }
+}
+
+/// Whether a directory is seen through a mount of `here`: the private /tmp covers what is below it.
+fn visible_below(here: &Path, directory: &Path) -> bool {
+    here.starts_with("/tmp") || !directory.starts_with("/tmp")
 }
 
 /// A path without `.` and `..`, by its letters alone.

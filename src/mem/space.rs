@@ -152,6 +152,11 @@ impl AddressSpace {
         Self::with_mode(if mapped { FileMode::Mapped } else { FileMode::Copied })
     }
 
+    /// Makes sure that `count` spaces can be had now: they wait in the pool.
+    pub fn reserve(count: usize) -> io::Result<()> {
+        (0..count).map(|_| Self::new()).collect::<io::Result<Vec<_>>>().map(drop)
+    }
+
     /// An empty space with a given way to map files ([`FileMode::Copied`] works everywhere).
     pub fn with_mode(mode: FileMode) -> io::Result<Self> {
         Self::sized(mode, 0)

@@ -59,7 +59,8 @@ pub struct Vmspace {
 }
 
 impl Vmspace {
-    /// An address space without a program.
+    /// An address space without a program.  Who boots a kernel has seen to it that there is room
+    /// ([`AddressSpace::reserve`]).
     pub fn empty() -> Self {
         let space = AddressSpace::new().expect("the host has 4 GiB of address space to reserve");
         Self::around(space)
