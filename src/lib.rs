@@ -3,7 +3,7 @@
 //! Modules depend one way only; each may use those before it:
 //!
 //! `syscalls` | [`trapframe`] | [`mem`] | [`cpu`] | [`image`] | [`host`] | [`kernel`] | [`trace`] |
-//! [`capture`] | [`machine`] | [`cli`]
+//! [`capture`] | [`machine`] | [`survey`] | [`cli`]
 #![deny(unsafe_code)]
 
 pub mod capture;
@@ -14,5 +14,6 @@ pub mod image;
 pub mod kernel;
 pub mod machine;
 pub mod mem;
+pub mod survey;
 pub mod trace;
 pub mod trapframe;

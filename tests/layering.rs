@@ -4,8 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may name those before it, and itself.
-const LAYERS: [&str; 11] =
-    ["syscalls", "trapframe", "mem", "cpu", "image", "host", "kernel", "trace", "capture", "machine", "cli"];
+const LAYERS: [&str; 12] = [
+    "syscalls",
+    "trapframe",
+    "mem",
+    "cpu",
+    "image",
+    "host",
+    "kernel",
+    "trace",
+    "capture",
+    "machine",
+    "survey",
+    "cli",
+];
 /// In order and forbidden all the same: these two meet in `trapframe` only.
 const STRANGERS: [(&str, &str); 1] = [("kernel", "cpu")];
 /// Who may call Linux.

@@ -68,15 +68,16 @@ pub(crate) fn decode(bytes: &[u8], eip: u32) -> Result<Decoded, Undecoded> {
     }
     let (escape, modrm) = escape(bytes, &ins);
     // The x87 unit has its own table.
-    if ins.code() == Code::INVALID || escape == 0 && !ins.cpuid_features().iter().all(|&f| known(f)) {
+    if ins.code() == Code::INVALID || escape == 0 && !ins.cpuid_features().iter().all(|&f| is_of_a_pentium(f))
+    {
         return Err(Undecoded::Invalid);
     }
     let unit = if escape == 0 { None } else { x87::decode(escape, modrm) };
     Ok(Decoded { ins, escape, modrm, unit })
 }
 
-/// Features of a Pentium without MMX.
-fn known(feature: CpuidFeature) -> bool {
+/// Whether an instruction set is one of those that the processor has: a Pentium's, without MMX.
+pub fn is_of_a_pentium(feature: CpuidFeature) -> bool {
     use CpuidFeature as F;
     matches!(
         feature,

@@ -29,6 +29,7 @@ use crate::mem::AddressSpace;
 use crate::trapframe::eflags::RF;
 use crate::trapframe::{Trap, Trapframe};
 use block::Blocks;
+pub use decode::is_of_a_pentium;
 use state::State;
 
 /// How a run ended.
