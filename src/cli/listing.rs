@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use clap::{Args, ValueEnum};
-use syscalls::sysent::{RowKind, SYSENT, Sysent};
+use syscalls::sysent::{SYSENT, Sysent};
 
 use super::Failure;
 
@@ -36,13 +36,7 @@ impl Syscalls {
 
 /// Where a call stands: served, or why not.
 fn state(row: &Sysent) -> &'static str {
-    match (row.kind, row.unserved) {
-        (_, Some(why)) => why,
-        (RowKind::Std | RowKind::Compat, None) => "yes",
-        (RowKind::Obsol, None) => "obsolete in 2.1",
-        (RowKind::Unimpl, None) => "never was in 2.1",
-        (RowKind::Nodef, None) => "for loadable modules",
-    }
+    row.why_unserved().unwrap_or("yes")
 }
 
 /// `(fd: Fd, buf: OutBuf) -> Int`.

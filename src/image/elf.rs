@@ -44,7 +44,7 @@ pub(super) fn activate<S: Source + ?Sized>(
         other => return Err(elf(&format!("has the unknown type {other}"))),
     }
     let interpreter = interpreter_name(head, &segments)?;
-    let by_linker = interpreter.as_deref().is_some_and(|name| FREEBSD_LINKERS.contains(&name));
+    let by_linker = interpreter.as_deref().is_some_and(is_freebsd_linker);
     if !is_branded(&header) && !by_linker {
         return Err(elf(&format!("is not FreeBSD's: {}", system(&header, interpreter.as_deref()))));
     }
@@ -78,12 +78,9 @@ fn headers(head: &Head) -> Result<(Header, Vec<ProgramHeader>), Refusal> {
         return Err(Refusal::TruncatedHeader { format: "ELF", have: head.valid });
     }
     let (class, order) = (head.page[4], head.page[5]);
-    let machine = match order {
-        2 => u16::from_be_bytes([head.page[18], head.page[19]]),
-        _ => u16::from_le_bytes([head.page[18], head.page[19]]),
-    };
-    if class != 1 || order != 1 || (machine != EM_386 && machine != EM_486) {
-        return Err(elf(&format!("is for {}", machine_name(class, order, machine))));
+    let number = u16::from_le_bytes([head.page[18], head.page[19]]);
+    if class != 1 || order != 1 || (number != EM_386 && number != EM_486) {
+        return Err(elf(&format!("is for {}", machine(head))));
     }
     let header = goblin::elf::Elf::parse_header(&head.page).map_err(|e| elf(&format!("header: {e}")))?;
     let end = header.e_phoff.saturating_add(u64::from(header.e_phnum) * 32);
@@ -221,17 +218,42 @@ fn is_branded(header: &Header) -> bool {
     header.e_ident[EI_OSABI] == OSABI_FREEBSD || header.e_ident[8..16] == *BRAND
 }
 
+/// The system whose brand the header of an ELF file carries.
+pub(super) fn brand(head: &Head) -> Option<&'static str> {
+    if head.page[8..16] == *BRAND {
+        return Some("FreeBSD");
+    }
+    branded(head.page[EI_OSABI])
+}
+
+fn branded(osabi: u8) -> Option<&'static str> {
+    Some(match osabi {
+        1 => "HP-UX",
+        2 => "NetBSD",
+        3 => "Linux",
+        6 => "Solaris",
+        OSABI_FREEBSD => "FreeBSD",
+        12 => "OpenBSD",
+        _ => return None,
+    })
+}
+
+/// Whether a name is that of FreeBSD's run-time linker.
+pub(super) fn is_freebsd_linker(name: &[u8]) -> bool {
+    FREEBSD_LINKERS.contains(&name)
+}
+
+/// The machine that an ELF file is for, in words.
+pub(super) fn machine(head: &Head) -> String {
+    let (class, order) = (head.page[4], head.page[5]);
+    let number = [head.page[18], head.page[19]];
+    let number = if order == 2 { u16::from_be_bytes(number) } else { u16::from_le_bytes(number) };
+    machine_name(class, order, number)
+}
+
 /// The system that a header, or failing that the interpreter's name, points to.
 fn system(header: &Header, interpreter: Option<&[u8]>) -> String {
-    let by_abi = match header.e_ident[EI_OSABI] {
-        1 => Some("HP-UX"),
-        2 => Some("NetBSD"),
-        3 => Some("Linux"),
-        6 => Some("Solaris"),
-        12 => Some("OpenBSD"),
-        _ => None,
-    };
-    match (by_abi, interpreter) {
+    match (branded(header.e_ident[EI_OSABI]), interpreter) {
         (Some(name), _) => format!("it is branded {name}"),
         (None, Some(name)) => format!("it carries no brand and asks for {}", String::from_utf8_lossy(name)),
         (None, None) => "it carries no brand".to_owned(),
@@ -241,7 +263,7 @@ fn system(header: &Header, interpreter: Option<&[u8]>) -> String {
 fn machine_name(class: u8, order: u8, machine: u16) -> String {
     let name = match machine {
         2 | 18 | 43 => "SPARC".to_owned(),
-        3 => "the i386".to_owned(),
+        EM_386 | EM_486 => "the i386".to_owned(),
         4 => "the 68000".to_owned(),
         8 => "MIPS".to_owned(),
         20 | 21 => "PowerPC".to_owned(),

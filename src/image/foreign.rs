@@ -31,30 +31,35 @@ pub(super) fn name(head: &Head) -> Refusal {
 
 /// A refusal for an a.out file of another machine.
 pub(super) fn aout_machine(header: &Header) -> Refusal {
-    // Machine numbers as NetBSD, SunOS, Linux and HP-UX assigned them.
-    let what = match header.mid {
-        1 | 2 => "SunOS a.out program (68000)",
-        3 => "SunOS a.out program (SPARC)",
-        100 => "Linux a.out program",
-        135 | 136 => "NetBSD a.out program for m68k",
-        137 => "NetBSD a.out program for ns32k",
-        138 => "BSD a.out program for SPARC",
-        139 | 142 => "NetBSD a.out program for MIPS",
-        140 | 150 => "NetBSD a.out program for VAX",
-        141 => "NetBSD a.out program for Alpha",
-        143 => "NetBSD a.out program for ARM",
-        200 | 300 => "BSD a.out program for HP 9000/300",
-        0x20b | 0x20c => "HP-UX a.out program",
-        mid => {
-            // SunOS keeps a toolversion beside the machine number.
-            let sun = if header.network_order { mid & 0xff } else { 0 };
-            if matches!(sun, 1..=3) {
-                return Refusal::Foreign("SunOS a.out program".to_owned());
-            }
-            return Refusal::Foreign(format!("a.out program for machine number {mid}"));
+    Refusal::Foreign(match assigned(header) {
+        Some((system, "")) => format!("{system} a.out program"),
+        Some((system, "i386")) => format!("{system} a.out program (machine number {})", header.mid),
+        Some((system, machine)) => {
+            format!("{system} a.out program for {machine} (machine number {})", header.mid)
         }
-    };
-    Refusal::Foreign(format!("{what} (machine number {})", header.mid))
+        None => format!("a.out program for machine number {}", header.mid),
+    })
+}
+
+/// System and machine of the machine numbers that NetBSD, SunOS, Linux and HP-UX assigned.
+pub(super) fn assigned(header: &Header) -> Option<(&'static str, &'static str)> {
+    Some(match header.mid {
+        1 | 2 => ("SunOS", "68000"),
+        3 => ("SunOS", "SPARC"),
+        100 => ("Linux", "i386"),
+        135 | 136 => ("NetBSD", "m68k"),
+        137 => ("NetBSD", "ns32k"),
+        138 => ("BSD", "SPARC"),
+        139 | 142 => ("NetBSD", "MIPS"),
+        140 | 150 => ("NetBSD", "VAX"),
+        141 => ("NetBSD", "Alpha"),
+        143 => ("NetBSD", "ARM"),
+        200 | 300 => ("BSD", "HP 9000/300"),
+        0x20b | 0x20c => ("HP-UX", "HP 9000"),
+        // SunOS keeps a toolversion beside the machine number.
+        mid if header.network_order && matches!(mid & 0xff, 1..=3) => ("SunOS", ""),
+        _ => return None,
+    })
 }
 
 /// VAX programs of 4.3BSD carry no machine number, but their text starts at offset 1024 of the

@@ -8,6 +8,7 @@
 
 mod calls;
 mod dynamic;
+pub mod origin;
 mod symbols;
 
 use std::fmt;

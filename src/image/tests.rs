@@ -119,7 +119,7 @@ fn foreign_files_are_named() {
     let linux = aout([100 << 16 | QMAGIC & 0xffff, 0x1000, 0, 0, 0, 0x1020, 0, 0], 0x1000);
     assert_eq!(refusal(&linux), "Linux a.out program (machine number 100)");
     let sun = aout([(3u32 << 16 | ZMAGIC).swap_bytes(), 0, 0, 0, 0, 0, 0, 0], 0x1000);
-    assert_eq!(refusal(&sun), "SunOS a.out program (SPARC) (machine number 3)");
+    assert_eq!(refusal(&sun), "SunOS a.out program for SPARC (machine number 3)");
     let vax = aout([ZMAGIC, 0x1000, 0x400, 0, 0, 0, 0, 0], 1024 + 0x1400);
     assert_eq!(refusal(&vax), "VAX a.out program");
     assert_eq!(refusal(b"MZ\x90\0 and so on"), "DOS or Windows program");

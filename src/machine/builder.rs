@@ -139,6 +139,7 @@ impl From<File> for Stdio {
 #[derive(Debug)]
 pub struct Builder {
     root: Option<PathBuf>,
+    protect_root: bool,
     mounts: Vec<Mount>,
     program: OsString,
     args: Vec<OsString>,
@@ -159,6 +160,7 @@ impl Default for Builder {
     fn default() -> Self {
         let mut builder = Self {
             root: None,
+            protect_root: false,
             mounts: Vec::new(),
             program: OsString::new(),
             args: Vec::new(),
@@ -192,6 +194,12 @@ impl Builder {
     /// directory, the program's own directory (read-only), a private /tmp and /dev.
     pub fn root(mut self, path: impl Into<PathBuf>) -> Self {
         self.root = Some(path.into());
+        self
+    }
+
+    /// Keeps the guest from changing anything in its root.
+    pub fn protect_root(mut self) -> Self {
+        self.protect_root = true;
         self
     }
 
@@ -354,7 +362,8 @@ impl Builder {
         match &self.root {
             Some(root) => {
                 let source = Source::Host(root);
-                mounted(root, vfs.mount_root(&source, MountFlags::empty()))?;
+                let flags = if self.protect_root { MountFlags::RDONLY } else { MountFlags::empty() };
+                mounted(root, vfs.mount_root(&source, flags))?;
             }
             None => {
                 let everything = here == Path::new("/");

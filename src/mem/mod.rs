@@ -18,6 +18,7 @@
 //! | [`object`] | the files and shared memory below mappings |
 //! | [`fork`] | a copy of a space, and the pool of idle reservations |
 //! | [`view`], [`bulk`] | what the processor uses: loads, stores, string operations |
+//! | [`mapped`] | a file of the host, mapped to be looked at |
 //! | [`copy`] | what the kernel uses: copyin, copyout, fuword and their family |
 //!
 //! This module knows nothing of instructions, processes or files of the guest.
@@ -30,6 +31,7 @@ mod code;
 pub mod copy;
 mod file;
 mod fork;
+mod mapped;
 mod object;
 pub mod page;
 pub mod region;
@@ -40,6 +42,7 @@ mod watch;
 
 pub use bulk::{Direction, Scanned, Width};
 pub use copy::CopyStr;
+pub use mapped::Mapped;
 pub use object::{FileId, Sharing, is_mapped};
 pub use page::{PAGE_SIZE, Prot};
 pub use space::{AddressSpace, Backing, FileMode, Inherit, Region};

@@ -87,6 +87,17 @@ impl Sysent {
         self.is_call() && self.handler.is_empty()
     }
 
+    /// Why a program that makes this call does not get it; `None` where the call is served.
+    pub const fn why_unserved(&self) -> Option<&'static str> {
+        match (self.kind, self.unserved) {
+            (_, Some(why)) => Some(why),
+            (RowKind::Std | RowKind::Compat, None) => None,
+            (RowKind::Obsol, None) => Some("obsolete in 2.1"),
+            (RowKind::Unimpl, None) => Some("never was in 2.1"),
+            (RowKind::Nodef, None) => Some("for loadable modules"),
+        }
+    }
+
     /// The name as the original prints it: `socketpair`, `old.lseek`, `obs_vread`, `#151`.
     pub const fn trace_name(&self) -> TraceName<'_> {
         TraceName(self)
