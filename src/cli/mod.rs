@@ -2,6 +2,7 @@
 //!
 //! Standard output belongs to the guest; what bsd21 itself has to say is one line on standard error.
 
+mod explain;
 mod generate;
 mod inspect;
 mod kdump;
@@ -42,6 +43,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// List every system call of 2.1, from the table that also dispatches them.
     Syscalls(listing::Syscalls),
+    /// Show how a socket call goes through the kernel, step by step.
+    Explain(explain::Explain),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
     Kdump(kdump::Kdump),
     /// Print shell completions or the manual page.
@@ -71,6 +74,7 @@ impl Command {
             Self::Trace(command) => command.run(),
             Self::Inspect(command) => command.run(),
             Self::Syscalls(command) => command.run(),
+            Self::Explain(command) => command.run(),
             Self::Kdump(command) => command.run(),
             Self::Generate(command) => command.run(),
         }

@@ -3,6 +3,7 @@
 use syscalls::errno::Errno;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
+use super::event::Event;
 use super::proc::{Proc, ProcId};
 use super::{Kernel, vm};
 use crate::image::stack::USRSTACK;
@@ -53,8 +54,13 @@ impl<'k> Context<'k> {
         if bytes.is_empty() {
             return Ok(());
         }
-        check_user_range(address, bytes.len())?;
-        vm::copyout(self.kernel, self.id, address, bytes)
+        let range = check_user_range(address, bytes.len());
+        let result = range.and_then(|()| vm::copyout(self.kernel, self.id, address, bytes));
+        if self.kernel.observed() {
+            let len = bytes.len() as u32;
+            self.kernel.note(self.id, Event::Copy { out: true, address, len, result });
+        }
+        result
     }
 
     /// A string of at most `max` bytes with its terminator, given without it; EFAULT or ENAMETOOLONG.

@@ -28,6 +28,17 @@ pub enum Outcome {
     NoReturn,
 }
 
+/// Where a step stands among others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It begins; what follows, up to its end or the end of the call, is part of it.
+    Begin,
+    /// It has no parts.
+    Point,
+    /// It is over.
+    End(Result<(), Errno>),
+}
+
 /// Something that happened to a process, or inside of one of its calls.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -99,12 +110,25 @@ pub enum Event {
     },
     /// A step inside of the socket layer.
     Socket {
-        /// The socket.
-        socket: SocketId,
+        /// The socket, once there is one.
+        socket: Option<SocketId>,
         /// What is done, such as `socreate` or `PRU_CONNECT2`.
         step: &'static str,
+        /// Whether other steps are parts of it.
+        phase: Phase,
         /// Anything else worth telling.
         detail: String,
+    },
+    /// Bytes were copied between the guest and the kernel.
+    Copy {
+        /// To the guest.
+        out: bool,
+        /// Address in guest memory.
+        address: u32,
+        /// How many.
+        len: u32,
+        /// EFAULT where they could not be.
+        result: Result<(), Errno>,
     },
     /// A step with descriptors.
     Descriptor {

@@ -8,6 +8,7 @@
 //! not know how the machine schedules, nor the command line.
 
 pub mod decode;
+pub mod explain;
 mod fdname;
 pub mod filter;
 pub mod json;

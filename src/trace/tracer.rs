@@ -22,7 +22,7 @@ use super::stack::Symbols;
 use super::summary::Totals;
 use super::value::Value;
 use crate::kernel::Kernel;
-use crate::kernel::event::{Event, Intercept, Observer, Outcome};
+use crate::kernel::event::{Event, Intercept, Observer, Outcome, Phase};
 use crate::kernel::ktrace::transfer;
 use crate::kernel::proc::ProcId;
 use crate::kernel::syscall;
@@ -144,10 +144,22 @@ impl State {
                     last.duration = Some(*slept);
                 }
             }
-            Event::Socket { socket, step, detail } => {
-                self.step(kernel, id, sequence, Layers::SOCKET, "socket", || match detail.is_empty() {
-                    true => format!("{step} so{socket:?}"),
-                    false => format!("{step} so{socket:?} {detail}"),
+            Event::Socket { phase: Phase::End(Ok(())), .. } | Event::Copy { .. } => {}
+            Event::Socket { socket, step, phase, detail } => {
+                self.step(kernel, id, sequence, Layers::SOCKET, "socket", || {
+                    let mut text = (*step).to_owned();
+                    if let Some(socket) = socket {
+                        text.push_str(&format!(" so{socket:?}"));
+                    }
+                    let error = match phase {
+                        Phase::End(Err(errno)) => errno.name(),
+                        _ => "",
+                    };
+                    for more in [detail.as_str(), error].iter().filter(|more| !more.is_empty()) {
+                        text.push(' ');
+                        text.push_str(more);
+                    }
+                    text
                 });
             }
             Event::Descriptor { file, step, fd } => {

@@ -197,6 +197,7 @@ pub(super) fn finish_dup(cx: &mut Context<'_>, file: FileId, fd: Fd) -> Fd {
 
 /// Undoes falloc: empties the descriptor and forgets the file (`fdp->fd_ofiles[fd] = 0; ffree(fp)`).
 pub fn release(cx: &mut Context<'_>, fd: Fd, file: FileId) {
+    cx.kernel.note(cx.id, Event::Descriptor { file, step: "ffree", fd: Some(fd.0) });
     let table = &mut cx.proc_mut().fd;
     table.clear(fd);
     ffree(cx.kernel, file);

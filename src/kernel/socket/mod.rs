@@ -111,11 +111,9 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
 pub fn pr_usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
     let usrreq = cx.kernel.sockets[so].proto.usrreq.ok_or(Errno::EOPNOTSUPP)?;
     let name = request.name();
-    events::note(cx.kernel, so, name);
+    events::begin(cx.kernel, so, name);
     let result = usrreq(cx, so, request);
-    if let Err(error) = result {
-        events::note_with(cx.kernel, so, name, || error.name());
-    }
+    events::end(cx.kernel, so, name, result);
     result
 }
 

@@ -13,6 +13,7 @@ use syscalls::flags::MsgFlags;
 use syscalls::layout::Msghdr;
 use zerocopy::IntoBytes;
 
+use super::events;
 use super::mbuf::{Chain, MLEN, Mbuf, MbufType};
 use super::socket::SocketId;
 use super::soreceive::{Caller, Soreceive, soreceive};
@@ -33,9 +34,12 @@ pub(super) const SCM_RIGHTS: u32 = 1;
 pub(super) const CMSGHDR: usize = 12;
 
 /// The socket behind a descriptor: EBADF, or ENOTSOCK for any other file.
-pub(super) fn getsock(cx: &Context<'_>, fd: Fd) -> Result<SocketId, Errno> {
+pub(super) fn getsock(cx: &mut Context<'_>, fd: Fd) -> Result<SocketId, Errno> {
     match cx.kernel.files[getfile(cx, fd)?].object {
-        FileObject::Socket(so) => Ok(so),
+        FileObject::Socket(so) => {
+            events::note_with(cx.kernel, so, "getsock", || format!("descriptor {}", fd.0));
+            Ok(so)
+        }
         FileObject::Unset | FileObject::Vnode(_) => Err(Errno::ENOTSOCK),
     }
 }
@@ -44,7 +48,7 @@ pub(super) fn getsock(cx: &Context<'_>, fd: Fd) -> Result<SocketId, Errno> {
 ///
 /// At most [`MLEN`] bytes; a name may have up to 112, of which the rest is cut.  A name's length byte
 /// is set from the length given; a family of zero is taken from the length byte (the 4.3BSD layout).
-pub(super) fn sockargs(cx: &Context<'_>, address: u32, len: u32, kind: MbufType) -> Result<Mbuf, Errno> {
+pub(super) fn sockargs(cx: &mut Context<'_>, address: u32, len: u32, kind: MbufType) -> Result<Mbuf, Errno> {
     const MLEN_U32: u32 = MLEN as u32;
     let len = match len {
         0..=MLEN_U32 => len,
@@ -53,7 +57,9 @@ pub(super) fn sockargs(cx: &Context<'_>, address: u32, len: u32, kind: MbufType)
     };
     let mut m = Mbuf::get(kind);
     m.set_len(len as usize);
-    cx.copyin(address, m.bytes_mut())?;
+    let copied = cx.copyin(address, m.bytes_mut());
+    events::copied_in(cx.kernel, address, len as usize, copied);
+    copied?;
     if kind == MbufType::Soname
         && let [sa_len, rest @ ..] = m.bytes_mut()
     {
@@ -122,7 +128,7 @@ pub(super) fn sendit(cx: &mut Context<'_>, fd: Fd, msg: Outgoing, flags: MsgFlag
             Some(chain)
         }
     };
-    sosend(cx, so, to, uio, control, flags)
+    events::within(cx, so, "sosend", |cx| sosend(cx, so, to, uio, control, flags))
 }
 
 /// The head that the original makes for old access rights.  It takes its length from the head alone, so
@@ -200,7 +206,8 @@ pub(super) fn recvit(
 ) -> Sysret<i32> {
     let so = getsock(cx, fd)?;
     let uio = transfer(iov)?;
-    soreceive(cx, so, uio, Caller::Recvit(Box::new(Recvit { msg, namelenp, call })))
+    let caller = Caller::Recvit(Box::new(Recvit { msg, namelenp, call }));
+    events::within(cx, so, "soreceive", |cx| soreceive(cx, so, uio, caller))
 }
 
 impl Recvit {

@@ -26,6 +26,13 @@ pub fn socreate(
     kind: SockType,
     protocol: i32,
 ) -> Result<SocketId, Errno> {
+    events::begin_with(cx.kernel, None, "socreate", || format!("({family}, {kind}, {protocol})"));
+    let made = make(cx, family, kind, protocol);
+    events::end(cx.kernel, made.ok(), "socreate", made.map(drop));
+    made
+}
+
+fn make(cx: &mut Context<'_>, family: Family, kind: SockType, protocol: i32) -> Result<SocketId, Errno> {
     let found = if protocol == 0 { pffindtype(family, kind) } else { pffindproto(family, protocol, kind) };
     let proto = found.filter(|pr| pr.usrreq.is_some()).ok_or(Errno::EPROTONOSUPPORT)?;
     if proto.kind != Some(kind) {
@@ -37,7 +44,7 @@ pub fn socreate(
     }
     let so = cx.kernel.sockets.insert(socket);
     let search = if protocol == 0 { "pffindtype" } else { "pffindproto" };
-    events::note_with(cx.kernel, so, "socreate", || format!("{search}({family}, {kind}): {:?}", proto.flags));
+    events::note_with(cx.kernel, so, search, || proto.describe());
     if let Err(error) = pr_usrreq(cx, so, UserRequest::Attach { protocol }) {
         cx.kernel.sockets[so].state.insert(SockState::NOFDREF);
         sofree(cx, so);
@@ -48,20 +55,22 @@ pub fn socreate(
 
 /// Gives a socket an address.
 pub fn sobind(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
-    pr_usrreq(cx, so, UserRequest::Bind { nam })
+    events::within(cx, so, "sobind", |cx| pr_usrreq(cx, so, UserRequest::Bind { nam }))
 }
 
 /// Lets a socket wait for connections; calling it again changes the limit only.
 pub fn solisten(cx: &mut Context<'_>, so: SocketId, backlog: i32) -> Result<(), Errno> {
-    pr_usrreq(cx, so, UserRequest::Listen)?;
-    let somaxconn = cx.kernel.system.somaxconn;
-    let socket = &mut cx.kernel.sockets[so];
-    if socket.q.is_empty() {
-        socket.options.insert(SocketOptions::ACCEPTCONN);
-    }
-    let granted = if (0..=somaxconn).contains(&backlog) { backlog } else { somaxconn };
-    socket.qlimit = granted as i16;
-    Ok(())
+    events::within(cx, so, "solisten", |cx| {
+        pr_usrreq(cx, so, UserRequest::Listen)?;
+        let somaxconn = cx.kernel.system.somaxconn;
+        let socket = &mut cx.kernel.sockets[so];
+        if socket.q.is_empty() {
+            socket.options.insert(SocketOptions::ACCEPTCONN);
+        }
+        let granted = if (0..=somaxconn).contains(&backlog) { backlog } else { somaxconn };
+        socket.qlimit = granted as i16;
+        Ok(())
+    })
 }
 
 /// Frees a socket that neither a protocol nor an open file refers to, with what waits in it.
@@ -81,10 +90,11 @@ pub(super) fn free(kernel: &mut Kernel, so: SocketId) -> Records {
     if socket.head.is_some() && !soqremque(kernel, so, Queue::Partial) {
         soqremque(kernel, so, Queue::Complete);
     }
-    events::note(kernel, so, "sofree");
+    events::begin(kernel, so, "sofree");
     kernel.sockets[so].snd.release();
     let left = flush(kernel, so);
     kernel.sockets.remove(so);
+    events::end(kernel, so, "sofree", Ok(()));
     left
 }
 
@@ -94,7 +104,10 @@ pub(super) fn free(kernel: &mut Kernel, so: SocketId) -> Records {
 /// detaches the protocol after the wait, we do it before: nobody can see the difference, and nothing is
 /// left to be done if the closing process goes away.
 pub fn soclose(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
-    events::note(cx.kernel, so, "soclose");
+    events::within(cx, so, "soclose", |cx| close(cx, so))
+}
+
+fn close(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
     if cx.kernel.sockets[so].options.contains(SocketOptions::ACCEPTCONN) {
         while let Some(&waiting) = cx.kernel.sockets[so].q0.front() {
             soabort(cx, waiting);
@@ -153,7 +166,7 @@ pub(super) fn resume_linger(cx: &mut Context<'_>, so: SocketId, linger: i16, wak
 
 /// Aborts a connection that nobody has accepted.
 pub fn soabort(cx: &mut Context<'_>, so: SocketId) {
-    let aborted = pr_usrreq(cx, so, UserRequest::Abort);
+    let aborted = events::within(cx, so, "soabort", |cx| pr_usrreq(cx, so, UserRequest::Abort));
     // A protocol that refuses would keep the socket in its queue for ever.
     if aborted.is_err() && !soqremque(cx.kernel, so, Queue::Partial) {
         soqremque(cx.kernel, so, Queue::Complete);
@@ -162,13 +175,19 @@ pub fn soabort(cx: &mut Context<'_>, so: SocketId) {
 
 /// Gives a connection to its accepter, with the peer's address in `nam`.
 pub fn soaccept(cx: &mut Context<'_>, so: SocketId, nam: &mut Mbuf) -> Result<(), Errno> {
-    cx.kernel.sockets[so].state.remove(SockState::NOFDREF);
-    pr_usrreq(cx, so, UserRequest::Accept { nam })
+    events::within(cx, so, "soaccept", |cx| {
+        cx.kernel.sockets[so].state.remove(SockState::NOFDREF);
+        pr_usrreq(cx, so, UserRequest::Accept { nam })
+    })
 }
 
 /// Connects a socket: once only where the protocol needs connections; else an earlier connection is
 /// dissolved first, even if the new one then fails.
 pub fn soconnect(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
+    events::within(cx, so, "soconnect", |cx| connect(cx, so, nam))
+}
+
+fn connect(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
     let socket = &cx.kernel.sockets[so];
     if socket.options.contains(SocketOptions::ACCEPTCONN) {
         return Err(Errno::EOPNOTSUPP);
@@ -183,12 +202,18 @@ pub fn soconnect(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), E
 
 /// Connects two sockets directly.
 pub fn soconnect2(cx: &mut Context<'_>, so1: SocketId, so2: SocketId) -> Result<(), Errno> {
-    events::note_with(cx.kernel, so1, "soconnect2", || format!("to {so2:?}"));
-    pr_usrreq(cx, so1, UserRequest::Connect2 { so2 })
+    events::begin_with(cx.kernel, Some(so1), "soconnect2", || format!("to so{so2:?}"));
+    let connected = pr_usrreq(cx, so1, UserRequest::Connect2 { so2 });
+    events::end(cx.kernel, so1, "soconnect2", connected);
+    connected
 }
 
 /// Begins to dissolve a connection.
 pub fn sodisconnect(cx: &mut Context<'_>, so: SocketId) -> Result<(), Errno> {
+    events::within(cx, so, "sodisconnect", |cx| disconnect(cx, so))
+}
+
+fn disconnect(cx: &mut Context<'_>, so: SocketId) -> Result<(), Errno> {
     let state = cx.kernel.sockets[so].state;
     if !state.contains(SockState::ISCONNECTED) {
         return Err(Errno::ENOTCONN);
@@ -204,12 +229,14 @@ pub fn sodisconnect(cx: &mut Context<'_>, so: SocketId) -> Result<(), Errno> {
 pub fn soshutdown(cx: &mut Context<'_>, so: SocketId, how: i32) -> Sysret<()> {
     const READ: i32 = 1;
     let how = how.wrapping_add(1);
-    if how & READ != 0
-        && let Some(sleep) = lock_to_flush(cx.kernel, so)
-    {
-        return synch::sleep(sleep, Resume::Shutdown { so, how }.into());
-    }
-    shutdown_locked(cx, so, how)
+    events::within(cx, so, "soshutdown", |cx| {
+        if how & READ != 0
+            && let Some(sleep) = lock_to_flush(cx.kernel, so)
+        {
+            return synch::sleep(sleep, Resume::Shutdown { so, how }.into());
+        }
+        shutdown_locked(cx, so, how)
+    })
 }
 
 fn shutdown_locked(cx: &mut Context<'_>, so: SocketId, how: i32) -> Sysret<()> {
@@ -254,9 +281,12 @@ fn flush(kernel: &mut Kernel, so: SocketId) -> Records {
 }
 
 fn flush_locked(kernel: &mut Kernel, so: SocketId) -> Records {
+    events::begin(kernel, so, "sorflush");
     socantrcvmore(kernel, so);
     sbunlock(kernel, so, Side::Rcv);
-    std::mem::take(&mut kernel.sockets[so].rcv).records
+    let left = std::mem::take(&mut kernel.sockets[so].rcv).records;
+    events::end(kernel, so, "sorflush", Ok(()));
+    left
 }
 
 /// Releases the rights in records that left a buffer, if the family passes any.

@@ -77,6 +77,14 @@ impl Protosw {
         slowtimo: None,
         drain: None,
     };
+
+    /// For a person to read: where it is in the switch, and what it wants and promises.
+    pub fn describe(&self) -> String {
+        let name = domain(self.family).map_or("", |domain| domain.name);
+        let kind = self.kind.map_or_else(|| "no type".to_owned(), |kind| kind.to_string());
+        let flags: Vec<String> = self.flags.iter_names().map(|(flag, _)| format!("PR_{flag}")).collect();
+        format!("{kind}, protocol {} of domain \"{name}\", {}", self.protocol, flags.join("|"))
+    }
 }
 
 /// A protocol's `usrreq`.

@@ -7,6 +7,7 @@
 use syscalls::errno::Errno;
 use syscalls::flags::SockOpt;
 
+use super::events;
 use super::mbuf::{Mbuf, MbufType};
 use super::msg::SOL_SOCKET;
 use super::protosw::ControlOption;
@@ -36,6 +37,19 @@ fn on_off(option: SockOpt) -> Option<SocketOptions> {
 
 /// Sets an option; `value` is absent where the user gave no address.
 pub fn sosetopt(
+    kernel: &mut Kernel,
+    so: SocketId,
+    level: u32,
+    name: u32,
+    value: Option<&Mbuf>,
+) -> Result<(), Errno> {
+    events::begin_with(kernel, Some(so), "sosetopt", || format!("(level {level:#x}, option {name:#x})"));
+    let set = set_option(kernel, so, level, name, value);
+    events::end(kernel, so, "sosetopt", set);
+    set
+}
+
+fn set_option(
     kernel: &mut Kernel,
     so: SocketId,
     level: u32,
@@ -108,6 +122,13 @@ fn set_socket_option(
 
 /// Reads an option.  Bits read back as themselves, not as one; reading the error clears it.
 pub fn sogetopt(kernel: &mut Kernel, so: SocketId, level: u32, name: u32) -> Result<Mbuf, Errno> {
+    events::begin_with(kernel, Some(so), "sogetopt", || format!("(level {level:#x}, option {name:#x})"));
+    let got = get_option(kernel, so, level, name);
+    events::end(kernel, so, "sogetopt", got.as_ref().map(|_| ()).map_err(|error| *error));
+    got
+}
+
+fn get_option(kernel: &mut Kernel, so: SocketId, level: u32, name: u32) -> Result<Mbuf, Errno> {
     let mut m = Mbuf::get(MbufType::Soopts);
     if level != SOL_SOCKET {
         let ctloutput = kernel.sockets[so].proto.ctloutput.ok_or(Errno::ENOPROTOOPT)?;

@@ -14,7 +14,7 @@ use super::mbuf::{Chain, MCLBYTES, MHLEN, MINCLSIZE, MLEN, Mbuf, MbufFlags, Mbuf
 use super::protosw::{Message, ProtoFlags, UserRequest};
 use super::socket::{Side, SockState, SocketId, SocketOptions};
 use super::state::{sblock, sbunlock, sbwait};
-use super::{Resume, pr_usrreq};
+use super::{Resume, events, pr_usrreq};
 use crate::kernel::file::{Uio, ops};
 use crate::kernel::synch::{self, Sleep, Wake};
 use crate::kernel::{Context, Stop, Sysret};
@@ -210,7 +210,10 @@ fn packet(cx: &mut Context<'_>, op: &mut Sosend, space: &mut i32) -> Result<Chai
         }
         *space = space.wrapping_sub(len as i32);
         m.set_len(len);
-        op.uio.move_in(cx, m.bytes_mut())?;
+        let from = op.uio.rest().first().map_or(0, |buffer| buffer.base);
+        let moved = op.uio.move_in(cx, m.bytes_mut());
+        events::copied_in(cx.kernel, from, len, moved.map(|_| ()));
+        moved?;
         top.push_back(m);
         if op.uio.resid == 0 {
             if op.flags.contains(MsgFlags::EOR) {

@@ -10,6 +10,8 @@
 //! 2.1 counterpart: kern/uipc_socket2.c (the state machine, soqinsque, soqremque, sbwait, sb_lock,
 //! sowakeup).
 
+use std::fmt;
+
 use syscalls::errno::Errno;
 
 use super::mbuf::MCLBYTES;
@@ -24,15 +26,16 @@ use crate::kernel::{Context, Kernel};
 
 /// Marks a socket as connecting.
 pub fn soisconnecting(kernel: &mut Kernel, so: SocketId) {
-    events::note(kernel, so, "soisconnecting");
+    events::begin(kernel, so, "soisconnecting");
     let state = &mut kernel.sockets[so].state;
     state.remove(SockState::ISCONNECTED | SockState::ISDISCONNECTING);
     state.insert(SockState::ISCONNECTING);
+    events::end(kernel, so, "soisconnecting", Ok(()));
 }
 
 /// Marks a socket as connected; one that waits in `q0` becomes ready to be accepted.
 pub fn soisconnected(kernel: &mut Kernel, so: SocketId) {
-    events::note(kernel, so, "soisconnected");
+    events::begin(kernel, so, "soisconnected");
     let socket = &mut kernel.sockets[so];
     socket.state.remove(SockState::ISCONNECTING | SockState::ISDISCONNECTING | SockState::ISCONFIRMING);
     socket.state.insert(SockState::ISCONNECTED);
@@ -47,42 +50,47 @@ pub fn soisconnected(kernel: &mut Kernel, so: SocketId) {
         sorwakeup(kernel, so);
         sowwakeup(kernel, so);
     }
+    events::end(kernel, so, "soisconnected", Ok(()));
 }
 
 /// Marks a socket as disconnecting: nothing more goes either way.
 pub fn soisdisconnecting(kernel: &mut Kernel, so: SocketId) {
-    events::note(kernel, so, "soisdisconnecting");
+    events::begin(kernel, so, "soisdisconnecting");
     let state = &mut kernel.sockets[so].state;
     state.remove(SockState::ISCONNECTING);
     state.insert(SockState::ISDISCONNECTING | SockState::CANTRCVMORE | SockState::CANTSENDMORE);
     kernel.wakeup(Channel::SocketState(so));
     sowwakeup(kernel, so);
     sorwakeup(kernel, so);
+    events::end(kernel, so, "soisdisconnecting", Ok(()));
 }
 
 /// Marks a socket as disconnected for good.
 pub fn soisdisconnected(kernel: &mut Kernel, so: SocketId) {
-    events::note(kernel, so, "soisdisconnected");
+    events::begin(kernel, so, "soisdisconnected");
     let state = &mut kernel.sockets[so].state;
     state.remove(SockState::ISCONNECTING | SockState::ISCONNECTED | SockState::ISDISCONNECTING);
     state.insert(SockState::CANTRCVMORE | SockState::CANTSENDMORE);
     kernel.wakeup(Channel::SocketState(so));
     sowwakeup(kernel, so);
     sorwakeup(kernel, so);
+    events::end(kernel, so, "soisdisconnected", Ok(()));
 }
 
 /// Nothing more will be sent.
 pub fn socantsendmore(kernel: &mut Kernel, so: SocketId) {
-    events::note(kernel, so, "socantsendmore");
+    events::begin(kernel, so, "socantsendmore");
     kernel.sockets[so].state.insert(SockState::CANTSENDMORE);
     sowwakeup(kernel, so);
+    events::end(kernel, so, "socantsendmore", Ok(()));
 }
 
 /// Nothing more will be received; what waits can still be read.
 pub fn socantrcvmore(kernel: &mut Kernel, so: SocketId) {
-    events::note(kernel, so, "socantrcvmore");
+    events::begin(kernel, so, "socantrcvmore");
     kernel.sockets[so].state.insert(SockState::CANTRCVMORE);
     sorwakeup(kernel, so);
+    events::end(kernel, so, "socantrcvmore", Ok(()));
 }
 
 /// Makes a socket for a connection that arrives at listener `head`, or refuses because the queues are
@@ -103,10 +111,12 @@ pub fn sonewconn(cx: &mut Context<'_>, head: SocketId, connstatus: SockState) ->
     // As in the original, a failure leaves the limits zero; the protocol sets its own then.
     let _ = soreserve(&mut socket, listener.snd.hiwat, listener.rcv.hiwat);
     let so = cx.kernel.sockets.insert(socket);
-    events::note_with(cx.kernel, so, "sonewconn", || format!("for {head:?}"));
+    events::begin_with(cx.kernel, Some(so), "sonewconn", || format!("for so{head:?}"));
     let queue = if connstatus.is_empty() { Queue::Partial } else { Queue::Complete };
     soqinsque(cx.kernel, head, so, queue);
-    if pr_usrreq(cx, so, UserRequest::Attach { protocol: 0 }).is_err() {
+    let attached = pr_usrreq(cx, so, UserRequest::Attach { protocol: 0 });
+    if attached.is_err() {
+        events::end(cx.kernel, so, "sonewconn", attached);
         soqremque(cx.kernel, so, queue);
         cx.kernel.sockets.remove(so);
         return None;
@@ -116,6 +126,7 @@ pub fn sonewconn(cx: &mut Context<'_>, head: SocketId, connstatus: SockState) ->
         cx.kernel.wakeup(Channel::SocketState(head));
         cx.kernel.sockets[so].state.insert(connstatus);
     }
+    events::end(cx.kernel, so, "sonewconn", Ok(()));
     Some(so)
 }
 
@@ -128,6 +139,15 @@ pub enum Queue {
     Complete,
 }
 
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Partial => "q0",
+            Self::Complete => "q",
+        })
+    }
+}
+
 /// Puts a socket at the end of a listener's queue.
 pub fn soqinsque(kernel: &mut Kernel, head: SocketId, so: SocketId, queue: Queue) {
     kernel.sockets[so].head = Some(head);
@@ -136,6 +156,7 @@ pub fn soqinsque(kernel: &mut Kernel, head: SocketId, so: SocketId, queue: Queue
         Queue::Partial => listener.q0.push_back(so),
         Queue::Complete => listener.q.push_back(so),
     }
+    events::note_with(kernel, so, "soqinsque", || format!("into {queue} of so{head:?}"));
 }
 
 /// Takes a socket out of its listener's queue; false if it is not there.
@@ -149,6 +170,7 @@ pub fn soqremque(kernel: &mut Kernel, so: SocketId, queue: Queue) -> bool {
     let Some(place) = waiting.iter().position(|&other| other == so) else { return false };
     waiting.remove(place);
     kernel.sockets[so].head = None;
+    events::note_with(kernel, so, "soqremque", || format!("from {queue} of so{head:?}"));
     true
 }
 
@@ -175,17 +197,19 @@ pub fn soreserve(socket: &mut Socket, sndcc: u32, rcvcc: u32) -> Result<(), Errn
 
 /// Tells everybody who may care that something arrived.
 pub fn sorwakeup(kernel: &mut Kernel, so: SocketId) {
-    events::note(kernel, so, "sorwakeup");
+    events::begin(kernel, so, "sorwakeup");
     sowakeup(kernel, so, Side::Rcv);
     if let Some(upcall) = kernel.sockets[so].upcall {
         upcall(kernel, so);
     }
+    events::end(kernel, so, "sorwakeup", Ok(()));
 }
 
 /// Tells everybody who may care that there is room to send.
 pub fn sowwakeup(kernel: &mut Kernel, so: SocketId) {
-    events::note(kernel, so, "sowwakeup");
+    events::begin(kernel, so, "sowwakeup");
     sowakeup(kernel, so, Side::Snd);
+    events::end(kernel, so, "sowwakeup", Ok(()));
 }
 
 /// Wakes those who select on a buffer and those who wait for it, and sends SIGIO where that is wanted.

@@ -15,7 +15,7 @@ use super::sockbuf::SockbufFlags;
 use super::socket::{Side, SockState, SocketId};
 use super::soreceive::{Caller, soreceive};
 use super::sosend::sosend;
-use super::{inet, pr_usrreq};
+use super::{events, inet, pr_usrreq};
 use crate::kernel::file::Uio;
 use crate::kernel::file::select::{Which, selrecord};
 use crate::kernel::{Context, Sysret};
@@ -25,17 +25,25 @@ const S_IFSOCK: u16 = 0o140_000;
 
 /// Reads from a socket.
 pub fn soo_read(cx: &mut Context<'_>, so: SocketId, uio: Uio) -> Sysret<i32> {
-    soreceive(cx, so, uio, Caller::Read)
+    events::within(cx, so, "soo_read", |cx| {
+        events::within(cx, so, "soreceive", |cx| soreceive(cx, so, uio, Caller::Read))
+    })
 }
 
 /// Writes to a socket.
 pub fn soo_write(cx: &mut Context<'_>, so: SocketId, uio: Uio) -> Sysret<i32> {
-    sosend(cx, so, None, uio, None, MsgFlags::empty())
+    events::within(cx, so, "soo_write", |cx| {
+        events::within(cx, so, "sosend", |cx| sosend(cx, so, None, uio, None, MsgFlags::empty()))
+    })
 }
 
 /// Does what an ioctl asks of a socket.  Interface and routing requests go to the internet domain,
 /// unknown ones to the protocol.
 pub fn soo_ioctl(cx: &mut Context<'_>, so: SocketId, request: u32, data: &mut Vec<u8>) -> Sysret<()> {
+    events::within(cx, so, "soo_ioctl", |cx| ioctl(cx, so, request, data))
+}
+
+fn ioctl(cx: &mut Context<'_>, so: SocketId, request: u32, data: &mut Vec<u8>) -> Sysret<()> {
     let socket = &mut cx.kernel.sockets[so];
     let word = data.first_chunk().map_or(0, |word| i32::from_le_bytes(*word));
     let answer = match request {
@@ -83,6 +91,9 @@ pub fn soo_select(cx: &mut Context<'_>, so: SocketId, which: Which) -> bool {
         Which::Write => (socket.writeable(), Side::Snd),
         Which::Except => (socket.oobmark != 0 || socket.state.contains(SockState::RCVATMARK), Side::Rcv),
     };
+    events::note_with(cx.kernel, so, "soo_select", || {
+        format!("{which:?}: {}", if ready { "ready" } else { "selrecord" })
+    });
     if ready {
         return true;
     }
@@ -98,7 +109,7 @@ pub fn soo_select(cx: &mut Context<'_>, so: SocketId, which: Which) -> bool {
 /// What fstat tells of a socket: its type without permissions, and what the protocol knows.
 pub fn soo_stat(cx: &mut Context<'_>, so: SocketId) -> Result<Stat, Errno> {
     let mut sense = Sense::default();
-    pr_usrreq(cx, so, UserRequest::Sense(&mut sense))?;
+    events::within(cx, so, "soo_stat", |cx| pr_usrreq(cx, so, UserRequest::Sense(&mut sense)))?;
     let mut stat = Stat::default();
     stat.mode.set(S_IFSOCK);
     stat.blksize.set(sense.blksize);
@@ -109,5 +120,5 @@ pub fn soo_stat(cx: &mut Context<'_>, so: SocketId) -> Result<Stat, Errno> {
 
 /// Closes a socket with its file.
 pub fn soo_close(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
-    soclose(cx, so)
+    events::within(cx, so, "soo_close", |cx| soclose(cx, so))
 }

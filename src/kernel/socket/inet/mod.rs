@@ -115,6 +115,11 @@ impl Inet {
         let lo0 = (network == Network::Loopback).then(interface::Ifnet::loopback);
         Self { lo0, ..Self::default() }
     }
+
+    /// A control block, if it still exists.
+    pub fn get(&self, inp: InpcbId) -> Option<&Inpcb> {
+        self.pcbs.get(inp)
+    }
 }
 
 /// An address and a port (`struct sockaddr_in`).

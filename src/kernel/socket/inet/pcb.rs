@@ -11,6 +11,7 @@ use std::net::Ipv4Addr;
 use bitflags::bitflags;
 use syscalls::errno::Errno;
 
+use super::super::events;
 use super::super::mbuf::Mbuf;
 use super::super::operations::free;
 use super::super::protosw::ProtoFlags;
@@ -195,11 +196,17 @@ pub(super) fn alloc(kernel: &mut Kernel, so: SocketId, list: List) -> InpcbId {
     });
     inet.info_mut(list).list.push(inp);
     kernel.sockets[so].pcb = Some(Pcb::Inet(inp));
+    events::note(kernel, so, "in_pcballoc");
     inp
 }
 
 /// Gives a control block an address and a port; without `nam` a port only (`in_pcbbind`).
 pub(super) fn bind(cx: &mut Context<'_>, id: InpcbId, nam: Option<&Mbuf>) -> Result<(), Errno> {
+    let so = cx.kernel.sockets.inet.inp(id).socket;
+    events::within(cx, so, "in_pcbbind", |cx| bind_to(cx, id, nam))
+}
+
+fn bind_to(cx: &mut Context<'_>, id: InpcbId, nam: Option<&Mbuf>) -> Result<(), Errno> {
     let inet = &cx.kernel.sockets.inet;
     if inet.lo0.is_none() {
         return Err(Errno::EADDRNOTAVAIL);
@@ -288,6 +295,11 @@ pub(super) fn local_address(inet: &Inet, id: InpcbId, nam: &Mbuf) -> Result<(Soc
 
 /// Connects a control block to an address, and gives it an own one if it has none (`in_pcbconnect`).
 pub(super) fn connect(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
+    let so = cx.kernel.sockets.inet.inp(id).socket;
+    events::within(cx, so, "in_pcbconnect", |cx| connect_to(cx, id, nam))
+}
+
+fn connect_to(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
     let inet = &cx.kernel.sockets.inet;
     let (sin, laddr) = local_address(inet, id, nam)?;
     let inp = inet.inp(id);
@@ -310,6 +322,7 @@ pub(super) fn disconnect(kernel: &mut Kernel, id: InpcbId) {
     let inp = kernel.sockets.inet.inp_mut(id);
     (inp.faddr, inp.fport) = (INADDR_ANY, 0);
     let so = inp.socket;
+    events::note(kernel, so, "in_pcbdisconnect");
     if kernel.sockets[so].state.contains(SockState::NOFDREF) {
         detach(kernel, id);
     }
@@ -321,7 +334,9 @@ pub(super) fn detach(kernel: &mut Kernel, id: InpcbId) {
     let Some(inp) = inet.pcbs.remove(id) else { return };
     inet.info_mut(inp.list).list.retain(|&other| other != id);
     kernel.sockets[inp.socket].pcb = None;
+    events::begin(kernel, inp.socket, "in_pcbdetach");
     free(kernel, inp.socket);
+    events::end(kernel, inp.socket, "in_pcbdetach", Ok(()));
 }
 
 /// Stores the own address (`in_setsockaddr`).

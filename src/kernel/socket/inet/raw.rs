@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use syscalls::errno::Errno;
 use syscalls::flags::IpOpt;
 
+use super::super::events;
 use super::super::mbuf::{Chain, MCLBYTES, MHLEN, Mbuf, MbufType};
 use super::super::protosw::{ControlOption, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
@@ -38,6 +39,7 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
             return Err(Errno::EACCES);
         }
         soreserve(&mut cx.kernel.sockets[so], SPACE, SPACE)?;
+        events::note_reserved(cx.kernel, so);
         let inp = pcb::alloc(cx.kernel, so, List::Raw);
         cx.kernel.sockets.inet.inp_mut(inp).protocol = protocol as u8;
         return Ok(());
@@ -74,7 +76,9 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
             soisconnected(cx.kernel, so);
         }
         UserRequest::Shutdown => socantsendmore(cx.kernel, so),
-        UserRequest::Send(message) => return send(cx, so, inp, message),
+        UserRequest::Send(message) => {
+            return events::within(cx, so, "rip_output", |cx| send(cx, so, inp, message));
+        }
         UserRequest::Sockaddr { nam } => pcb::set_sockaddr(cx.kernel, inp, nam),
         UserRequest::Peeraddr { nam } => pcb::set_peeraddr(cx.kernel, inp, nam),
         // Does not bother with a block size.
@@ -203,7 +207,9 @@ fn deliver(kernel: &mut Kernel, packet: &[u8], protocol: u8) {
         let so = inp.socket;
         let name = SockaddrIn::new(src, 0).bytes();
         // What does not fit is lost.
-        if kernel.sockets[so].rcv.append_addr(&name, Some(in_mbufs(packet)), None) {
+        let fits = kernel.sockets[so].rcv.append_addr(&name, Some(in_mbufs(packet)), None);
+        events::note_with(kernel, so, "sbappendaddr", || if fits { "" } else { "no room" });
+        if fits {
             sorwakeup(kernel, so);
         }
     }

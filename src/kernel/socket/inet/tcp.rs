@@ -10,6 +10,7 @@
 
 use syscalls::errno::Errno;
 
+use super::super::events;
 use super::super::mbuf::{Chain, MINCLSIZE, Mbuf, MbufFlags, MbufType};
 use super::super::protosw::{ControlOption, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
@@ -37,7 +38,7 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         return interface::control(cx, so, cmd, data);
     }
     if let UserRequest::Attach { .. } = request {
-        return attach(cx.kernel, so);
+        return events::within(cx, so, "tcp_attach", |cx| attach(cx.kernel, so));
     }
     let inp = sotoinpcb(cx.kernel, so)?;
     let state = tp(cx.kernel, inp).state;
@@ -155,7 +156,9 @@ fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     }
     if socket.snd.hiwat == 0 || socket.rcv.hiwat == 0 {
         soreserve(socket, SPACE, SPACE)?;
+        events::note_reserved(kernel, so);
     }
+    let socket = &mut kernel.sockets[so];
     if socket.options.contains(SocketOptions::LINGER) && socket.linger == 0 {
         socket.linger = LINGERTIME;
     }
@@ -176,6 +179,11 @@ fn refuse_multicast(nam: &Mbuf) -> Result<(), Errno> {
 /// Gives a connection its addresses and asks for it (`tcp_connect`).  An earlier one that is remembered
 /// only makes way.
 fn connect(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
+    let so = cx.kernel.sockets.inet.inp(id).socket;
+    events::within(cx, so, "tcp_connect", |cx| connect_to(cx, id, nam))
+}
+
+fn connect_to(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
     if cx.kernel.sockets.inet.inp(id).lport == 0 {
         pcb::bind(cx, id, None)?;
     }
@@ -206,6 +214,11 @@ pub(super) fn output(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
     if !cx.kernel.sockets.inet.has(id) {
         return Ok(());
     }
+    let so = cx.kernel.sockets.inet.inp(id).socket;
+    events::within(cx, so, "tcp_output", |cx| put_out(cx, id))
+}
+
+fn put_out(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
     if tp(cx.kernel, id).state == TcpState::SynSent {
         handshake(cx, id)?;
     }
@@ -369,6 +382,7 @@ fn transfer(kernel: &mut Kernel, id: InpcbId, peer: InpcbId) {
         }
     }
     if moved {
+        events::note(kernel, to, "sbappend");
         sorwakeup(kernel, to);
         sowwakeup(kernel, so);
     }
@@ -490,6 +504,8 @@ fn disconnect(cx: &mut Context<'_>, id: InpcbId) {
 
 /// The user will send nothing more: what state follows (`tcp_usrclosed`).
 fn user_closed(kernel: &mut Kernel, id: InpcbId) {
+    let so = kernel.sockets.inet.inp(id).socket;
+    events::note(kernel, so, "tcp_usrclosed");
     let Some(tp) = tp_mut(kernel, id) else { return };
     match tp.state {
         TcpState::Closed | TcpState::Listen => return close(kernel, id),
@@ -513,12 +529,14 @@ pub(super) fn drop(kernel: &mut Kernel, id: InpcbId, error: Option<Errno>) {
     let Tcpcb { state, peer, .. } = tp(kernel, id);
     let so = kernel.sockets.inet.inp(id).socket;
     kernel.sockets[so].error = error;
+    events::begin_with(kernel, Some(so), "tcp_drop", || error.map_or("", Errno::name));
     close(kernel, id);
     if state >= TcpState::SynReceived
         && let Some(peer) = peer
     {
         reset(kernel, peer);
     }
+    events::end(kernel, so, "tcp_drop", Ok(()));
 }
 
 /// A reset came.
@@ -545,7 +563,9 @@ pub(super) fn close(kernel: &mut Kernel, id: InpcbId) {
         inp.tcp = None;
         let so = inp.socket;
         debug_assert!(inp.faddr != INADDR_ANY || inp.fport == 0);
+        events::begin(kernel, so, "tcp_close");
         soisdisconnected(kernel, so);
         pcb::detach(kernel, id);
+        events::end(kernel, so, "tcp_close", Ok(()));
     }
 }

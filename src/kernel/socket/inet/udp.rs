@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use syscalls::errno::Errno;
 
+use super::super::events;
 use super::super::mbuf::{Chain, Mbuf, MbufType};
 use super::super::protosw::{Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
@@ -37,7 +38,9 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         }
         let inp = pcb::alloc(cx.kernel, so, List::Udp);
         cx.kernel.sockets.inet.inp_mut(inp).ttl = IPDEFTTL;
-        return soreserve(&mut cx.kernel.sockets[so], SENDSPACE, RECVSPACE);
+        soreserve(&mut cx.kernel.sockets[so], SENDSPACE, RECVSPACE)?;
+        events::note_reserved(cx.kernel, so);
+        return Ok(());
     }
     let inp = sotoinpcb(cx.kernel, so)?;
     let connected = cx.kernel.sockets.inet.inp(inp).faddr != INADDR_ANY;
@@ -58,7 +61,9 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
             }
         }
         UserRequest::Shutdown => socantsendmore(cx.kernel, so),
-        UserRequest::Send(message) => return output(cx, inp, message),
+        UserRequest::Send(message) => {
+            return events::within(cx, so, "udp_output", |cx| output(cx, inp, message));
+        }
         UserRequest::Abort => {
             soisdisconnected(cx.kernel, so);
             detach(cx.kernel, inp);
@@ -115,7 +120,9 @@ fn input(kernel: &mut Kernel, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: 
     let so = inp.socket;
     let name = SockaddrIn::new(from.0, from.1).bytes();
     // What does not fit is lost.
-    if kernel.sockets[so].rcv.append_addr(&name, Some(with_header(data)), control) {
+    let fits = kernel.sockets[so].rcv.append_addr(&name, Some(with_header(data)), control);
+    events::note_with(kernel, so, "sbappendaddr", || if fits { "" } else { "no room" });
+    if fits {
         sorwakeup(kernel, so);
     }
 }

@@ -7,6 +7,7 @@
 use syscalls::errno::Errno;
 use syscalls::flags::SockType;
 
+use super::super::events;
 use super::super::mbuf::{MLEN, Mbuf};
 use super::super::protosw::ProtoFlags;
 use super::super::socket::{SockState, SocketId, SocketOptions};
@@ -19,20 +20,26 @@ const SUN_PATH: usize = 2;
 
 /// Binds a socket: makes a node in the file system that stands for it.
 pub(super) fn bind(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
-    if unp(cx.kernel, so).vnode.is_some() {
-        return Err(Errno::EINVAL);
-    }
-    let path = path(nam).ok_or(Errno::EINVAL)?;
-    let vnode = names::create(cx, path, so)?;
-    let unp = unp_mut(cx.kernel, so);
-    unp.vnode = Some(vnode);
-    unp.addr = Some(nam.copy());
-    Ok(())
+    events::within(cx, so, "unp_bind", |cx| {
+        if unp(cx.kernel, so).vnode.is_some() {
+            return Err(Errno::EINVAL);
+        }
+        let path = path(nam).ok_or(Errno::EINVAL)?;
+        let vnode = names::create(cx, path, so)?;
+        let unp = unp_mut(cx.kernel, so);
+        unp.vnode = Some(vnode);
+        unp.addr = Some(nam.copy());
+        Ok(())
+    })
 }
 
 /// Connects a socket to the one that is bound to a name.  A stream is connected to a new socket, which
 /// waits in the listener's queue.
 pub(super) fn connect(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
+    events::within(cx, so, "unp_connect", |cx| connect_to(cx, so, nam))
+}
+
+fn connect_to(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
     let path = path(nam).ok_or(Errno::EMSGSIZE)?;
     let mut so2 = names::lookup(cx, path)?;
     if cx.kernel.sockets[so].kind != cx.kernel.sockets[so2].kind {
@@ -51,6 +58,13 @@ pub(super) fn connect(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<
 
 /// Connects two sockets: streams to each other, a datagram socket one way.
 pub fn connect2(kernel: &mut Kernel, so: SocketId, so2: SocketId) -> Result<(), Errno> {
+    events::begin_with(kernel, Some(so), "unp_connect2", || format!("to so{so2:?}"));
+    let connected = link(kernel, so, so2);
+    events::end(kernel, so, "unp_connect2", connected);
+    connected
+}
+
+fn link(kernel: &mut Kernel, so: SocketId, so2: SocketId) -> Result<(), Errno> {
     if kernel.sockets[so2].kind != kernel.sockets[so].kind {
         return Err(Errno::EPROTOTYPE);
     }

@@ -11,6 +11,7 @@
 //!
 //! 2.1 counterpart: kern/uipc_usrreq.c (unp_gc, unp_mark).
 
+use super::super::events;
 use super::super::protosw::ProtoFlags;
 use super::super::sorflush;
 use super::rights::in_flight;
@@ -22,8 +23,11 @@ pub(super) fn collect(cx: &mut Context<'_>) {
     if std::mem::replace(&mut cx.kernel.sockets.unix.collecting, true) {
         return;
     }
+    let rights = cx.kernel.sockets.unix.rights;
+    events::begin_with(cx.kernel, None, "unp_gc", || format!("with {rights} in flight"));
     mark(cx);
     sweep(cx);
+    events::end(cx.kernel, None, "unp_gc", Ok(()));
     cx.kernel.sockets.unix.collecting = false;
 }
 

@@ -27,7 +27,7 @@ use super::mbuf::{Chain, Mbuf};
 use super::protosw::{Domain, Message, ProtoFlags, Protosw, UserRequest};
 use super::socket::{Pcb, SockState, Socket, SocketId};
 use super::state::{socantrcvmore, socantsendmore, soisdisconnected, soreserve, sorwakeup, sowwakeup};
-use super::{sofree, sorflush};
+use super::{events, sofree, sorflush};
 use crate::kernel::vfs::VnodeId;
 use crate::kernel::{Context, Kernel};
 
@@ -113,7 +113,11 @@ pub fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> R
     }
     match request {
         UserRequest::Attach { .. } if attached => Err(Errno::EISCONN),
-        UserRequest::Attach { .. } => attach(&mut cx.kernel.sockets[so]),
+        UserRequest::Attach { .. } => events::within(cx, so, "unp_attach", |cx| {
+            attach(&mut cx.kernel.sockets[so])?;
+            events::note_reserved(cx.kernel, so);
+            Ok(())
+        }),
         UserRequest::Detach => {
             detach(cx, so);
             Ok(())
@@ -224,6 +228,7 @@ fn attach(socket: &mut Socket) -> Result<(), Errno> {
 
 /// Lets go of a socket: its name, its connection, and those who are connected to it.
 fn detach(cx: &mut Context<'_>, so: SocketId) {
+    events::begin(cx.kernel, so, "unp_detach");
     if let Some(vnode) = unp_mut(cx.kernel, so).vnode.take() {
         names::release(cx.kernel, vnode);
     }
@@ -238,11 +243,13 @@ fn detach(cx: &mut Context<'_>, so: SocketId) {
         sorflush(cx, so);
         gc::collect(cx);
     }
+    events::end(cx.kernel, so, "unp_detach", Ok(()));
 }
 
 /// Dissolves a connection.
 fn disconnect(kernel: &mut Kernel, so: SocketId) {
     let Some(so2) = unp_mut(kernel, so).conn.take() else { return };
+    events::begin_with(kernel, Some(so), "unp_disconnect", || format!("from so{so2:?}"));
     if kernel.sockets[so].kind == SockType::Dgram {
         unp_mut(kernel, so2).refs.retain(|&other| other != so);
         kernel.sockets[so].state.remove(SockState::ISCONNECTED);
@@ -251,6 +258,7 @@ fn disconnect(kernel: &mut Kernel, so: SocketId) {
         unp_mut(kernel, so2).conn = None;
         soisdisconnected(kernel, so2);
     }
+    events::end(kernel, so, "unp_disconnect", Ok(()));
 }
 
 /// The peer of a stream will receive nothing more.
@@ -258,18 +266,22 @@ fn shutdown(kernel: &mut Kernel, so: SocketId) {
     if kernel.sockets[so].kind == SockType::Stream
         && let Some(peer) = unp(kernel, so).conn
     {
+        events::begin(kernel, so, "unp_shutdown");
         socantrcvmore(kernel, peer);
+        events::end(kernel, so, "unp_shutdown", Ok(()));
     }
 }
 
 /// Breaks a connection with an error; one that nobody has accepted goes away.
 fn drop(cx: &mut Context<'_>, so: SocketId, error: Errno) {
+    events::begin_with(cx.kernel, Some(so), "unp_drop", || error.name());
     cx.kernel.sockets[so].error = Some(error);
     disconnect(cx.kernel, so);
     if cx.kernel.sockets[so].head.is_some() {
         cx.kernel.sockets[so].pcb = None;
         sofree(cx, so);
     }
+    events::end(cx.kernel, so, "unp_drop", Ok(()));
 }
 
 /// Data were taken: gives the room back to the sender and wakes it.
@@ -297,7 +309,7 @@ fn balance(kernel: &mut Kernel, sender: SocketId, receiver: SocketId) {
 /// back when it does (uipc_usrreq.c, label release).
 fn send(cx: &mut Context<'_>, so: SocketId, mut message: Message<'_>) -> Result<(), Errno> {
     if let Some(m) = message.control.as_mut().and_then(|control| control.front_mut()) {
-        rights::internalize(cx, m)?;
+        events::within(cx, so, "unp_internalize", |cx| rights::internalize(cx, m))?;
     }
     match cx.kernel.sockets[so].kind {
         SockType::Dgram => send_datagram(cx, so, message),
@@ -316,6 +328,7 @@ fn send_datagram(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Re
     let so2 = unp.conn.ok_or(Errno::ENOTCONN)?;
     let from = unp.addr.as_ref().map_or(NONAME.to_vec(), |addr| addr.bytes().to_vec());
     let fits = cx.kernel.sockets[so2].rcv.append_addr(&from, Some(message.m), message.control);
+    events::note_with(cx.kernel, so2, "sbappendaddr", || if fits { "" } else { "no room" });
     if fits {
         sorwakeup(cx.kernel, so2);
     }
@@ -334,8 +347,10 @@ fn send_stream(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Resu
         return Err(Errno::EPIPE);
     }
     let so2 = unp(cx.kernel, so).conn.ok_or(Errno::ENOTCONN)?;
+    let function = if message.control.is_some() { "sbappendcontrol" } else { "sbappend" };
     append(&mut cx.kernel.sockets[so2], message.m, message.control);
     balance(cx.kernel, so, so2);
+    events::note(cx.kernel, so2, function);
     sorwakeup(cx.kernel, so2);
     Ok(())
 }

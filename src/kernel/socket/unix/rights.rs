@@ -11,6 +11,7 @@
 use syscalls::arg::Fd;
 use syscalls::errno::Errno;
 
+use super::super::events;
 use super::super::mbuf::Mbuf;
 use super::super::msg::{CMSGHDR, SCM_RIGHTS, SOL_SOCKET, cmsg_len, cmsg_level, cmsg_type};
 use super::super::sockbuf::Records;
@@ -54,6 +55,13 @@ pub(super) fn internalize(cx: &mut Context<'_>, control: &mut Mbuf) -> Result<()
 /// The original counts free slots above the limit, too, and panics when it cannot have them; here the
 /// count says EMSGSIZE then.
 pub fn externalize(cx: &mut Context<'_>, control: &mut Mbuf) -> Result<(), Errno> {
+    events::begin_with(cx.kernel, None, "unp_externalize", || "");
+    let done = to_descriptors(cx, control);
+    events::end(cx.kernel, None, "unp_externalize", done);
+    done
+}
+
+fn to_descriptors(cx: &mut Context<'_>, control: &mut Mbuf) -> Result<(), Errno> {
     let mut rights = control.rights.take().unwrap_or_default();
     let newfds = rights.len();
     let fds = if fd_avail(cx, newfds) { allocate(cx, &rights) } else { None };
@@ -94,9 +102,11 @@ fn allocate(cx: &mut Context<'_>, rights: &[Option<FileId>]) -> Option<Vec<Fd>> 
 
 /// Throws the rights in records away that left a buffer.
 pub fn dispose(cx: &mut Context<'_>, records: Records) {
+    events::begin_with(cx.kernel, None, "unp_dispose", || "");
     for file in in_flight(&records) {
         discard(cx, file);
     }
+    events::end(cx.kernel, None, "unp_dispose", Ok(()));
 }
 
 /// The files that records refer to (`unp_scan`).

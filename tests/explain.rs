@@ -1,0 +1,140 @@
+//! `bsd21 explain`: walks through the socket layer, from the running kernel.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn explain(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bsd21")).arg("explain").args(args).output().expect("bsd21 runs")
+}
+
+fn walk(call: &str) -> String {
+    let output = explain(&[call]);
+    assert!(output.status.success(), "{call}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The names at the beginnings of lines, with their depths; lines on sockets' states left out.
+fn steps(walk: &str) -> Vec<(usize, &str)> {
+    let lines = walk.lines().filter(|line| !line.trim_start().starts_with('|'));
+    lines
+        .map(|line| {
+            let depth = (line.len() - line.trim_start().len()) / 4;
+            let name = line.trim_start().split([' ', '(']).next().unwrap_or_default();
+            (depth, name)
+        })
+        .collect()
+}
+
+/// The walks of a page, one for each call.
+fn walks(text: &str) -> Vec<&str> {
+    text.split("\n\n").collect()
+}
+
+#[test]
+fn the_page_on_socketpair_shows_the_walk_as_it_is() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/socketpair.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let shown = page.split("$ bsd21 explain socketpair\n").nth(1).and_then(|rest| rest.split("```").next());
+    let text = walk("socketpair");
+    let first = walks(&text)[0];
+    assert_eq!(shown.expect("the walk is on the page").trim_end(), first, "docs/socketpair.md");
+}
+
+#[test]
+fn a_pair_of_streams_takes_the_way_of_the_original() {
+    let text = walk("socketpair");
+    let expected = [
+        (0, "socketpair"),
+        (1, "socreate"),
+        (2, "pffindtype"),
+        (2, "PRU_ATTACH"),
+        (3, "unp_attach"),
+        (4, "soreserve"),
+        (1, "socreate"),
+        (2, "pffindtype"),
+        (2, "PRU_ATTACH"),
+        (3, "unp_attach"),
+        (4, "soreserve"),
+        (1, "falloc"),
+        (1, "falloc"),
+        (1, "soconnect2"),
+        (2, "PRU_CONNECT2"),
+        (3, "unp_connect2"),
+        (4, "soisconnected"),
+        (5, "sorwakeup"),
+        (5, "sowwakeup"),
+        (4, "soisconnected"),
+        (5, "sorwakeup"),
+        (5, "sowwakeup"),
+        (1, "copyout"),
+        (0, "->"),
+    ];
+    assert_eq!(steps(walks(&text)[0]), expected);
+}
+
+#[test]
+fn a_pair_of_datagram_sockets_is_connected_twice_and_one_of_tcp_is_undone() {
+    let text = walk("socketpair");
+    let [_, dgram, tcp] = walks(&text)[..] else { panic!("three walks: {text}") };
+    let count = |walk, name| steps(walk).iter().filter(|(_, step)| *step == name).count();
+    assert_eq!(count(dgram, "soconnect2"), 2);
+    assert_eq!((count(tcp, "soconnect2"), count(tcp, "ffree"), count(tcp, "soclose")), (1, 2, 2));
+    assert!(
+        tcp.contains("so#4 is gone") && tcp.trim_end().ends_with("= -1 EOPNOTSUPP (Operation not supported)")
+    );
+}
+
+#[test]
+fn both_sockets_are_shown_when_one_changes() {
+    let text = walk("write");
+    let sent = text.split("sbappend").nth(1).expect("data are appended");
+    let states: Vec<&str> = sent.lines().skip(1).take(2).map(str::trim).collect();
+    // What waits at the receiver is taken off the sender's limits: a pipe holds 4096 bytes, not 8192.
+    assert!(states[0].contains("snd 0/4092 mb 0/32640"), "{}", states[0]);
+    assert!(states[1].contains("rcv 4/4096 mb 128/32768"), "{}", states[1]);
+}
+
+#[test]
+fn a_call_that_sleeps_is_walked_to_its_end() {
+    let text = walk("read");
+    let slept = steps(walks(&text).last().expect("a walk"));
+    let names: Vec<&str> = slept.iter().map(|(_, name)| *name).collect();
+    let expected = ["read", "soo_read", "soreceive", "tsleep", "process", "tsleep"];
+    assert_eq!(names[..expected.len()], expected);
+    assert!(text.trim_end().ends_with("read(4, \"pong\", 64) = 4"), "{text}");
+}
+
+#[test]
+fn every_call_that_the_help_names_has_a_walk() {
+    let help = String::from_utf8(explain(&["--help"]).stdout).expect("text");
+    let list = help.split("The call: ").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list");
+    let names: Vec<&str> =
+        list.split([',', ' ', '\n', '.']).filter(|w| !w.is_empty() && *w != "or").collect();
+    assert_eq!(names.len(), 25);
+    for name in names {
+        let text = walk(name);
+        assert!(text.contains(&format!("{name}(")), "{name}: {text}");
+        assert!(text.contains("\n    ") && text.contains("\n-> "), "{name}: {text}");
+        assert!(text.contains("| so#"), "{name}: {text}");
+    }
+}
+
+#[test]
+fn json_has_the_same_steps() {
+    let output = explain(&["--format", "json", "pipe"]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(text.starts_with("[\n{") && text.ends_with("}]\n"));
+    let objects = text.lines().filter(|line| line.contains("\"kind\":\"step\"")).count();
+    let walk = walk("pipe");
+    let in_tree = steps(&walk).iter().filter(|(depth, _)| *depth > 0).count();
+    assert_eq!(objects, in_tree);
+    assert!(text.contains(r#""snd":{"cc":0,"hiwat":4096,"mbcnt":0,"mbmax":32768,"lowat":2048}"#));
+}
+
+#[test]
+fn an_unknown_call_is_one_line_with_a_suggestion() {
+    let output = explain(&["socketpear"]);
+    assert_eq!(output.status.code(), Some(125));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(errors, "bsd21: unknown socket call 'socketpear'; did you mean 'socketpair'?\n");
+}
