@@ -75,7 +75,10 @@ fn steps_inside_the_kernel_stand_under_their_call() {
         assert!(steps.iter().any(|l| l.contains(step)), "{step} is missing: {steps:?}");
     }
     let send = trace.lines().position(|l| l.contains("sendmsg(")).expect("the call");
-    assert!(trace.lines().nth(send + 1).is_some_and(|l| l.contains("PRU_SEND")), "{trace}");
+    let steps = trace.lines().skip(send + 1).take_while(|l| l.starts_with("        "));
+    let steps: Vec<_> = steps.filter_map(|l| l.split_whitespace().nth(1)).collect();
+    assert_eq!(steps[..2], ["getsock", "sosend"], "{trace}");
+    assert!(steps.contains(&"PRU_SEND") && steps.contains(&"unp_internalize"), "{trace}");
 }
 
 #[test]
