@@ -71,6 +71,13 @@ impl Uio {
         Ok(done)
     }
 
+    /// Reads what is left of the transfer and drops it.
+    pub fn discard(&mut self, cx: &Context<'_>) -> Result<(), Errno> {
+        let mut piece = [0; 4096];
+        while self.resid > 0 && self.move_in(cx, &mut piece)? > 0 {}
+        Ok(())
+    }
+
     /// Skips empty buffers and gives the address and length of the next piece of at most `max` bytes.
     fn segment(&mut self, max: usize) -> Option<(u32, usize)> {
         while self.iov.get(self.next)?.len == 0 {

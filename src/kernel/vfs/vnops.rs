@@ -271,7 +271,7 @@ fn write_file(
         return Err(Errno::EPERM);
     }
     let end = uio.offset.saturating_add(i64::from(uio.resid));
-    if uio.offset < 0 || end.cast_unsigned() > MAXFILESIZE {
+    if end.cast_unsigned() > MAXFILESIZE {
         return Err(Errno::EFBIG);
     }
     if end > cx.proc().limits.get(Resource::Fsize).cur {
@@ -279,6 +279,10 @@ fn write_file(
         return Err(Errno::EFBIG);
     }
     let before = uio.resid;
+    if uio.offset < 0 {
+        // As recorded: only the end is checked.  No part of the file is there to be changed.
+        return uio.discard(cx);
+    }
     let result = write_pieces(cx, vnode, uio);
     if uio.resid < before {
         let cred = cx.kernel.files[file].cred.clone();

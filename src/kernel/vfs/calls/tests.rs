@@ -194,9 +194,19 @@ fn offsets_beyond_two_gigabytes_are_too_big() {
     let fd = g.open("f", O_RDWR | O_CREAT).unwrap();
     lseek(&mut g.cx(), fd, Unused(0), i64::from(i32::MAX), Whence::Set).unwrap();
     assert_eq!(errno(g.write(fd, b"x")), Errno::EFBIG);
-    lseek(&mut g.cx(), fd, Unused(0), -1, Whence::Set).unwrap();
-    assert_eq!(errno(g.write(fd, b"x")), Errno::EFBIG);
+    lseek(&mut g.cx(), fd, Unused(0), -2, Whence::Set).unwrap();
     assert_eq!(errno(g.read(fd, 1)), Errno::EFBIG);
+    assert_eq!(errno(g.write(fd, b"x")), Errno::EFBIG);
+}
+
+#[test]
+fn a_write_from_before_the_start_to_the_start_goes_nowhere() {
+    let mut g = guest();
+    let fd = g.open("f", O_RDWR | O_CREAT).unwrap();
+    lseek(&mut g.cx(), fd, Unused(0), -1, Whence::Set).unwrap();
+    assert_eq!(g.write(fd, b"xyz").unwrap(), 3);
+    assert_eq!(lseek(&mut g.cx(), fd, Unused(0), 0, Whence::Cur).unwrap(), 2);
+    assert_eq!(std::fs::metadata(g.dir.path().join("f")).unwrap().len(), 0);
 }
 
 #[test]

@@ -1,0 +1,55 @@
+//! The recorded call sequences once more, from inside: a guest program replays them through `lcall`.
+//!
+//! `BSD21_CALL_VECTORS=DIR` replays the *.vec files of another directory.
+
+#[path = "vectors/format.rs"]
+mod format;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn vectors() -> Vec<PathBuf> {
+    let other = std::env::var_os("BSD21_CALL_VECTORS").map(PathBuf::from);
+    let directory = other.unwrap_or_else(|| root().join("fixtures/vectors/calls"));
+    let entries = fs::read_dir(directory).expect("the vectors are there");
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "vec"));
+    files.sort();
+    files
+}
+
+/// Runs the driver in a directory of its own, over `text`; gives what it printed.
+fn replay(text: &str) -> String {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("cases.vec"), text).expect("the directory is writable");
+    let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+        .arg("run")
+        .arg(root().join("fixtures/bin/callvec"))
+        .arg("cases.vec")
+        .current_dir(directory.path())
+        .output()
+        .expect("bsd21 runs");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn every_case_passes_inside_the_guest() {
+    for file in vectors() {
+        let text = fs::read_to_string(&file).expect("a vector file");
+        let cases = format::parse(&text).expect("it parses").len();
+        assert_eq!(replay(&text), format!("{cases} passed, 0 failed\n"), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_wrong_answer_is_reported_with_its_step() {
+    let case = "c wrong lim=64 raw uid=0 gid=0 groups=0\nk 24 getuid\n= 7 0\ne\n";
+    let printed = replay(case);
+    assert!(printed.contains("not ok wrong step 1 getuid: expected = 7, got = 0"), "{printed}");
+    assert!(printed.ends_with("0 passed, 1 failed\n"), "{printed}");
+}
