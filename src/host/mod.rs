@@ -5,6 +5,7 @@ pub mod clock;
 pub mod error;
 pub mod fs;
 pub mod look;
+pub mod memory;
 pub mod random;
 pub mod signal;
 pub mod stdio;

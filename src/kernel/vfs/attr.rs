@@ -178,18 +178,21 @@ fn exact(guest: u32, own_guest: u32, own_host: u32) -> Option<u32> {
 /// The inode numbers of one mount: the host's 64 bits, one to one in the guest's 32.
 ///
 /// Numbers of the mount's own device that fit are kept; the rest gets numbers from 2^31 up in the order
-/// in which they are seen.  With `dense`, for runs that must be repeatable, all are numbered from 3.
+/// in which they are seen.  With `dense`, for runs that must be repeatable, all are numbered from 3, and a
+/// number of the host that comes back after a file was removed is a new one.
 #[derive(Debug, Default)]
 pub struct Inodes {
     root: (u64, u64),
     dense: bool,
     numbers: HashMap<(u64, u64), u32>,
+    /// Numbers that were given so far.
+    given: u32,
 }
 
 impl Inodes {
     /// The numbers of a mount whose root is `root`, as device and inode.
     pub fn new(root: (u64, u64), dense: bool) -> Inodes {
-        Inodes { root, dense, numbers: HashMap::new() }
+        Inodes { root, dense, numbers: HashMap::new(), given: 0 }
     }
 
     /// The guest's number of a host inode.
@@ -201,8 +204,19 @@ impl Inodes {
             return ino as u32;
         }
         let first = if self.dense { ROOTINO + 1 } else { 1 << 31 };
-        let next = first.wrapping_add(self.numbers.len() as u32);
-        *self.numbers.entry((dev, ino)).or_insert(next)
+        let given = &mut self.given;
+        *self.numbers.entry((dev, ino)).or_insert_with(|| {
+            let next = first.wrapping_add(*given);
+            *given = given.wrapping_add(1);
+            next
+        })
+    }
+
+    /// The file with this host inode is gone.
+    pub fn forget(&mut self, key: (u64, u64)) {
+        if self.dense {
+            self.numbers.remove(&key);
+        }
     }
 }
 

@@ -71,12 +71,14 @@ pub struct Options {
     pub owners: Owners,
     /// Runs must be repeatable: no number of the host shows.
     pub repeatable: bool,
+    /// What random numbers begin with where runs are repeatable.
+    pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let host = fs::host_identity();
-        Options { owners: Owners { host, guest: (0, 0) }, repeatable: false }
+        Options { owners: Owners { host, guest: (0, 0) }, repeatable: false, seed: 0 }
     }
 }
 
@@ -100,8 +102,8 @@ pub struct Vfs {
     lock_waits: locking::Waits,
     /// State of the random numbers of a repeatable run.
     seed: Option<u64>,
-    /// The times of a repeatable run.
-    repeat: Option<repeat::Times>,
+    /// What a repeatable run has done to files.
+    repeat: Option<repeat::Repeat>,
 }
 
 /// Adds a reference to a vnode.
@@ -117,8 +119,8 @@ pub fn vrele(kernel: &mut Kernel, id: VnodeId) {
 impl Vfs {
     /// An empty tree; nothing can be looked up before a root is mounted.
     pub fn new(options: Options) -> Vfs {
-        let seed = options.repeatable.then_some(0);
-        let repeat = options.repeatable.then(repeat::Times::default);
+        let seed = options.repeatable.then_some(options.seed);
+        let repeat = options.repeatable.then(repeat::Repeat::default);
         Vfs { options, seed, repeat, ..Vfs::default() }
     }
 
@@ -138,6 +140,11 @@ impl Vfs {
         // A file without a name and without users is gone: so must be our hold on its blocks.
         let gone = |vnode: &Vnode| vnode.host().is_some_and(|h| h.place.stat().is_ok_and(|s| s.nlink == 0));
         if self.vnodes[id].usecount == 0 && gone(&self.vnodes[id]) {
+            if let (Some(repeat), Some(node)) = (&mut self.repeat, self.vnodes[id].host()) {
+                let key = (node.dev, node.ino);
+                repeat.forget(key);
+                self.mounts[self.vnodes[id].mount.0].inodes.forget(key);
+            }
             self.vnodes.forget(id);
         }
     }
@@ -176,6 +183,9 @@ impl Vfs {
                 attr.fileid = mount.inodes.number(node.dev, node.ino);
                 if let Some(repeat) = repeat {
                     repeat.settle(&mut attr, (node.dev, node.ino), options.owners.guest);
+                    if mount.root == id && mount.kind == mount::FsType::Mfs {
+                        attr.mode = 0o1777;
+                    }
                 }
                 overlay(&mut attr, &node.extra);
                 attr
@@ -184,6 +194,9 @@ impl Vfs {
                 let stat = stream.stat()?;
                 let mut attr = from_host(vnode.kind, &stat, &options.owners);
                 attr.fileid = mount.inodes.number(stat.dev, stat.ino);
+                if let Some(repeat) = repeat {
+                    repeat.settle_stream(&mut attr, (stat.dev, stat.ino), options.owners.guest);
+                }
                 attr
             }
             Body::BuiltIn(own) => {
@@ -271,6 +284,9 @@ impl Vfs {
     /// A new vnode for a place of the host.
     fn host_vnode(&self, mount: mount::MountId, place: Place, stat: &HostStat) -> HostResult<Vnode> {
         let extra = match stat.kind {
+            _ if self.repeat.is_some() => {
+                self.repeat.as_ref().map(|r| r.extra((stat.dev, stat.ino))).unwrap_or_default()
+            }
             HostKind::Regular | HostKind::Directory => {
                 // Where attributes cannot be read there are none for us.
                 let text = place.attribute(attr::ATTRIBUTE).unwrap_or(None);

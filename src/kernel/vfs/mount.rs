@@ -158,6 +158,10 @@ impl Vfs {
         self.vnodes.vref(root);
         // Major 4 is the disk (sd) of 2.1; each mount is a unit of its own.
         let dev = 4 << 8 | id.0 as u32;
+        let from = match kind {
+            FsType::Ufs if self.options.repeatable => format!("/dev/sd{}a", id.0).into_bytes(),
+            _ => from,
+        };
         let on = on.to_vec();
         let next_built_in = if path.is_some() { FIRST_BUILT_IN } else { ROOTINO + 1 };
         self.mounts.push(Mount {

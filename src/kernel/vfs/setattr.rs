@@ -110,6 +110,8 @@ impl Vfs {
             self.access(id, Want::WRITE, cred)?;
         }
         match self.vnodes[id].host() {
+            // Which times the host's file system can keep must not matter.
+            Some(node) if self.options.repeatable => drop(node.place.utimes(atime, mtime)),
             Some(node) => node.place.utimes(atime, mtime)?,
             None => return Ok(()),
         }
@@ -156,8 +158,15 @@ impl Vfs {
     /// Records an owner, without any check.
     pub(super) fn change_owner(&mut self, id: VnodeId, uid: u32, gid: u32) -> Result<(), Errno> {
         let owners = self.options.owners;
+        let repeatable = self.options.repeatable;
         let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
         let before = node.extra;
+        if repeatable {
+            // Who runs the emulator decides nothing.
+            node.extra.uid = (owners.guest.0 != uid).then_some(uid);
+            node.extra.gid = (owners.guest.1 != gid).then_some(gid);
+            return self.save_or_restore(id, before);
+        }
         let stat = node.place.stat()?;
         // Only a privileged emulator can give files away on the host.
         let shown = (owners.guest_uid(stat.uid), owners.guest_gid(stat.gid));
@@ -178,7 +187,7 @@ impl Vfs {
     pub(super) fn change_mode(&mut self, id: VnodeId, mode: u16) -> Result<(), Errno> {
         let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
         let before = node.extra;
-        let accepted = node.place.chmod(u32::from(mode)).is_ok();
+        let accepted = node.place.chmod(u32::from(mode)).is_ok() && !self.options.repeatable;
         self.changed(id, Change::Attributes);
         let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
         // Set-id bits are never told to the host.
@@ -191,6 +200,10 @@ impl Vfs {
         self.changed(id, Change::Attributes);
         let vnode = &self.vnodes[id];
         let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
+        if let Some(repeat) = &mut self.repeat {
+            repeat.keep_extra((node.dev, node.ino), node.extra);
+            return Ok(());
+        }
         let text = node.extra.text();
         let saved = node.place.set_attribute(ATTRIBUTE, text.as_deref().map(str::as_bytes));
         saved.map_err(|_| Errno::EPERM)

@@ -27,7 +27,7 @@ struct World {
 fn world() -> World {
     let dir = tempfile::tempdir().unwrap();
     let owners = Owners { host: host_identity(), guest: (0, 0) };
-    let mut vfs = Vfs::new(Options { owners, repeatable: false });
+    let mut vfs = Vfs::new(Options { owners, repeatable: false, seed: 0 });
     vfs.mount_root(&Source::Host(dir.path()), MountFlags::empty()).unwrap();
     let root = vfs.root_vnode();
     World { dir, vfs, cwd: root, root, cred: Ucred { uid: 0, groups: vec![0] } }

@@ -38,7 +38,7 @@ fn world() -> World {
     std::fs::write(dir.path().join("file"), bytes).unwrap();
     std::fs::create_dir(dir.path().join("dev")).unwrap();
     let owners = Owners { host: crate::host::fs::host_identity(), guest: (0, 0) };
-    let mut vfs = Vfs::new(vfs::Options { owners, repeatable: false });
+    let mut vfs = Vfs::new(vfs::Options { owners, repeatable: false, seed: 0 });
     vfs.mount_root(&Source::Host(dir.path()), MountFlags::empty()).unwrap();
     vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()).unwrap();
     let mut guest = guest_with(vfs);
