@@ -9,10 +9,19 @@
 mod builder;
 mod host_signals;
 mod limits;
+mod outcome;
+mod stdio;
 
-pub use builder::{Builder, DEFAULT_PATH, Mount, StartError, Stdio};
+pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
 use limits::Meter;
 pub use limits::{Limit, Limits};
+use outcome::{Both, Collector};
+pub use outcome::{Happened, Outcome};
+pub use stdio::Stdio;
+
+use std::os::fd::OwnedFd;
+
+use crate::host::memory;
 
 use crate::cpu::Cpu;
 use crate::host::signal::Signals;
@@ -68,6 +77,12 @@ pub struct Machine {
     signals: Option<Signals>,
     /// The guest's /tmp, where it is a directory of its own.
     temporary: Option<tempfile::TempDir>,
+    /// Standard streams whose bytes are wanted in the end.
+    captured: [Option<OwnedFd>; 3],
+    /// Who keeps the events.
+    collector: Option<Collector>,
+    /// Instructions of all processes so far.
+    instructions: u64,
 }
 
 impl Machine {
@@ -81,6 +96,9 @@ impl Machine {
             meter: Meter::new(Limits::default()),
             signals: None,
             temporary: None,
+            captured: [None, None, None],
+            collector: None,
+            instructions: 0,
         }
     }
 
@@ -92,6 +110,24 @@ impl Machine {
     /// Keeps a directory as long as the machine.
     fn keep(&mut self, directory: tempfile::TempDir) {
         self.temporary = Some(directory);
+    }
+
+    /// Keeps a standard stream for the outcome.
+    fn keep_stream(&mut self, number: usize, file: OwnedFd) {
+        if let Some(place) = self.captured.get_mut(number) {
+            *place = Some(file);
+        }
+    }
+
+    /// Sets who observes and who keeps events.
+    fn watch(&mut self, observer: Option<Box<dyn Observer>>, collector: Option<Collector>) {
+        self.collector = collector.clone();
+        let collector = collector.map(|c| Box::new(c) as Box<dyn Observer>);
+        let both = |(a, b)| Box::new(Both(a, b)) as Box<dyn Observer>;
+        self.kernel.set_observer(match (observer, collector) {
+            (Some(observer), Some(collector)) => Some(both((observer, collector))),
+            (one, other) => one.or(other),
+        });
     }
 
     /// The kernel.
@@ -126,8 +162,25 @@ impl Machine {
         Ok(())
     }
 
+    /// Runs until every process has ended.
+    pub fn run(&mut self) -> Outcome {
+        let ended = self.run_to_end();
+        // A file in memory that cannot be read back has no bytes worth having.
+        let content = |file: &Option<OwnedFd>| {
+            file.as_ref().and_then(|file| memory::content(file).ok()).unwrap_or_default()
+        };
+        let [_, stdout, stderr] = &self.captured;
+        Outcome {
+            ended,
+            stdout: content(stdout),
+            stderr: content(stderr),
+            instructions: self.instructions,
+            events: self.collector.as_ref().map(Collector::take).unwrap_or_default(),
+        }
+    }
+
     /// Runs until every process has ended; tells how the first one did.
-    pub fn run(&mut self) -> Ended {
+    fn run_to_end(&mut self) -> Ended {
         loop {
             self.kernel.run_timeouts();
             self.pass_host_signals();
@@ -170,6 +223,7 @@ impl Machine {
             }
             let stopped = slot.cpu.run(&mut proc.frame, &mut proc.vm.space, left);
             proc.instructions += stopped.retired;
+            self.instructions += stopped.retired;
             self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
             if stopped.trap != Trap::Budget {
                 self.kernel.trap(id, stopped.trap);

@@ -110,7 +110,7 @@ fn walk(call: &str, explainer: Explainer) -> Result<Ended, Failure> {
         .stderr(Stdio::Closed)
         .observer(Box::new(explainer))
         .build()?;
-    Ok(machine.run())
+    Ok(machine.run().ended)
 }
 
 #[cfg(test)]

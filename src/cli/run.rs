@@ -15,9 +15,13 @@ use crate::trace::Tracer;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub(super) struct MachineOptions {
-    /// The guest's clock: the host's, or one that counts instructions and makes runs repeatable.
-    #[arg(long, value_enum, default_value = "host", value_name = "CLOCK")]
-    clock: ClockName,
+    /// The guest's clock: the host's (unless told otherwise), or one that counts instructions and makes
+    /// runs repeatable.
+    #[arg(long, value_enum, value_name = "CLOCK")]
+    clock: Option<ClockName>,
+    /// With --clock virtual: what the guest's random numbers begin with (0 unless given).
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// What the guest's internet sockets reach: each other, or nothing.
     #[arg(long, value_enum, default_value = "loopback", value_name = "NET")]
     net: NetName,
@@ -51,15 +55,18 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl MachineOptions {
-    fn apply(&self, builder: Builder) -> Builder {
+    fn apply(&self, builder: Builder) -> Result<Builder, Failure> {
         let builder = builder.limits(Limits { wall: self.max_wall, cpu: self.max_cpu });
         let builder = builder.network(match self.net {
             NetName::Loopback => Network::Loopback,
             NetName::None => Network::None,
         });
-        match self.clock {
-            ClockName::Host => builder,
-            ClockName::Virtual => builder.clock(Clock::deterministic()),
+        match (self.clock, self.seed) {
+            (Some(ClockName::Virtual), seed) => {
+                Ok(builder.clock(Clock::deterministic()).seed(seed.unwrap_or(0)))
+            }
+            (_, Some(_)) => Err(Failure::usage("--seed needs --clock virtual")),
+            (_, None) => Ok(builder),
         }
     }
 }
@@ -78,7 +85,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.apply(self.guest.builder()?).build()?;
+        let mut machine = self.machine.apply(self.guest.builder()?)?.build()?;
         let result = finish(&mut machine);
         report(&machine, self.quiet);
         result
@@ -99,7 +106,7 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
-        let builder = self.machine.apply(self.guest.builder()?);
+        let builder = self.machine.apply(self.guest.builder()?)?;
         let mut machine = builder.observer(Box::new(tracer.clone())).build()?;
         let result = finish(&mut machine);
         report(&machine, self.trace.quiet());
@@ -123,5 +130,5 @@ fn finish(machine: &mut Machine) -> Result<u8, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);
-    status::of_run(machine.run())
+    status::of_run(machine.run().ended)
 }

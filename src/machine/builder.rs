@@ -1,14 +1,13 @@
 //! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use syscalls::errno::Errno;
 
-use super::{Limits, Machine};
+use super::outcome::Collector;
+use super::{Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::stdio::Stream;
 use crate::image::Refusal;
@@ -59,6 +58,9 @@ pub enum StartError {
     /// There is no room for guest memory.
     #[error("cannot reserve 4 GiB of address space for each process (see ulimit -v): {0}")]
     Memory(std::io::Error),
+    /// A standard stream cannot be made.
+    #[error("cannot make a standard stream of the guest: {0}")]
+    Stream(std::io::Error),
     /// The current directory of the host is gone.
     #[error("cannot find the current directory: {0}")]
     CurrentDirectory(std::io::Error),
@@ -98,42 +100,25 @@ pub enum StartError {
     },
 }
 
-/// Where a standard stream of the guest comes from or goes to.
-#[derive(Debug, Default)]
-pub enum Stdio {
-    /// The same as the host program's.
-    #[default]
-    Inherit,
-    /// A descriptor of the host: a file, a pipe.
-    Descriptor(OwnedFd),
-    /// Closed.
-    Closed,
-}
-
-impl Stdio {
-    /// The stream behind descriptor `number`, if there is one.
-    fn stream(self, number: u32) -> Option<Stream> {
-        match self {
-            Self::Inherit => Stream::standard(number).ok().flatten(),
-            Self::Descriptor(fd) => Stream::new(fd).ok(),
-            Self::Closed => None,
-        }
-    }
-}
-
-impl From<File> for Stdio {
-    fn from(file: File) -> Self {
-        Self::Descriptor(file.into())
-    }
-}
-
 /// Builds a [`Machine`] with its first program.
 ///
-/// ```no_run
-/// use bsd21::machine::{Ended, Machine};
+/// ```
+/// use bsd21::kernel::time::Clock;
+/// use bsd21::machine::{Ended, Machine, Stdio};
 ///
-/// let mut machine = Machine::builder().root("/mnt/386bsd").program("/bin/echo").arg("hello").build()?;
-/// assert_eq!(machine.run(), Ended::Exited(0));
+/// let mut machine = Machine::builder()
+///     .program("fixtures/bin/args")
+///     .args(["one", "two"])
+///     .clear_env()
+///     .clock(Clock::deterministic())
+///     .stdin("nothing reads this")
+///     .stdout(Stdio::Captured)
+///     .collect_events()
+///     .build()?;
+/// let outcome = machine.run();
+/// assert_eq!(outcome.ended, Ended::Exited(0));
+/// assert!(outcome.stdout.ends_with(b"argv[1] one\nargv[2] two\nok\n"));
+/// assert!(outcome.instructions > 0 && !outcome.events.is_empty());
 /// # Ok::<(), bsd21::machine::StartError>(())
 /// ```
 #[derive(Debug)]
@@ -141,6 +126,7 @@ pub struct Builder {
     root: Option<PathBuf>,
     protect_root: bool,
     mounts: Vec<Mount>,
+    scratch: Vec<Vec<u8>>,
     program: OsString,
     args: Vec<OsString>,
     argv0: Option<OsString>,
@@ -150,10 +136,12 @@ pub struct Builder {
     gid: u32,
     fpcw: u16,
     clock: Option<Clock>,
+    seed: u64,
     network: Network,
     stdio: [Stdio; 3],
     limits: Limits,
     observer: Option<Box<dyn Observer>>,
+    collector: Option<Collector>,
 }
 
 impl Default for Builder {
@@ -162,6 +150,7 @@ impl Default for Builder {
             root: None,
             protect_root: false,
             mounts: Vec::new(),
+            scratch: Vec::new(),
             program: OsString::new(),
             args: Vec::new(),
             argv0: None,
@@ -171,10 +160,12 @@ impl Default for Builder {
             gid: 0,
             fpcw: INITIAL_CONTROL,
             clock: None,
+            seed: 0,
             network: Network::default(),
             stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
             limits: Limits::default(),
             observer: None,
+            collector: None,
         };
         for (name, value) in [
             ("PATH", DEFAULT_PATH),
@@ -200,6 +191,12 @@ impl Builder {
     /// Keeps the guest from changing anything in its root.
     pub fn protect_root(mut self) -> Self {
         self.protect_root = true;
+        self
+    }
+
+    /// A directory of the guest that is empty when the run begins and forgotten when it ends.
+    pub fn scratch(mut self, guest: impl Into<Vec<u8>>) -> Self {
+        self.scratch.push(guest.into());
         self
     }
 
@@ -290,6 +287,13 @@ impl Builder {
         self
     }
 
+    /// What random numbers begin with under a virtual clock; the host's own random numbers are used under
+    /// the host's clock.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// What internet sockets reach.
     pub fn network(mut self, network: Network) -> Self {
         self.network = network;
@@ -299,6 +303,12 @@ impl Builder {
     /// Who observes the run, from the execution of the first program on.
     pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// Keeps every event of the run for [`Outcome::events`](super::Outcome::events).
+    pub fn collect_events(mut self) -> Self {
+        self.collector = Some(Collector::default());
         self
     }
 
@@ -334,7 +344,7 @@ impl Builder {
         raise_descriptor_limit();
         AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
-        let vfs = self.tree(&here, temporary.path(), Options { owners, repeatable })?;
+        let vfs = self.tree(&here, temporary.path(), Options { owners, repeatable, seed: self.seed })?;
         let config = Config {
             vfs,
             clock: self.clock.take().unwrap_or_else(Clock::host),
@@ -343,9 +353,7 @@ impl Builder {
         };
         let mut machine = Machine::new(config);
         machine.keep(temporary);
-        if let Some(observer) = self.observer.take() {
-            machine.observe(observer);
-        }
+        machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);
         Ok(machine)
@@ -393,6 +401,11 @@ impl Builder {
             let flags = if mount.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
             mounted(&mount.host, vfs.mount(&Source::Host(&mount.host), &mount.guest, flags))?;
         }
+        for (number, guest) in self.scratch.iter().enumerate() {
+            let host = temporary.join(number.to_string());
+            std::fs::create_dir(&host).map_err(StartError::Temporary)?;
+            mounted(&host, vfs.mount(&Source::Temporary(&host), guest, MountFlags::empty()))?;
+        }
         mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
         Ok(vfs)
     }
@@ -424,9 +437,7 @@ impl Builder {
             Some(root) => format!("the root {}", root.display()),
             None => "the host's directories; --root names another root".to_owned(),
         };
-        let streams = std::mem::take(&mut self.stdio);
-        let mut number = 0..;
-        let streams = streams.map(|stdio| stdio.stream(number.next().unwrap_or(0)));
+        let streams = self.streams(machine)?;
         machine.start(&first, streams).map_err(|failure| match failure {
             StartFailure::Directory(errno) => {
                 StartError::Directory { directory: String::from_utf8_lossy(&first.cwd).into_owned(), errno }
@@ -439,6 +450,20 @@ impl Builder {
             }
             StartFailure::Exec(ExecError::Refused(refusal)) => StartError::Refused { program, refusal },
         })
+    }
+
+    /// The standard streams; the machine keeps those whose bytes are wanted.
+    fn streams(&mut self, machine: &mut Machine) -> Result<[Option<Stream>; 3], StartError> {
+        let mut streams = [None, None, None];
+        let given = std::mem::take(&mut self.stdio);
+        for (number, (place, stdio)) in streams.iter_mut().zip(given).enumerate() {
+            let opened = stdio.open(number as u32).map_err(StartError::Stream)?;
+            *place = opened.stream;
+            if let Some(kept) = opened.kept {
+                machine.keep_stream(number, kept);
+            }
+        }
+        Ok(streams)
     }
 
     /// The paths at which the program may be.
