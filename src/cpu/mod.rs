@@ -81,6 +81,11 @@ impl Cpu {
         Self { options, clock: 0, blocks: Blocks::new() }
     }
 
+    /// Changes the way of working from here on; what is decoded stays as it is.
+    pub fn set_options(&mut self, options: Options) {
+        self.options = options;
+    }
+
     /// Forgets everything decoded: the memory has been replaced.
     pub fn reset(&mut self) {
         self.blocks.clear();

@@ -1,41 +1,54 @@
-//! One case: the same bytes and state for the host and for our processor, and the judgement.
+//! A case on the host and on our processor, and the judgement.
+//!
+//! Cases go in rounds.  In a round the memory of both is compared once, at its end; where anything
+//! differs the round is run again from the same random numbers, each case with its memory.
 
-use crate::generate::{self, ARITHMETIC, Random};
-use crate::native::{CODE, CONSTANT, DATA, End, Native, Registers, STACK};
-use bsd21::cpu::Cpu;
+use crate::cases::{self, Case, TRANSCENDENTAL};
+use crate::generate::{ARITHMETIC, Random};
+use crate::native::{CODE, CONSTANT, CS, DATA, EXIT, End, FILLER, Native, Registers, STACK};
+use crate::table::Table;
+use crate::unit::{self, Image, fxsave};
+use bsd21::cpu::{Cpu, Options};
 use bsd21::mem::{AddressSpace, Prot};
-use bsd21::trapframe::eflags::{DF, NT};
-use bsd21::trapframe::{F80, FpuState, Trap, Trapframe};
-use iced_x86::{Code, FlowControl, Instruction, Mnemonic as M};
-use std::collections::BTreeMap;
+use bsd21::trapframe::eflags::{AC, DF, NT, TF};
+use bsd21::trapframe::{Trap, Trapframe};
+use iced_x86::{FlowControl, Mnemonic as M};
 
-/// First address outside the user data segment of 2.1.
-const DATA_END: u32 = 0xefbf_e000;
-/// First address outside its code segment.
-const CODE_END: u32 = 0xefc0_0000;
-
+/// Cases of a round.
+pub const ROUND: u64 = 64;
+/// Both windows of writable memory.
+pub const WINDOWS: [u32; 2] = [DATA, STACK];
+/// Bytes of each.
+pub const SIZE: usize = 0x2000;
 pub struct Comparison {
     random: Random,
-    native: Native,
-    cpu: Cpu,
+    pub native: Native,
+    /// With specialised forms of instructions, and with the general ones only.
+    cpus: [Cpu; 2],
+    general: bool,
     space: AddressSpace,
-    pub compared: u64,
+    /// Where the bytes of the last case are in our code page.
+    used: (u32, usize),
+    /// Something differed in this round.
+    suspect: bool,
+    /// This round is run again: memory is compared each time.
+    careful: bool,
+    pub table: Table,
     pub failures: Vec<String>,
-    codes: BTreeMap<u16, (Code, u64)>,
-    /// The last case on which both agreed, as a line of the recorded vectors.
-    agreed: Option<(Code, String)>,
 }
 
-/// A case that is ready to run.
-struct Case {
-    bytes: Vec<u8>,
-    start: Registers,
-    fpu: FpuState,
-    /// Flags that are undefined at the end.
-    undefined: u32,
-    /// Instructions, where the number is fixed.
-    count: Option<u64>,
-    codes: Vec<Code>,
+/// What came out of a case on both.
+pub struct Outcome {
+    fault: Option<(u32, u32, u32)>,
+    want: Registers,
+    unit_want: Image,
+    pub frame: Trapframe,
+    pub trap: Trap,
+    /// Flags that count.
+    pub mask: u32,
+    /// What differs, and why that may be.
+    differs: Vec<String>,
+    excuse: Option<&'static str>,
 }
 
 impl Comparison {
@@ -52,332 +65,300 @@ impl Comparison {
         ] {
             space.map_anon(addr, len, prot).map_err(|e| e.to_string())?;
         }
-        for addr in [DATA, STACK] {
-            let window = native.memory(addr, 0x2000);
+        space.poke(CODE, &[FILLER; 0x1000]).map_err(|e| format!("{e:?}"))?;
+        for addr in WINDOWS {
+            let window = native.memory(addr, SIZE);
             window.iter_mut().for_each(|b| *b = random.word() as u8);
             space.poke(addr, window).map_err(|e| format!("{e:?}"))?;
         }
+        let plain = Options { cache: false, fast: false, ..Options::default() };
         Ok(Self {
             random,
             native,
-            cpu: Cpu::new(),
+            cpus: [Cpu::new(), Cpu::with_options(plain)],
+            general: false,
             space,
-            compared: 0,
+            used: (CODE, 0),
+            suspect: false,
+            careful: false,
+            table: Table::default(),
             failures: Vec::new(),
-            codes: BTreeMap::new(),
-            agreed: None,
         })
     }
 
-    /// A single instruction with the opcode number `n`.
-    pub fn opcode(&mut self, n: u32) {
-        let bytes = generate::bytes(&mut self.random, n);
-        self.single(&bytes);
-    }
-
-    /// Random bytes.
-    pub fn noise(&mut self) {
-        let mut bytes = [0; 15];
-        bytes.iter_mut().for_each(|b| *b = self.random.word() as u8);
-        self.single(&bytes);
-    }
-
-    fn single(&mut self, bytes: &[u8]) {
-        let at = generate::address(&mut self.random, bytes.len());
-        let Some(ins) = generate::decode(bytes, at) else { return };
-        let bytes = bytes[..ins.len()].to_vec();
-        let start = generate::registers(&mut self.random, at, Some(&ins));
-        if generate::dangerous(&bytes) || !generate::comparable(&ins, Some(&start)) {
+    /// Cases `n` to `n + ROUND`.
+    pub fn round(&mut self, n: u64) {
+        // One round in four does without the specialised forms; blocks are stale after it.
+        let general = n / ROUND % 4 == 3;
+        if self.general && !general {
+            self.cpus[0].reset();
+        }
+        self.general = general;
+        let seed = self.random.0;
+        let memory: Vec<Vec<u8>> = WINDOWS.iter().map(|w| self.native.memory(*w, SIZE).to_vec()).collect();
+        self.suspect = false;
+        self.cases(n);
+        if !self.suspect && self.same_memory().is_empty() {
             return;
         }
-        if near_itself(&ins, at) {
-            return;
+        self.random.0 = seed;
+        for (addr, bytes) in WINDOWS.into_iter().zip(memory) {
+            self.native.memory(addr, SIZE).copy_from_slice(&bytes);
         }
-        let (undefined, _) = generate::flags(&ins, Some(&start));
-        let fpu = self.unit();
-        let count = if repeats(&ins) { None } else { Some(1) };
-        self.judge(Case { bytes, start, fpu, undefined, count, codes: vec![ins.code()] });
+        self.refresh();
+        self.careful = true;
+        self.cases(n);
+        self.careful = false;
     }
 
-    /// Up to eight instructions without branches.
-    pub fn sequence(&mut self) {
-        let wanted = 2 + self.random.below(7) as usize;
-        let at = CODE + 0x100 + self.random.below(0xd00);
-        let (mut bytes, mut codes) = (Vec::new(), Vec::new());
-        let (mut undefined, mut ever) = (0, 0);
-        let mut first = None;
-        let mut repeated = false;
-        for _ in 0..64 {
-            if codes.len() == wanted {
-                break;
+    fn cases(&mut self, n: u64) {
+        for i in n..n + ROUND {
+            let Some(case) = cases::any(&mut self.random, i) else { continue };
+            let Some(outcome) = self.judge(&case) else { continue };
+            if !self.careful {
+                self.table.compared(&case);
+                self.suspect |= !outcome.differs.is_empty();
+            } else if !outcome.differs.is_empty() {
+                match outcome.excuse {
+                    Some(reason) => self.table.excused(reason),
+                    None => self.fail(&case, &outcome),
+                }
+                self.refresh();
             }
-            let n = self.random.below(512);
-            let next = generate::bytes(&mut self.random, n);
-            let Some(ins) = generate::decode(&next, at + bytes.len() as u32) else { continue };
-            let plain = ins.flow_control() == FlowControl::Next
-                && !matches!(ins.mnemonic(), M::Bound | M::Int | M::Int3 | M::Into | M::Hlt);
-            if !plain || !generate::comparable(&ins, None) || generate::reads(&ins, undefined) {
-                continue;
-            }
-            let (u, d) = generate::flags(&ins, None);
-            undefined = undefined & !d | u;
-            ever |= u;
-            repeated |= repeats(&ins);
-            first.get_or_insert(ins);
-            codes.push(ins.code());
-            bytes.extend_from_slice(&next[..ins.len()]);
         }
-        if bytes.is_empty() || generate::dangerous(&bytes) {
-            return;
-        }
-        let start = generate::registers(&mut self.random, at, first.as_ref());
-        let fpu = self.unit();
-        let count = if repeated { None } else { Some(codes.len() as u64) };
-        // A fault in the middle shows flags that a later instruction would have defined.
-        let undefined = if self.random.one_in(1) { ever } else { undefined };
-        self.judge(Case { bytes, start, fpu, undefined, count, codes });
     }
 
-    /// A state of the x87 unit.
-    fn unit(&mut self) -> FpuState {
-        let random = &mut self.random;
-        let mut fpu = FpuState::default();
-        let control = match random.below(4) {
-            0 => 0x1272,
-            1 => 0x037f,
-            _ => 0x40 | random.word() as u16 & 0xf3f,
-        };
-        // A reserved precision behaves differently from one processor to the next.
-        let control = if control & 0x300 == 0x100 { control | 0x200 } else { control };
-        for physical in 0..8 {
-            let exponent = match random.below(4) {
-                0 => 0x3fff + random.below(64) as u16,
-                1 => 0x3fff - random.below(64) as u16,
-                2 => [0, 1, 0x7ffe, 0x7fff][random.below(4) as usize],
-                _ => random.word() as u16,
-            };
-            let significand = match random.below(4) {
-                0 => 1 << 63,
-                1 => random.next() & 0xffff_ffff_0000_0000,
-                _ => random.next(),
-            };
-            let integer = if random.one_in(8) || exponent & 0x7fff == 0 { 0 } else { 1 << 63 };
-            fpu.set_register(physical, F80 { significand: significand | integer, sign_exponent: exponent });
+    fn fail(&mut self, case: &Case, outcome: &Outcome) {
+        self.table.differs(case);
+        if self.failures.len() < 200 {
+            let text: Vec<_> = case.codes().map(|c| format!("{c:?}")).collect();
+            self.failures.push(format!(
+                "{:02x?} {text:?} at {:#x}{}\n  from {:x?} unit {:x?} planted {:x?}\n  {}",
+                case.bytes,
+                case.start.eip,
+                if self.general { " (general forms)" } else { "" },
+                case.start,
+                unit::summary(&fxsave(&case.fpu)),
+                case.plants,
+                outcome.differs.join("\n  ")
+            ));
         }
-        fpu.set_valid(random.word() as u8);
-        // The inexact flag may be there already, if it is masked: the short ways ask for it.
-        let sticky = 0x4700 | control & 0x20;
-        fpu.set_status((random.word() as u16 & 7) << 11 | random.word() as u16 & sticky);
-        fpu.set_control(control);
-        fpu
+    }
+
+    /// Opcode number `n` from memory that the caller has filled, where both agree on it.
+    pub fn agreed(&mut self, n: u32) -> Option<(Case, Outcome)> {
+        self.refresh();
+        self.careful = true;
+        let case = cases::opcode(&mut self.random, n)?;
+        let outcome = self.judge(&case)?;
+        outcome.differs.is_empty().then_some((case, outcome))
     }
 
     /// Runs a case on both and compares.
-    fn judge(&mut self, case: Case) {
-        let page = self.native.put(case.start.eip, &case.bytes);
-        if self.space.poke(CODE, &page).is_err() {
-            return;
-        }
+    fn judge(&mut self, case: &Case) -> Option<Outcome> {
+        self.put(case);
         let end = case.start.eip.wrapping_add(case.bytes.len() as u32);
         let mut want = case.start.clone();
-        let mut fx = fxsave(&case.fpu);
-        let outcome = self.native.run(&mut want, &mut fx);
-        if outcome == End::Endless {
-            self.refresh();
-            return;
-        }
-        let (fault, want_eip) = match outcome {
-            End::Arrived => (None, end),
-            // The filler, or nothing executable: control has arrived there.
-            End::Fault(13, 0, _) if want.eip != case.start.eip && self.is_filler(&page, &case, want.eip) => {
-                (None, want.eip)
+        let mut image = fxsave(&case.fpu);
+        let outcome = self.native.run(&mut want, &mut image);
+        let (fault, arrived_at) = match outcome {
+            End::Endless => {
+                self.refresh();
+                return None;
             }
-            End::Fault(14, error, address)
-                if error & 0x10 != 0 && address == want.eip && want.eip != case.start.eip =>
-            {
-                (None, want.eip)
+            End::Arrived => {
+                want.seg[CS] = case.start.seg[CS];
+                (None, end)
             }
-            End::Fault(14, _, address) if want.eip == end && address == CODE + 0x1000 => (None, end),
-            End::Fault(vector, error, address) => (Some((vector, error, address)), want.eip),
-            End::Endless => return,
+            End::Fault(vector, error, address) => {
+                let away = want.eip != case.start.eip;
+                // The filler, or nothing executable: control has arrived there.
+                let there = match vector {
+                    13 => error == 0 && away && self.is_filler(case, want.eip),
+                    14 => {
+                        error & 0x10 != 0 && address == want.eip && away
+                            || want.eip == end && address == CODE + 0x1000
+                    }
+                    _ => false,
+                };
+                (if there { None } else { Some((vector, error, address)) }, want.eip)
+            }
         };
+        want.eip = arrived_at;
+        // The host's kernel cannot return to a null selector with privilege bits: they are gone after
+        // a signal or an interrupt.
+        let null = |seg: [u16; 6]| seg.map(|s| if s & !3 == 0 { 0 } else { s });
+        want.seg = null(want.seg);
         let mut frame = Trapframe::new();
         frame.gpr = case.start.gpr;
         frame.eip = case.start.eip;
         frame.eflags = case.start.eflags;
+        frame.seg = case.start.seg;
         *frame.fpu = case.fpu.clone();
-        let stopped = self.cpu.run(&mut frame, &mut self.space, case.count.unwrap_or(100_000));
-        let arrived = match stopped.trap {
+        let cpu = &mut self.cpus[usize::from(self.general)];
+        if !self.general {
+            // The last block ends where the case does, so that it runs whole.
+            cpu.set_options(Options { block: case.instructions.len() as u8, ..Options::default() });
+        }
+        let trap = cpu.run(&mut frame, &mut self.space, case.count.unwrap_or(100_000)).trap;
+        frame.seg = null(frame.seg);
+        // A return may lead into the tested bytes or the way out; the host goes on from there.
+        let into = frame.eip.wrapping_sub(case.start.eip) as usize;
+        let branch = case.instructions.iter().any(|i| i.flow_control() != FlowControl::Next);
+        if branch && trap == Trap::Budget && frame.eip != end && into < case.bytes.len() + EXIT.len() {
+            self.refresh();
+            return None;
+        }
+        // What `fnstenv` says about the last instruction is not what `fxrstor` brought.
+        if fault.is_none() && case.has(&[M::Fnstenv, M::Fnsave]) {
+            self.equalize(case);
+        }
+        let mask = (ARITHMETIC | DF | NT | TF | AC) & !case.undefined;
+        let mut outcome =
+            Outcome { fault, want, unit_want: image, frame, trap, mask, differs: Vec::new(), excuse: None };
+        self.compare(case, &mut outcome, end);
+        Some(outcome)
+    }
+
+    /// Puts the bytes of a case into the memory of both.
+    fn put(&mut self, case: &Case) {
+        self.native.put(case.start.eip, &case.bytes);
+        let filler = [FILLER; 256];
+        let _ = self.space.poke(self.used.0, &filler[..self.used.1.min(256)]);
+        let room = (CODE + 0x1000 - case.start.eip) as usize;
+        let mut bytes = case.bytes.clone();
+        bytes.extend_from_slice(&EXIT);
+        bytes.truncate(room);
+        self.used = (case.start.eip, bytes.len());
+        let _ = self.space.poke(case.start.eip, &bytes);
+        for (addr, bytes) in &case.plants {
+            self.native.memory(*addr, bytes.len()).copy_from_slice(bytes);
+            let _ = self.space.poke(*addr, bytes);
+        }
+    }
+
+    /// Finds what differs.
+    fn compare(&mut self, case: &Case, o: &mut Outcome, end: u32) {
+        let arrived = match o.trap {
             Trap::Budget => true,
             // The way out, where the number of instructions is open.
-            Trap::GeneralProtection(_) | Trap::Page(_) => frame.eip == end && case.count.is_none(),
+            Trap::GeneralProtection(0x30) | Trap::Page(_) => o.frame.eip == end && case.count.is_none(),
             _ => false,
         };
-        self.compared += 1;
-        for code in &case.codes {
-            self.codes.entry(*code as u16).or_insert((*code, 0)).1 += 1;
-        }
-        let mut wrong = Vec::new();
-        match (fault, arrived) {
-            (None, true) => {}
-            (Some(fault), false) if same_trap(fault, stopped.trap) => {}
-            _ => wrong.push(format!("host {fault:x?}, here {:x?}", stopped.trap)),
-        }
-        if frame.eip != want_eip {
-            wrong.push(format!("eip {want_eip:#x}, here {:#x}", frame.eip));
-        }
-        if frame.gpr != want.gpr {
-            wrong.push(format!("registers {:x?}, here {:x?}", want.gpr, frame.gpr));
-        }
-        let mask = (ARITHMETIC | DF | NT) & !case.undefined;
-        if (frame.eflags ^ want.eflags) & mask != 0 {
-            wrong.push(format!("eflags {:#x}, here {:#x} (mask {mask:#x})", want.eflags, frame.eflags));
-        }
-        let unit = fxsave(&frame.fpu);
-        if unit[..6] != fx[..6]
-            || (0..8).any(|i| unit[32 + 16 * i..42 + 16 * i] != fx[32 + 16 * i..42 + 16 * i])
-        {
-            wrong.push(format!("unit {:x?} here {:x?}", summary(&fx), summary(&unit)));
-        }
-        for addr in [DATA, STACK] {
-            let mut window = [0; 0x2000];
-            if self.space.copyin(addr, &mut window).is_err() || self.native.memory(addr, 0x2000) != window {
-                wrong.push(format!(
-                    "memory at {addr:#x}: {}",
-                    difference(self.native.memory(addr, 0x2000), &window)
-                ));
-            }
-        }
-        self.agreed = match case.codes.as_slice() {
-            [code] if wrong.is_empty() => {
-                let unit = if case.fpu_involved() {
-                    format!("{} {}", hex(&fxsave(&case.fpu)[..160]), hex(&unit[..160]))
-                } else {
-                    "- -".into()
-                };
-                let line = format!(
-                    "{code:?} {} {:x} {} {:x} {unit} {} {:x} {} {:x} {mask:x}",
-                    hex(&case.bytes),
-                    case.start.eip,
-                    words(&case.start.gpr),
-                    case.start.eflags,
-                    format!("{:?}", stopped.trap).replace(' ', ""),
-                    frame.eip,
-                    words(&frame.gpr),
-                    frame.eflags & mask,
-                );
-                Some((*code, line))
-            }
-            _ => None,
+        let mut differs = Vec::new();
+        let mut note = |text: String| differs.push(text);
+        let same_end = match o.fault {
+            None => arrived,
+            Some(fault) => !arrived && same_trap(fault, o.trap),
         };
-        if !wrong.is_empty() && !self.excused(&case, fault, want_eip, stopped.trap) {
-            let text: Vec<String> = instructions(&case);
-            self.failures.push(format!(
-                "{:02x?} {text:?} at {:#x}\n  from {:x?} unit {:x?}\n  {}",
-                case.bytes,
-                case.start.eip,
-                case.start,
-                summary(&fxsave(&case.fpu)),
-                wrong.join("\n  ")
-            ));
+        if !same_end {
+            note(format!("host {:x?}, here {:x?}", o.fault, o.trap));
         }
-        if !wrong.is_empty() {
-            self.refresh();
+        // Under some virtual machines this trap is reported as if it were a fault.
+        let int1 = case.has(&[M::Int1]) && o.fault.is_some() && o.want.eip == case.start.eip;
+        if int1 && !self.careful {
+            self.table.excused("int1: the host says where it is, not what is behind it");
         }
+        if o.frame.eip != o.want.eip && !int1 {
+            note(format!("eip {:#x}, here {:#x}", o.want.eip, o.frame.eip));
+        }
+        if o.frame.gpr != o.want.gpr {
+            note(format!("registers {:x?}, here {:x?}", o.want.gpr, o.frame.gpr));
+        }
+        if o.frame.seg != o.want.seg {
+            note(format!("segments {:x?}, here {:x?}", o.want.seg, o.frame.seg));
+        }
+        if (o.frame.eflags ^ o.want.eflags) & o.mask != 0 {
+            note(format!("eflags {:#x}, here {:#x} (mask {:#x})", o.want.eflags, o.frame.eflags, o.mask));
+        }
+        let image = fxsave(&o.frame.fpu);
+        let units = if case.has(&TRANSCENDENTAL) { 1 } else { 0 };
+        if !unit::same(&o.unit_want, &image, units) {
+            note(format!("unit {:x?}\n  here {:x?}", unit::summary(&o.unit_want), unit::summary(&image)));
+        }
+        if self.careful {
+            differs.extend(self.same_memory());
+        }
+        o.differs = differs;
+        o.excuse = if o.differs.is_empty() { None } else { excuse(case, o) };
     }
 
-    /// Differences that 2.1's segment limits make: the host has none.
-    fn excused(&self, case: &Case, fault: Option<(u32, u32, u32)>, want_eip: u32, trap: Trap) -> bool {
-        let limit = matches!(trap, Trap::GeneralProtection(0) | Trap::StackFault(0));
-        // What the comparison itself needs in the host's low memory.
-        if matches!(trap, Trap::Page(f) if f.address & 0xffff_0000 == 0x6b3f_0000) {
-            return true;
+    /// The first difference of each window.
+    fn same_memory(&mut self) -> Vec<String> {
+        let mut differences = Vec::new();
+        let mut window = [0; SIZE];
+        for addr in WINDOWS {
+            let host = self.native.memory(addr, SIZE);
+            if self.space.copyin(addr, &mut window).is_err() || *host != window {
+                differences.push(format!("memory at {addr:#x}: {}", difference(host, &window)));
+            }
         }
-        // The host may have set some registers before the stack ends.
-        if fault.is_some() && case.codes.iter().any(|c| matches!(c.mnemonic(), M::Popa | M::Popad)) {
-            return true;
-        }
-        // Of two operands that fault, which one is reported depends on the repeat prefix.
-        let compares = case.codes.iter().any(|c| matches!(c.mnemonic(), M::Cmpsb | M::Cmpsw | M::Cmpsd));
-        match fault {
-            None => limit && want_eip >= CODE_END,
-            // The target of a call is checked before the return address is stored.
-            Some((14, ..)) if limit && case.codes.iter().all(|c| c.mnemonic() == M::Call) => true,
-            Some((12..=14, ..)) if compares => limit || matches!(trap, Trap::Page(_)),
-            Some((14, _, address)) => limit && address >= DATA_END - 16,
-            Some((12 | 13, 0, _)) => limit,
-            _ => false,
-        }
+        differences
     }
 
-    fn is_filler(&self, page: &[u8], case: &Case, eip: u32) -> bool {
-        let inside = eip.wrapping_sub(case.start.eip) < case.bytes.len() as u32;
-        page.get(eip.wrapping_sub(CODE) as usize) == Some(&crate::native::FILLER) && !inside
+    fn is_filler(&self, case: &Case, eip: u32) -> bool {
+        let (at, length) = (eip.wrapping_sub(case.start.eip), case.bytes.len() + EXIT.len());
+        eip & !0xfff == CODE && at as usize >= length
     }
 
     /// Makes the memory of both the same again.
-    fn refresh(&mut self) {
-        for addr in [DATA, STACK] {
-            let _ = self.space.poke(addr, self.native.memory(addr, 0x2000));
+    pub fn refresh(&mut self) {
+        for addr in WINDOWS {
+            let _ = self.space.poke(addr, self.native.memory(addr, SIZE));
         }
     }
 
-    /// One line of the recorded vectors: opcode number `n` from memory that holds the pattern.
-    pub fn vector(&mut self, n: u32) -> Option<(Code, String)> {
-        for addr in [DATA, STACK] {
-            for (at, byte) in (addr..).zip(self.native.memory(addr, 0x2000)) {
-                *byte = pattern(at);
+    /// Takes over the host's pointers in an image of the unit.
+    fn equalize(&mut self, case: &Case) {
+        let Some(ins) = case.instructions.first() else { return };
+        let short = matches!(ins.memory_size().size(), 14 | 94);
+        let part = if short { 6..14 } else { 12..28 };
+        let at = crate::plant::address(ins, &case.start);
+        for addr in part.map(|i| at.wrapping_add(i)) {
+            if WINDOWS.iter().any(|w| addr.wrapping_sub(*w) < SIZE as u32) {
+                let byte = self.native.memory(addr, 1)[0];
+                let _ = self.space.poke(addr, &[byte]);
             }
         }
-        self.refresh();
-        self.agreed = None;
-        self.opcode(n);
-        let (code, mut line) = self.agreed.take()?;
-        for addr in [DATA, STACK] {
-            for (at, byte) in (addr..).zip(self.native.memory(addr, 0x2000)) {
-                if *byte != pattern(at) {
-                    line.push_str(&format!(" {at:x}={byte:02x}"));
-                }
-            }
-        }
-        Some((code, line))
-    }
-
-    pub fn report(&self) {
-        let all = generate::all_codes();
-        let mut missing = Vec::new();
-        for code in &all {
-            let n = self.codes.get(&(*code as u16)).map_or(0, |c| c.1);
-            if n < 1000 {
-                missing.push(format!("{code:?} {n}"));
-            }
-        }
-        println!(
-            "{} codes, {} compared; fewer than 1000: {}",
-            all.len(),
-            self.codes.len(),
-            missing.join(", ")
-        );
     }
 }
 
-impl Case {
-    fn fpu_involved(&self) -> bool {
-        self.codes.iter().any(|c| format!("{c:?}").starts_with(['F', 'W']))
+/// Differences that are the host's, or the comparison's own.
+fn excuse(case: &Case, o: &Outcome) -> Option<&'static str> {
+    // What the comparison itself needs in the host's low memory.
+    if matches!(o.trap, Trap::Page(f) if f.address & 0xffff_0000 == 0x6b3f_0000) {
+        return Some("touches the comparison's own memory");
     }
-}
-
-/// What memory holds before a recorded vector.
-fn pattern(addr: u32) -> u8 {
-    (addr.wrapping_mul(0x9e37_79b1) >> 24) as u8
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn words(words: &[u32; 8]) -> String {
-    words.map(|w| format!("{w:x}")).join(",")
+    // The host may have set some registers before the stack ends.
+    if o.fault.is_some() && case.has(&[M::Popa, M::Popad]) {
+        return Some("popa runs into the end of the stack: registers popped before");
+    }
+    let missing = matches!(o.fault, Some((14, ..)));
+    if missing && case.has(&[M::Retf]) && matches!(o.trap, Trap::GeneralProtection(_)) {
+        return Some("retf to a refused selector with the end of the stack behind it: which is first");
+    }
+    let far_call = case.instructions.iter().any(|i| i.is_call_far() || i.is_call_far_indirect());
+    if missing && case.has(&[M::Call]) && o.trap == Trap::GeneralProtection(0) && !far_call {
+        return Some("call beyond the limit at the end of the stack: which is first");
+    }
+    if far_call && missing {
+        return Some("far call at the end of the stack: the host has stored CS already");
+    }
+    if far_call && matches!((o.fault, o.trap), (Some((13, 0, _)), Trap::GeneralProtection(0))) {
+        return Some("far call beyond the limit: the host has stored the return address already");
+    }
+    let images = [M::Fnstenv, M::Fnsave, M::Fldenv, M::Frstor];
+    let same_page =
+        matches!((o.fault, o.trap), (Some((14, _, a)), Trap::Page(f)) if (a ^ f.address) >> 12 == 0);
+    if case.has(&images) && same_page {
+        return Some("an image of the unit runs into a missing page: which of its bytes is reported");
+    }
+    // Of two operands that fault, which one is reported depends on the repeat prefix.
+    let both = matches!(o.fault, Some((12..=14, ..)));
+    if both && case.has(&[M::Cmpsb, M::Cmpsw, M::Cmpsd]) {
+        return Some("both operands of cmps fault: which is first");
+    }
+    None
 }
 
 /// Whether the vector, error code and address of the host are what the trap says.
@@ -397,55 +378,8 @@ fn same_trap(fault: (u32, u32, u32), trap: Trap) -> bool {
     }
 }
 
-/// Whether an instruction repeats, so that the number of retired ones varies.
-fn repeats(ins: &Instruction) -> bool {
-    ins.is_string_instruction() && (ins.has_rep_prefix() || ins.has_repne_prefix())
-}
-
-/// Whether a branch leads into its own bytes or the way out.
-fn near_itself(ins: &Instruction, at: u32) -> bool {
-    let target = ins.near_branch_target() as u32;
-    let branch = matches!(
-        ins.flow_control(),
-        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch | FlowControl::Call
-    );
-    branch && target.wrapping_sub(at) < ins.len() as u32 + 7
-}
-
-fn instructions(case: &Case) -> Vec<String> {
-    case.codes.iter().map(|c| format!("{c:?}")).collect()
-}
-
 fn difference(host: &[u8], here: &[u8]) -> String {
     let at = host.iter().zip(here).position(|(a, b)| a != b).unwrap_or(0);
     let part = |m: &[u8]| format!("{:02x?}", m.get(at..(at + 16).min(m.len())).unwrap_or_default());
     format!("+{at:#x} host {} here {}", part(host), part(here))
-}
-
-/// The unit as `fxsave` stores it.
-fn fxsave(fpu: &FpuState) -> [u8; 512] {
-    let mut image = [0; 512];
-    image[0..2].copy_from_slice(&fpu.control.to_le_bytes());
-    image[2..4].copy_from_slice(&fpu.status().to_le_bytes());
-    image[4] = fpu.valid();
-    image[24..28].copy_from_slice(&0x1f80u32.to_le_bytes());
-    let top = usize::from(fpu.status() >> 11 & 7);
-    for i in 0..8 {
-        let r = fpu.register((top + i) & 7);
-        image[32 + 16 * i..40 + 16 * i].copy_from_slice(&r.significand.to_le_bytes());
-        image[40 + 16 * i..42 + 16 * i].copy_from_slice(&r.sign_exponent.to_le_bytes());
-    }
-    image
-}
-
-fn summary(fx: &[u8; 512]) -> String {
-    let word = |i: usize| u16::from_le_bytes([fx[i], fx[i + 1]]);
-    let regs: Vec<String> = (0..8)
-        .map(|i| {
-            let at = 32 + 16 * i;
-            let low: [u8; 8] = fx[at..at + 8].try_into().unwrap_or_default();
-            format!("{:04x}:{:016x}", word(at + 8), u64::from_le_bytes(low))
-        })
-        .collect();
-    format!("cw {:04x} sw {:04x} valid {:02x} {}", word(0), word(2), fx[4], regs.join(" "))
 }

@@ -2,6 +2,7 @@
 //! and what must be left out because the host differs by design.
 
 use crate::native::{CODE, CONSTANT, DATA, Registers, STACK};
+use crate::plant;
 use bsd21::trapframe::eflags::{AF, CF, DF, FIXED, IF, OF, PF, SF, ZF};
 use iced_x86::{
     Code, CpuidFeature as F, Decoder, DecoderOptions, Instruction, Mnemonic as M, OpKind, Register as R,
@@ -71,27 +72,15 @@ pub fn dangerous(bytes: &[u8]) -> bool {
         .any(|w| matches!(w, [0xcd, 0x80] | [0x0f, 0x05] | [0x0f, 0x34] | [0x0f, 0x07] | [0x0f, 0x35]))
 }
 
-/// Whether the host can be compared: not where selectors, the host's descriptors, its clock or its
-/// newer features show, and not where the result is undefined as a whole.
+/// Whether the host can be compared: not where its tables, its clock or its newer features show, and not
+/// where the result is undefined as a whole.
 pub fn comparable(ins: &Instruction, registers: Option<&Registers>) -> bool {
     if !known(ins) {
         return false;
     }
-    let segments = (0..ins.op_count())
-        .any(|i| ins.op_kind(i) == OpKind::Register && ins.op_register(i).is_segment_register());
-    let far =
-        ins.is_jmp_far() || ins.is_jmp_far_indirect() || ins.is_call_far() || ins.is_call_far_indirect();
-    if segments || far {
-        return false;
-    }
     let excluded = matches!(
         ins.mnemonic(),
-        M::Lar | M::Lsl | M::Verr | M::Verw | M::Sgdt | M::Sidt | M::Sldt | M::Str | M::Smsw | M::Lds | M::Les | M::Lss
-            | M::Lfs | M::Lgs | M::Retf | M::Iret | M::Iretd | M::Cpuid | M::Rdtsc | M::Popf | M::Popfd | M::Int1
-            | M::Rdpmc | M::Ud0 | M::Ud1
-            // Pointers of the unit, and transcendental functions, have tests of their own.
-            | M::Fnstenv | M::Fnsave | M::Fldenv | M::Frstor | M::F2xm1 | M::Fyl2x | M::Fyl2xp1 | M::Fptan | M::Fpatan
-            | M::Fsin | M::Fcos | M::Fsincos
+        M::Sgdt | M::Sidt | M::Sldt | M::Str | M::Smsw | M::Cpuid | M::Rdtsc | M::Rdpmc | M::Ud0 | M::Ud1
     );
     if excluded || ins.is_fpu_287_only() {
         return false;
@@ -280,7 +269,7 @@ pub fn registers(random: &mut Random, eip: u32, ins: Option<&Instruction>) -> Re
             }
         }
     }
-    Registers { gpr, eip, eflags }
+    Registers { gpr, eip, eflags, seg: plant::segments(random) }
 }
 
 /// Bytes of an instruction: opcode number `n` (wrapping over the two maps) with random prefixes and
