@@ -13,17 +13,20 @@ mod outcome;
 mod stdio;
 
 pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
-use limits::Meter;
 pub use limits::{Limit, Limits};
 use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 pub use stdio::Stdio;
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use crate::host::memory;
+use limits::Meter;
 
 use crate::cpu::Cpu;
+use crate::host::error::HostError;
+use crate::host::fs::{HostKind, Place};
+use crate::host::memory;
 use crate::host::signal::Signals;
 use crate::host::stdio::Stream;
 use crate::kernel::boot::{Config, Program, StartFailure};
@@ -147,7 +150,18 @@ impl Machine {
 
     /// Sets what the run may use; its time begins now.
     pub fn limit(&mut self, limits: Limits) {
+        self.kernel.allow(limits.procs, limits.memory, limits.output);
         self.meter = Meter::new(limits);
+    }
+
+    /// Has core files of the guest written to a directory of the host.
+    pub fn keep_cores(&mut self, directory: &Path) -> Result<(), HostError> {
+        let place = Place::top(directory)?;
+        if place.stat()?.kind != HostKind::Directory {
+            return Err(HostError::NOT_A_DIRECTORY);
+        }
+        self.kernel.core_directory = Some(place);
+        Ok(())
     }
 
     /// Passes the host's signals on to the guest from now on.
@@ -185,7 +199,7 @@ impl Machine {
             self.kernel.run_timeouts();
             self.pass_host_signals();
             self.note_ends();
-            if let Some(limit) = self.meter.exceeded() {
+            if let Some(limit) = self.exceeded() {
                 return Ended::Limit(limit);
             }
             match self.kernel.choose() {
@@ -237,7 +251,7 @@ impl Machine {
                 self.kernel.run_timeouts();
                 self.pass_host_signals();
                 self.kernel.check_signals(id);
-                let over = now - started >= SLICE_NS || self.meter.exceeded().is_some();
+                let over = now - started >= SLICE_NS || self.exceeded().is_some();
                 if over || self.kernel.wants_resched() {
                     self.kernel.yield_current();
                     return;
@@ -246,6 +260,11 @@ impl Machine {
         }
         let now = self.kernel.clock.uptime();
         self.charge(id, now - charged);
+    }
+
+    /// The limit that has been hit, if one has.
+    fn exceeded(&self) -> Option<Limit> {
+        self.kernel.excess().map(Limit::from).or_else(|| self.meter.exceeded())
     }
 
     fn charge(&mut self, id: ProcId, ns: u64) {

@@ -1,5 +1,6 @@
 //! `bsd21 run` and `bsd21 trace`: build a machine, run it, end as the guest did.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -31,6 +32,18 @@ pub(super) struct MachineOptions {
     /// End the run when its processes have used this many seconds of processor time.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     max_cpu: Option<Duration>,
+    /// End the run when it needs more processes than this at one time.
+    #[arg(long, value_name = "N")]
+    max_procs: Option<usize>,
+    /// End the run when its processes have more writable memory than this together (K, M, G: powers of 1024).
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_mem: Option<u64>,
+    /// End the run when it writes more than this to standard output, standard error and terminals.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_output: Option<u64>,
+    /// Write core files (PROGRAM.core) to this directory of the host; without it there are none.
+    #[arg(long, value_name = "DIR")]
+    core_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -54,9 +67,38 @@ fn parse_seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
 
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(b'K') => (&text[..text.len() - 1], 10),
+        Some(b'M') => (&text[..text.len() - 1], 20),
+        Some(b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: Option<u64> = digits.parse().ok();
+    let bytes = number.and_then(|number| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "expected a number of bytes, such as 64000000 or 64M".to_owned())
+}
+
 impl MachineOptions {
+    /// The machine, ready to run.
+    fn build(&self, builder: Builder) -> Result<Machine, Failure> {
+        let mut machine = self.apply(builder)?.build()?;
+        if let Some(directory) = &self.core_dir {
+            machine
+                .keep_cores(directory)
+                .map_err(|e| Failure::usage(format!("--core-dir {}: {e}", directory.display())))?;
+        }
+        Ok(machine)
+    }
+
     fn apply(&self, builder: Builder) -> Result<Builder, Failure> {
-        let builder = builder.limits(Limits { wall: self.max_wall, cpu: self.max_cpu });
+        let builder = builder.limits(Limits {
+            wall: self.max_wall,
+            cpu: self.max_cpu,
+            procs: self.max_procs,
+            memory: self.max_mem,
+            output: self.max_output,
+        });
         let builder = builder.network(match self.net {
             NetName::Loopback => Network::Loopback,
             NetName::None => Network::None,
@@ -85,7 +127,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.apply(self.guest.builder()?)?.build()?;
+        let mut machine = self.machine.build(self.guest.builder()?)?;
         let result = finish(&mut machine);
         report(&machine, self.quiet);
         result
@@ -106,8 +148,8 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
-        let builder = self.machine.apply(self.guest.builder()?)?;
-        let mut machine = builder.observer(Box::new(tracer.clone())).build()?;
+        let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
+        let mut machine = self.machine.build(builder)?;
         let result = finish(&mut machine);
         report(&machine, self.trace.quiet());
         tracer

@@ -92,6 +92,8 @@ impl Kernel {
             select_collisions: 0,
             ktrace: super::ktrace::Table::default(),
             watched: false,
+            allowance: super::allowance::Allowance::default(),
+            core_directory: None,
             ledger: super::ledger::Ledger::default(),
             observer: None,
             sequence: 0,

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+pub mod allowance;
 pub mod arena;
 pub mod boot;
 mod context;
@@ -71,6 +72,10 @@ pub struct Kernel {
     pub ktrace: ktrace::Table,
     /// Whether an observer or a guest listens to events: nobody costs one predictable branch.
     pub(crate) watched: bool,
+    /// What the run may use.
+    pub(crate) allowance: allowance::Allowance,
+    /// The directory of the host for core files; without one there are none.
+    pub core_directory: Option<crate::host::fs::Place>,
     /// What guests asked for and did not get.
     pub ledger: ledger::Ledger,
     /// The observer of events.

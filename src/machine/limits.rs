@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::kernel::allowance::Excess;
+
 /// Limits of a run; none where nothing is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -10,6 +12,12 @@ pub struct Limits {
     pub wall: Option<Duration>,
     /// Processor time of all processes together, on the guest's clock.
     pub cpu: Option<Duration>,
+    /// Processes at one time.
+    pub procs: Option<usize>,
+    /// Bytes of writable memory of all processes together, written or not.
+    pub memory: Option<u64>,
+    /// Bytes written to standard output, standard error and terminals.
+    pub output: Option<u64>,
 }
 
 /// The limit that a run has hit.
@@ -19,6 +27,22 @@ pub enum Limit {
     Wall(Duration),
     /// [`Limits::cpu`].
     Cpu(Duration),
+    /// [`Limits::procs`].
+    Procs(usize),
+    /// [`Limits::memory`].
+    Memory(u64),
+    /// [`Limits::output`].
+    Output(u64),
+}
+
+impl From<Excess> for Limit {
+    fn from(excess: Excess) -> Self {
+        match excess {
+            Excess::Procs(most) => Self::Procs(most),
+            Excess::Memory(most) => Self::Memory(most),
+            Excess::Output(most) => Self::Output(most),
+        }
+    }
 }
 
 impl fmt::Display for Limit {
@@ -26,6 +50,11 @@ impl fmt::Display for Limit {
         match self {
             Self::Wall(limit) => write!(f, "--max-wall: the run took longer than {} s", limit.as_secs_f64()),
             Self::Cpu(limit) => write!(f, "--max-cpu: the run used more than {} s", limit.as_secs_f64()),
+            Self::Procs(most) => {
+                write!(f, "--max-procs: the run needed more than {most} processes at one time")
+            }
+            Self::Memory(most) => write!(f, "--max-mem: the run needed more than {most} bytes of memory"),
+            Self::Output(most) => write!(f, "--max-output: the run wrote more than {most} bytes"),
         }
     }
 }

@@ -238,6 +238,7 @@ fn commit(
     format: &'static str,
 ) {
     cx.proc_mut().vm = vm;
+    cx.kernel.account_memory();
     file::fd_close_exec(cx);
     let name = executable.name.get(..MAXCOMLEN).unwrap_or(&executable.name).to_vec();
     vfs::vref(cx.kernel, executable.vnode);

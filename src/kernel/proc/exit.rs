@@ -1,6 +1,6 @@
 //! The end of a process, and what its parent learns of it.
 //!
-//! 2.1 counterpart: kern/kern_exit.c (exit1, wait1, proc_reparent), kern/kern_sig.c (coredump).
+//! 2.1 counterpart: kern/kern_exit.c (exit1, wait1, proc_reparent).
 
 use syscalls::errno::Errno;
 use syscalls::flags::WaitOptions;
@@ -209,10 +209,4 @@ fn collect(cx: &mut Context<'_>, child: ProcId, waiting: Waiting) -> Sysret<(u32
         reap(cx.kernel, cx.id, child);
     }
     Ok((pid as u32, register))
-}
-
-/// Writes a core file; tells whether there is one.  The guest's machine keeps core files off unless the
-/// user asks for them, as a limit of zero would.
-pub fn coredump(_kernel: &mut Kernel, _id: ProcId) -> bool {
-    false
 }

@@ -21,6 +21,9 @@ pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
     if total >= most || (total + 1 >= most && uid != 0) {
         return Err(Errno::EAGAIN.into());
     }
+    if !cx.kernel.may_fork() {
+        return Err(Errno::EAGAIN.into());
+    }
     let count = cx.kernel.procs.change_count(uid, 1);
     if uid != 0 && count as i64 > cx.proc().limits.get(Resource::Nproc).cur {
         cx.kernel.procs.change_count(uid, -1);
@@ -95,6 +98,7 @@ pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
     cx.kernel.note(parent, Event::Fork { child: pid });
     cx.kernel.procs[child].state = State::Run;
     cx.kernel.set_run_queue(child);
+    cx.kernel.account_memory();
     if is_vfork { wait_for_vfork(cx, child) } else { Ok((pid as u32, 0)) }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod calls;
 mod continuation;
+pub(in crate::kernel) mod core;
 pub mod exec;
 pub mod exit;
 pub mod fork;

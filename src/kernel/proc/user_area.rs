@@ -10,7 +10,8 @@ use syscalls::layout::user;
 use zerocopy::IntoBytes;
 
 use super::ProcId;
-use crate::kernel::{Context, Kernel, sysctl};
+use crate::kernel::signal::Sigacts;
+use crate::kernel::{Context, Kernel, sysctl, time};
 use crate::trapframe::fpu::SAVE_SIZE;
 use crate::trapframe::{Gpr, Seg, Trapframe, eflags};
 
@@ -87,10 +88,35 @@ pub(super) fn image(kernel: &mut Kernel, id: ProcId) -> Vec<u8> {
     put(user::KPROC as usize + MD_REGS, &(AT + FRAME as u32).to_le_bytes());
     let frame = &kernel.procs[id].frame;
     put(user::PCB_SAVEFPU as usize, &frame.fpu.save_area());
+    put(user::SIGACTS as usize, &signal_actions(&kernel.procs[id].sig));
+    put(user::STATS as usize, &statistics(kernel, id));
     for (n, word) in WORDS.into_iter().enumerate() {
         put(FRAME + 4 * n, &word.get(frame).to_le_bytes());
     }
     area
+}
+
+/// Signal actions and what a debugger asks for first: the signal that ended the process (`struct sigacts`).
+fn signal_actions(sig: &Sigacts) -> Vec<u8> {
+    let flags = u32::from(sig.oldmask.is_some()) | u32::from(sig.altstack) << 1;
+    let stack = [sig.sigstk.sp, sig.sigstk.size, sig.sigstk.flags];
+    let actions = sig.action.iter().map(|action| action.word()).chain(sig.catchmask);
+    let sets = [sig.onstack, sig.intr, sig.oldmask.unwrap_or(0), flags];
+    let rest = sets.into_iter().chain(stack).chain([sig.sig, sig.code]);
+    actions.chain(rest).flat_map(u32::to_le_bytes).collect()
+}
+
+/// Usage, profile and start (`struct pstats`); timers are left out.
+fn statistics(kernel: &Kernel, id: ProcId) -> Vec<u8> {
+    const TIMERS: usize = 48;
+    let proc = &kernel.procs[id];
+    let mut bytes = time::rusage(&proc.usage).as_bytes().to_vec();
+    bytes.extend_from_slice(time::rusage(&proc.children_usage).as_bytes());
+    bytes.resize(bytes.len() + TIMERS, 0);
+    let start = [(proc.start / time::SECOND_NS) as u32, (proc.start % time::SECOND_NS / 1000) as u32];
+    let words = proc.profil.into_iter().chain([0, 0]).chain(start);
+    bytes.extend(words.flat_map(u32::to_le_bytes));
+    bytes
 }
 
 /// Writes a word of the user area, as far as it holds registers (`ptrace_write_u`): EFAULT elsewhere, EINVAL

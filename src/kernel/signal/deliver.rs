@@ -8,7 +8,7 @@ use zerocopy::IntoBytes;
 
 use super::{Action, SA_ONSTACK, SIGILL, properties, psignal, sigmask};
 use crate::kernel::event::Event;
-use crate::kernel::proc::{Flags, ProcId, exit};
+use crate::kernel::proc::{Flags, ProcId, core, exit};
 use crate::kernel::{Context, Kernel, vm};
 use crate::trapframe::{Gpr, Seg, USER_CODE, USER_DATA, eflags};
 
@@ -59,7 +59,7 @@ pub fn sigexit(kernel: &mut Kernel, id: ProcId, signal: u32) {
     note(kernel, id, signal, code, 0);
     if properties(signal).contains(Properties::CORE) {
         kernel.procs[id].sig.sig = signal;
-        if exit::coredump(kernel, id) {
+        if core::coredump(kernel, id) {
             status |= 0x80;
         }
     }

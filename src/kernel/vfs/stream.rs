@@ -260,10 +260,18 @@ fn write_rest(
                 break;
             }
         };
+        let allowed = cx.kernel.account_output(length);
         let Some(stream) = cx.kernel.vfs.stream(vnode, true) else { return Err(Errno::EBADF.into()) };
-        match stream.write(buffer.get(..length).unwrap_or_default()) {
-            Ok(written) if written == length => uio = ahead,
-            Ok(written) => skip(cx, &mut uio, written)?,
+        match stream.write(buffer.get(..allowed).unwrap_or_default()) {
+            // What goes beyond the allowance is taken and lost: the run is over.
+            Ok(written) if written == allowed => {
+                cx.kernel.wrote(written);
+                uio = ahead;
+            }
+            Ok(written) => {
+                cx.kernel.wrote(written);
+                skip(cx, &mut uio, written)?;
+            }
             Err(error) if error.would_block() => {
                 if cx.kernel.files[file].flag.contains(FileFlag::NONBLOCK) {
                     result = Err(Errno::EWOULDBLOCK.into());

@@ -68,6 +68,7 @@ pub(super) fn obreak(cx: &mut Context<'_>, wanted: u32) -> Result<(), Errno> {
         vm.space.unmap(new, old - new).map_err(|e| errno(&e))?;
     }
     vm.data_pages = (new - base) / PAGE_SIZE;
+    cx.kernel.account_memory();
     Ok(())
 }
 
@@ -122,6 +123,7 @@ pub(super) fn mmap(cx: &mut Context<'_>, request: Request) -> Result<u32, Errno>
     }
     .map_err(|e| errno(&e))?;
     vm.space.set_max_protection(addr, size, max_prot).map_err(|e| errno(&e))?;
+    cx.kernel.account_memory();
     Ok(addr)
 }
 

@@ -62,6 +62,7 @@ pub fn grow(kernel: &mut Kernel, id: ProcId, address: u32) -> bool {
             let grown = free && space.map_anon(start, len, Prot::all()).is_ok();
             if grown {
                 proc.vm.stack_pages += len / PAGE_SIZE;
+                kernel.account_memory();
             }
             grown
         }
