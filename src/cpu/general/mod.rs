@@ -133,7 +133,99 @@ fn segment_of(register: iced_x86::Register) -> Seg {
     }
 }
 
-/// Whether the code writes the 16-bit form of a stack or far instruction.
+/// Whether this is the 16-bit form of a stack instruction, a branch, or an x87 environment.
+///
+/// The decoder's own answer would build a table of descriptions of all instructions first, which takes
+/// longer than a small program runs.
 fn is_16(code: Code) -> bool {
-    code.op_code().operand_size() == 16
+    use Code::*;
+    matches!(
+        code,
+        Pushw_ES
+            | Pushw_CS
+            | Pushw_SS
+            | Pushw_DS
+            | Pushw_FS
+            | Pushw_GS
+            | Popw_ES
+            | Popw_SS
+            | Popw_DS
+            | Popw_FS
+            | Popw_GS
+            | Push_r16
+            | Push_rm16
+            | Push_imm16
+            | Pushw_imm8
+            | Pop_r16
+            | Pop_rm16
+            | Pushaw
+            | Popaw
+            | Pushfw
+            | Popfw
+            | Enterw_imm16_imm8
+            | Leavew
+            | Call_rel16
+            | Call_rm16
+            | Call_ptr1616
+            | Call_m1616
+            | Jmp_rel8_16
+            | Jmp_rel16
+            | Jmp_rm16
+            | Jmp_ptr1616
+            | Jmp_m1616
+            | Retnw
+            | Retnw_imm16
+            | Retfw
+            | Retfw_imm16
+            | Iretw
+            | Fldenv_m14byte
+            | Fnstenv_m14byte
+            | Fstenv_m14byte
+            | Frstor_m94byte
+            | Fnsave_m94byte
+            | Fsave_m94byte
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use iced_x86::FlowControl as F;
+
+    /// The list names what the decoder's own table of descriptions says.
+    #[test]
+    fn short_forms_are_those_with_16_bit_operands() {
+        let stack = |m| {
+            use Mnemonic::*;
+            matches!(
+                m,
+                Push | Pop | Pusha | Popa | Pushf | Popf | Enter | Leave | Jmp | Call | Ret | Retf | Iret
+            )
+        };
+        let environment = |m| {
+            matches!(
+                m,
+                Mnemonic::Fldenv
+                    | Mnemonic::Fnstenv
+                    | Mnemonic::Fstenv
+                    | Mnemonic::Frstor
+                    | Mnemonic::Fnsave
+                    | Mnemonic::Fsave
+            )
+        };
+        for code in Code::values() {
+            let described = code.op_code();
+            let branch =
+                matches!(code.flow_control(), F::Call | F::Return | F::IndirectCall | F::IndirectBranch);
+            // Forms that the decoder knows and the processor does not: `pop cs`.
+            let known = described.is_instruction() && described.mode32() && code != Code::Popw_CS;
+            let ours = known
+                && (stack(code.mnemonic()) || environment(code.mnemonic()) || branch && code.is_jmp_far());
+            if ours {
+                assert_eq!(is_16(code), described.operand_size() == 16, "{code:?}");
+            } else {
+                assert!(!is_16(code), "{code:?}");
+            }
+        }
+    }
 }
