@@ -39,6 +39,12 @@ fn build(dir: &Path, name: &str, bsd: bool) -> PathBuf {
     }
     let status = gcc.arg(sources().join("rt.c")).arg(sources().join(format!("{name}.c"))).status();
     assert!(status.is_ok_and(|s| s.success()), "gcc -m32 compiles {name}");
+    if bsd {
+        // 2.1 wants its brand in the header (EI_BRAND).
+        let mut image = std::fs::read(&out).expect("an image");
+        image[8..16].copy_from_slice(b"FreeBSD\0");
+        std::fs::write(&out, image).expect("the branded image");
+    }
     out
 }
 

@@ -245,10 +245,28 @@ impl Flags {
     }
 
     /// The flags without the override.
+    #[inline]
     fn base(&self) -> u32 {
-        let w = self.tag.width;
+        // Known widths and classes let the optimiser see through the general form.
+        match (self.tag.class, self.tag.width) {
+            (Class::Explicit, _) => self.a,
+            (Class::Sub, Width::Dword) => self.base_of(Class::Sub, Width::Dword),
+            (Class::Add, Width::Dword) => self.base_of(Class::Add, Width::Dword),
+            (Class::Logic, Width::Dword) => self.base_of(Class::Logic, Width::Dword),
+            (class, width) => self.any_base(class, width),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn any_base(&self, class: Class, w: Width) -> u32 {
+        self.base_of(class, w)
+    }
+
+    #[inline(always)]
+    fn base_of(&self, class: Class, w: Width) -> u32 {
         let (a, b) = (self.a, self.b);
-        let r = match self.tag.class {
+        let r = match class {
             Class::Explicit => return a,
             Class::Add => alu::add(w, a, b, 0),
             Class::AddCarry => alu::add(w, a, b, 1),
@@ -259,27 +277,31 @@ impl Flags {
             Class::Shr => alu::shr(w, a, b),
             Class::Sar => alu::sar(w, a, b),
         };
-        let overflow = match self.tag.class {
+        let overflow = match class {
             Class::Add | Class::AddCarry => w.sign((a ^ r) & (b ^ r)),
             Class::Sub | Class::SubBorrow => w.sign((a ^ b) & (a ^ r)),
-            Class::Shl => w.sign(r) != self.base_carry(),
+            Class::Shl => w.sign(r) != self.carry_of(class, w),
             Class::Shr => w.sign(a),
             Class::Mul => b != 0,
             _ => false,
         };
-        let adjust = match self.tag.class {
+        let adjust = match class {
             Class::Add | Class::AddCarry | Class::Sub | Class::SubBorrow => (a ^ b ^ r) & AF,
             _ => 0,
         };
-        of_result(w, r) | adjust | u32::from(self.base_carry()) | (if overflow { OF } else { 0 })
+        of_result(w, r) | adjust | u32::from(self.carry_of(class, w)) | (if overflow { OF } else { 0 })
     }
 
     /// The carry without the override.
     #[inline]
     fn base_carry(&self) -> bool {
-        let w = self.tag.width;
+        self.carry_of(self.tag.class, self.tag.width)
+    }
+
+    #[inline(always)]
+    fn carry_of(&self, class: Class, w: Width) -> bool {
         let (a, b) = (self.a, self.b);
-        match self.tag.class {
+        match class {
             Class::Explicit => a & CF != 0,
             Class::Add => alu::add(w, a, b, 0) < w.cut(a),
             Class::AddCarry => alu::add(w, a, b, 1) <= w.cut(a),
@@ -319,6 +341,10 @@ impl Flags {
             {
                 return logic_holds(code, Width::Dword, self.a);
             }
+            // Behind a call of the kernel.
+            if matches!(self.tag.class, Class::Explicit) {
+                return holds(code, self.a);
+            }
         }
         self.test_any(code)
     }
@@ -330,6 +356,7 @@ impl Flags {
 }
 
 /// Whether a condition holds with these flags.
+#[inline(always)]
 pub(crate) fn holds(code: u8, f: u32) -> bool {
     let less = (f & SF != 0) != (f & OF != 0);
     let yes = match code & !1 {

@@ -10,7 +10,7 @@ use super::fast::float::Units;
 use super::fast::pair::Kind;
 use super::fast::shift::{Rol, Ror, Sar, Shl, Shr};
 use super::fast::{arith, branch, data, fused, general, shift, stack};
-use super::general::{condition, short_address};
+use super::general::{GATE, condition, short_address};
 use super::op::{Handler, Op};
 use super::state::{CODE_END, Slot};
 use iced_x86::{Code as K, Instruction, Mnemonic as M, OpKind, Register as R};
@@ -471,6 +471,9 @@ pub(super) fn lower(d: &Decoded, units: &mut Units, op: &mut Op, flags: bool) ->
         M::Sahf => return Some(data::sahf),
         M::Jmp if ins.is_jmp_short_or_near() => return target(op).map(|()| branch::jmp as Handler),
         M::Call if ins.is_call_near() => return target(op).map(|()| branch::call::<false> as Handler),
+        M::Call if ins.is_call_far() => {
+            return (ins.far_branch_selector() & !3 == GATE).then_some(branch::gate as Handler);
+        }
         M::Jecxz => return target(op).map(|()| branch::counted::<false> as Handler),
         M::Loop if ins.code() == K::Loop_rel8_32_ECX => {
             return target(op).map(|()| branch::counted::<true> as Handler);

@@ -98,10 +98,12 @@ impl Cpu {
 
     /// Executes at most `budget` instructions.
     pub fn run(&mut self, frame: &mut Trapframe, space: &mut AddressSpace, budget: u64) -> Stopped {
+        if budget <= MOST {
+            return self.slice(frame, space, budget);
+        }
         let mut retired = 0;
         loop {
-            let part = (budget - retired).min(MOST);
-            let stopped = self.slice(frame, space, part);
+            let stopped = self.slice(frame, space, (budget - retired).min(MOST));
             retired += stopped.retired;
             if stopped.trap != Trap::Budget || retired == budget {
                 return Stopped { trap: stopped.trap, retired };

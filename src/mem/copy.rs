@@ -22,7 +22,18 @@ pub enum CopyStr {
 
 impl AddressSpace {
     /// Copies guest bytes out of the space.
+    #[inline]
     pub fn copyin(&self, addr: u32, buf: &mut [u8]) -> Result<(), Fault> {
+        if in_one_page(addr, buf.len()) {
+            self.admit(addr, Access::Read)?;
+            self.memory.read(addr, buf);
+            return self.bus_check(Access::Read);
+        }
+        self.copyin_pages(addr, buf)
+    }
+
+    #[inline(never)]
+    fn copyin_pages(&self, addr: u32, buf: &mut [u8]) -> Result<(), Fault> {
         let mut rest = buf;
         for (at, len) in page::pieces(addr, length(rest.len())) {
             self.admit(at, Access::Read)?;
@@ -34,7 +45,18 @@ impl AddressSpace {
     }
 
     /// Copies bytes into the space.
+    #[inline]
     pub fn copyout(&self, addr: u32, bytes: &[u8]) -> Result<(), Fault> {
+        if in_one_page(addr, bytes.len()) {
+            self.admit(addr, Access::Write)?;
+            self.put(addr, bytes);
+            return self.bus_check(Access::Write);
+        }
+        self.copyout_pages(addr, bytes)
+    }
+
+    #[inline(never)]
+    fn copyout_pages(&self, addr: u32, bytes: &[u8]) -> Result<(), Fault> {
         let mut rest = bytes;
         for (at, len) in page::pieces(addr, length(rest.len())) {
             self.admit(at, Access::Write)?;
@@ -235,6 +257,12 @@ impl AddressSpace {
             None => true,
         })
     }
+}
+
+/// Whether there are bytes, all of them in one page.
+#[inline]
+fn in_one_page(addr: u32, len: usize) -> bool {
+    len.wrapping_sub(1) < (PAGE_SIZE - addr % PAGE_SIZE) as usize
 }
 
 /// A buffer longer than the space cannot be copied anyway: the copy then wraps and faults.

@@ -2,11 +2,12 @@
 //!
 //! Direct ones follow the link in their operation; indirect ones look their target up in the table.
 
-use super::{address, careful, find, go, load, load_slow, store, store_slow, take, unknown};
+use super::{address, careful, find, go, load, load_slow, out, store, store_slow, take, unknown};
 use crate::cpu::alu::Width;
 use crate::cpu::op::{Exit, Ops};
 use crate::cpu::state::{CODE_END, State};
 use crate::mem::View;
+use crate::trapframe::Trap;
 
 const ESP: usize = 4;
 
@@ -29,6 +30,16 @@ pub(in crate::cpu) fn jcc<'a, const CC: u8>(
         return go(st, ops, view, left, op);
     }
     (op.next)(st, ops, view, left)
+}
+
+/// `lcall` to the kernel's gate: the run ends behind it.
+pub(in crate::cpu) fn gate<'a>(st: &mut State<'a>, mut ops: Ops<'a>, _view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    st.left = left.wrapping_add(i64::from(op.rest)).wrapping_sub(1);
+    st.eip = op.end();
+    st.trap = Trap::Syscall;
+    st.ended = true;
+    out(Exit::Trap)
 }
 
 /// `jecxz`, and with `L` `loop`.

@@ -9,7 +9,7 @@ use crate::trapframe::{Gpr, Seg, Trap};
 use iced_x86::{ConditionCode as C, Instruction, Mnemonic as M, OpKind};
 
 /// The call gate of the kernel: entry 0 of the local table, whatever the privilege bits say.
-const GATE: u16 = 4;
+pub(crate) const GATE: u16 = 4;
 
 /// Condition code of a `jcc` or `setcc` as instructions encode it.
 pub(crate) fn condition(ins: &Instruction) -> u8 {

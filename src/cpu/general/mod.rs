@@ -29,7 +29,7 @@ mod segment;
 mod stack;
 mod string;
 
-pub(super) use control::condition;
+pub(super) use control::{GATE, condition};
 pub(super) use operand::short_address;
 
 use super::decode::Decoded;

@@ -2,6 +2,7 @@
 //!
 //! 2.1 counterpart: sys/uio.h, kern/kern_subr.c (uiomove).
 
+use smallvec::{SmallVec, smallvec};
 use syscalls::errno::Errno;
 
 use crate::kernel::Context;
@@ -18,7 +19,7 @@ pub struct Iovec {
 /// A transfer: the buffers that are left, and how much they hold (`struct uio`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uio {
-    iov: Vec<Iovec>,
+    iov: SmallVec<[Iovec; 1]>,
     /// The first buffer that is not used up.
     next: usize,
     /// Bytes left to transfer (`uio_resid`).
@@ -30,13 +31,13 @@ pub struct Uio {
 impl Uio {
     /// A transfer of one buffer.
     pub fn single(base: u32, len: u32) -> Self {
-        Self { iov: vec![Iovec { base, len }], next: 0, resid: len, offset: 0 }
+        Self { iov: smallvec![Iovec { base, len }], next: 0, resid: len, offset: 0 }
     }
 
     /// A transfer of several buffers; the caller has checked that the lengths add up to less than 2^31.
     pub fn vector(iov: Vec<Iovec>) -> Self {
         let resid = iov.iter().fold(0u32, |sum, v| sum.wrapping_add(v.len));
-        Self { iov, next: 0, resid, offset: 0 }
+        Self { iov: iov.into(), next: 0, resid, offset: 0 }
     }
 
     /// The buffers that are left, for those who transfer without a copy in between.

@@ -9,7 +9,7 @@
 //!
 //! 2.1 counterpart: sys/mbuf.h, kern/uipc_mbuf.c.
 
-use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 
 use bitflags::bitflags;
 
@@ -60,9 +60,13 @@ enum Storage {
     Cluster(Box<[u8; MCLBYTES]>),
 }
 
-/// One piece of a message.
+/// One piece of a message; a handle, so that it can travel from queue to queue.
 #[derive(Clone, Debug)]
-pub struct Mbuf {
+pub struct Mbuf(Box<Body>);
+
+/// What an mbuf is made of.
+#[derive(Clone, Debug)]
+pub struct Body {
     /// What it holds.
     pub kind: MbufType,
     /// Its flags.
@@ -77,17 +81,31 @@ pub struct Mbuf {
     pub rights: Option<Box<Vec<Option<FileId>>>>,
 }
 
+impl Deref for Mbuf {
+    type Target = Body;
+
+    fn deref(&self) -> &Body {
+        &self.0
+    }
+}
+
+impl DerefMut for Mbuf {
+    fn deref_mut(&mut self) -> &mut Body {
+        &mut self.0
+    }
+}
+
 impl Mbuf {
     /// An empty mbuf (MGET).
     pub fn get(kind: MbufType) -> Self {
-        Self {
+        Self(Box::new(Body {
             kind,
             flags: MbufFlags::empty(),
             offset: 0,
             len: 0,
             storage: Storage::Internal([0; MLEN]),
             rights: None,
-        }
+        }))
     }
 
     /// An empty mbuf with a packet header (MGETHDR).
@@ -213,7 +231,9 @@ impl Mbuf {
 
     /// A copy of its bytes without anything that hangs on it (`m_copy` of a name or of control).
     pub fn copy(&self) -> Self {
-        Self { rights: None, ..self.clone() }
+        let mut copy = self.clone();
+        copy.rights = None;
+        copy
     }
 
     /// Whether `other` can be merged into this one: `sbcompress` does it where a byte remains free.
@@ -222,14 +242,6 @@ impl Mbuf {
             && other.len() < self.trailing_space()
             && self.kind == other.kind
     }
-}
-
-/// Mbufs that belong together (`m_next`): a packet on its way, or one record of a socket buffer.
-pub type Chain = VecDeque<Mbuf>;
-
-/// Number of bytes of a chain; what `m_pkthdr.len` holds for a packet.
-pub fn chain_len(chain: &Chain) -> usize {
-    chain.iter().map(Mbuf::len).sum()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@
 
 pub mod accept;
 pub mod calls;
+pub mod chain;
 mod events;
 pub mod inet;
 pub mod mbuf;

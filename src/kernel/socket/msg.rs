@@ -13,8 +13,9 @@ use syscalls::flags::MsgFlags;
 use syscalls::layout::Msghdr;
 use zerocopy::IntoBytes;
 
+use super::chain::Chain;
 use super::events;
-use super::mbuf::{Chain, MLEN, Mbuf, MbufType};
+use super::mbuf::{MLEN, Mbuf, MbufType};
 use super::socket::SocketId;
 use super::soreceive::{Caller, Soreceive, soreceive};
 use super::sosend::sosend;
@@ -121,7 +122,7 @@ pub(super) fn sendit(cx: &mut Context<'_>, fd: Fd, msg: Outgoing, flags: MsgFlag
         (0, _) => None,
         (_, len) if (len as usize) < CMSGHDR && !msg.compat => return Err(Errno::EINVAL.into()),
         (address, len) => {
-            let mut chain = Chain::from([sockargs(cx, address, len, MbufType::Control)?]);
+            let mut chain = Chain::from(sockargs(cx, address, len, MbufType::Control)?);
             if msg.compat {
                 chain.push_front(header_of_its_own());
             }

@@ -13,7 +13,8 @@ use bitflags::bitflags;
 use syscalls::errno::Errno;
 use syscalls::flags::{Domain as Family, MsgFlags, SockType};
 
-use super::mbuf::{Chain, Mbuf};
+use super::chain::Chain;
+use super::mbuf::Mbuf;
 use super::sockbuf::Records;
 use super::{SocketId, inet, unix};
 use crate::kernel::{Context, Kernel};

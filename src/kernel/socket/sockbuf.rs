@@ -15,7 +15,8 @@ use std::collections::VecDeque;
 
 use bitflags::bitflags;
 
-use super::mbuf::{Chain, MCLBYTES, MLEN, MSIZE, Mbuf, MbufFlags, MbufType, chain_len};
+use super::chain::Chain;
+use super::mbuf::{MCLBYTES, MLEN, MSIZE, Mbuf, MbufFlags, MbufType};
 use crate::kernel::file::select::Selinfo;
 
 /// Most bytes that a socket buffer may be told to hold, mbuf overhead included (`sb_max`).
@@ -131,7 +132,7 @@ impl Sockbuf {
             }
             Some(_) => self.compress(chain),
             // The usual case of an empty buffer: there is nothing to merge.
-            None if chain.len() == 1 && !chain[0].is_empty() => self.push_record(chain),
+            None if chain.len() == 1 && chain.bytes() > 0 => self.push_record(chain),
             None => {
                 self.records.push_back(Chain::new());
                 self.compress(chain);
@@ -149,18 +150,18 @@ impl Sockbuf {
             first.flags.remove(MbufFlags::EOR);
             next.flags.insert(MbufFlags::EOR);
         }
-        self.records.push_back(Chain::from([first]));
+        self.records.push_back(Chain::from(first));
         self.compress(chain);
     }
 
     /// Adds a datagram: the sender's name, control if there is any, data.  False, and everything is
     /// forgotten, if it does not fit (`sbappendaddr`).
     pub fn append_addr(&mut self, name: &[u8], data: Option<Chain>, control: Option<Chain>) -> bool {
-        let more = data.as_ref().map_or(0, chain_len) + control.as_ref().map_or(0, chain_len);
+        let more = data.as_ref().map_or(0, Chain::bytes) + control.as_ref().map_or(0, Chain::bytes);
         if (name.len() + more) as i64 > i64::from(self.space()) || name.len() > MLEN {
             return false;
         }
-        let mut record = Chain::from([Mbuf::holding(MbufType::Soname, name)]);
+        let mut record = Chain::from(Mbuf::holding(MbufType::Soname, name));
         record.extend(control.into_iter().flatten());
         record.extend(data.into_iter().flatten());
         self.push_record(record);
@@ -170,7 +171,7 @@ impl Sockbuf {
     /// Adds control and data as a new record.  False, and everything is forgotten, if they do not fit
     /// (`sbappendcontrol`).
     pub fn append_control(&mut self, data: Chain, control: Chain) -> bool {
-        if (chain_len(&data) + chain_len(&control)) as i64 > i64::from(self.space()) {
+        if (data.bytes() + control.bytes()) as i64 > i64::from(self.space()) {
             return false;
         }
         let mut record = control;
@@ -293,11 +294,11 @@ mod tests {
         }
         m.push(&vec![b'x'; len]);
         assert_eq!(m.len(), len);
-        Chain::from([m])
+        Chain::from(m)
     }
 
     fn ended(mut chain: Chain) -> Chain {
-        chain[0].flags.insert(MbufFlags::EOR);
+        chain.front_mut().expect("an mbuf").flags.insert(MbufFlags::EOR);
         chain
     }
 

@@ -370,15 +370,22 @@ fn take_data(
         if eor && len == rest {
             op.flags.insert(MsgFlags::EOR);
         }
-        done = deliver(cx, op, cursor, within, len);
-        let socket = &mut cx.kernel.sockets[op.so];
-        if len == rest {
-            cursor.step(&mut socket.rcv);
-            within = 0;
-        } else if cursor.peek {
-            within += len;
+        if len == rest && !cursor.peek {
+            // The usual case: the mbuf goes, whether the user takes its bytes or faults.
+            if let Some(m) = cursor.step(&mut socket.rcv) {
+                done = op.uio.move_out(cx, m.bytes());
+            }
         } else {
-            socket.rcv.trim_first(len);
+            let bytes = m.bytes()[within..within + len].to_vec();
+            if len == rest {
+                cursor.step(&mut socket.rcv);
+                within = 0;
+            } else if cursor.peek {
+                within += len;
+            } else {
+                socket.rcv.trim_first(len);
+            }
+            done = op.uio.move_out(cx, &bytes);
         }
         if at_the_mark(cx, op, cursor.peek, len as u32) || op.flags.contains(MsgFlags::EOR) {
             break;
@@ -388,28 +395,6 @@ fn take_data(
         }
     }
     Ok(done)
-}
-
-/// Copies `len` bytes of the current mbuf to the user.
-fn deliver(
-    cx: &mut Context<'_>,
-    op: &mut Soreceive,
-    cursor: &Cursor,
-    within: usize,
-    len: usize,
-) -> Result<(), Errno> {
-    let Some(m) = cx.kernel.sockets[op.so].rcv.records.front_mut().and_then(|r| r.get_mut(cursor.index))
-    else {
-        return Ok(());
-    };
-    let m = std::mem::replace(m, Mbuf::get(MbufType::Data));
-    let done = op.uio.move_out(cx, &m.bytes()[within..within + len]);
-    if let Some(place) =
-        cx.kernel.sockets[op.so].rcv.records.front_mut().and_then(|r| r.get_mut(cursor.index))
-    {
-        *place = m;
-    }
-    done
 }
 
 /// Counts bytes towards the out-of-band mark; true when it is reached.

@@ -10,7 +10,8 @@
 use syscalls::errno::Errno;
 use syscalls::flags::MsgFlags;
 
-use super::mbuf::{Chain, MCLBYTES, MHLEN, MINCLSIZE, MLEN, Mbuf, MbufFlags, MbufType};
+use super::chain::Chain;
+use super::mbuf::{MCLBYTES, MHLEN, MINCLSIZE, MLEN, Mbuf, MbufFlags, MbufType};
 use super::protosw::{Message, ProtoFlags, UserRequest};
 use super::socket::{Side, SockState, SocketId, SocketOptions};
 use super::state::{sblock, sbunlock, sbwait};
@@ -217,7 +218,7 @@ fn packet(cx: &mut Context<'_>, op: &mut Sosend, space: &mut i32) -> Result<Chai
         top.push_back(m);
         if op.uio.resid == 0 {
             if op.flags.contains(MsgFlags::EOR) {
-                top[0].flags.insert(MbufFlags::EOR);
+                top.front_mut().into_iter().for_each(|first| first.flags.insert(MbufFlags::EOR));
             }
             break;
         }

@@ -9,8 +9,9 @@ use std::net::Ipv4Addr;
 use syscalls::errno::Errno;
 use syscalls::flags::IpOpt;
 
+use super::super::chain::Chain;
 use super::super::events;
-use super::super::mbuf::{Chain, MCLBYTES, MHLEN, Mbuf, MbufType};
+use super::super::mbuf::{MCLBYTES, MHLEN, Mbuf, MbufType};
 use super::super::protosw::{ControlOption, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup};

@@ -10,8 +10,9 @@
 
 use syscalls::errno::Errno;
 
+use super::super::chain::Chain;
 use super::super::events;
-use super::super::mbuf::{Chain, MINCLSIZE, Mbuf, MbufFlags, MbufType};
+use super::super::mbuf::{MINCLSIZE, Mbuf, MbufFlags, MbufType};
 use super::super::protosw::{ControlOption, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{
@@ -283,7 +284,7 @@ fn queue(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), 
         return Err(Errno::EINVAL);
     }
     let mut m = message.m;
-    for m in &mut m {
+    for m in m.iter_mut() {
         // A stream has no records.
         m.flags.remove(MbufFlags::EOR);
     }
@@ -378,7 +379,7 @@ fn transfer(kernel: &mut Kernel, id: InpcbId, peer: InpcbId) {
         moved = true;
         let m = pull_out_of_band(kernel, id, peer, m);
         if !kernel.sockets[to].state.contains(SockState::CANTRCVMORE) {
-            kernel.sockets[to].rcv.append(Chain::from([m]));
+            kernel.sockets[to].rcv.append(Chain::from(m));
         }
     }
     if moved {

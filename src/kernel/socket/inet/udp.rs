@@ -8,8 +8,9 @@ use std::net::Ipv4Addr;
 
 use syscalls::errno::Errno;
 
+use super::super::chain::Chain;
 use super::super::events;
-use super::super::mbuf::{Chain, Mbuf, MbufType};
+use super::super::mbuf::{Mbuf, MbufType};
 use super::super::protosw::{Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup, sowwakeup};
@@ -116,7 +117,7 @@ fn input(kernel: &mut Kernel, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: 
         return;
     };
     let inp = inet.inp(receiver);
-    let control = inp.flags.contains(InpFlags::RECVDSTADDR).then(|| Chain::from([destination(to.0)]));
+    let control = inp.flags.contains(InpFlags::RECVDSTADDR).then(|| Chain::from(destination(to.0)));
     let so = inp.socket;
     let name = SockaddrIn::new(from.0, from.1).bytes();
     // What does not fit is lost.

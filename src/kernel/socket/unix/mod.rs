@@ -23,7 +23,8 @@ use syscalls::flags::{Domain as Family, SockType};
 pub use connect::connect2;
 pub use rights::{dispose, externalize};
 
-use super::mbuf::{Chain, Mbuf};
+use super::chain::Chain;
+use super::mbuf::Mbuf;
 use super::protosw::{Domain, Message, ProtoFlags, Protosw, UserRequest};
 use super::socket::{Pcb, SockState, Socket, SocketId};
 use super::state::{socantrcvmore, socantsendmore, soisdisconnected, soreserve, sorwakeup, sowwakeup};
