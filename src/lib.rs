@@ -3,7 +3,7 @@
 //! Modules depend one way only; each may use those before it:
 //!
 //! `syscalls` | [`trapframe`] | [`mem`] | [`cpu`] | [`image`] | [`host`] | [`kernel`] | [`trace`] |
-//! [`capture`] | [`machine`] | [`survey`] | [`cli`]
+//! [`machine`] | [`capture`] | [`survey`] | [`cli`]
 #![deny(unsafe_code)]
 
 pub mod capture;

@@ -13,8 +13,8 @@ const LAYERS: [&str; 12] = [
     "host",
     "kernel",
     "trace",
-    "capture",
     "machine",
+    "capture",
     "survey",
     "cli",
 ];

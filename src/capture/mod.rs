@@ -1,1 +1,25 @@
 //! Recorded runs as regression tests.
+//!
+//! A [`Case`] is a directory that says how a program is run and what came of it.  [`replay`] runs it once;
+//! [`record`] runs it twice and writes down what is the same; [`verify`] runs it and compares.  Runs have a
+//! virtual clock and nothing of the host in them, so that a case that holds here holds everywhere.
+//!
+//! Programs are never copied into a case: it names them, with their size and hash, below a root that is either
+//! a directory relative to the case or one that is given when the case is verified.
+//!
+//! Must not know the command line.  2.1 counterpart: none.
+
+pub mod case;
+pub mod chain;
+pub mod compare;
+pub mod content;
+pub mod find;
+pub mod image;
+pub mod observer;
+pub mod record;
+pub mod replay;
+pub mod report;
+pub mod tree;
+pub mod verify;
+
+pub use case::Case;

@@ -2,6 +2,7 @@
 //!
 //! Standard output belongs to the guest; what bsd21 itself has to say is one line on standard error.
 
+mod capture;
 mod explain;
 mod generate;
 mod inspect;
@@ -11,6 +12,7 @@ mod options;
 mod run;
 mod status;
 mod trace;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,13 @@ enum Command {
     Trace(run::Trace),
     /// Show what an executable file is: format, layout, symbols, libraries, system calls.
     Inspect(inspect::Inspect),
+    /// Record a run as a case that can be verified for ever.
+    Capture(capture::Capture),
+    /// Run recorded cases and say what is not as it was.
+    #[command(
+        after_help = "Exit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."
+    )]
+    Verify(verify::Verify),
     /// List every system call of 2.1, from the table that also dispatches them.
     Syscalls(listing::Syscalls),
     /// Show how a socket call goes through the kernel, step by step.
@@ -74,6 +83,8 @@ impl Command {
             Self::Trace(command) => command.run(),
             Self::Inspect(command) => command.run(),
             Self::Syscalls(command) => command.run(),
+            Self::Capture(command) => command.run(),
+            Self::Verify(command) => command.run(),
             Self::Explain(command) => command.run(),
             Self::Kdump(command) => command.run(),
             Self::Generate(command) => command.run(),
@@ -88,6 +99,10 @@ fn usage(error: &clap::Error) -> Result<u8, Failure> {
         print!("{error}");
         return Ok(0);
     }
+    let usage = |message: String| match std::env::args_os().nth(1) {
+        Some(command) if command == "verify" => Failure::with_status(verify::USAGE, message),
+        _ => Failure::usage(message),
+    };
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Err(Failure::usage("no command given; bsd21 --help lists them"));
     }
@@ -96,5 +111,5 @@ fn usage(error: &clap::Error) -> Result<u8, Failure> {
     // A list of missing arguments stands on lines of its own.
     let missing: Vec<&str> =
         text.lines().skip(1).take_while(|line| line.starts_with("  ")).map(str::trim).collect();
-    Err(Failure::usage(format!("{} (see bsd21 --help)", [&[first], &missing[..]].concat().join(" "))))
+    Err(usage(format!("{} (see bsd21 --help)", [&[first], &missing[..]].concat().join(" "))))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Failure, GuestOptions, TraceOptions, status};
+use crate::capture::case;
 use crate::host::signal::Signals;
 use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
@@ -62,7 +63,7 @@ enum NetName {
     None,
 }
 
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
@@ -89,6 +90,24 @@ impl MachineOptions {
                 .map_err(|e| Failure::usage(format!("--core-dir {}: {e}", directory.display())))?;
         }
         Ok(machine)
+    }
+
+    /// Writes down in a case what the options say.
+    pub(super) fn describe(&self, run: &mut case::Run) -> Result<(), Failure> {
+        if self.clock == Some(ClockName::Host) {
+            return Err(Failure::usage("a case has a virtual clock: --clock host cannot be recorded"));
+        }
+        if self.core_dir.is_some() {
+            return Err(Failure::usage("--core-dir is a directory of the host, which no case has"));
+        }
+        (run.max_procs, run.max_mem, run.max_output) = (self.max_procs, self.max_mem, self.max_output);
+        run.seed = self.seed.unwrap_or(0);
+        run.max_wall = self.max_wall.map(|limit| limit.as_secs_f64());
+        run.max_cpu = self.max_cpu.map(|limit| limit.as_secs_f64());
+        if self.net == NetName::None {
+            run.network = "none".to_owned();
+        }
+        Ok(())
     }
 
     fn apply(&self, builder: Builder) -> Result<Builder, Failure> {

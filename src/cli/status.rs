@@ -29,6 +29,11 @@ impl Failure {
         Self { status: INTERNAL, message: message.into() }
     }
 
+    /// Anything, with the exit status of a command that has its own.
+    pub fn with_status(status: u8, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
     /// Something that ought to work and does not.
     pub fn internal(error: &anyhow::Error) -> Self {
         Self { status: INTERNAL, message: format!("{error:#}") }

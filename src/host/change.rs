@@ -5,7 +5,11 @@
 //!
 //! Must not know the guest's rules; see `kernel/vfs`.
 
-use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RawMode, Timespec, Timestamps, Uid};
+use std::path::Path;
+
+use rustix::fs::{
+    self, AtFlags, FileType, Gid, Mode, OFlags, RawMode, RenameFlags, Timespec, Timestamps, Uid,
+};
 
 use super::error::HostResult;
 use super::fs::{Component, HostTime, Place, removal};
@@ -163,6 +167,11 @@ impl Place {
             },
         })
     }
+}
+
+/// Exchanges what two names of our own stand for, at once.
+pub fn exchange(one: &Path, other: &Path) -> HostResult<()> {
+    Ok(fs::renameat_with(fs::CWD, one, fs::CWD, other, RenameFlags::EXCHANGE)?)
 }
 
 #[cfg(test)]

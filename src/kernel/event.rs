@@ -13,6 +13,7 @@ use super::proc::ProcId;
 use super::socket::SocketId;
 use super::synch::{Channel, Retval, Wake};
 use super::syscall::Call;
+use super::vfs::VnodeId;
 use syscalls::errno::Errno;
 
 /// How a call ended.
@@ -83,6 +84,11 @@ pub enum Event {
         path: Vec<u8>,
         /// Format of the image.
         format: &'static str,
+    },
+    /// A file was executed, or mapped: a program, its interpreter, a library.
+    Image {
+        /// The file.
+        vnode: VnodeId,
     },
     /// A program was not executed.
     ExecRefused {

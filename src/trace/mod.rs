@@ -17,7 +17,7 @@ pub mod memory;
 pub mod options;
 pub mod output;
 pub mod record;
-mod render;
+pub mod render;
 mod stack;
 mod summary;
 pub mod text;
@@ -26,4 +26,5 @@ pub mod value;
 
 pub use options::Options;
 pub use output::Output;
+pub use render::Render;
 pub use tracer::Tracer;

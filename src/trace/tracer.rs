@@ -53,6 +53,11 @@ impl Tracer {
     /// A tracer that writes to `output`.
     pub fn new(options: Options, output: Output) -> Self {
         let renderer = render::new(&options, output.is_per_process());
+        Self::with_rendering(options, output, renderer)
+    }
+
+    /// A tracer whose records go to a rendering of somebody else's.
+    pub fn with_rendering(options: Options, output: Output, renderer: Box<dyn Render>) -> Self {
         let seen = vec![0; options.injections.len()];
         let totals = Totals::default();
         Self(Rc::new(RefCell::new(State {
@@ -112,6 +117,8 @@ impl State {
             }
             Event::Stopped { signal } => self.emit(kernel, id, sequence, What::Stopped(*signal)),
             Event::Continued => self.emit(kernel, id, sequence, What::Continued),
+            // Calls that map files tell it themselves.
+            Event::Image { .. } => {}
             Event::Fork { child } => self.emit(kernel, id, sequence, What::Fork(*child)),
             Event::Exec { path, format } => self.exec(kernel, id, sequence, path, format),
             Event::ExecRefused { reason } => self.emit(kernel, id, sequence, What::ExecRefused(reason)),

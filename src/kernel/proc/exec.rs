@@ -116,6 +116,7 @@ fn run(
                 }
             }
             skip = 1;
+            cx.kernel.note(cx.id, Event::Image { vnode: file.vnode });
             let interpreter = vfs::lookup_exec(cx, &script.interpreter)?;
             vfs::vrele(cx.kernel, std::mem::replace(file, interpreter).vnode);
             with.interpreted = true;
@@ -139,6 +140,7 @@ fn run(
         vm.add_image(plan, file)?;
         entry = plan.entry;
         let vnode = file.vnode;
+        cx.kernel.note(cx.id, Event::Image { vnode });
         vfs::vrele(cx.kernel, vnode);
     }
     commit(cx, path, file, vm, entry, stack.esp, plan.format);
@@ -288,6 +290,7 @@ fn commit(
     if traced {
         psignal(cx.kernel, cx.id, SIGTRAP);
     }
+    cx.kernel.note(cx.id, Event::Image { vnode: executable.vnode });
     cx.kernel.note(cx.id, Event::Exec { path: path.to_vec(), format });
 }
 

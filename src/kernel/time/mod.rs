@@ -58,7 +58,12 @@ impl Clock {
 
     /// A clock that follows retired instructions only.
     pub fn deterministic() -> Self {
-        Self::new(Source::Virtual { uptime: 0 }, VIRTUAL_EPOCH_NS)
+        Self::deterministic_from(VIRTUAL_EPOCH_NS)
+    }
+
+    /// The same with another time of day at the start, in nanoseconds since the epoch.
+    pub fn deterministic_from(start: u64) -> Self {
+        Self::new(Source::Virtual { uptime: 0 }, start)
     }
 
     fn new(source: Source, boot_time: u64) -> Self {

@@ -15,6 +15,7 @@ use super::namei::Nameidata;
 use super::vnode::{VnodeId, Vtype};
 use crate::host::fs::{OpenFor, read_at};
 use crate::image;
+use crate::kernel::event::Event;
 use crate::kernel::file::FileFlag;
 use crate::kernel::vm::Mappable;
 use crate::kernel::{Context, Kernel};
@@ -115,6 +116,7 @@ pub fn vn_mmap(cx: &mut Context<'_>, vnode: VnodeId, open: FileFlag) -> Result<M
         (Vtype::Reg, _) => {
             let write = open.contains(FileFlag::WRITE);
             let HostFile { file, id, .. } = host_file(cx.kernel, vnode, write)?;
+            cx.kernel.note(cx.id, Event::Image { vnode });
             Ok(Mappable::File { file, id })
         }
         (Vtype::Chr, Some(Device::Zero)) => Ok(Mappable::Zero),

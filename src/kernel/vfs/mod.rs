@@ -29,6 +29,7 @@ mod tests;
 mod unix_name;
 pub mod vnode;
 mod vnops;
+mod walk;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -46,6 +47,7 @@ pub use unix_name::{bind_socket, socket_at, socket_gone};
 use vnode::{Body, HostNode, Vnode};
 pub use vnode::{VnodeId, Vtype};
 pub use vnops::{vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
+pub use walk::{Content, Walked};
 
 use crate::host::error::HostResult;
 use crate::host::fs::{self, HostKind, HostStat, Place};

@@ -12,7 +12,7 @@ use super::output::Output;
 use super::record::Record;
 
 /// A rendering.
-pub(super) trait Render: fmt::Debug {
+pub trait Render: fmt::Debug {
     /// Prints a record, or leaves it out.
     fn record(&mut self, record: &Record<'_>, output: &mut Output);
 
@@ -21,7 +21,7 @@ pub(super) trait Render: fmt::Debug {
 }
 
 /// The rendering that is asked for.
-pub(super) fn new(options: &Options, per_process: bool) -> Box<dyn Render> {
+pub fn new(options: &Options, per_process: bool) -> Box<dyn Render> {
     match options.format {
         Format::Strace => Box::new(strace::Strace::new(options, per_process)),
         Format::Jsonl => Box::new(jsonl::Jsonl::default()),

@@ -1,0 +1,295 @@
+//! What differs between a recorded run and another one, for people.
+//!
+//! Must not run anything.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use similar::TextDiff;
+
+use super::case::{self, Case, CaseError, End, Expected, FileState};
+use super::chain::{self, Chain};
+use super::content::{Fingerprint, Text};
+use super::replay::{Observed, optional};
+
+/// The chain of the calls, in the directory of expectations.
+pub const CALLS: &str = "calls";
+/// Their text, where it was kept.
+pub const TRACE: &str = "trace";
+/// Equal calls that are shown before the first different one.
+pub const BEFORE: u64 = 5;
+/// Most lines of a difference that are shown.
+const LINES: usize = 40;
+
+/// A difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What differs, in a line.
+    pub what: String,
+    /// The difference itself.
+    pub detail: Vec<String>,
+}
+
+impl Difference {
+    fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), detail: Vec::new() }
+    }
+}
+
+/// What came of a run that is compared with.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// What is in `case.toml`.
+    pub expected: Expected,
+    /// Standard output, where its bytes were kept.
+    pub stdout: Option<Vec<u8>>,
+    /// Standard error, where its bytes were kept.
+    pub stderr: Option<Vec<u8>>,
+    /// The calls.
+    pub chain: Chain,
+    /// Their text, where it was kept.
+    pub trace: Option<Vec<String>>,
+    /// Bytes of new and changed files, where they were kept.
+    pub contents: BTreeMap<Text, Vec<u8>>,
+}
+
+/// The fingerprint of an output; an empty one has none.
+fn print_of(bytes: &[u8]) -> Option<Fingerprint> {
+    (!bytes.is_empty()).then(|| Fingerprint::of(bytes))
+}
+
+impl Recorded {
+    /// Reads the expectations of a case.
+    pub fn read(case: &Case, directory: &Path) -> Result<Option<Self>, CaseError> {
+        let Some(expected) = case.expected.clone() else { return Ok(None) };
+        let kept = directory.join(case::EXPECTED);
+        let path = kept.join(CALLS);
+        let bytes = fs::read(&path).map_err(|e| CaseError::file(&path, e))?;
+        let chain = Chain::from_bytes(&bytes).filter(|chain| chain.count == expected.calls);
+        let Some(chain) = chain else {
+            return Err(CaseError::Text {
+                path,
+                message: "damaged; verify --bless writes it anew".to_owned(),
+            });
+        };
+        let trace = optional(&kept.join(TRACE))?
+            .map(|text| String::from_utf8_lossy(&text).lines().map(str::to_owned).collect());
+        let mut contents = BTreeMap::new();
+        for file in expected.file.iter().filter(|file| file.content.is_some()) {
+            if let Some(bytes) = optional(&kept.join(case::FILES).join(file.path.os()))? {
+                contents.insert(file.path.clone(), bytes);
+            }
+        }
+        let (stdout, stderr) = (optional(&kept.join("stdout"))?, optional(&kept.join("stderr"))?);
+        Ok(Some(Self { expected, stdout, stderr, chain, trace, contents }))
+    }
+
+    /// What shall be expected after a run.
+    pub fn of(observed: Observed) -> Self {
+        let expected = Expected {
+            ended: observed.ended,
+            instructions: observed.instructions,
+            calls: observed.chain.count,
+            removed: observed.removed,
+            stdout: print_of(&observed.stdout),
+            stderr: print_of(&observed.stderr),
+            file: observed.files,
+        };
+        Self {
+            expected,
+            stdout: Some(observed.stdout),
+            stderr: Some(observed.stderr),
+            chain: observed.chain,
+            trace: Some(observed.text).filter(|text| !text.is_empty()),
+            contents: observed.contents,
+        }
+    }
+}
+
+/// All differences between what was recorded and what was observed; the calls without their context.
+pub fn compare(recorded: &Recorded, observed: &Observed) -> Vec<Difference> {
+    let expected = &recorded.expected;
+    let mut found = Vec::new();
+    if expected.ended != observed.ended {
+        found.push(Difference::new(format!("ended: {}, not {}", end(observed.ended), end(expected.ended))));
+    }
+    for (name, print, kept, bytes) in [
+        ("stdout", &expected.stdout, &recorded.stdout, &observed.stdout),
+        ("stderr", &expected.stderr, &recorded.stderr, &observed.stderr),
+    ] {
+        let kept = if print.is_none() { Some(kept.as_deref().unwrap_or_default()) } else { kept.as_deref() };
+        if *print != print_of(bytes) || kept.is_some_and(|kept| kept != bytes.as_slice()) {
+            found.push(bytes_differ(name, print.as_ref(), kept, bytes));
+        }
+    }
+    files_differ(recorded, observed, &mut found);
+    if let Some((index, width)) = recorded.chain.first_difference(&observed.chain) {
+        found.push(calls_differ(recorded, observed, index, width));
+    } else if let Some(trace) = recorded.trace.as_ref().filter(|trace| **trace != observed.text) {
+        found.push(text_differs(trace, &observed.text));
+    }
+    if expected.instructions != observed.instructions {
+        let (was, is) = (expected.instructions, observed.instructions);
+        found.push(Difference::new(format!("instructions: {is}, not {was}")));
+    }
+    found
+}
+
+/// The end of a run in words.
+pub fn end(end: End) -> String {
+    match end {
+        End::Exit(status) => format!("exit {status}"),
+        End::Signal(signal) => match syscalls::Signal::from_raw(signal) {
+            Some(known) => format!("signal {signal} ({})", known.name()),
+            None => format!("signal {signal}"),
+        },
+        End::Deadlock => "every process waits for something that cannot happen".to_owned(),
+        End::MaxCpu => "the run hit max_cpu".to_owned(),
+        End::MaxProcs => "the run hit max_procs".to_owned(),
+        End::MaxMem => "the run hit max_mem".to_owned(),
+        End::MaxOutput => "the run hit max_output".to_owned(),
+    }
+}
+
+fn bytes_differ(name: &str, print: Option<&Fingerprint>, was: Option<&[u8]>, is: &[u8]) -> Difference {
+    let Some(was) = was.filter(|was| *was != is) else {
+        let now = Fingerprint::of(is);
+        let (size, hash) = print.map_or((0, ""), |print| (print.size, print.sha256.as_str()));
+        return Difference::new(format!(
+            "{name}: {} bytes with sha-256 {}, not {size} with {hash}",
+            now.size, now.sha256
+        ));
+    };
+    let mut difference = Difference::new(format!("{name} differs"));
+    difference.detail = match (std::str::from_utf8(was), std::str::from_utf8(is)) {
+        (Ok(was), Ok(is)) if !was.contains('\0') && !is.contains('\0') => unified(was, is, name),
+        _ => binary(was, is),
+    };
+    difference
+}
+
+fn unified(was: &str, is: &str, name: &str) -> Vec<String> {
+    let diff = TextDiff::from_lines(was, is);
+    let mut unified = diff.unified_diff();
+    let text = unified.header(&format!("{name} (expected)"), &format!("{name} (now)")).to_string();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if lines.len() > LINES {
+        let more = lines.len() - LINES;
+        lines.truncate(LINES);
+        lines.push(format!("… {more} more lines"));
+    }
+    lines
+}
+
+fn binary(was: &[u8], is: &[u8]) -> Vec<String> {
+    let at = was.iter().zip(is).take_while(|(a, b)| a == b).count();
+    let show = |bytes: &[u8]| {
+        let piece = bytes.get(at..bytes.len().min(at + 16)).unwrap_or_default();
+        piece.iter().map(|b| format!(" {b:02x}")).collect::<String>()
+    };
+    vec![
+        format!("{} bytes, now {}; the first difference is at byte {at}", was.len(), is.len()),
+        format!("-{}", show(was)),
+        format!("+{}", show(is)),
+    ]
+}
+
+fn files_differ(recorded: &Recorded, observed: &Observed, found: &mut Vec<Difference>) {
+    let by_path = |files: &[FileState]| -> BTreeMap<Text, FileState> {
+        files.iter().map(|file| (file.path.clone(), file.clone())).collect()
+    };
+    let (was, is) = (by_path(&recorded.expected.file), by_path(&observed.files));
+    for (path, before) in &was {
+        let Some(now) = is.get(path) else {
+            found.push(Difference::new(format!("files/{path}: not there or not changed any more")));
+            continue;
+        };
+        let (kept, bytes) = (recorded.contents.get(path).map(Vec::as_slice), observed.contents.get(path));
+        let same = kept.is_none_or(|kept| bytes.is_some_and(|bytes| bytes == kept));
+        if now == before && same {
+            continue;
+        }
+        match (&before.content, bytes) {
+            (Some(print), Some(bytes)) if before.content != now.content || !same => {
+                found.push(bytes_differ(&format!("files/{path}"), Some(print), kept, bytes));
+            }
+            _ => found.push(Difference::new(format!("files/{path}: {}, not {}", state(now), state(before)))),
+        }
+    }
+    for path in is.keys().filter(|path| !was.contains_key(*path)) {
+        found.push(Difference::new(format!("files/{path}: made or changed, which it was not before")));
+    }
+    for path in recorded.expected.removed.iter().filter(|path| !observed.removed.contains(path)) {
+        found.push(Difference::new(format!("files/{path}: not removed any more")));
+    }
+    for path in observed.removed.iter().filter(|path| !recorded.expected.removed.contains(path)) {
+        found.push(Difference::new(format!("files/{path}: removed, which it was not before")));
+    }
+}
+
+fn state(file: &FileState) -> String {
+    let owner = |id: Option<u32>| id.map_or_else(|| "own".to_owned(), |id| id.to_string());
+    let target = file.target.as_ref().map(|t| format!(" to {t}")).unwrap_or_default();
+    format!(
+        "{}{target} with mode {}, user {}, group {}",
+        file.kind,
+        file.mode,
+        owner(file.uid),
+        owner(file.gid)
+    )
+}
+
+/// The headline of a difference in the calls; [`calls_context`] adds the rest.
+fn calls_differ(recorded: &Recorded, observed: &Observed, index: u64, width: u64) -> Difference {
+    let name = |chain: &Chain| {
+        if index >= chain.count {
+            return "the end of the run".to_owned();
+        }
+        chain.number_at(index).map_or_else(|| "a call".to_owned(), call_name)
+    };
+    let among = if width > 1 { format!(" or one of the {} before it", width - 1) } else { String::new() };
+    let (was, is) = (name(&recorded.chain), name(&observed.chain));
+    let what = if was == is { format!("{is} differs") } else { format!("{is}, not {was}") };
+    Difference::new(format!("calls: number {}{among}: {what}", index + 1))
+}
+
+/// The calls are the same, but not the words for them.
+fn text_differs(was: &[String], is: &[String]) -> Difference {
+    let at = was.iter().zip(is).take_while(|(a, b)| a == b).count();
+    let mut difference =
+        Difference::new(format!("trace: line {} differs, though the calls are the same", at + 1));
+    let from = at.saturating_sub(BEFORE as usize);
+    difference.detail.extend(was.iter().take(at).skip(from).map(|line| format!("  {line}")));
+    difference.detail.extend(was.get(at).map(|line| format!("- {line}")));
+    difference.detail.extend(is.get(at).map(|line| format!("+ {line}")));
+    difference
+}
+
+fn call_name(number: u16) -> String {
+    match number {
+        chain::SIGNAL => "a signal".to_owned(),
+        chain::STOP => "a stop".to_owned(),
+        chain::EXIT => "an exit".to_owned(),
+        number => syscalls::sysent::row(number.into())
+            .map_or_else(|| format!("call {number}"), |row| row.trace_name().to_string()),
+    }
+}
+
+/// Adds to the difference of the calls the lines of `text`, of which the first is call number `from`.
+pub fn calls_context(found: &mut [Difference], recorded: &Recorded, text: &[String], from: u64, index: u64) {
+    let Some(difference) = found.iter_mut().find(|d| d.what.starts_with("calls: ")) else { return };
+    let equal = usize::try_from(index - from).unwrap_or(usize::MAX);
+    difference.detail.extend(text.iter().take(equal).map(|line| format!("  {line}")));
+    let at = usize::try_from(index).ok();
+    match recorded.trace.as_ref().and_then(|trace| trace.get(at?)) {
+        Some(line) => difference.detail.push(format!("- {line}")),
+        None if index >= recorded.chain.count => difference.detail.push("- (the run ended here)".to_owned()),
+        None => difference.detail.push("- (capture --keep-trace would have kept this line)".to_owned()),
+    }
+    match text.get(equal) {
+        Some(line) => difference.detail.push(format!("+ {line}")),
+        None => difference.detail.push("+ (the run ended here)".to_owned()),
+    }
+}

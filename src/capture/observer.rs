@@ -1,0 +1,131 @@
+//! What listens to a run: the chain of its calls, their text where that is wanted, and the images that it uses.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::chain::Chain;
+use crate::kernel::Kernel;
+use crate::kernel::event::{Event, Observer};
+use crate::kernel::proc::ProcId;
+use crate::kernel::vfs::mount::{FsType, MountFlags};
+use crate::trace::record::Record;
+use crate::trace::{Options, Output, Render, Tracer, render};
+
+/// Most bytes of a transfer that count.
+const BYTES: usize = 1 << 24;
+/// Most bytes of a string that is shown.
+const SHOWN: usize = 64;
+
+/// What was heard.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// The calls.
+    pub(super) chain: Chain,
+    /// Lines of those that were wanted, by their numbers.
+    pub(super) text: Vec<String>,
+    /// Paths of files that were executed or mapped where the guest could not change them.
+    pub(super) images: BTreeSet<Vec<u8>>,
+}
+
+/// Listens to a run.
+#[derive(Debug)]
+pub(super) struct Listener {
+    heard: Rc<RefCell<Heard>>,
+    chain: Tracer,
+    text: Option<Tracer>,
+}
+
+impl Listener {
+    /// A listener that keeps the lines of the wanted calls; and what it hears.
+    pub(super) fn new(wanted: Option<Range<u64>>) -> (Self, Rc<RefCell<Heard>>) {
+        let heard = Rc::new(RefCell::new(Heard::default()));
+        let options = Options { string_limit: BYTES, verbose: true, ..Options::default() };
+        let links = Links(Rc::clone(&heard));
+        let nowhere = || Output::stream(Box::new(io::sink()), false);
+        let chain = Tracer::with_rendering(options, nowhere(), Box::new(links));
+        let text = wanted.map(|wanted| {
+            let options = Options { string_limit: SHOWN, ..Options::default() };
+            let line = Line::default();
+            let output = Output::stream(Box::new(line.clone()), true);
+            let lines = Lines {
+                heard: Rc::clone(&heard),
+                inner: render::new(&options, false),
+                line,
+                counter: Chain::default(),
+                wanted,
+            };
+            Tracer::with_rendering(options, output, Box::new(lines))
+        });
+        (Self { heard: Rc::clone(&heard), chain, text }, heard)
+    }
+}
+
+impl Observer for Listener {
+    fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
+        if let Event::Image { vnode } = event {
+            let mount = kernel.vfs.mount_of(*vnode);
+            if mount.kind == FsType::Ufs
+                && mount.flags.contains(MountFlags::RDONLY)
+                && let Some(path) = kernel.vfs.path_of(*vnode)
+            {
+                self.heard.borrow_mut().images.insert(path);
+            }
+        }
+        self.chain.event(kernel, id, sequence, event);
+        if let Some(text) = &mut self.text {
+            text.event(kernel, id, sequence, event);
+        }
+    }
+}
+
+/// Puts records into the chain.
+#[derive(Debug)]
+struct Links(Rc<RefCell<Heard>>);
+
+impl Render for Links {
+    fn record(&mut self, record: &Record<'_>, _output: &mut Output) {
+        self.0.borrow_mut().chain.add(record);
+    }
+}
+
+/// Keeps lines of records that count.
+#[derive(Debug)]
+struct Lines {
+    heard: Rc<RefCell<Heard>>,
+    inner: Box<dyn Render>,
+    line: Line,
+    counter: Chain,
+    wanted: Range<u64>,
+}
+
+impl Render for Lines {
+    fn record(&mut self, record: &Record<'_>, output: &mut Output) {
+        let number = self.counter.count;
+        if !self.counter.add(record) || !self.wanted.contains(&number) {
+            return;
+        }
+        self.inner.record(record, output);
+        let line = self.line.0.take();
+        let line = String::from_utf8_lossy(&line);
+        let line = if line.is_empty() { format!("{:<5} continues", record.pid) } else { line.into_owned() };
+        self.heard.borrow_mut().text.push(line.trim_end().to_owned());
+    }
+}
+
+/// A line that is being written.
+#[derive(Clone, Debug, Default)]
+struct Line(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! `bsd21 capture`: a run becomes a case.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::run::MachineOptions;
+use super::status::{Failure, read_file};
+use super::{GuestOptions, verify};
+use crate::capture::Case;
+use crate::capture::case::{self, Root};
+use crate::capture::compare;
+use crate::capture::content::Text;
+use crate::capture::record::{self, Inputs, Options, RecordError};
+
+/// Records a run as a case.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Capture {
+    /// Directory to make.
+    #[arg(short = 'o', long = "output", value_name = "CASE")]
+    output: PathBuf,
+    /// A file or a directory that the guest finds among its writable files; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    input: Vec<PathBuf>,
+    /// Standard input; `-` reads that of bsd21 to its end.  Without it there is nothing to read.
+    #[arg(long, value_name = "FILE")]
+    stdin: Option<PathBuf>,
+    /// Keep the text of all calls, which `verify` shows beside what differs from it.
+    #[arg(long)]
+    keep_trace: bool,
+    /// Replace a case that is there already.
+    #[arg(long)]
+    force: bool,
+    /// Record --root as a path relative to the case, instead of leaving it to `verify --root`.
+    #[arg(long, requires = "root")]
+    fixed_root: bool,
+    /// Where the guest finds its writable files.
+    #[arg(long, value_name = "DIR", default_value = "/case")]
+    files_at: String,
+    /// The guest's time of day when the run begins, in seconds since 1970; the first of 1996 unless given.
+    #[arg(long, value_name = "SECONDS")]
+    start: Option<u32>,
+    #[command(flatten)]
+    machine: MachineOptions,
+    #[command(flatten)]
+    guest: GuestOptions,
+}
+
+impl Capture {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let case = self.case()?;
+        let stdin = match &self.stdin {
+            None => None,
+            Some(path) if path == Path::new("-") => {
+                let mut bytes = Vec::new();
+                let read = std::io::stdin().lock().read_to_end(&mut bytes);
+                read.map_err(|e| Failure::usage(format!("--stdin -: {e}")))?;
+                Some(bytes)
+            }
+            Some(path) => Some(read_file(path)?),
+        };
+        let inputs = Inputs { files: self.input.clone(), stdin };
+        let options = Options { keep_trace: self.keep_trace, force: self.force };
+        let given = if case.root.path.is_none() { self.guest.root.as_deref() } else { None };
+        match record::capture(&case, &self.output, &inputs, given, &options) {
+            Ok(case) => {
+                if let Some(expected) = &case.expected {
+                    let (calls, ended) = (expected.calls, compare::end(expected.ended));
+                    println!("{}: {ended}, {calls} calls", self.output.display());
+                }
+                Ok(0)
+            }
+            Err(RecordError::Differs(found)) => {
+                for difference in &found {
+                    eprintln!("{}", verify::lines(difference));
+                }
+                Err(Failure::refused(format!("{}", RecordError::Differs(found))))
+            }
+            Err(RecordError::Replay(crate::capture::replay::ReplayError::Start(error))) => Err(error.into()),
+            Err(error) => Err(Failure::usage(error.to_string())),
+        }
+    }
+
+    /// The case without what will come of it.
+    fn case(&self) -> Result<Case, Failure> {
+        let guest = &self.guest;
+        if guest.env_host {
+            return Err(Failure::usage("a case holds nothing of the host: name variables with --env"));
+        }
+        let Some((program, args)) = guest.command.split_first() else {
+            return Err(Failure::usage("no program given"));
+        };
+        let os = |text: &std::ffi::OsStr| Text(std::os::unix::ffi::OsStrExt::as_bytes(text).to_vec());
+        let (root, path) = self.root(Path::new(program))?;
+        let name = guest.argv0.as_deref().unwrap_or(program);
+        let argv = [os(name)].into_iter().chain(args.iter().map(|arg| os(arg))).collect();
+        let mut run = case::Run::new(path, argv);
+        run.env = guest.environment().into_iter().map(Text).collect();
+        run.cwd = guest.cwd.as_ref().map(|cwd| os(cwd.as_os_str()));
+        run.files_at = Text::from(self.files_at.as_str());
+        (run.uid, run.gid) = (guest.uid, guest.group());
+        run.fpcw = format!("{:#06x}", guest.fpcw);
+        if let Some(start) = self.start {
+            run.start = start;
+        }
+        self.machine.describe(&mut run)?;
+        let on_host = guest.root.clone().or_else(|| program_directory(Path::new(program)));
+        if on_host.is_some_and(|root| std::fs::symlink_metadata(root.join("var")).is_ok()) {
+            run.scratch.push(Text::from("/var/tmp"));
+        }
+        let mut case = Case::new(run, root);
+        for mount in &guest.mount {
+            if !mount.read_only {
+                return Err(Failure::usage(format!(
+                    "--mount {}: must end in :ro; what the guest may change is given with --input",
+                    mount.host.display()
+                )));
+            }
+            case.mount
+                .push(case::Mount { host: self.relative(&mount.host)?, guest: Text(mount.guest.clone()) });
+        }
+        Ok(case)
+    }
+
+    /// The root, and the program in it.  Without --root it is the program's own directory.
+    fn root(&self, program: &Path) -> Result<(Root, Text), Failure> {
+        let bytes = |path: &std::ffi::OsStr| std::os::unix::ffi::OsStrExt::as_bytes(path).to_vec();
+        if let Some(root) = &self.guest.root {
+            if !root.is_dir() {
+                return Err(Failure::usage(format!("--root {}: not a directory", root.display())));
+            }
+            let path = if self.fixed_root { Some(self.relative(root)?) } else { None };
+            return Ok((Root { path }, Text(bytes(program.as_os_str()))));
+        }
+        let name = program.file_name().filter(|_| program.is_file());
+        let (Some(directory), Some(name)) = (program_directory(program), name) else {
+            return Err(Failure::not_found(format!("{}: no such program", program.display())));
+        };
+        let path = Some(self.relative(&directory)?);
+        Ok((Root { path }, Text([b"/".to_vec(), bytes(name)].concat())))
+    }
+
+    fn relative(&self, to: &Path) -> Result<PathBuf, Failure> {
+        record::relative(&self.output, to).map_err(|e| Failure::usage(format!("{}: {e}", to.display())))
+    }
+}
+
+/// The directory of a program of the host.
+fn program_directory(program: &Path) -> Option<PathBuf> {
+    let directory = program.parent()?;
+    Some(if directory == Path::new("") { PathBuf::from(".") } else { directory.to_owned() })
+}

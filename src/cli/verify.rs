@@ -1,0 +1,124 @@
+//! `bsd21 verify`: cases are run again, and what is not as it was is said.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Failure;
+use super::run::parse_seconds;
+use crate::capture::compare::Difference;
+use crate::capture::find;
+use crate::capture::report::{self, Totals};
+use crate::capture::verify::{self, Options, Report};
+
+/// Exit status of a usage error: 1 says that a case failed.
+pub(super) const USAGE: u8 = 2;
+
+/// Runs recorded cases.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Verify {
+    /// The root of cases that were recorded with --root; BSD21_ROOT unless given.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Cases that run at once; as many as there are processors unless given.
+    #[arg(short = 'j', long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Expect from now on what comes out now, and show what changed.
+    #[arg(long)]
+    bless: bool,
+    /// How results are written.
+    #[arg(long, value_enum, default_value = "human")]
+    format: FormatName,
+    /// Only cases whose name contains TEXT.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Give a run up after this many seconds of the host; that is no failure of the program's.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    max_wall: Option<Duration>,
+    /// Cases, and directories to look for cases in.
+    #[arg(required = true, value_name = "CASE|DIR")]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FormatName {
+    /// Text for people: what is not as it was, and a line of totals.
+    Human,
+    /// The Test Anything Protocol.
+    Tap,
+    /// JUnit's XML.
+    Junit,
+    /// One JSON object.
+    Json,
+}
+
+impl Verify {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let usage = |message: String| Failure::with_status(USAGE, message);
+        let mut cases = Vec::new();
+        for path in &self.paths {
+            cases.extend(find::cases(path).map_err(|e| usage(e.to_string()))?);
+        }
+        if cases.is_empty() {
+            return Err(usage(format!("no case in {}: none holds a case.toml", self.paths[0].display())));
+        }
+        if let Some(text) = &self.filter {
+            cases.retain(|found| found.name.contains(text.as_str()));
+            if cases.is_empty() {
+                return Err(usage(format!("no case has {text} in its name")));
+            }
+        }
+        let root = self.root.clone().or_else(|| std::env::var_os("BSD21_ROOT").map(PathBuf::from));
+        if let Some(root) = root.as_ref().filter(|root| !root.is_dir()) {
+            return Err(usage(format!("--root {}: not a directory", root.display())));
+        }
+        let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
+        let options = Options { root, bless: self.bless, max_wall: self.max_wall };
+        let progress = self.progress(cases.len() as u64);
+        let reports = verify::all(&cases, jobs.unwrap_or(1), &options, &mut |report| {
+            progress.inc(1);
+            self.show(report, &progress);
+        });
+        progress.finish_and_clear();
+        print!("{}", self.end(&reports));
+        Ok(u8::from(!Totals::of(&reports).is_good()))
+    }
+
+    /// A progress bar, where somebody sees it.
+    fn progress(&self, cases: u64) -> ProgressBar {
+        if !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} cases, {eta} left");
+        let bar = ProgressBar::new(cases);
+        match style {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        }
+    }
+
+    fn show(&self, report: &Report, progress: &ProgressBar) {
+        if self.format == FormatName::Human {
+            let text = report::human_case(report);
+            progress.suspend(|| print!("{text}"));
+        }
+    }
+
+    fn end(&self, reports: &[Report]) -> String {
+        match self.format {
+            FormatName::Human => report::human_end(reports),
+            FormatName::Tap => report::tap(reports),
+            FormatName::Junit => report::junit(reports),
+            FormatName::Json => report::json(reports),
+        }
+    }
+}
+
+/// A difference as lines.
+pub(super) fn lines(difference: &Difference) -> String {
+    let detail = difference.detail.iter().map(|line| format!("\n    {line}"));
+    [difference.what.clone()].into_iter().chain(detail).collect()
+}
