@@ -2,28 +2,24 @@
 //!
 //! `BSD21_BLESS=1 cargo test --test trace` writes the golden files anew; read the difference before committing it.
 
+#[path = "trace/edges.rs"]
+mod edges;
+#[path = "trace/golden.rs"]
+mod golden;
 #[path = "trace/machine.rs"]
 mod machine;
-
-use std::path::PathBuf;
+#[path = "trace/programs.rs"]
+mod programs;
+#[path = "trace/recording.rs"]
+mod recording;
 
 use bsd21::kernel::ktrace::record::{Body, Reader};
 use bsd21::trace::kdump::Kdump;
 use bsd21::trace::options::{FdDetail, Format, Layers, SortBy, Stamp, Summary};
 use bsd21::trace::{Options, filter};
 
+use golden::golden;
 use machine::{Machine, call, call_of, exchange};
-
-/// Compares with a golden file, or writes it.
-fn golden(name: &str, found: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/trace").join(name);
-    if std::env::var_os("BSD21_BLESS").is_some() {
-        std::fs::write(&path, found).expect("the golden file is writable");
-        return;
-    }
-    let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(expected == found, "{name} differs; found:\n{found}\nexpected:\n{expected}");
-}
 
 /// A trace without the numbers that change whenever some layer of the kernel tells more.
 fn without_sequence(trace: &str) -> String {
@@ -94,18 +90,18 @@ fn binary_records_read_back_are_the_text_form() {
 fn every_call_of_the_binary_form_is_in_the_strace_form() {
     let binary = trace(with(|o| o.format = Format::Ktrace));
     let strace = text(Options::default());
-    let mut returns = 0;
+    let mut calls = 0;
     for entry in Reader::new(&binary) {
         let entry = entry.expect("a whole record");
-        if let Body::Return { code, .. } = entry.body {
-            returns += 1;
+        if let Body::Call { code, .. } = entry.body {
+            calls += 1;
             let row = syscalls::sysent::row(code as u32).expect("a row");
             let found =
                 strace.lines().any(|l| l.starts_with(&format!("{:<5} {}(", entry.pid, row.trace_name())));
             assert!(found, "{} of {} is missing", row.trace_name(), entry.pid);
         }
     }
-    assert!(returns > 5);
+    assert!(calls > 5);
 }
 
 #[test]
@@ -209,47 +205,6 @@ fn prefixes_stand_in_straces_order() {
 }
 
 #[test]
-fn the_guests_own_ktrace_writes_the_same_records() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("ktrace.out");
-    std::fs::write(&file, "").expect("a file");
-    let mut machine = Machine::rooted(directory.path());
-    let pid = machine.pid();
-    let path = machine.put(b"/ktrace.out\0");
-    let facilities = 0x2 | 0x4 | 0x8 | 0x10;
-    assert_eq!(machine.call(call("ktrace", &[path, 0, facilities, pid as u32])), Ok(0));
-    assert_eq!(machine.call(call("getpid", &[])), Ok(pid as u32));
-    let pair = machine.pair();
-    let at = machine.put(b"hello\n");
-    assert_eq!(machine.call(call("write", &[pair.0, at, 6])), Ok(6));
-    assert_eq!(machine.call(call("close", &[99])), Err(9));
-    assert_eq!(machine.call(call("ktrace", &[path, 2, 0, 0])), Ok(0));
-    assert!(machine.call(call("getppid", &[])).is_ok());
-    let mut kdump = Kdump::default();
-    let bytes = std::fs::read(&file).expect("the file");
-    let printed: String =
-        Reader::new(&bytes).map(|entry| kdump.print(&entry.expect("a whole record"))).collect();
-    let expected = [
-        "RET   ktrace 0",
-        "CALL  getpid",
-        "RET   getpid 5",
-        "CALL  socketpair(0x1,0x1,0,0x10000c,0)",
-        "RET   socketpair 3",
-        "CALL  write(0x3,0x100014,0x6)",
-        "GIO   fd 3 wrote 6 bytes\n       \"hello\n       \"",
-        "RET   write 6",
-        "CALL  close(0x63)",
-        "RET   close -1 errno 9 Bad file descriptor",
-        "CALL  ktrace(0x100000,0x2,0,0)",
-        "NAMI  \"/ktrace.out\"",
-    ];
-    let expected: String = expected.iter().map(|line| format!("     5 guest    {line}\n")).collect();
-    assert_eq!(printed, expected);
-    let path = machine.put(b"/nowhere\0");
-    assert_eq!(machine.call(call("ktrace", &[path, 0, facilities, pid as u32])), Err(2));
-}
-
-#[test]
 fn sockets_are_shown_with_their_peers() {
     let mut machine = Machine::traced(with(|o| o.fd_detail = FdDetail::Full));
     let pair = machine.pair();
@@ -280,64 +235,4 @@ fn no_observer_and_an_observer_give_the_guest_the_same_answers() {
 #[test]
 fn filters_refuse_what_does_not_exist() {
     assert!(filter::CallSet::parse("socketpar").unwrap_err().contains("did you mean 'socketpair'?"));
-}
-
-/// Our guest programs under the command, each with a golden trace; those that show inode numbers have none.
-const PROGRAMS: [&str; 8] =
-    ["args", "fork", "hello", "hello.elf", "relay", "signals", "socketpair", "status"];
-
-/// Runs `bsd21 trace` over a program and gives what it wrote.
-fn command(program: &str, format: &str) -> Vec<u8> {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("trace");
-    let status = std::process::Command::new(env!("CARGO_BIN_EXE_bsd21"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["trace", "--clock", "virtual", "--clear-env", "--format", format, "-o"])
-        .arg(&file)
-        .arg(format!("fixtures/bin/{program}"))
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .status()
-        .expect("the command runs");
-    assert!(status.code().is_some(), "{program} ended by a signal of the host");
-    std::fs::read(file).expect("a trace")
-}
-
-/// A trace without the numbers that change whenever a program or the processor's accounting does.
-fn without_times(trace: &str) -> String {
-    let mut found = String::new();
-    let mut rest = trace;
-    let keys = ["seq\":", "instructions\":", "_ns\":", "\"ts\":", "\"dur\":", "\"eip\":"];
-    while let Some((at, key)) = keys.iter().filter_map(|k| Some((rest.find(k)?, k))).min() {
-        let (before, behind) = rest.split_at(at + key.len());
-        found.push_str(before);
-        found.push('0');
-        rest = behind.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    }
-    found + rest
-}
-
-#[test]
-fn programs_have_golden_traces_in_every_format() {
-    for program in PROGRAMS {
-        let read = |format| String::from_utf8(command(program, format)).expect("a trace is text");
-        golden(&format!("{program}.strace"), &read("strace"));
-        golden(&format!("{program}.kdump"), &read("kdump"));
-        golden(&format!("{program}.jsonl"), &without_times(&read("jsonl")));
-        golden(&format!("{program}.chrome.json"), &without_times(&read("chrome")));
-        let binary = command(program, "ktrace");
-        let mut kdump = Kdump::default();
-        let printed: String =
-            Reader::new(&binary).map(|entry| kdump.print(&entry.expect("a whole record"))).collect();
-        assert_eq!(printed, read("kdump"), "{program}");
-    }
-}
-
-#[test]
-fn a_virtual_clock_gives_the_same_trace_each_time() {
-    let first = command("relay", "jsonl");
-    for _ in 0..3 {
-        assert!(first == command("relay", "jsonl"), "two runs differ");
-    }
 }

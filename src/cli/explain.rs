@@ -74,13 +74,10 @@ impl Explain {
             ended => return status::of_run(ended),
         }
         let lines = explainer.lines();
-        print!(
-            "{}",
-            match self.format {
-                Format::Tree => explain::text(&lines),
-                Format::Json => explain::json(&lines),
-            }
-        );
+        super::print(&match self.format {
+            Format::Tree => explain::text(&lines),
+            Format::Json => explain::json(&lines),
+        });
         Ok(0)
     }
 }

@@ -23,7 +23,7 @@ impl Generate {
             Ok(shell) => clap_complete::generate(shell, &mut command, "bsd21", &mut out),
             Err(_) => manual(&command, &mut out).map_err(|e| Failure::internal(&e.into()))?,
         }
-        print!("{}", String::from_utf8_lossy(&out));
+        super::print(&String::from_utf8_lossy(&out));
         Ok(0)
     }
 }

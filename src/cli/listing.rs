@@ -29,7 +29,7 @@ impl Syscalls {
             Format::Md => markdown(),
             Format::Json => json(),
         };
-        print!("{text}");
+        super::print(&text);
         Ok(0)
     }
 }

@@ -14,6 +14,8 @@ mod status;
 mod trace;
 mod verify;
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -70,10 +72,21 @@ pub fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            eprintln!("bsd21: {failure}");
+            complain(&failure);
             ExitCode::from(failure.status())
         }
     }
+}
+
+/// One line on standard error; nobody may be there to read it.
+fn complain(what: &impl Display) {
+    let _ = writeln!(io::stderr(), "bsd21: {what}");
+}
+
+/// An answer on standard output; whoever reads may have seen enough.
+fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 impl Command {
@@ -96,7 +109,7 @@ impl Command {
 fn usage(error: &clap::Error) -> Result<u8, Failure> {
     use clap::error::ErrorKind;
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        print!("{error}");
+        print(&error.to_string());
         return Ok(0);
     }
     let usage = |message: String| match std::env::args_os().nth(1) {

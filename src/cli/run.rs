@@ -1,5 +1,6 @@
 //! `bsd21 run` and `bsd21 trace`: build a machine, run it, end as the guest did.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -171,9 +172,13 @@ impl Trace {
         let mut machine = self.machine.build(builder)?;
         let result = finish(&mut machine);
         report(&machine, self.trace.quiet());
-        tracer
-            .finish(machine.kernel())
-            .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot write the trace")))?;
+        match tracer.finish(machine.kernel()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                super::complain(&format_args!("{}: {}", self.trace.target(), status::plain(&error)));
+            }
+            // Whoever reads a pipe may have seen enough.
+            _ => {}
+        }
         result
     }
 }
@@ -182,7 +187,7 @@ impl Trace {
 fn report(machine: &Machine, quiet: bool) {
     let ledger = &machine.kernel().ledger;
     if !quiet && !ledger.is_empty() {
-        eprintln!("bsd21: not served: {ledger}");
+        super::complain(&format_args!("not served: {ledger}"));
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// An error of the host without its number.
-fn plain(error: &std::io::Error) -> String {
+pub(super) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

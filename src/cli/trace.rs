@@ -2,26 +2,32 @@
 //!
 //! Must not know what a trace looks like.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::Failure;
+use super::status::plain;
 use crate::trace::filter::Outcomes;
-use crate::trace::options::{FdDetail, Format, Layers, SortBy, Stamp, Summary};
-use crate::trace::text::HexStrings;
+use crate::trace::options::{Column, FdDetail, Format, Layers, SortBy, Stamp, Summary};
+use crate::trace::text::{HexStrings, Symbols};
 use crate::trace::{Options, Output};
 
 /// Options of a trace.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Trace")]
 pub struct TraceOptions {
-    /// Write the trace to FILE instead of standard error.
+    /// Write the trace to FILE instead of standard error; '|COMMAND' is a command that reads it.
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Append to FILE.
+    #[arg(short = 'A', long = "output-append-mode", requires = "output")]
+    append: bool,
     /// How the trace is written.
     #[arg(long, value_enum, default_value = "strace")]
     format: FormatName,
@@ -32,6 +38,8 @@ pub struct TraceOptions {
     /// inject=NAME:error=ERR:when=N, fault=, kernel=.
     #[arg(short = 'e', value_name = "EXPRESSION")]
     expressions: Vec<String>,
+    #[command(flatten)]
+    long: LongExpressions,
     /// Only calls that touch PATH.
     #[arg(short = 'P', long = "trace-path", value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -50,6 +58,12 @@ pub struct TraceOptions {
     /// How the table is sorted.
     #[arg(short = 'S', long = "summary-sort-by", value_enum, default_value = "time", value_name = "KEY")]
     sort: SortName,
+    /// The columns of the table: time-percent, total-time, slept, min-time, max-time, avg-time, calls, errors, name.
+    #[arg(short = 'U', long = "summary-columns", value_name = "COLUMNS")]
+    columns: Option<String>,
+    /// Times of the table include sleeps.
+    #[arg(short = 'w', long = "summary-wall-clock")]
+    wall_clock: bool,
     /// Most bytes of a string that are shown.
     #[arg(short = 's', long = "string-limit", default_value_t = 32, value_name = "N")]
     string_limit: usize,
@@ -59,6 +73,15 @@ pub struct TraceOptions {
     /// Show strings that are not ASCII in base 16; twice: all strings.
     #[arg(short = 'x', action = ArgAction::Count)]
     hex: u8,
+    /// How numbers with names are shown: names, numbers, or both.
+    #[arg(
+        short = 'X',
+        long = "const-print-style",
+        value_enum,
+        default_value = "abbrev",
+        value_name = "STYLE"
+    )]
+    symbols: SymbolStyle,
     /// Explain descriptors by their paths; twice: sockets by their peers too.
     #[arg(short = 'y', long = "decode-fds", action = ArgAction::Count)]
     fds: u8,
@@ -111,15 +134,83 @@ enum FormatName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum SortName {
     /// By time in the kernel.
+    #[value(alias = "time-percent", alias = "total-time", alias = "time-total")]
     Time,
+    /// By the time of the shortest call.
+    #[value(alias = "shortest")]
+    MinTime,
+    /// By the time of the longest call.
+    #[value(alias = "longest")]
+    MaxTime,
+    /// By the time of a call.
+    AvgTime,
+    /// By time asleep.
+    Slept,
     /// By number of calls.
+    #[value(alias = "count")]
     Calls,
     /// By number of errors.
+    #[value(alias = "error")]
     Errors,
     /// By name.
+    #[value(alias = "syscall", alias = "syscall-name")]
     Name,
     /// By number of the call.
+    #[value(alias = "none")]
     Nothing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SymbolStyle {
+    /// Names.
+    Abbrev,
+    /// Numbers.
+    Raw,
+    /// Numbers, with names behind them.
+    Verbose,
+}
+
+/// The expressions of `-e` as options of their own, as strace has them too.
+#[derive(Clone, Debug, Args)]
+struct LongExpressions {
+    #[arg(long, hide = true, value_name = "SET")]
+    trace: Vec<String>,
+    #[arg(long, alias = "signals", hide = true, value_name = "SET")]
+    signal: Vec<String>,
+    #[arg(long, hide = true, value_name = "SET")]
+    status: Vec<String>,
+    #[arg(long, hide = true, value_name = "FDS")]
+    read: Vec<String>,
+    #[arg(long, hide = true, value_name = "FDS")]
+    write: Vec<String>,
+    #[arg(long, hide = true, value_name = "INJECTION")]
+    inject: Vec<String>,
+    #[arg(long, hide = true, value_name = "INJECTION")]
+    fault: Vec<String>,
+    #[arg(long, hide = true, value_name = "SET")]
+    abbrev: Vec<String>,
+    #[arg(long, hide = true, value_name = "SET")]
+    raw: Vec<String>,
+}
+
+impl LongExpressions {
+    /// The same as expressions.
+    fn expressions(&self) -> impl Iterator<Item = String> {
+        let Self { trace, signal, status, read, write, inject, fault, abbrev, raw } = self;
+        [
+            ("trace", trace),
+            ("signal", signal),
+            ("status", status),
+            ("read", read),
+            ("write", write),
+            ("inject", inject),
+            ("fault", fault),
+            ("abbrev", abbrev),
+            ("raw", raw),
+        ]
+        .into_iter()
+        .flat_map(|(key, values)| values.iter().map(move |value| format!("{key}={value}")))
+    }
 }
 
 impl TraceOptions {
@@ -162,13 +253,26 @@ impl TraceOptions {
             },
             sort: match self.sort {
                 SortName::Time => SortBy::Time,
+                SortName::MinTime => SortBy::Shortest,
+                SortName::MaxTime => SortBy::Longest,
+                SortName::AvgTime => SortBy::Average,
+                SortName::Slept => SortBy::Slept,
                 SortName::Calls => SortBy::Calls,
                 SortName::Errors => SortBy::Errors,
                 SortName::Name => SortBy::Name,
                 SortName::Nothing => SortBy::Nothing,
             },
+            wall_clock: self.wall_clock,
             ..Options::default()
         };
+        options.style.symbols = match self.symbols {
+            SymbolStyle::Abbrev => Symbols::Names,
+            SymbolStyle::Raw => Symbols::Numbers,
+            SymbolStyle::Verbose => Symbols::Both,
+        };
+        if let Some(columns) = &self.columns {
+            options.columns = Column::parse_list(columns).map_err(|e| Failure::usage(format!("-U: {e}")))?;
+        }
         options.style.hex_strings = match self.hex {
             0 => HexStrings::Never,
             1 => HexStrings::NotAscii,
@@ -183,8 +287,8 @@ impl TraceOptions {
         if let Some(layers) = &self.kernel {
             options.layers = Layers::parse(layers).map_err(|e| Failure::usage(format!("--kernel: {e}")))?;
         }
-        for expression in &self.expressions {
-            options.apply(expression).map_err(|e| Failure::usage(format!("-e {expression}: {e}")))?;
+        for expression in self.expressions.iter().cloned().chain(self.long.expressions()) {
+            options.apply(&expression).map_err(|e| Failure::usage(format!("-e {expression}: {e}")))?;
         }
         if self.follow > 1 && self.output.is_none() {
             return Err(Failure::usage("-ff needs -o FILE"));
@@ -202,15 +306,68 @@ impl TraceOptions {
         let Some(path) = self.output.clone() else {
             return Ok(Output::stream(Box::new(io::stderr()), true));
         };
+        if let [b'|' | b'!', command @ ..] = path.as_os_str().as_bytes() {
+            if self.follow > 1 {
+                return Err(Failure::usage("-ff writes a file for each process: -o must name a file"));
+            }
+            let reader = Reader::start(OsStr::from_bytes(command))
+                .map_err(|e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e))))?;
+            return Ok(Output::stream(Box::new(reader), false));
+        }
+        let append = self.append;
+        let open = move |name: &Path| {
+            let mut options = File::options();
+            options.write(true).create(true).append(append).truncate(!append);
+            options.open(name).map(BufWriter::new)
+        };
         if self.follow > 1 {
             return Ok(Output::per_process(Box::new(move |pid| {
                 let mut name = path.clone().into_os_string();
                 name.push(format!(".{pid}"));
-                Ok(Box::new(BufWriter::new(File::create(name)?)) as Box<dyn Write>)
+                Ok(Box::new(open(Path::new(&name))?) as Box<dyn Write>)
             })));
         }
-        let file = File::create(&path).map_err(|e| Failure::usage(format!("-o {}: {e}", path.display())))?;
-        Ok(Output::stream(Box::new(BufWriter::new(file)), false))
+        let file =
+            open(&path).map_err(|e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e))))?;
+        Ok(Output::stream(Box::new(file), false))
+    }
+
+    /// What complaints about the trace's destination begin with.
+    pub(super) fn target(&self) -> String {
+        match &self.output {
+            Some(path) => format!("-o {}", path.display()),
+            None => "cannot write the trace".to_owned(),
+        }
+    }
+}
+
+/// A command of the host that reads a trace, and is waited for at its end.
+struct Reader {
+    input: Option<BufWriter<ChildStdin>>,
+    command: Child,
+}
+
+impl Reader {
+    fn start(command: &OsStr) -> io::Result<Self> {
+        let mut child = Command::new("/bin/sh").arg("-c").arg(command).stdin(Stdio::piped()).spawn()?;
+        Ok(Self { input: child.stdin.take().map(BufWriter::new), command: child })
+    }
+}
+
+impl Write for Reader {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.input.as_mut().map_or(Ok(bytes.len()), |input| input.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.input.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.input = None;
+        let _ = self.command.wait();
     }
 }
 

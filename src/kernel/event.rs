@@ -61,6 +61,10 @@ pub enum Event {
         code: u32,
         /// Its handler; zero where the process ends.
         handler: u32,
+        /// The signals that were blocked before.
+        mask: u32,
+        /// A trap of the process itself caused it, and it is delivered at once.
+        trap: bool,
         /// The address that the last fault was about.
         address: u32,
         /// The instruction at which it is delivered.
@@ -145,6 +149,8 @@ pub enum Event {
         /// The descriptor, where there is one.
         fd: Option<i32>,
     },
+    /// The process goes back from a call to its program, its signals looked at.
+    UserReturn,
     /// A path name was looked up.
     Lookup {
         /// The path.

@@ -2,6 +2,7 @@
 //!
 //! 2.1 counterpart: i386/i386/trap.c (trap, trap_pfault, userret), i386/isa/npx.c (npxintr).
 
+use super::event::Event;
 use super::proc::{Proc, ProcId, State};
 use super::signal::{Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal};
 use super::{Kernel, syscall, vm};
@@ -24,7 +25,11 @@ impl Kernel {
     pub fn trap(&mut self, id: ProcId, trap: Trap) {
         match trap {
             Trap::Budget => {}
-            Trap::Syscall => syscall::syscall(self, id),
+            Trap::Syscall => {
+                syscall::syscall(self, id);
+                self.user_return(id);
+                return self.call_returned(id);
+            }
             other => self.fault(id, other),
         }
         self.user_return(id);
@@ -34,6 +39,15 @@ impl Kernel {
     pub fn resume(&mut self, id: ProcId) {
         syscall::resume(self, id);
         self.user_return(id);
+        self.call_returned(id);
+    }
+
+    /// Tells the observer that a process goes on with its program behind a call.
+    #[inline]
+    fn call_returned(&mut self, id: ProcId) {
+        if self.observed() && self.in_user_mode(id) {
+            self.note(id, Event::UserReturn);
+        }
     }
 
     /// Looks at signals before the process goes back to user mode (`userret`).  Afterwards the process

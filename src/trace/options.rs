@@ -68,6 +68,14 @@ pub enum SortBy {
     /// By time in the kernel.
     #[default]
     Time,
+    /// By the time of the shortest call.
+    Shortest,
+    /// By the time of the longest call.
+    Longest,
+    /// By the time of a call.
+    Average,
+    /// By time asleep.
+    Slept,
     /// By number of calls.
     Calls,
     /// By number of errors.
@@ -76,6 +84,69 @@ pub enum SortBy {
     Name,
     /// Not at all.
     Nothing,
+}
+
+/// A column of the summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Part of the time of all calls.
+    Percent,
+    /// Time.
+    Time,
+    /// Time asleep.
+    Slept,
+    /// Time of the shortest call.
+    Shortest,
+    /// Time of the longest call.
+    Longest,
+    /// Time of a call.
+    Average,
+    /// Number of calls.
+    Calls,
+    /// Number of errors.
+    Errors,
+    /// The name.
+    Name,
+}
+
+impl Column {
+    /// Names for the command line, strace's and one of our own.
+    const NAMES: [(&'static str, Column); 16] = [
+        ("time-percent", Column::Percent),
+        ("time", Column::Percent),
+        ("total-time", Column::Time),
+        ("time-total", Column::Time),
+        ("seconds", Column::Time),
+        ("slept", Column::Slept),
+        ("min-time", Column::Shortest),
+        ("shortest", Column::Shortest),
+        ("max-time", Column::Longest),
+        ("longest", Column::Longest),
+        ("avg-time", Column::Average),
+        ("calls", Column::Calls),
+        ("count", Column::Calls),
+        ("errors", Column::Errors),
+        ("name", Column::Name),
+        ("syscall", Column::Name),
+    ];
+
+    /// Parses `calls,errors,name`; the name is added at the end if it is missing.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, String> {
+        let mut columns = Vec::new();
+        for item in text.split(',') {
+            match Self::NAMES.iter().find(|(name, _)| *name == item) {
+                Some((_, column)) => columns.push(*column),
+                None => {
+                    let names = Self::NAMES.iter().map(|(name, _)| name.to_string());
+                    return Err(super::filter::unknown("column", item, names));
+                }
+            }
+        }
+        if !columns.contains(&Column::Name) {
+            columns.push(Column::Name);
+        }
+        Ok(columns)
+    }
 }
 
 bitflags! {
@@ -173,6 +244,14 @@ pub struct Options {
     pub summary: Summary,
     /// How it is sorted.
     pub sort: SortBy,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Its times include sleeps.
+    pub wall_clock: bool,
+    /// Calls whose structures and lists are abbreviated.
+    pub abbreviated: CallSet,
+    /// Calls whose arguments are printed as words.
+    pub raw: CallSet,
 }
 
 impl Default for Options {
@@ -202,13 +281,25 @@ impl Default for Options {
             layers: Layers::empty(),
             summary: Summary::default(),
             sort: SortBy::default(),
+            columns: vec![
+                Column::Percent,
+                Column::Time,
+                Column::Average,
+                Column::Calls,
+                Column::Errors,
+                Column::Name,
+            ],
+            wall_clock: false,
+            abbreviated: CallSet::all(true),
+            raw: CallSet::all(false),
         }
     }
 }
 
 impl Options {
     /// Applies an expression of `-e`: `trace=SET`, `signal=SET`, `status=SET`, `read=FDS`, `write=FDS`,
-    /// `inject=...`, `fault=...`, `abbrev=none`, `verbose=...`; without a key it is `trace`.
+    /// `inject=...`, `fault=...`, `kernel=LAYERS`, `abbrev=SET`, `raw=SET`, `quiet=SET`; without a key it is
+    /// `trace`.
     pub fn apply(&mut self, expression: &str) -> Result<(), String> {
         let (key, value) = expression.split_once('=').unwrap_or(("trace", expression));
         match key {
@@ -220,9 +311,15 @@ impl Options {
             "inject" => self.injections.push(Injection::parse(value, false)?),
             "fault" => self.injections.push(Injection::parse(value, true)?),
             "kernel" => self.layers = Layers::parse(value)?,
+            "abbrev" | "a" => self.abbreviated = CallSet::parse(value)?,
+            "raw" | "x" => self.raw = CallSet::parse(value)?,
+            "quiet" | "silent" | "q" => self.quiet = parse_quiet(value)?,
             // A name with an injection, as in `-e open:error=EIO`, is not strace's language.
             _ => {
-                let keys = ["trace", "signal", "status", "read", "write", "inject", "fault", "kernel"];
+                let keys = [
+                    "trace", "signal", "status", "read", "write", "inject", "fault", "kernel", "abbrev",
+                    "raw", "quiet",
+                ];
                 return Err(super::filter::unknown("expression", key, keys.iter().map(ToString::to_string)));
             }
         }
@@ -235,6 +332,22 @@ impl Options {
             || self.dump_read.is_some()
             || self.dump_write.is_some()
     }
+}
+
+/// Which remarks are left out, in strace's words: as many as `-q` counts.
+fn parse_quiet(text: &str) -> Result<u8, String> {
+    const KNOWN: [&str; 7] =
+        ["attach", "exit", "path-resolution", "personality", "thread-execve", "all", "none"];
+    let mut quiet = 0;
+    for item in text.split(',') {
+        quiet = quiet.max(match item {
+            "exit" | "exits" | "all" => 2,
+            "none" => 0,
+            known if KNOWN.contains(&known) => 1,
+            _ => return Err(super::filter::unknown("remark", item, KNOWN.iter().map(ToString::to_string))),
+        });
+    }
+    Ok(quiet)
 }
 
 #[cfg(test)]

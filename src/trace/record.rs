@@ -2,7 +2,8 @@
 //!
 //! Must not know how it will be printed.
 
-use syscalls::Sysent;
+use syscalls::signal::code;
+use syscalls::{Signal, Sysent};
 
 use super::decode::Argument;
 use super::value::Value;
@@ -44,7 +45,14 @@ pub enum What<'a> {
     /// The process goes on after a stop.
     Continued,
     /// The process has a new child.
-    Fork(i32),
+    Fork {
+        /// Its number.
+        child: i32,
+        /// Number of the call, where it is traced.
+        call: Option<u32>,
+    },
+    /// The process goes back from a call to its program.
+    UserReturn,
     /// The process executes a new program.
     Exec {
         /// The path as it was given.
@@ -68,7 +76,7 @@ pub enum What<'a> {
 }
 
 /// A signal that is acted on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Delivery {
     /// Its number.
     pub signal: u32,
@@ -78,10 +86,14 @@ pub struct Delivery {
     pub handler: u32,
     /// The signals that were blocked.
     pub mask: u32,
+    /// The process's own trap caused it.
+    pub trap: bool,
     /// The address that the last fault was about; it concerns signals of faults only.
     pub address: u32,
     /// The instruction at which it is delivered.
     pub eip: u32,
+    /// The guest's stack, where that is wanted.
+    pub stack: Vec<Frame>,
 }
 
 /// A call, complete or in progress.
@@ -163,8 +175,36 @@ pub struct Step {
 pub struct Frame {
     /// The address.
     pub address: u32,
+    /// The file that is mapped there, where it is known.
+    pub image: Option<Vec<u8>>,
     /// The symbol before it, and how far before.
     pub symbol: Option<(String, u32)>,
+}
+
+impl Delivery {
+    /// The address that a page fault was about; other signals have none.
+    pub fn fault_address(&self) -> Option<u32> {
+        let signal = Signal::from_raw(self.signal);
+        let fault =
+            matches!(signal, Some(Signal::SIGSEGV | Signal::SIGBUS)) && self.code == code::BUS_PAGE_FAULT;
+        fault.then_some(self.address)
+    }
+
+    /// The name of its code, where its signal has codes.
+    pub fn code_name(&self) -> Option<&'static str> {
+        let name = match (Signal::from_raw(self.signal)?, self.code) {
+            (Signal::SIGFPE, code::FPE_INTOVF_TRAP) => "FPE_INTOVF_TRAP",
+            (Signal::SIGFPE, code::FPE_INTDIV_TRAP) => "FPE_INTDIV_TRAP",
+            (Signal::SIGFPE, code::FPE_SUBRNG_TRAP) => "FPE_SUBRNG_TRAP",
+            (Signal::SIGILL, code::T_PRIVINFLT) => "ILL_PRIVIN_FAULT",
+            (Signal::SIGSEGV | Signal::SIGBUS, code::BUS_PAGE_FAULT) => "BUS_PAGE_FAULT",
+            (Signal::SIGSEGV | Signal::SIGBUS, code::BUS_SEGNP_FAULT) => "BUS_SEGNP_FAULT",
+            (Signal::SIGSEGV | Signal::SIGBUS, code::BUS_STK_FAULT) => "BUS_STK_FAULT",
+            (Signal::SIGSEGV | Signal::SIGBUS, code::BUS_SEGM_FAULT) => "BUS_SEGM_FAULT",
+            _ => return None,
+        };
+        Some(name)
+    }
 }
 
 impl Call {

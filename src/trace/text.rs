@@ -18,9 +18,23 @@ pub enum HexStrings {
     Always,
 }
 
+/// How numbers with a symbolic form are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symbols {
+    /// By it.
+    #[default]
+    Names,
+    /// As numbers.
+    Numbers,
+    /// As numbers, with it as a remark.
+    Both,
+}
+
 /// How values are printed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
+    /// How numbers with a symbolic form are printed.
+    pub symbols: Symbols,
     /// Which strings are printed in base 16.
     pub hex_strings: HexStrings,
 }
@@ -36,7 +50,11 @@ pub fn write(out: &mut String, value: &Value, style: Style) {
         Value::Octal(n) => write!(out, "0{n:o}"),
         Value::Addr(0) => write!(out, "NULL"),
         Value::Addr(n) => write!(out, "{n:#x}"),
-        Value::Symbol { text, .. } => write!(out, "{text}"),
+        Value::Symbol { text, raw } => match style.symbols {
+            Symbols::Names => write!(out, "{text}"),
+            Symbols::Numbers => write!(out, "{raw:#x}"),
+            Symbols::Both => write!(out, "{raw:#x} /* {text} */"),
+        },
         Value::Fd { fd, about: None } => write!(out, "{fd}"),
         Value::Fd { fd, about: Some(about) } => write!(out, "{fd}<{about}>"),
         Value::Bytes { bytes, more } => {

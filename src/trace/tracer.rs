@@ -44,9 +44,11 @@ struct State {
     totals: Totals,
     /// Calls in progress.
     pending: HashMap<ProcId, Call>,
-    /// Calls that each injection has seen.
-    seen: Vec<u64>,
-    symbols: HashMap<ProcId, Symbols>,
+    /// How often each injection has seen each call of each process.
+    seen: HashMap<(ProcId, usize, u32), u64>,
+    symbols: Symbols,
+    /// Names that were looked up for the first program, and where among all events.
+    first_names: Vec<(u64, Vec<u8>)>,
 }
 
 impl Tracer {
@@ -58,16 +60,16 @@ impl Tracer {
 
     /// A tracer whose records go to a rendering of somebody else's.
     pub fn with_rendering(options: Options, output: Output, renderer: Box<dyn Render>) -> Self {
-        let seen = vec![0; options.injections.len()];
-        let totals = Totals::default();
+        let totals = Totals::new(&options);
         Self(Rc::new(RefCell::new(State {
             options,
             output,
             renderer,
             totals,
             pending: HashMap::new(),
-            seen,
-            symbols: HashMap::new(),
+            seen: HashMap::new(),
+            symbols: Symbols::default(),
+            first_names: Vec::new(),
         })))
     }
 
@@ -82,7 +84,7 @@ impl Tracer {
         let state = &mut *state;
         state.renderer.finish(&mut state.output);
         if state.options.summary != Summary::None {
-            let table = state.totals.table(state.options.sort);
+            let table = state.totals.table();
             state.output.write(0, table.as_bytes());
         }
         state.output.finish()
@@ -104,10 +106,10 @@ impl State {
         match event {
             Event::Enter(call) => self.enter(kernel, id, sequence, call),
             Event::Leave(call, outcome) => self.leave(kernel, id, sequence, call, *outcome),
-            &Event::SignalDelivered { signal, code, handler, address, eip } => {
+            &Event::SignalDelivered { signal, code, handler, mask, trap, address, eip } => {
                 if Signal::from_raw(signal).is_none_or(|s| self.options.signals.contains(s)) {
-                    let mask = kernel.procs.get(id).map_or(0, |p| p.sig.mask);
-                    let delivery = Delivery { signal, code, handler, mask, address, eip };
+                    let stack = self.backtrace(kernel, id);
+                    let delivery = Delivery { signal, code, handler, mask, trap, address, eip, stack };
                     self.emit(kernel, id, sequence, What::Signal(delivery));
                 }
             }
@@ -119,7 +121,14 @@ impl State {
             Event::Continued => self.emit(kernel, id, sequence, What::Continued),
             // Calls that map files tell it themselves.
             Event::Image { .. } => {}
-            Event::Fork { child } => self.emit(kernel, id, sequence, What::Fork(*child)),
+            &Event::Fork { child } => {
+                if let Some(child) = kernel.procs.find(child) {
+                    self.symbols.fork(id, child);
+                }
+                let call = self.pending.get(&id).map(|call| call.number);
+                self.emit(kernel, id, sequence, What::Fork { child, call });
+            }
+            Event::UserReturn => self.emit(kernel, id, sequence, What::UserReturn),
             Event::Exec { path, format } => self.exec(kernel, id, sequence, path, format),
             Event::ExecRefused { reason } => self.emit(kernel, id, sequence, What::ExecRefused(reason)),
             Event::Exit { status } => self.exit(kernel, id, sequence, status.cast_unsigned()),
@@ -176,7 +185,12 @@ impl State {
                 });
             }
             Event::Lookup { path, result } => {
-                self.emit(kernel, id, sequence, What::Name(path));
+                if self.pending.contains_key(&id) {
+                    self.emit(kernel, id, sequence, What::Name(path));
+                } else if kernel.procs.get(id).is_some_and(|p| p.call.is_none()) {
+                    // The first program is looked up before there is a call to show.
+                    self.first_names.push((sequence, path.clone()));
+                }
                 self.step(kernel, id, sequence, Layers::VFS, "vfs", || {
                     let mut text = String::from("namei ");
                     super::text::quote(&mut text, path, super::text::HexStrings::Never);
@@ -199,16 +213,13 @@ impl State {
         let narg = row.map_or(0, |r| usize::from(r.narg)).min(call.words.len());
         let words = call.words[..narg].to_vec();
         let names = self.names(kernel, id);
-        let detail = self.detail(&names);
+        let detail = self.detail(&names, call.number);
         let memory: &dyn Memory = &proc.vm.space;
         let args = row.map(|row| decode::enter(row, &words, memory, &detail)).unwrap_or_default();
         if !self.options.paths.is_empty() && !touches(&args, &self.options.paths, &names) {
             return;
         }
-        let stack = match self.options.stack {
-            true => self.backtrace(kernel, id),
-            false => Vec::new(),
-        };
+        let stack = self.backtrace(kernel, id);
         let call = Call {
             sequence,
             number: call.number,
@@ -231,13 +242,15 @@ impl State {
         self.pending.insert(id, call);
     }
 
-    /// What is made up for a call: the first injection that applies decides.
+    /// What is made up for a call: the first injection that applies decides.  As with strace each process and
+    /// each call is counted for itself.
     fn intercept(&mut self, id: ProcId, number: u32) -> Intercept {
         let mut intercept = Intercept::default();
-        for (injection, seen) in self.options.injections.iter().zip(&mut self.seen) {
+        for (i, injection) in self.options.injections.iter().enumerate() {
             if !injection.calls.contains(number) {
                 continue;
             }
+            let seen = self.seen.entry((id, i, number)).or_default();
             *seen += 1;
             if injection.applies(*seen) {
                 let result = injection.error.map(Err).or(injection.retval.map(Ok));
@@ -255,6 +268,9 @@ impl State {
 
     /// A call ends.
     fn leave(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, made: &syscall::Call, outcome: Outcome) {
+        if let (true, Outcome::Success(retval)) = (self.options.stack, outcome) {
+            self.symbols.mapped(kernel, id, made, retval.eax);
+        }
         let Some(mut call) = self.pending.remove(&id) else { return };
         let Some(proc) = kernel.procs.get(id) else { return };
         let memory: &dyn Memory = &proc.vm.space;
@@ -263,7 +279,7 @@ impl State {
             outcome = Outcome::Success(Retval { eax: 0, edx: None });
         }
         let names = self.names(kernel, id);
-        let detail = self.detail(&names);
+        let detail = self.detail(&names, call.number);
         let mut value = None;
         if let (Outcome::Success(retval), Some(row)) = (outcome, call.row) {
             if call.number != SYS_EXECVE {
@@ -289,15 +305,19 @@ impl State {
 
     /// The process executes a new program; the first one does so without a call.
     fn exec(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, path: &[u8], format: &str) {
-        self.symbols.remove(&id);
+        self.symbols.forget(id);
         if !self.pending.contains_key(&id) && self.options.calls.contains(SYS_EXECVE) {
             let call = self.first_exec(kernel, id, sequence, path);
             if let Some(call) = call {
                 self.emit(kernel, id, sequence, What::Enter(&call));
+                for (sequence, name) in std::mem::take(&mut self.first_names) {
+                    self.emit(kernel, id, sequence, What::Name(&name));
+                }
                 self.totals.add(&call);
                 if self.options.outcomes.successful {
                     self.emit(kernel, id, sequence, What::Leave(&call));
                 }
+                self.emit(kernel, id, sequence, What::UserReturn);
             }
         }
         self.emit(kernel, id, sequence, What::Exec { path, format });
@@ -316,7 +336,7 @@ impl State {
         let envp = argv.wrapping_add(argc.wrapping_add(1).wrapping_mul(4));
         let row = syscalls::sysent::row(SYS_EXECVE)?;
         let words = vec![0, argv, envp];
-        let mut args = decode::enter(row, &words, memory, &self.detail(&None));
+        let mut args = decode::enter(row, &words, memory, &self.detail(&None, SYS_EXECVE));
         if let Some(arg) = args.first_mut() {
             arg.values = vec![Value::Bytes { bytes: path.to_vec(), more: false }];
         }
@@ -349,7 +369,8 @@ impl State {
                 self.emit(kernel, id, sequence, What::Leave(&call));
             }
         }
-        self.symbols.remove(&id);
+        self.symbols.forget(id);
+        self.seen.retain(|(other, ..), _| *other != id);
         self.emit(kernel, id, sequence, What::Exit(status));
     }
 
@@ -400,7 +421,12 @@ impl State {
     fn announce(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, what: &What<'_>) {
         if matches!(
             what,
-            What::Enter(_) | What::Name(_) | What::Exec { .. } | What::Fork(_) | What::Switch { .. }
+            What::Enter(_)
+                | What::Name(_)
+                | What::Exec { .. }
+                | What::Fork { .. }
+                | What::UserReturn
+                | What::Switch { .. }
         ) {
             return;
         }
@@ -434,23 +460,18 @@ impl State {
         }
     }
 
-    fn detail<'n>(&self, names: &'n Option<Names<'_>>) -> Detail<'n> {
+    fn detail<'n>(&self, names: &'n Option<Names<'_>>, number: u32) -> Detail<'n> {
         let shown = self.options.fd_detail != FdDetail::Number;
         Detail {
             string_limit: self.options.string_limit,
-            verbose: self.options.verbose,
+            verbose: self.options.verbose || !self.options.abbreviated.contains(number),
             names: names.as_ref().filter(|_| shown).map(|n| n as &dyn FdNames),
         }
     }
 
+    /// The stack of a process, where it is wanted.
     fn backtrace(&mut self, kernel: &Kernel, id: ProcId) -> Vec<Frame> {
-        let symbols = self.symbols.entry(id).or_insert_with(|| {
-            let text = kernel.procs.get(id).and_then(|p| p.text);
-            text.and_then(|vnode| kernel.vfs.image_of(vnode))
-                .map(|file| Symbols::read(&file))
-                .unwrap_or_default()
-        });
-        super::stack::backtrace(kernel, id, symbols)
+        if self.options.stack { self.symbols.backtrace(kernel, id) } else { Vec::new() }
     }
 }
 

@@ -16,6 +16,7 @@ use syscalls::flags::{KtrFacilities, KtrOp};
 
 use super::event::{Event, Outcome};
 use super::proc::ProcId;
+use super::syscall::Call;
 use super::vfs::VnodeId;
 use super::{Context, Kernel};
 use record::{Body, EJUSTRETURN, ERESTART, Entry};
@@ -32,12 +33,18 @@ struct Traced {
 
 /// The processes that are traced.
 #[derive(Debug, Default)]
-pub struct Table(BTreeMap<ProcId, Traced>);
+pub struct Table {
+    traced: BTreeMap<ProcId, Traced>,
+    /// Ends of calls that are recorded when the process goes back to its program: signals come first.
+    returning: BTreeMap<ProcId, Body>,
+    /// The process that is in ktrace itself, of which nothing is recorded meanwhile (`KTRFAC_ACTIVE`).
+    active: Option<ProcId>,
+}
 
 impl Table {
     /// Whether nobody is traced.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.traced.is_empty()
     }
 }
 
@@ -51,10 +58,13 @@ pub fn ktrace(
 ) -> Result<(), Errno> {
     let op = Operation::of(ops);
     let facs = facs.difference(KtrFacilities::ROOT);
+    cx.kernel.ktrace.active = Some(cx.id);
     let file = match op {
-        Operation::Clear => None,
-        _ => Some(super::vfs::calls::open_trace_file(cx, path)?),
+        Operation::Clear => Ok(None),
+        _ => super::vfs::calls::open_trace_file(cx, path).map(Some),
     };
+    cx.kernel.ktrace.active = None;
+    let file = file?;
     let result = apply(cx, op, file, ops.contains(KtrOp::DESCEND), facs, pid);
     if let Some(file) = file {
         super::vfs::vrele(cx.kernel, file);
@@ -91,7 +101,7 @@ fn apply(
 ) -> Result<(), Errno> {
     if op == Operation::ClearFile {
         let users: Vec<_> =
-            cx.kernel.ktrace.0.iter().filter(|(_, t)| Some(t.file) == file).map(|(id, _)| *id).collect();
+            cx.kernel.ktrace.traced.iter().filter(|(_, t)| Some(t.file) == file).map(|(id, _)| *id).collect();
         let mut result = Ok(());
         for id in users {
             match can_set(cx, id) {
@@ -134,7 +144,7 @@ fn set(cx: &mut Context<'_>, id: ProcId, op: Operation, file: Option<VnodeId>, f
     let kernel = &mut *cx.kernel;
     match (op, file) {
         (Operation::Set, Some(file)) => {
-            let before = kernel.ktrace.0.get(&id).copied();
+            let before = kernel.ktrace.traced.get(&id).copied();
             if before.is_none_or(|t| t.file != file) {
                 super::vfs::vref(kernel, file);
                 if let Some(before) = before {
@@ -143,10 +153,10 @@ fn set(cx: &mut Context<'_>, id: ProcId, op: Operation, file: Option<VnodeId>, f
             }
             let mut flags = before.map_or(KtrFacilities::empty(), |t| t.flags) | facs;
             flags.set(KtrFacilities::ROOT, root || flags.contains(KtrFacilities::ROOT));
-            kernel.ktrace.0.insert(id, Traced { file, flags });
+            kernel.ktrace.traced.insert(id, Traced { file, flags });
         }
         _ => {
-            let Some(traced) = kernel.ktrace.0.get_mut(&id) else { return };
+            let Some(traced) = kernel.ktrace.traced.get_mut(&id) else { return };
             traced.flags.remove(facs);
             if traced.flags.bits() & 0x00ff_ffff == 0 {
                 stop(kernel, id);
@@ -162,7 +172,7 @@ fn can_set(cx: &Context<'_>, id: ProcId) -> bool {
         return true;
     }
     let Some(target) = cx.kernel.procs.get(id).map(|p| &p.cred) else { return false };
-    let by_root = cx.kernel.ktrace.0.get(&id).is_some_and(|t| t.flags.contains(KtrFacilities::ROOT));
+    let by_root = cx.kernel.ktrace.traced.get(&id).is_some_and(|t| t.flags.contains(KtrFacilities::ROOT));
     caller.ucred.uid == target.ruid
         && target.ruid == target.svuid
         && caller.rgid == target.rgid
@@ -172,7 +182,8 @@ fn can_set(cx: &Context<'_>, id: ProcId) -> bool {
 
 /// Ends the tracing of a process.
 fn stop(kernel: &mut Kernel, id: ProcId) {
-    if let Some(traced) = kernel.ktrace.0.remove(&id) {
+    kernel.ktrace.returning.remove(&id);
+    if let Some(traced) = kernel.ktrace.traced.remove(&id) {
         super::vfs::vrele(kernel, traced.file);
         kernel.watch();
     }
@@ -180,16 +191,31 @@ fn stop(kernel: &mut Kernel, id: ProcId) {
 
 /// Writes what an event means for a traced process.
 pub(super) fn event(kernel: &mut Kernel, id: ProcId, event: &Event) {
-    let Some(traced) = kernel.ktrace.0.get(&id).copied() else { return };
+    let Some(traced) = kernel.ktrace.traced.get(&id).copied() else { return };
+    if kernel.ktrace.active == Some(id) {
+        return;
+    }
     match event {
-        Event::Fork { child } if traced.flags.contains(KtrFacilities::INHERIT) => {
-            if let Some(child) = kernel.procs.find(*child) {
-                super::vfs::vref(kernel, traced.file);
-                kernel.ktrace.0.insert(child, traced);
+        Event::Fork { child } => {
+            if let Some(child) = kernel.procs.find(*child)
+                && traced.flags.contains(KtrFacilities::INHERIT)
+            {
+                inherit(kernel, id, child, traced);
             }
             return;
         }
         Event::Exit { .. } => return stop(kernel, id),
+        Event::Leave(call, outcome) => {
+            kernel.ktrace.returning.insert(id, returned(call, *outcome));
+        }
+        // A child's first call, or a trap, tells that it has gone on with its program.
+        Event::UserReturn | Event::Enter(_) | Event::SignalDelivered { trap: true, .. } => {
+            if let Some(body) = kernel.ktrace.returning.remove(&id)
+                && traced.flags.contains(KtrFacilities::SYSRET)
+            {
+                write(kernel, id, traced.file, body);
+            }
+        }
         _ => {}
     }
     for (facility, body) in bodies(kernel, id, event) {
@@ -197,6 +223,36 @@ pub(super) fn event(kernel: &mut Kernel, id: ProcId, event: &Event) {
             write(kernel, id, traced.file, body);
         }
     }
+}
+
+/// Lets a child be traced as its parent is; the parent's number is what its own return from fork records.
+fn inherit(kernel: &mut Kernel, parent: ProcId, child: ProcId, traced: Traced) {
+    super::vfs::vref(kernel, traced.file);
+    kernel.ktrace.traced.insert(child, traced);
+    if let Some((pid, Some(call))) = kernel.procs.get(parent).map(|p| (p.pid, p.call)) {
+        let body = Body::Return { code: call.number as i16, error: 0, value: pid };
+        kernel.ktrace.returning.insert(child, body);
+    }
+}
+
+/// Ends the tracing of a process that becomes a set-id program, unless the superuser executes it.
+pub(super) fn set_id_exec(kernel: &mut Kernel, id: ProcId) {
+    if kernel.procs.get(id).is_some_and(|p| !p.cred.ucred.is_superuser()) {
+        stop(kernel, id);
+    }
+}
+
+/// What is recorded of the end of a call.
+pub fn returned(call: &Call, outcome: Outcome) -> Body {
+    let (error, value) = match outcome {
+        Outcome::Success(retval) => (0, retval.eax.cast_signed()),
+        Outcome::Failure(errno) => (errno.raw().cast_signed(), 0),
+        Outcome::Restart => (ERESTART, 0),
+        // The original's execve returns 0, into registers that are already the new program's.
+        Outcome::NoReturn if call.number == SYS_EXECVE => (0, 0),
+        Outcome::NoReturn => (EJUSTRETURN, 0),
+    };
+    Body::Return { code: call.number as i16, error, value }
 }
 
 /// The records of an event, each with the facility that asks for it.
@@ -207,35 +263,17 @@ fn bodies(kernel: &Kernel, id: ProcId, event: &Event) -> Vec<(KtrFacilities, Bod
             let words = call.words.iter().copied().take(narg).collect();
             vec![(KtrFacilities::SYSCALL, Body::Call { code: call.number as i16, words })]
         }
-        Event::Leave(call, outcome) => {
-            let mut bodies = Vec::new();
-            let (error, value) = match *outcome {
-                Outcome::Success(retval) => {
-                    let space = kernel.procs.get(id).map(|p| &p.vm.space);
-                    if let Some(t) = space.and_then(|space| transfer::of(call, retval.eax, space)) {
-                        let body = Body::Io { fd: t.fd, written: t.written, bytes: t.bytes };
-                        bodies.push((KtrFacilities::GENIO, body));
-                    }
-                    (0, retval.eax.cast_signed())
-                }
-                Outcome::Failure(errno) => (errno.raw().cast_signed(), 0),
-                Outcome::Restart => (ERESTART, 0),
-                // The original's execve returns 0, into registers that are already the new program's.
-                Outcome::NoReturn if call.number == SYS_EXECVE => (0, 0),
-                Outcome::NoReturn => (EJUSTRETURN, 0),
-            };
-            bodies.push((KtrFacilities::SYSRET, Body::Return { code: call.number as i16, error, value }));
-            bodies
+        Event::Leave(call, Outcome::Success(retval)) => {
+            let space = kernel.procs.get(id).map(|p| &p.vm.space);
+            let moved = space.and_then(|space| transfer::of(call, retval.eax, space));
+            let body = |t: transfer::Transfer| Body::Io { fd: t.fd, written: t.written, bytes: t.bytes };
+            moved.map(|t| (KtrFacilities::GENIO, body(t))).into_iter().collect()
         }
         Event::Lookup { path, .. } => vec![(KtrFacilities::NAMEI, Body::Name(path.clone()))],
-        Event::SignalDelivered { signal, code, handler, .. } => {
-            let mask = kernel.procs.get(id).map_or(0, |p| p.sig.mask);
-            let body = Body::Signal {
-                signal: signal.cast_signed(),
-                action: *handler,
-                mask,
-                code: code.cast_signed(),
-            };
+        &Event::SignalDelivered { signal, code, handler, mask, trap, .. } => {
+            // Only trapsignal records a code; postsig has none.
+            let code = if trap { code.cast_signed() } else { 0 };
+            let body = Body::Signal { signal: signal.cast_signed(), action: handler, mask, code };
             vec![(KtrFacilities::PSIG, body)]
         }
         Event::Sleep { .. } => vec![(KtrFacilities::CSW, Body::Switch { out: true, user: false })],
@@ -252,7 +290,7 @@ fn write(kernel: &mut Kernel, id: ProcId, file: VnodeId, body: Body) {
     let written = kernel.vfs.size(file).and_then(|end| kernel.vfs.write_content(file, end, &bytes));
     if written != Ok(bytes.len()) {
         let users: Vec<_> =
-            kernel.ktrace.0.iter().filter(|(_, t)| t.file == file).map(|(id, _)| *id).collect();
+            kernel.ktrace.traced.iter().filter(|(_, t)| t.file == file).map(|(id, _)| *id).collect();
         for user in users {
             stop(kernel, user);
         }

@@ -24,10 +24,10 @@ pub struct Transfer {
     pub bytes: Vec<u8>,
 }
 
-/// The `moved` bytes of a call that has succeeded.
+/// The `moved` bytes of a call that has succeeded; none at the end of a file.
 pub fn of(call: &Call, moved: u32, space: &AddressSpace) -> Option<Transfer> {
     let [first, second, ..] = syscalls::sysent::row(call.number)?.args else { return None };
-    if moved == 0 || moved > BOUND || !matches!(first.kind, Kind::Fd) {
+    if moved > BOUND || !matches!(first.kind, Kind::Fd) {
         return None;
     }
     let fd = word(&call.words, 0).cast_signed();

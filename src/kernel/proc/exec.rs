@@ -14,7 +14,7 @@ use crate::kernel::signal::{SIGTRAP, psignal};
 use crate::kernel::synch::Channel;
 use crate::kernel::vfs::{self, Executable};
 use crate::kernel::vm::Vmspace;
-use crate::kernel::{Context, file};
+use crate::kernel::{Context, file, ktrace};
 use crate::trapframe::{FpuState, Gpr, Trapframe, eflags};
 
 /// Longest path name, with its terminator.
@@ -244,6 +244,12 @@ fn commit(
     file::fd_close_exec(cx);
     let name = executable.name.get(..MAXCOMLEN).unwrap_or(&executable.name).to_vec();
     vfs::vref(cx.kernel, executable.vnode);
+    let set_id = executable.mode & (VSUID | VSGID) != 0
+        && !executable.nosuid
+        && !cx.proc().flags.contains(Flags::TRACED);
+    if set_id {
+        ktrace::set_id_exec(cx.kernel, cx.id);
+    }
     let proc = cx.proc_mut();
     proc.sig.exec();
     proc.comm = name;
@@ -251,8 +257,7 @@ fn commit(
     let waiting_parent = proc.flags.contains(Flags::PPWAIT).then_some(proc.parent).flatten();
     proc.flags.remove(Flags::PPWAIT);
 
-    let set_id = executable.mode & (VSUID | VSGID) != 0 && !proc.flags.contains(Flags::TRACED);
-    if set_id && !executable.nosuid {
+    if set_id {
         let (uid, gid) = (executable.uid, executable.gid);
         let ucred = proc.cred.ucred_mut();
         if executable.mode & VSUID != 0 {

@@ -24,7 +24,7 @@ pub fn trapsignal(kernel: &mut Kernel, id: ProcId, signal: u32, code: u32) {
     {
         proc.usage.nsignals += 1;
         let mask = proc.sig.mask;
-        note(kernel, id, signal, code, handler);
+        note(kernel, id, Noted { signal, code, handler, mask, trap: true });
         sendsig(kernel, id, handler, signal, mask, code);
         let sig = &mut kernel.procs[id].sig;
         sig.mask |= sig.catchmask[signal as usize] | bit;
@@ -48,15 +48,17 @@ pub fn postsig(kernel: &mut Kernel, id: ProcId, signal: u32) {
     proc.sig.mask |= proc.sig.catchmask[signal as usize] | bit;
     proc.usage.nsignals += 1;
     let code = if proc.sig.sig == signal { std::mem::take(&mut proc.sig.code) } else { 0 };
-    note(kernel, id, signal, code, handler);
+    note(kernel, id, Noted { signal, code, handler, mask: return_mask, trap: false });
     sendsig(kernel, id, handler, signal, return_mask, code);
 }
 
 /// Ends the process by a signal, with a core file where the signal asks for one.
 pub fn sigexit(kernel: &mut Kernel, id: ProcId, signal: u32) {
     let mut status = signal as i32;
-    let code = kernel.procs[id].sig.code;
-    note(kernel, id, signal, code, 0);
+    let sig = &kernel.procs[id].sig;
+    let noted =
+        Noted { signal, code: sig.code, handler: 0, mask: sig.oldmask.unwrap_or(sig.mask), trap: false };
+    note(kernel, id, noted);
     if properties(signal).contains(Properties::CORE) {
         kernel.procs[id].sig.sig = signal;
         if core::coredump(kernel, id) {
@@ -66,11 +68,21 @@ pub fn sigexit(kernel: &mut Kernel, id: ProcId, signal: u32) {
     exit::exit1(&mut Context::new(kernel, id), status);
 }
 
+/// A signal that is acted on, for the observer.
+struct Noted {
+    signal: u32,
+    code: u32,
+    handler: u32,
+    mask: u32,
+    trap: bool,
+}
+
 /// Tells the observer of a signal that is acted on.
-fn note(kernel: &mut Kernel, id: ProcId, signal: u32, code: u32, handler: u32) {
+fn note(kernel: &mut Kernel, id: ProcId, noted: Noted) {
+    let Noted { signal, code, handler, mask, trap } = noted;
     let proc = &kernel.procs[id];
     let (address, eip) = (proc.trap_error, proc.frame.eip);
-    kernel.note(id, Event::SignalDelivered { signal, code, handler, address, eip });
+    kernel.note(id, Event::SignalDelivered { signal, code, handler, mask, trap, address, eip });
 }
 
 /// Builds the handler's frame on the user's stack and lets the process go on in the trampoline.

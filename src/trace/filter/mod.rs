@@ -102,6 +102,14 @@ impl CallSet {
         if named || optional {
             return Ok(());
         }
+        // Classes without their sign are what strace understood first.
+        if let Some((_, class)) = Class::NAMES[..Class::PLAIN].iter().find(|(name, _)| *name == item) {
+            add_where(&|row| class.has(row));
+            return Ok(());
+        }
+        if let Some((_, ours)) = LINUX.iter().find(|(theirs, _)| *theirs == item) {
+            return Err(format!("unknown system call '{item}': 2.1 has '{ours}'"));
+        }
         let names = SYSENT.iter().filter(|r| r.is_call()).map(|r| r.trace_name().to_string());
         Err(unknown("system call", item, names))
     }
@@ -125,13 +133,17 @@ enum Class {
     Fstat,
     Statfs,
     Fstatfs,
+    AnyStat,
+    AnyStatfs,
+    Pure,
     Sysctl,
     Old,
 }
 
 impl Class {
-    const NAMES: [(&'static str, Class); 19] = [
-        ("all", Class::All),
+    /// How many names, from the first, are classes without a `%` too.
+    const PLAIN: usize = 8;
+    const NAMES: [(&'static str, Class); 22] = [
         ("file", Class::File),
         ("desc", Class::Desc),
         ("network", Class::Network),
@@ -140,6 +152,10 @@ impl Class {
         ("signal", Class::Signal),
         ("ipc", Class::Ipc),
         ("memory", Class::Memory),
+        ("all", Class::All),
+        ("%stat", Class::AnyStat),
+        ("%statfs", Class::AnyStatfs),
+        ("pure", Class::Pure),
         ("creds", Class::Creds),
         ("clock", Class::Clock),
         ("stat", Class::Stat),
@@ -180,6 +196,9 @@ impl Class {
             Class::Fstat => row.name == "fstat",
             Class::Statfs => matches!(row.name, "statfs" | "getfsstat"),
             Class::Fstatfs => row.name == "fstatfs",
+            Class::AnyStat => matches!(row.name, "stat" | "lstat" | "fstat"),
+            Class::AnyStatfs => matches!(row.name, "statfs" | "fstatfs" | "getfsstat"),
+            Class::Pure => row.narg == 0 && row.name.starts_with("get"),
             Class::Sysctl => row.area == "sysctl",
             Class::Old => row.kind == syscalls::RowKind::Compat,
         }
@@ -237,7 +256,8 @@ impl Outcomes {
                 "failed" => set.failed = true,
                 "unfinished" => set.unfinished = true,
                 "all" => set = Self::default(),
-                "none" => {}
+                // strace's others never happen to a guest.
+                "none" | "unavailable" | "detached" => {}
                 _ => {
                     let names = ["successful", "failed", "unfinished"].iter().map(ToString::to_string);
                     return Err(unknown("status", item, names));
@@ -262,7 +282,7 @@ pub fn parse_fds(text: &str) -> Result<Option<Vec<i32>>, String> {
         .map(Some)
 }
 
-/// An outcome that the tracer makes up: `inject=NAME:error=ERR:retval=N:signal=SIG:when=FIRST[+[STEP]]`.
+/// An outcome that the tracer makes up: `inject=NAME:error=ERR:retval=N:signal=SIG:when=FIRST[..LAST][+[STEP]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Injection {
     /// The calls.
@@ -275,6 +295,8 @@ pub struct Injection {
     pub signal: Option<Signal>,
     /// The first call, counted from 1, to which it applies.
     pub first: u64,
+    /// The last call to which it applies.
+    pub last: u64,
     /// Every so many calls after the first; `None` means only the first.
     pub step: Option<u64>,
 }
@@ -284,7 +306,8 @@ impl Injection {
     pub fn parse(text: &str, fault: bool) -> Result<Self, String> {
         let mut parts = text.split(':');
         let calls = CallSet::parse(parts.next().unwrap_or_default())?;
-        let mut this = Self { calls, error: None, retval: None, signal: None, first: 1, step: Some(1) };
+        let mut this =
+            Self { calls, error: None, retval: None, signal: None, first: 1, last: u64::MAX, step: Some(1) };
         for part in parts {
             let Some((key, value)) = part.split_once('=') else {
                 return Err(format!("'{part}' is not KEY=VALUE"));
@@ -300,7 +323,7 @@ impl Injection {
                         unknown("signal", value, Signal::ALL.iter().map(|s| s.name().to_string()))
                     })?);
                 }
-                "when" => (this.first, this.step) = parse_when(value)?,
+                "when" => (this.first, this.last, this.step) = parse_when(value)?,
                 _ => {
                     let keys = ["error", "retval", "signal", "when"].iter().map(ToString::to_string);
                     return Err(unknown("key", key, keys));
@@ -319,6 +342,7 @@ impl Injection {
     /// Whether it applies to the `count`th call, counted from 1.
     pub fn applies(&self, count: u64) -> bool {
         match (count.checked_sub(self.first), self.step) {
+            _ if count > self.last => false,
             (None, _) => false,
             (Some(0), _) => true,
             (Some(after), Some(step)) => after % step == 0,
@@ -341,16 +365,43 @@ fn parse_word(text: &str) -> Option<u32> {
     }
 }
 
-/// `N`, `N+` or `N+STEP`.
-fn parse_when(text: &str) -> Result<(u64, Option<u64>), String> {
-    let bad = || format!("'{text}' is not FIRST, FIRST+ or FIRST+STEP");
+/// `FIRST`, `FIRST+`, `FIRST+STEP`, and each with `..LAST` behind FIRST.
+fn parse_when(text: &str) -> Result<(u64, u64, Option<u64>), String> {
+    let bad = || format!("'{text}' is not FIRST, FIRST+, FIRST+STEP or FIRST..LAST");
     let positive = |t: &str| t.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(bad);
-    match text.split_once('+') {
-        None => Ok((positive(text)?, None)),
-        Some((first, "")) => Ok((positive(first)?, Some(1))),
-        Some((first, step)) => Ok((positive(first)?, Some(positive(step)?))),
+    let (range, step) = match text.split_once('+') {
+        None => (text, None),
+        Some((range, "")) => (range, Some(1)),
+        Some((range, step)) => (range, Some(positive(step)?)),
+    };
+    match range.split_once("..") {
+        None => Ok((positive(range)?, u64::MAX, step)),
+        Some((first, last)) => {
+            let (first, last) = (positive(first)?, positive(last)?);
+            if last < first { Err(bad()) } else { Ok((first, last, step.or(Some(1)))) }
+        }
     }
 }
+
+/// Calls of Linux that people who know strace look for, and what 2.1 has instead.
+const LINUX: [(&str, &str); 16] = [
+    ("brk", "break"),
+    ("clone", "fork"),
+    ("creat", "open"),
+    ("dup3", "dup2"),
+    ("epoll_wait", "select"),
+    ("exit_group", "exit"),
+    ("getdents", "getdirentries"),
+    ("getdents64", "getdirentries"),
+    ("newfstatat", "stat"),
+    ("openat", "open"),
+    ("pipe2", "pipe"),
+    ("poll", "select"),
+    ("rt_sigaction", "sigaction"),
+    ("rt_sigprocmask", "sigprocmask"),
+    ("rt_sigreturn", "sigreturn"),
+    ("waitpid", "wait4"),
+];
 
 /// The refusal of a name, with the nearest ones that exist.
 pub fn unknown(what: &str, name: &str, known: impl Iterator<Item = String>) -> String {

@@ -81,7 +81,7 @@ impl Render for Chrome {
         match &record.what {
             What::Leave(call) => self.call(record, call, output),
             What::Exec { path, .. } => self.name(record.pid, path, output),
-            What::Fork(child) => {
+            What::Fork { child, .. } => {
                 self.name(*child, record.comm, output);
                 self.instant(record, &format!("fork {child}"), output);
             }

@@ -9,7 +9,7 @@ use super::Render;
 use crate::kernel::event::Outcome;
 use crate::trace::json::{self, Object};
 use crate::trace::output::Output;
-use crate::trace::record::{Call, Record, What};
+use crate::trace::record::{Call, Frame, Record, What};
 use crate::trace::text;
 use crate::trace::value::Value;
 
@@ -56,7 +56,17 @@ fn members(line: &mut String, record: &Record<'_>) -> bool {
         What::Signal(d) => {
             let mut o = common(line, record, "signal");
             signal(&mut o, d.signal);
-            o.number("code", d.code).number("handler", d.handler).number("mask", d.mask);
+            o.number("code", d.code);
+            if let Some(name) = d.code_name() {
+                o.text("code_name", name);
+            }
+            if let Some(address) = d.fault_address() {
+                o.number("address", address);
+            }
+            o.number("eip", d.eip).number("handler", d.handler).number("mask", d.mask).number("trap", d.trap);
+            if !d.stack.is_empty() {
+                stack(&mut o, &d.stack);
+            }
             o.end();
         }
         What::Stopped(number) => {
@@ -65,7 +75,7 @@ fn members(line: &mut String, record: &Record<'_>) -> bool {
             o.end();
         }
         What::Continued => common(line, record, "continue").end(),
-        What::Fork(child) => {
+        What::Fork { child, .. } => {
             let mut o = common(line, record, "fork");
             o.number("child", child);
             o.end();
@@ -105,7 +115,7 @@ fn members(line: &mut String, record: &Record<'_>) -> bool {
             o.text("layer", step.layer).text("text", &step.text);
             o.end();
         }
-        What::Enter(_) | What::Unfinished(_) | What::Switch { .. } => return false,
+        What::Enter(_) | What::Unfinished(_) | What::UserReturn | What::Switch { .. } => return false,
     }
     true
 }
@@ -187,14 +197,7 @@ fn call(mut o: Object<'_>, call: &Call) {
         });
     }
     if !call.stack.is_empty() {
-        json::array(o.key("stack"), &call.stack, |out, f| {
-            let mut o = Object::new(out);
-            o.number("address", f.address);
-            if let Some((name, offset)) = &f.symbol {
-                o.text("symbol", name).number("offset", offset);
-            }
-            o.end();
-        });
+        stack(&mut o, &call.stack);
     }
     if let Some(t) = &call.transfer {
         let mut inner = Object::new(o.key("transfer"));
@@ -202,6 +205,20 @@ fn call(mut o: Object<'_>, call: &Call) {
         inner.end();
     }
     o.end();
+}
+
+fn stack(o: &mut Object<'_>, frames: &[Frame]) {
+    json::array(o.key("stack"), frames, |out, f| {
+        let mut o = Object::new(out);
+        o.number("address", f.address);
+        if let Some(image) = &f.image {
+            o.bytes("image", image);
+        }
+        if let Some((name, offset)) = &f.symbol {
+            o.text("symbol", name).number("offset", offset);
+        }
+        o.end();
+    });
 }
 
 /// A decoded value: numbers as numbers, symbols as objects with both forms, strings as strings.

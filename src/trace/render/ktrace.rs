@@ -1,6 +1,9 @@
 //! The binary records of 2.1's ktrace, and the same records as kdump's text.
 //!
-//! Records are written where the original writes them: a call at its beginning and at its end.
+//! Records are written where the original writes them: a call at its beginning and at its end, its end behind the
+//! signals that the process takes on its way back (userret in i386/i386/trap.c), and once more by a child.
+
+use std::collections::HashMap;
 
 use super::Render;
 use crate::kernel::event::Outcome;
@@ -14,17 +17,26 @@ use crate::trace::record::{Call, Record, What};
 pub(super) struct Ktrace {
     /// Prints text instead of bytes.
     text: Option<Kdump>,
+    /// Ends of calls that are written when the process goes back to its program: signals come first.
+    returning: HashMap<i32, Body>,
 }
 
 impl Ktrace {
     /// Bytes.
     pub(super) fn binary() -> Self {
-        Self { text: None }
+        Self { text: None, returning: HashMap::new() }
     }
 
     /// Text.
     pub(super) fn text() -> Self {
-        Self { text: Some(Kdump::default()) }
+        Self { text: Some(Kdump::default()), returning: HashMap::new() }
+    }
+
+    /// Writes the end of the call from which a process goes back; a child comes out of its parent's call.
+    fn go_on(&mut self, record: &Record<'_>, output: &mut Output) {
+        if let Some(body) = self.returning.remove(&record.pid) {
+            self.put(record, body, output);
+        }
     }
 
     fn put(&mut self, record: &Record<'_>, body: Body, output: &mut Output) {
@@ -40,6 +52,7 @@ impl Render for Ktrace {
     fn record(&mut self, record: &Record<'_>, output: &mut Output) {
         match &record.what {
             What::Enter(call) => {
+                self.go_on(record, output);
                 self.put(record, Body::Call { code: code(call), words: call.words.clone() }, output);
             }
             What::Leave(call) => {
@@ -48,20 +61,32 @@ impl Render for Ktrace {
                     self.put(record, body, output);
                 }
                 if let Some(body) = ret(call) {
-                    self.put(record, body, output);
+                    self.returning.insert(record.pid, body);
                 }
+            }
+            What::UserReturn => self.go_on(record, output),
+            What::Fork { child, call: Some(number) } => {
+                let body = Body::Return { code: *number as i16, error: 0, value: record.pid };
+                self.returning.insert(*child, body);
             }
             What::Name(path) => self.put(record, Body::Name(path.to_vec()), output),
             What::Signal(d) => {
+                if d.trap {
+                    self.go_on(record, output);
+                }
                 let body = Body::Signal {
                     signal: d.signal.cast_signed(),
                     action: d.handler,
                     mask: d.mask,
-                    code: d.code.cast_signed(),
+                    // Only a trap's own signal is recorded with its code.
+                    code: if d.trap { d.code.cast_signed() } else { 0 },
                 };
                 self.put(record, body, output);
             }
             What::Switch { out } => self.put(record, Body::Switch { out: *out, user: false }, output),
+            What::Exit(_) => {
+                self.returning.remove(&record.pid);
+            }
             _ => {}
         }
     }

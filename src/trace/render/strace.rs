@@ -11,7 +11,7 @@ use crate::kernel::ktrace::transfer::Transfer;
 use crate::trace::decode::Argument;
 use crate::trace::options::{Options, Stamp};
 use crate::trace::output::Output;
-use crate::trace::record::{Call, Delivery, Record, What};
+use crate::trace::record::{Call, Delivery, Frame, Record, What};
 use crate::trace::text;
 
 /// The rendering.
@@ -86,7 +86,11 @@ impl Strace {
             let _ = write!(line, "{}(", call.name());
             0
         };
-        self.arguments(&mut line, &call.args[shown..], false);
+        let raw = self.options.raw.contains(call.number);
+        match raw {
+            true => words(&mut line, call),
+            false => self.arguments(&mut line, &call.args[shown..], false),
+        }
         line.push(')');
         while line.len() - start < self.options.column {
             line.push(' ');
@@ -100,12 +104,7 @@ impl Strace {
         for step in &call.steps {
             let _ = writeln!(line, "        {:<7}{}", step.layer, step.text);
         }
-        for frame in &call.stack {
-            let _ = match &frame.symbol {
-                Some((name, offset)) => writeln!(line, " > {name}+{offset:#x} [{:#x}]", frame.address),
-                None => writeln!(line, " > [{:#x}]", frame.address),
-            };
-        }
+        stack(&mut line, &call.stack);
         output.write(record.pid, line.as_bytes());
     }
 
@@ -115,6 +114,9 @@ impl Strace {
             return;
         };
         let _ = match (end.outcome, &end.value) {
+            (Outcome::Success(retval), _) if self.options.raw.contains(call.number) => {
+                write!(line, "{:#x}", retval.eax)
+            }
             (Outcome::Success(_), Some(value)) => {
                 text::write(line, value, self.options.style);
                 Ok(())
@@ -156,8 +158,17 @@ impl Strace {
     }
 
     /// A line that is not a call.
-    fn remark(&mut self, record: &Record<'_>, text: &str, output: &mut Output) {
+    fn remark(&mut self, record: &Record<'_>, eip: Option<u32>, text: &str, output: &mut Output) {
         let mut line = self.prefix(record, record.uptime, record.now);
+        if self.options.numbers {
+            line.push_str("[    ] ");
+        }
+        if self.options.eip {
+            let _ = match eip {
+                Some(eip) => write!(line, "[{eip:08x}] "),
+                None => write!(line, "[????????] "),
+            };
+        }
         line.push_str(text);
         line.push('\n');
         output.write(record.pid, line.as_bytes());
@@ -169,23 +180,43 @@ impl Render for Strace {
         match &record.what {
             What::Leave(call) => self.call(record, call, output),
             What::Unfinished(call) => self.unfinished(record, call, output),
-            What::Signal(delivery) => self.remark(record, &signal(*delivery), output),
-            What::Stopped(number) => {
-                self.remark(record, &format!("--- stopped by {} ---", signal_name(*number)), output);
+            What::Signal(delivery) => {
+                let mut text = signal(delivery);
+                if !delivery.stack.is_empty() {
+                    text.push('\n');
+                    stack(&mut text, &delivery.stack);
+                    text.pop();
+                }
+                self.remark(record, Some(delivery.eip), &text, output);
             }
-            What::Exit(status) if self.options.quiet < 2 => self.remark(record, &ended(*status), output),
-            What::ExecRefused(reason) => self.remark(record, &format!("        image  {reason}"), output),
+            What::Stopped(number) => {
+                self.remark(record, None, &format!("--- stopped by {} ---", signal_name(*number)), output);
+            }
+            What::Exit(status) if self.options.quiet < 2 => {
+                self.remark(record, None, &ended(*status), output);
+            }
+            What::ExecRefused(reason) => {
+                self.remark(record, None, &format!("        image  {reason}"), output);
+            }
             What::Step(step) => {
-                self.remark(record, &format!("        {:<7}{}", step.layer, step.text), output);
+                self.remark(record, None, &format!("        {:<7}{}", step.layer, step.text), output);
             }
             What::Enter(_)
+            | What::UserReturn
             | What::Continued
-            | What::Fork(_)
+            | What::Fork { .. }
             | What::Exec { .. }
             | What::Exit(_)
             | What::Switch { .. }
             | What::Name(_) => {}
         }
+    }
+}
+
+/// The argument words as they are.
+fn words(line: &mut String, call: &Call) {
+    for (i, word) in call.words.iter().enumerate() {
+        let _ = write!(line, "{}{word:#x}", if i > 0 { ", " } else { "" });
     }
 }
 
@@ -201,21 +232,40 @@ fn signal_name(number: u32) -> String {
     }
 }
 
-/// `--- SIGINT {code=0, handler=0x1234} ---`
-fn signal(delivery: Delivery) -> String {
+/// `--- SIGSEGV {si_signo=SIGSEGV, si_code=BUS_PAGE_FAULT, si_addr=0x123, si_eip=0x1040, sa_handler=SIG_DFL} ---`
+fn signal(delivery: &Delivery) -> String {
     let name = signal_name(delivery.signal);
-    let handler = match delivery.handler {
-        0 => "SIG_DFL".to_string(),
-        address => format!("{address:#x}"),
+    let mut text = format!("--- {name} {{si_signo={name}, si_code=");
+    // Writing to a String does not fail.
+    let _ = match delivery.code_name() {
+        Some(code) => write!(text, "{code}"),
+        None => write!(text, "{}", delivery.code),
     };
-    let at = match Signal::from_raw(delivery.signal) {
-        Some(Signal::SIGBUS | Signal::SIGSEGV) => {
-            format!("addr={:#x}, eip={:#x}, ", delivery.address, delivery.eip)
+    if let Some(address) = delivery.fault_address() {
+        let _ = write!(text, ", si_addr={address:#x}");
+    }
+    if delivery.code != 0 || delivery.trap {
+        let _ = write!(text, ", si_eip={:#x}", delivery.eip);
+    }
+    match delivery.handler {
+        0 => text.push_str(", sa_handler=SIG_DFL} ---"),
+        handler => {
+            let _ = write!(text, ", sa_handler={handler:#x}}} ---");
         }
-        Some(Signal::SIGILL | Signal::SIGTRAP | Signal::SIGFPE) => format!("eip={:#x}, ", delivery.eip),
-        _ => String::new(),
-    };
-    format!("--- {name} {{code={}, {at}handler={handler}}} ---", delivery.code)
+    }
+    text
+}
+
+/// ` > /bin/sh(_write+0xc) [0x52]`, a line for each place on the stack.
+fn stack(out: &mut String, frames: &[Frame]) {
+    for Frame { address, image, symbol } in frames {
+        let image = String::from_utf8_lossy(image.as_deref().unwrap_or_default());
+        let _ = match symbol {
+            Some((name, offset)) => writeln!(out, " > {image}({name}+{offset:#x}) [{address:#x}]"),
+            None if image.is_empty() => writeln!(out, " > [{address:#x}]"),
+            None => writeln!(out, " > {image}() [{address:#x}]"),
+        };
+    }
 }
 
 /// `+++ exited with 3 +++`
