@@ -59,7 +59,7 @@ impl Places {
     }
 
     /// Where a file of the guest is on the host.
-    fn host(&self, guest: &Text) -> PathBuf {
+    pub fn host(&self, guest: &Text) -> PathBuf {
         let below = |mount: &Text| {
             let rest = guest.0.strip_prefix(mount.0.as_slice())?;
             rest.starts_with(b"/").then(|| rest.to_vec())

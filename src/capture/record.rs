@@ -5,6 +5,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::case::{self, Case, CaseError};
 use super::compare::{self, Difference, Recorded};
@@ -23,6 +25,8 @@ pub struct Options {
     pub keep_trace: bool,
     /// A case that is there already is replaced.
     pub force: bool,
+    /// Set from outside when the recording shall be given up.
+    pub cancel: Option<Arc<AtomicBool>>,
 }
 
 /// What a new case is made of.
@@ -169,7 +173,7 @@ pub fn capture(
             tree::copy_one(input, &to)?;
         }
     }
-    let case = finish(case, target, &new, given_root, options.keep_trace, &Cache::default())?.0;
+    let case = finish(case, target, &new, given_root, options, &Cache::default())?.0;
     put_in_place(&new, target)?;
     Ok(case)
 }
@@ -180,12 +184,16 @@ fn finish(
     target: &Path,
     new: &Path,
     given_root: Option<&Path>,
-    keep_trace: bool,
+    options: &Options,
     cache: &Cache,
 ) -> Result<(Case, Recorded), RecordError> {
     let places = Places::of(case, target, given_root)
         .ok_or_else(|| ReplayError::Host("no root was given".to_owned()))?;
-    let wanted = Wanted { text: keep_trace.then_some(0..u64::MAX), max_wall: None };
+    let wanted = Wanted {
+        text: options.keep_trace.then_some(0..u64::MAX),
+        max_wall: None,
+        cancel: options.cancel.clone(),
+    };
     let (case, recorded) = record(case, new, &places, &wanted, cache)?;
     write(&case, &recorded, new)?;
     Ok((case, recorded))
@@ -196,6 +204,7 @@ pub fn bless(
     case: &Case,
     target: &Path,
     given_root: Option<&Path>,
+    cancel: Option<Arc<AtomicBool>>,
     cache: &Cache,
 ) -> Result<(), RecordError> {
     let (_aside, new) = aside(target)?;
@@ -205,7 +214,7 @@ pub fn bless(
     if expected.exists() {
         fs::remove_dir_all(&expected).map_err(|e| CaseError::file(&expected, e))?;
     }
-    finish(case, target, &new, given_root, keep_trace, cache)?;
+    finish(case, target, &new, given_root, &Options { keep_trace, force: true, cancel }, cache)?;
     put_in_place(&new, target)?;
     Ok(())
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::case::{self, Case, CaseError, End, FileState};
@@ -29,6 +31,8 @@ pub struct Wanted {
     pub text: Option<Range<u64>>,
     /// Time that the run may take on the host.
     pub max_wall: Option<Duration>,
+    /// Set from outside when the run shall be given up.
+    pub cancel: Option<Arc<AtomicBool>>,
 }
 
 /// What came of a run.
@@ -90,9 +94,11 @@ pub fn replay(
     }
     let before = tree::look(work.path())?;
     let (listener, heard) = Listener::new(wanted.text.clone());
-    let mut machine = machine(case, directory, places, work.path(), wanted.max_wall)?
-        .observer(Box::new(listener))
-        .build()?;
+    let mut builder = machine(case, directory, places, work.path(), wanted.max_wall)?;
+    if let Some(flag) = &wanted.cancel {
+        builder = builder.cancel(Arc::clone(flag));
+    }
+    let mut machine = builder.observer(Box::new(listener)).build()?;
     let outcome = machine.run();
     let ended = match outcome.ended {
         Ended::Exited(status) => End::Exit(status),
@@ -102,7 +108,7 @@ pub fn replay(
         Ended::Limit(Limit::Procs(_)) => End::MaxProcs,
         Ended::Limit(Limit::Memory(_)) => End::MaxMem,
         Ended::Limit(Limit::Output(_)) => End::MaxOutput,
-        Ended::Limit(limit @ Limit::Wall(_)) => return Err(ReplayError::Limit(limit)),
+        Ended::Limit(limit @ (Limit::Wall(_) | Limit::Interrupted)) => return Err(ReplayError::Limit(limit)),
     };
     let after = look(&mut machine, case)?;
     drop(machine);

@@ -5,8 +5,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use super::case::Case;
@@ -25,6 +25,14 @@ pub struct Options {
     pub bless: bool,
     /// Time that a run may take on the host.
     pub max_wall: Option<Duration>,
+    /// Set from outside when everything shall be given up.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Options {
+    fn cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
 }
 
 /// What came of a case.
@@ -102,7 +110,7 @@ pub fn all(cases: &[Found], jobs: usize, options: &Options, done: &mut dyn FnMut
             scope.spawn(move || {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(found) = cases.get(number) else { return };
+                    let Some(found) = cases.get(number).filter(|_| !options.cancelled()) else { return };
                     let began = Instant::now();
                     let verdict = one(&found.directory, options, cache);
                     let report = Report { name: found.name.clone(), verdict, took: began.elapsed() };
@@ -163,7 +171,11 @@ fn try_judge(directory: &Path, options: &Options, cache: &Cache) -> Result<Verdi
         Some(Missing::Other(_)) | None => {}
     }
     let keeps_text = recorded.as_ref().is_some_and(|recorded| recorded.trace.is_some());
-    let wanted = Wanted { text: keeps_text.then_some(0..u64::MAX), max_wall: options.max_wall };
+    let wanted = Wanted {
+        text: keeps_text.then_some(0..u64::MAX),
+        max_wall: options.max_wall,
+        cancel: options.cancel.clone(),
+    };
     let found = match &recorded {
         Some(recorded) => differences(&case, directory, &places, recorded, &wanted, cache)?,
         None => vec![Difference { what: "nothing was recorded".to_owned(), detail: Vec::new() }],
@@ -174,7 +186,7 @@ fn try_judge(directory: &Path, options: &Options, cache: &Cache) -> Result<Verdi
     if !options.bless {
         return Ok(Verdict::Fail(found));
     }
-    record::bless(&case, directory, options.root.as_deref(), cache)?;
+    record::bless(&case, directory, options.root.as_deref(), options.cancel.clone(), cache)?;
     Ok(Verdict::Blessed(found))
 }
 

@@ -13,6 +13,9 @@ use crate::capture::case::{self, Root};
 use crate::capture::compare;
 use crate::capture::content::Text;
 use crate::capture::record::{self, Inputs, Options, RecordError};
+use crate::capture::replay::ReplayError;
+use crate::host::signal::interruption;
+use crate::machine::Limit;
 
 /// Records a run as a case.
 #[derive(Clone, Debug, Args)]
@@ -61,7 +64,8 @@ impl Capture {
             Some(path) => Some(read_file(path)?),
         };
         let inputs = Inputs { files: self.input.clone(), stdin };
-        let options = Options { keep_trace: self.keep_trace, force: self.force };
+        let cancel = interruption().map_err(|e| Failure::usage(format!("cannot catch signals: {e}")))?;
+        let options = Options { keep_trace: self.keep_trace, force: self.force, cancel: Some(cancel) };
         let given = if case.root.path.is_none() { self.guest.root.as_deref() } else { None };
         match record::capture(&case, &self.output, &inputs, given, &options) {
             Ok(case) => {
@@ -77,7 +81,10 @@ impl Capture {
                 }
                 Err(Failure::refused(format!("{}", RecordError::Differs(found))))
             }
-            Err(RecordError::Replay(crate::capture::replay::ReplayError::Start(error))) => Err(error.into()),
+            Err(RecordError::Replay(ReplayError::Start(error))) => Err(error.into()),
+            Err(RecordError::Replay(ReplayError::Limit(Limit::Interrupted))) => {
+                Err(Failure::with_status(verify::INTERRUPTED, "interrupted; nothing was recorded"))
+            }
             Err(error) => Err(Failure::usage(error.to_string())),
         }
     }

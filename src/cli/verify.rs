@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -13,9 +15,13 @@ use crate::capture::compare::Difference;
 use crate::capture::find;
 use crate::capture::report::{self, Totals};
 use crate::capture::verify::{self, Options, Report};
+use crate::host::signal::interruption;
 
 /// Exit status of a usage error: 1 says that a case failed.
 pub(super) const USAGE: u8 = 2;
+
+/// Exit status of a command that somebody ended.
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// Runs recorded cases.
 #[derive(Clone, Debug, Args)]
@@ -76,13 +82,21 @@ impl Verify {
             return Err(usage(format!("--root {}: not a directory", root.display())));
         }
         let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
-        let options = Options { root, bless: self.bless, max_wall: self.max_wall };
+        let interrupted = interruption().map_err(|e| usage(format!("cannot catch signals: {e}")))?;
+        let cancel = Some(Arc::clone(&interrupted));
+        let options = Options { root, bless: self.bless, max_wall: self.max_wall, cancel };
         let progress = self.progress(cases.len() as u64);
         let reports = verify::all(&cases, jobs.unwrap_or(1), &options, &mut |report| {
             progress.inc(1);
             self.show(report, &progress);
         });
         progress.finish_and_clear();
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(Failure::with_status(
+                INTERRUPTED,
+                "interrupted; what was not finished was left as it was",
+            ));
+        }
         print!("{}", self.end(&reports));
         Ok(u8::from(!Totals::of(&reports).is_good()))
     }

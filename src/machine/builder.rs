@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use syscalls::errno::Errno;
 
@@ -140,6 +142,7 @@ pub struct Builder {
     network: Network,
     stdio: [Stdio; 3],
     limits: Limits,
+    cancel: Option<Arc<AtomicBool>>,
     observer: Option<Box<dyn Observer>>,
     collector: Option<Collector>,
 }
@@ -164,6 +167,7 @@ impl Default for Builder {
             network: Network::default(),
             stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
             limits: Limits::default(),
+            cancel: None,
             observer: None,
             collector: None,
         };
@@ -318,6 +322,12 @@ impl Builder {
         self
     }
 
+    /// A flag that ends the run with [`Limit::Interrupted`](super::Limit::Interrupted) once it is set.
+    pub fn cancel(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.cancel = Some(flag);
+        self
+    }
+
     /// Standard input.
     pub fn stdin(mut self, stdio: impl Into<Stdio>) -> Self {
         self.stdio[0] = stdio.into();
@@ -356,6 +366,7 @@ impl Builder {
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);
+        machine.meter.cancel = self.cancel.take();
         Ok(machine)
     }
 

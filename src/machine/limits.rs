@@ -1,6 +1,8 @@
 //! What a run may use before the machine ends it.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::kernel::allowance::Excess;
@@ -33,6 +35,8 @@ pub enum Limit {
     Memory(u64),
     /// [`Limits::output`].
     Output(u64),
+    /// Whoever runs the machine has [given up](super::Builder::cancel).
+    Interrupted,
 }
 
 impl From<Excess> for Limit {
@@ -54,6 +58,7 @@ impl fmt::Display for Limit {
                 write!(f, "--max-procs: the run needed more than {most} processes at one time")
             }
             Self::Memory(most) => write!(f, "--max-mem: the run needed more than {most} bytes of memory"),
+            Self::Interrupted => f.write_str("interrupted"),
             Self::Output(most) => write!(f, "--max-output: the run wrote more than {most} bytes"),
         }
     }
@@ -64,17 +69,22 @@ impl fmt::Display for Limit {
 pub(super) struct Meter {
     limits: Limits,
     started: Instant,
+    /// Set from outside when the run shall end.
+    pub(super) cancel: Option<Arc<AtomicBool>>,
     /// Processor time so far, in nanoseconds.
     pub(super) cpu_ns: u64,
 }
 
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, started: Instant::now(), cpu_ns: 0 }
+        Self { limits, started: Instant::now(), cancel: None, cpu_ns: 0 }
     }
 
     /// The limit that has been hit, if one has.
     pub(super) fn exceeded(&self) -> Option<Limit> {
+        if self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+            return Some(Limit::Interrupted);
+        }
         if let Some(limit) = self.limits.cpu
             && Duration::from_nanos(self.cpu_ns) > limit
         {

@@ -1,0 +1,78 @@
+//! The project's own cases, one test each: `cargo test --test cases`, with a part of a name to choose some.
+//!
+//! Cases that need an old tree run where BSD21_ROOT names it; without it, or where the tree's programs are others,
+//! they are shown as ignored.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bsd21::capture::Case;
+use bsd21::capture::find;
+use bsd21::capture::image::{Cache, Places};
+use bsd21::capture::report::human_case;
+use bsd21::capture::verify::{self, Options, Report, Verdict};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cases");
+    let root = std::env::var_os("BSD21_ROOT").map(PathBuf::from);
+    let bless = std::env::var_os("BSD21_BLESS").is_some();
+    let options = Arc::new(Options { root, bless, max_wall: None, cancel: None });
+    let cache = Arc::new(Cache::default());
+    let cases = find::cases(&directory).expect("fixtures/cases");
+    let mut trials: Vec<Trial> = cases
+        .into_iter()
+        .map(|found| {
+            let skipped = cannot_run(&found.directory, &options, &cache);
+            let (options, cache) = (Arc::clone(&options), Arc::clone(&cache));
+            let trial = Trial::test(found.name.clone(), move || {
+                let began = std::time::Instant::now();
+                let verdict = verify::one(&found.directory, &options, &cache);
+                let report = Report { name: found.name, verdict, took: began.elapsed() };
+                match report.verdict {
+                    Verdict::Pass | Verdict::Blessed(_) => Ok(()),
+                    _ => Err(Failed::from(human_case(&report))),
+                }
+            });
+            trial.with_ignored_flag(skipped)
+        })
+        .collect();
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin");
+    trials.push(Trial::test("every_image_has_a_case", move || every_image_has_a_case(&images, &directory)));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Whether a case needs what is not here.
+fn cannot_run(directory: &Path, options: &Options, cache: &Cache) -> bool {
+    // A case that cannot be read fails when it runs.
+    let Ok(case) = Case::read(directory) else { return false };
+    match Places::of(&case, directory, options.root.as_deref()) {
+        Some(places) => places.missing(&case.image, cache).is_some(),
+        None => true,
+    }
+}
+
+/// Every program of fixtures/bin is an image of some case.
+fn every_image_has_a_case(images: &Path, cases: &Path) -> Result<(), Failed> {
+    let mut used = Vec::new();
+    for found in find::cases(cases).map_err(|e| e.to_string())? {
+        let Ok(case) = Case::read(&found.directory) else { continue };
+        let Some(places) = Places::of(&case, &found.directory, Some(Path::new("/"))) else { continue };
+        used.extend(case.image.iter().map(|image| places.host(&image.path)));
+    }
+    let mut without = Vec::new();
+    programs(images, &mut without);
+    without.retain(|program| !program.ends_with("COMPILER") && !used.contains(program));
+    match without.is_empty() {
+        true => Ok(()),
+        false => Err(format!("no case runs {without:?}; see fixtures/cases/record").into()),
+    }
+}
+
+fn programs(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { programs(&path, found) } else { found.push(path) }
+    }
+}
