@@ -246,7 +246,7 @@ fn a_case_of_one_clone_passes_in_another() {
 }
 
 #[test]
-fn what_differs_between_two_runs_is_refused() {
+fn what_no_case_can_hold_is_refused() {
     let place = place(&["hello"]);
     let at = place.path();
     let refused = |args: &[&str]| {

@@ -293,3 +293,88 @@ pub fn calls_context(found: &mut [Difference], recorded: &Recorded, text: &[Stri
         None => difference.detail.push("+ (the run ended here)".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observed() -> Observed {
+        let file = |path: &str, content: &[u8]| FileState {
+            path: path.into(),
+            kind: "file".to_owned(),
+            mode: "0644".to_owned(),
+            uid: None,
+            gid: None,
+            target: None,
+            content: Some(Fingerprint::of(content)),
+        };
+        Observed {
+            ended: End::Exit(0),
+            instructions: 100,
+            stdout: b"one\ntwo\n".to_vec(),
+            stderr: Vec::new(),
+            chain: Chain::default(),
+            text: Vec::new(),
+            images: Vec::new(),
+            files: vec![file("out", b"\0\x01"), file("text", b"a\n")],
+            contents: [("out".into(), b"\0\x01".to_vec()), ("text".into(), b"a\n".to_vec())].into(),
+            removed: vec!["gone".into()],
+        }
+    }
+
+    /// What is said of a run that differs from the recorded one by `change`.
+    fn said(change: impl Fn(&mut Observed)) -> Vec<String> {
+        let mut now = observed();
+        change(&mut now);
+        let found = compare(&Recorded::of(observed()), &now);
+        found.into_iter().map(|d| [vec![d.what], d.detail].concat().join("|")).collect()
+    }
+
+    #[test]
+    fn each_difference_is_named() {
+        assert!(said(|_| ()).is_empty());
+        assert_eq!(said(|o| o.ended = End::Signal(11)), ["ended: signal 11 (SIGSEGV), not exit 0"]);
+        assert_eq!(said(|o| o.instructions += 1), ["instructions: 101, not 100"]);
+        assert_eq!(
+            said(|o| o.stdout = b"one\n2\n".to_vec()),
+            ["stdout differs|--- stdout (expected)|+++ stdout (now)|@@ -1,2 +1,2 @@| one|-two|+2"]
+        );
+        assert_eq!(
+            said(|o| o.stderr = b"oops\n".to_vec()),
+            ["stderr differs|--- stderr (expected)|+++ stderr (now)|@@ -0,0 +1 @@|+oops"]
+        );
+        assert_eq!(said(|o| o.removed.clear()), ["files/gone: not removed any more"]);
+        assert_eq!(said(|o| o.removed.push("x".into())), ["files/x: removed, which it was not before"]);
+    }
+
+    #[test]
+    fn files_differ_by_bytes_modes_and_presence() {
+        let binary = said(|o| {
+            o.files[0].content = Some(Fingerprint::of(b"\0\x02"));
+            o.contents.insert("out".into(), b"\0\x02".to_vec());
+        });
+        assert_eq!(binary, ["files/out differs|2 bytes, now 2; the first difference is at byte 1|- 01|+ 02"]);
+        assert_eq!(
+            said(|o| o.files[1].mode = "0600".to_owned()),
+            [
+                "files/text: file with mode 0600, user own, group own, not file with mode 0644, user own, group own"
+            ]
+        );
+        assert_eq!(said(|o| drop(o.files.pop())), ["files/text: not there or not changed any more"]);
+        let made = said(|o| {
+            let another = FileState { path: "new".into(), ..o.files[1].clone() };
+            o.files.push(another);
+        });
+        assert_eq!(made, ["files/new: made or changed, which it was not before"]);
+    }
+
+    #[test]
+    fn outputs_that_were_not_kept_differ_by_their_hashes() {
+        let mut recorded = Recorded::of(observed());
+        recorded.stdout = None;
+        let mut now = observed();
+        now.stdout.push(b'x');
+        let found = compare(&recorded, &now);
+        assert!(found[0].what.starts_with("stdout: 9 bytes with sha-256 "), "{found:?}");
+    }
+}
