@@ -28,7 +28,10 @@ const SYS_MMAP: [u32; 2] = [71, 197];
 #[derive(Debug)]
 struct Image {
     path: Vec<u8>,
+    /// Those of its text.
     symbols: Vec<Symbol>,
+    /// The last address that has a name, text or not.
+    last: u32,
 }
 
 /// What is mapped where in a process.
@@ -50,9 +53,7 @@ pub(super) struct Symbols {
 impl Image {
     /// The symbol before an address, and how far before.
     fn at(&self, address: u32) -> Option<(String, u32)> {
-        // Behind the last symbol nothing of the program is left.
         let behind = self.symbols.partition_point(|s| s.value <= address);
-        self.symbols.get(behind)?;
         let symbol = self.symbols.get(behind.checked_sub(1)?)?;
         Some((symbol.name.clone(), address - symbol.value))
     }
@@ -91,8 +92,9 @@ impl Symbols {
     fn image(&mut self, kernel: &Kernel, vnode: VnodeId) -> Rc<Image> {
         let read = || {
             let mut symbols = inspect::symbols(&kernel.vfs.image_of(vnode).unwrap_or_default());
+            let last = symbols.last().map_or(0, |s| s.value);
             symbols.retain(|s| s.kind.eq_ignore_ascii_case(&'T'));
-            Rc::new(Image { path: kernel.vfs.path_of(vnode).unwrap_or_default(), symbols })
+            Rc::new(Image { path: kernel.vfs.path_of(vnode).unwrap_or_default(), symbols, last })
         };
         self.images.entry(vnode).or_insert_with(read).clone()
     }
@@ -115,7 +117,8 @@ impl Mapped {
         let (image, symbol) = match (library, &self.program) {
             (Some((place, image)), _) => (Some(image), image.at(address - place.start)),
             (None, Some(program)) => {
-                let symbol = program.at(address);
+                // Behind the last symbol nothing of the program is left.
+                let symbol = program.at(address).filter(|_| address < program.last);
                 (symbol.is_some().then_some(program), symbol)
             }
             (None, None) => (None, None),
