@@ -31,6 +31,7 @@ use crate::host::signal::Signals;
 use crate::host::stdio::Stream;
 use crate::kernel::boot::{Config, Program, StartFailure};
 use crate::kernel::proc::ProcId;
+use crate::kernel::socket::inet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, vfs};
 use crate::trapframe::Trap;
@@ -41,6 +42,9 @@ const BUDGET: u64 = 100_000;
 const TRAP_COST: u64 = 200;
 /// Time after which another process of the same priority gets its turn (hz/10 ticks).
 const SLICE_NS: u64 = SECOND_NS / 10;
+
+/// How long a machine without processes waits for the host's network to take what is left to send.
+const SENDING_NS: u64 = 10 * SECOND_NS;
 
 /// How the first program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +201,7 @@ impl Machine {
     fn run_to_end(&mut self) -> Ended {
         loop {
             self.kernel.run_timeouts();
+            bridge::look(&mut self.kernel);
             self.pass_host_signals();
             self.note_ends();
             if let Some(limit) = self.exceeded() {
@@ -207,6 +212,7 @@ impl Machine {
                 None => {
                     // Process 1 is always there.
                     if self.kernel.procs.len() <= 1 {
+                        self.send_the_rest();
                         return self.status();
                     }
                     if !self.idle() {
@@ -249,6 +255,7 @@ impl Machine {
                 charged = now;
                 left = BUDGET;
                 self.kernel.run_timeouts();
+                bridge::look(&mut self.kernel);
                 self.pass_host_signals();
                 self.kernel.check_signals(id);
                 let over = now - started >= SLICE_NS || self.exceeded().is_some();
@@ -285,6 +292,19 @@ impl Machine {
         let timeout = [due, self.meter.patience()].into_iter().flatten().min();
         vfs::poll_host(&mut self.kernel, timeout);
         true
+    }
+
+    /// Waits for what closed sockets still have to send to the host's network, but not for ever.
+    fn send_the_rest(&mut self) {
+        let until = self.kernel.clock.uptime() + SENDING_NS;
+        while bridge::is_sending(&self.kernel) {
+            let left = until.saturating_sub(self.kernel.clock.uptime());
+            let timeout = self.meter.patience().map_or(left, |patience| patience.min(left));
+            if timeout == 0 || self.meter.exceeded().is_some() || self.kernel.clock.is_virtual() {
+                return;
+            }
+            vfs::poll_host(&mut self.kernel, Some(timeout));
+        }
     }
 
     fn note_ends(&mut self) {

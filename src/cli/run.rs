@@ -25,7 +25,7 @@ pub(super) struct MachineOptions {
     /// With --clock virtual: what the guest's random numbers begin with (0 unless given).
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// What the guest's internet sockets reach: each other, or nothing.
+    /// What the guest's internet sockets reach: each other, nothing, or what the host reaches.
     #[arg(long, value_enum, default_value = "loopback", value_name = "NET")]
     net: NetName,
     /// End the run after this many seconds.
@@ -62,6 +62,8 @@ enum NetName {
     Loopback,
     /// A machine without a configured interface.
     None,
+    /// The host's network, as far as its user may use it: TCP and UDP.
+    Host,
 }
 
 pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
@@ -122,7 +124,11 @@ impl MachineOptions {
         let builder = builder.network(match self.net {
             NetName::Loopback => Network::Loopback,
             NetName::None => Network::None,
+            NetName::Host => Network::Host,
         });
+        if self.net == NetName::Host && self.clock == Some(ClockName::Virtual) {
+            return Err(Failure::usage("--net host cannot be repeated: leave out --clock virtual"));
+        }
         match (self.clock, self.seed) {
             (Some(ClockName::Virtual), seed) => {
                 Ok(builder.clock(Clock::deterministic()).seed(seed.unwrap_or(0)))

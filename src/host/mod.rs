@@ -6,6 +6,7 @@ pub mod error;
 pub mod fs;
 pub mod look;
 pub mod memory;
+pub mod net;
 pub mod random;
 pub mod signal;
 pub mod stdio;

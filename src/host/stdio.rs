@@ -166,19 +166,30 @@ impl Stream {
 #[derive(Clone, Copy, Debug)]
 pub struct Poll<'a> {
     fd: BorrowedFd<'a>,
+    read: bool,
     write: bool,
 }
 
 impl<'a> Poll<'a> {
     /// Waits until something can be read or, with `write`, written.
     pub fn new(stream: &'a Stream, write: bool) -> Poll<'a> {
-        Poll { fd: stream.fd(), write }
+        Poll { fd: stream.fd(), read: !write, write }
+    }
+
+    /// Waits until something can be read, written, or either.
+    pub fn either(fd: BorrowedFd<'a>, read: bool, write: bool) -> Poll<'a> {
+        Poll { fd, read, write }
     }
 }
 
 /// Waits until one of the streams is ready, at most so many nanoseconds; says of each whether it is.
 pub fn wait<'a>(polls: impl Iterator<Item = &'a Poll<'a>>, timeout_ns: Option<u64>) -> Vec<bool> {
-    let events = |poll: &Poll<'_>| if poll.write { PollFlags::OUT } else { PollFlags::IN };
+    let events = |poll: &Poll<'_>| {
+        let mut events = PollFlags::empty();
+        events.set(PollFlags::IN, poll.read);
+        events.set(PollFlags::OUT, poll.write);
+        events
+    };
     let mut fds: Vec<PollFd<'a>> =
         polls.map(|poll| PollFd::from_borrowed_fd(poll.fd, events(poll))).collect();
     let timeout = timeout_ns

@@ -59,6 +59,8 @@ pub enum Network {
     Loopback,
     /// Nothing: an unconfigured machine.
     None,
+    /// What the host's sockets reach.
+    Host,
 }
 
 /// A socket call that sleeps, with what the original keeps on its kernel stack there.

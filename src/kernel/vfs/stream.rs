@@ -17,6 +17,7 @@ use crate::host::stdio::{Poll, Stream, StreamKind, wait};
 use crate::host::terminal;
 use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
+use crate::kernel::socket::inet::{InpcbId, bridge};
 use crate::kernel::synch::{self, Channel, Sleep, priority};
 use crate::kernel::tty::{self, TtyId, Use};
 use crate::kernel::{Context, Kernel, Resume, Sysret, Wake};
@@ -380,6 +381,10 @@ pub fn poll_host(kernel: &mut Kernel, timeout_ns: Option<u64>) -> bool {
             }
         }
     }
+    for interest in bridge::interests(kernel) {
+        let poll = Poll::either(interest.fd, interest.read, interest.write);
+        polls.push((Target::Network(interest.id), poll));
+    }
     if polls.is_empty() {
         return false;
     }
@@ -397,6 +402,7 @@ pub fn poll_host(kernel: &mut Kernel, timeout_ns: Option<u64>) -> bool {
                 let mut info = infos.get_mut(at).map(std::mem::take).unwrap_or_default();
                 selwakeup(kernel, &mut info);
             }
+            Target::Network(id) => bridge::service(kernel, [id]),
         }
     }
     true
@@ -407,6 +413,7 @@ pub fn poll_host(kernel: &mut Kernel, timeout_ns: Option<u64>) -> bool {
 enum Target {
     Parked(FileId, bool),
     Selecting(VnodeId, usize),
+    Network(InpcbId),
 }
 
 fn stream_of(kernel: &Kernel, file: FileId, write: bool) -> Option<&Stream> {

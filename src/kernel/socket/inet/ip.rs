@@ -12,8 +12,8 @@ use syscalls::flags::IpOpt;
 use super::super::mbuf::Mbuf;
 use super::super::protosw::ControlOption;
 use super::super::socket::SocketId;
-use super::pcb::{InpFlags, sotoinpcb};
-use super::{IPPROTO_IP, Inet};
+use super::pcb::{InpFlags, InpcbId, sotoinpcb};
+use super::{IPPROTO_IP, Inet, bridge};
 use crate::kernel::Kernel;
 
 /// Time to live of packets (`ip_defttl`).
@@ -50,10 +50,14 @@ pub(super) fn ctloutput(
     name: u32,
     option: ControlOption<'_>,
 ) -> Result<(), Errno> {
-    if level != IPPROTO_IP {
-        return Err(Errno::EINVAL);
-    }
     let id = sotoinpcb(kernel, so)?;
+    let done = if level == IPPROTO_IP { control(kernel, id, name, option) } else { Err(Errno::EINVAL) };
+    // The socket layer's own options come by here, too.
+    bridge::set_options(kernel, id);
+    done
+}
+
+fn control(kernel: &mut Kernel, id: InpcbId, name: u32, option: ControlOption<'_>) -> Result<(), Errno> {
     let inp = kernel.sockets.inet.inp_mut(id);
     let flag = match IpOpt::from_raw(name) {
         IpOpt::Recvopts => Some(InpFlags::RECVOPTS),

@@ -10,6 +10,7 @@
 //!
 //! 2.1 counterpart: netinet/, net/if.c, net/if_loop.c.
 
+pub mod bridge;
 mod interface;
 mod ip;
 mod pcb;
@@ -107,13 +108,15 @@ pub struct Inet {
     lo0: Option<interface::Ifnet>,
     /// The slow timer is due.
     ticking: bool,
+    /// Sockets are those of the host.
+    bridged: bool,
 }
 
 impl Inet {
     /// A domain without sockets.
     pub fn new(network: Network) -> Self {
-        let lo0 = (network == Network::Loopback).then(interface::Ifnet::loopback);
-        Self { lo0, ..Self::default() }
+        let lo0 = (network != Network::None).then(interface::Ifnet::loopback);
+        Self { lo0, bridged: network == Network::Host, ..Self::default() }
     }
 
     /// A control block, if it still exists.

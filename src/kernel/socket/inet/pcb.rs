@@ -16,6 +16,7 @@ use super::super::mbuf::Mbuf;
 use super::super::operations::free;
 use super::super::protosw::ProtoFlags;
 use super::super::socket::{Pcb, SockState, SocketId, SocketOptions};
+use super::bridge::Bridge;
 use super::tcp_fsm::Tcpcb;
 use super::{INADDR_ANY, Inet, SockaddrIn};
 use crate::kernel::arena::Id;
@@ -25,7 +26,7 @@ use crate::kernel::{Context, Kernel};
 pub type InpcbId = Id<Inpcb>;
 
 /// Ports below this one are the super-user's (IPPORT_RESERVED).
-const IPPORT_RESERVED: u16 = 1024;
+pub(super) const IPPORT_RESERVED: u16 = 1024;
 /// Ports that are given out end here (IPPORT_USERRESERVED).
 const IPPORT_USERRESERVED: u16 = 5000;
 
@@ -83,6 +84,8 @@ pub struct Inpcb {
     pub protocol: u8,
     /// TCP's part.
     pub tcp: Option<Tcpcb>,
+    /// The host's socket behind it, where the network is the host's.
+    pub host: Option<Box<Bridge>>,
 }
 
 impl Inet {
@@ -193,6 +196,7 @@ pub(super) fn alloc(kernel: &mut Kernel, so: SocketId, list: List) -> InpcbId {
         tos: 0,
         protocol: 0,
         tcp: None,
+        host: None,
     });
     inet.info_mut(list).list.push(inp);
     kernel.sockets[so].pcb = Some(Pcb::Inet(inp));

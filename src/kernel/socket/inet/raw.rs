@@ -39,6 +39,11 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         if !cx.kernel.sockets[so].state.contains(SockState::PRIV) {
             return Err(Errno::EACCES);
         }
+        if cx.kernel.sockets.inet.is_bridged() {
+            // An ordinary user of the host cannot have them.
+            cx.kernel.unserved(cx.id, "socket", "raw sockets need --net loopback");
+            return Err(Errno::EPERM);
+        }
         soreserve(&mut cx.kernel.sockets[so], SPACE, SPACE)?;
         events::note_reserved(cx.kernel, so);
         let inp = pcb::alloc(cx.kernel, so, List::Raw);

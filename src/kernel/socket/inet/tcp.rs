@@ -23,7 +23,7 @@ use super::ip::{self, IPDEFTTL, option_word};
 use super::pcb::{self, InpcbId, List, sotoinpcb};
 use super::tcp_fsm::{Oob, TcpState, Tcpcb};
 use super::tcp_timer::{self, KEEP_INIT, MAXIDLE, RTO};
-use super::{INADDR_ANY, IPPROTO_TCP, SockaddrIn, interface};
+use super::{INADDR_ANY, IPPROTO_TCP, SockaddrIn, bridge, interface};
 use crate::kernel::{Context, Kernel};
 
 /// Room in each direction (`tcp_sendspace`, `tcp_recvspace`).
@@ -35,6 +35,9 @@ const LINGERTIME: i16 = 120 * 100;
 
 /// Serves the requests of the socket layer (`tcp_usrreq`).
 pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
+    if cx.kernel.sockets.inet.is_bridged() {
+        return bridge::stream(cx, so, request);
+    }
     if let UserRequest::Control { cmd, data } = request {
         return interface::control(cx, so, cmd, data);
     }
@@ -101,11 +104,17 @@ pub(super) fn ctloutput(
     name: u32,
     option: ControlOption<'_>,
 ) -> Result<(), Errno> {
-    const TCP_MAXSEG: u32 = 2;
     let inp = sotoinpcb(kernel, so).map_err(|_| Errno::ECONNRESET)?;
     if level != IPPROTO_TCP as u32 {
         return ip::ctloutput(kernel, so, level, name, option);
     }
+    let done = control(kernel, inp, name, option);
+    bridge::set_options(kernel, inp);
+    done
+}
+
+fn control(kernel: &mut Kernel, inp: InpcbId, name: u32, option: ControlOption<'_>) -> Result<(), Errno> {
+    const TCP_MAXSEG: u32 = 2;
     let tp = tp_mut(kernel, inp).ok_or(Errno::ECONNRESET)?;
     let bit = match name {
         1 => 0x4,
@@ -149,7 +158,8 @@ fn set_state(kernel: &mut Kernel, inp: InpcbId, state: TcpState) {
     }
 }
 
-fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
+/// Gives a socket its buffers and a control block (`tcp_attach`).
+pub(super) fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     let since = kernel.clock.uptime();
     let socket = &mut kernel.sockets[so];
     if socket.inpcb().is_some() {

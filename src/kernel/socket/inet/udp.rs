@@ -16,7 +16,7 @@ use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup, sowwakeup};
 use super::ip::IPDEFTTL;
 use super::pcb::{self, InpFlags, InpcbId, List, sotoinpcb};
-use super::{INADDR_ANY, SockaddrIn, interface};
+use super::{INADDR_ANY, SockaddrIn, bridge, interface};
 use crate::kernel::{Context, Kernel};
 
 /// Largest datagram.
@@ -30,18 +30,14 @@ const IP_RECVDSTADDR: u32 = 7;
 
 /// Serves the requests of the socket layer (`udp_usrreq`).
 pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
+    if cx.kernel.sockets.inet.is_bridged() {
+        return bridge::datagram(cx, so, request);
+    }
     if let UserRequest::Control { cmd, data } = request {
         return interface::control(cx, so, cmd, data);
     }
     if let UserRequest::Attach { .. } = request {
-        if cx.kernel.sockets[so].inpcb().is_some() {
-            return Err(Errno::EINVAL);
-        }
-        let inp = pcb::alloc(cx.kernel, so, List::Udp);
-        cx.kernel.sockets.inet.inp_mut(inp).ttl = IPDEFTTL;
-        soreserve(&mut cx.kernel.sockets[so], SENDSPACE, RECVSPACE)?;
-        events::note_reserved(cx.kernel, so);
-        return Ok(());
+        return attach(cx.kernel, so);
     }
     let inp = sotoinpcb(cx.kernel, so)?;
     let connected = cx.kernel.sockets.inet.inp(inp).faddr != INADDR_ANY;
@@ -75,6 +71,18 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         UserRequest::Sense(_) => {}
         _ => return Err(Errno::EOPNOTSUPP),
     }
+    Ok(())
+}
+
+/// Gives a socket its buffers and a control block.
+pub(super) fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
+    if kernel.sockets[so].inpcb().is_some() {
+        return Err(Errno::EINVAL);
+    }
+    let inp = pcb::alloc(kernel, so, List::Udp);
+    kernel.sockets.inet.inp_mut(inp).ttl = IPDEFTTL;
+    soreserve(&mut kernel.sockets[so], SENDSPACE, RECVSPACE)?;
+    events::note_reserved(kernel, so);
     Ok(())
 }
 
