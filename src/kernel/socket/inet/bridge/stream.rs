@@ -6,7 +6,7 @@
 
 use syscalls::errno::Errno;
 
-use super::super::super::mbuf::Mbuf;
+use super::super::super::mbuf::{Mbuf, MbufFlags};
 use super::super::super::protosw::{Message, UserRequest};
 use super::super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::super::state::{
@@ -260,7 +260,7 @@ fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>, urgent: bool) -
     }
     let so = socket_of(cx.kernel, id);
     let mut data = message.m;
-    data.iter_mut().for_each(|m| m.flags = m.flags - super::super::super::mbuf::MbufFlags::EOR);
+    data.iter_mut().for_each(|m| m.flags.remove(MbufFlags::EOR));
     cx.kernel.sockets[so].snd.append(data);
     if let Some(bridge) = cx.kernel.sockets.inet.bridge_mut(id) {
         bridge.urgent = urgent;
