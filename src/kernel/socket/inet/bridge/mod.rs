@@ -19,7 +19,8 @@ use syscalls::errno::Errno;
 pub(super) use datagram::usrreq as datagram;
 pub(super) use stream::usrreq as stream;
 
-use super::super::mbuf::{Chain, MCLBYTES, Mbuf, MbufType};
+use super::super::chain::Chain;
+use super::super::mbuf::{MCLBYTES, Mbuf, MbufType};
 use super::super::socket::{SocketId, SocketOptions};
 use super::pcb::{InpcbId, List};
 use super::{INADDR_ANY, Inet, SockaddrIn};
