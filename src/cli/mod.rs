@@ -42,7 +42,7 @@ enum Command {
     /// Run a program.
     Run(run::Run),
     /// Run a program and show its system calls.
-    Trace(run::Trace),
+    Trace(Box<run::Trace>),
     /// Show what an executable file is: format, layout, symbols, libraries, system calls.
     Inspect(inspect::Inspect),
     /// Record a run as a case that can be verified for ever.
