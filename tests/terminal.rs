@@ -1,0 +1,226 @@
+//! Programs on a terminal of the host: its settings are as before whatever happens, and shells control
+//! their jobs.
+//!
+//! The terminal is a pty of the test, and bsd21 leads a session on it.  Shells need `BSD21_ROOT`, a 386BSD 2.0
+//! disk tree, and are skipped by name without it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Termios, tcgetattr};
+
+/// How long something may take to appear on the screen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A terminal with bsd21 on it.
+struct Session {
+    screen: OwnedFd,
+    child: Child,
+    before: Termios,
+    shown: String,
+}
+
+impl Session {
+    fn start(args: &[&str]) -> Self {
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
+        grantpt(&screen).expect("it is ours");
+        unlockpt(&screen).expect("it can be opened");
+        let name = ptsname(&screen, Vec::new()).expect("its name").into_string().expect("a name");
+        let open = || std::fs::OpenOptions::new().read(true).write(true).open(&name).expect("the terminal");
+        let terminal = open();
+        let before = tcgetattr(&terminal).expect("a terminal");
+        let child = Command::new("setsid")
+            .args(["--ctty", env!("CARGO_BIN_EXE_bsd21"), "run"])
+            .args(args)
+            .stdin(Stdio::from(open()))
+            .stdout(Stdio::from(open()))
+            .stderr(Stdio::from(terminal))
+            .spawn()
+            .expect("setsid starts bsd21");
+        Self { screen, child, before, shown: String::new() }
+    }
+
+    fn type_in(&mut self, text: &str) {
+        rustix::io::write(&self.screen, text.as_bytes()).expect("the terminal takes it");
+    }
+
+    /// Waits until `text` is shown, and forgets what was shown up to there.
+    fn expect(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.shown.find(text) {
+                self.shown.drain(..at + text.len());
+                return;
+            }
+            assert!(Instant::now() < until, "{text:?} does not appear in {:?}", self.shown);
+            let mut ready = [PollFd::new(&self.screen, PollFlags::IN)];
+            poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 100_000_000 })).expect("poll");
+            let mut buffer = [0; 4096];
+            if ready[0].revents().contains(PollFlags::IN) {
+                let length = rustix::io::read(&self.screen, &mut buffer).expect("the screen");
+                self.shown.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+        }
+    }
+
+    fn is_raw(&self) -> bool {
+        !tcgetattr(self.screen.as_fd()).expect("a terminal").local_modes.contains(LocalModes::ECHO)
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a number")).expect("a process");
+        kill_process(pid, signal).expect("it is ours");
+    }
+
+    /// Waits for the end; the terminal must be as it was.
+    fn ends(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(Instant::now() < until, "it does not end; shown: {:?}", self.shown);
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let after = tcgetattr(self.screen.as_fd()).expect("a terminal");
+        assert_eq!(after.local_modes, self.before.local_modes);
+        assert_eq!(after.input_modes, self.before.input_modes);
+        assert_eq!(after.output_modes, self.before.output_modes);
+        assert_eq!(after.control_modes, self.before.control_modes);
+        status
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn raw(options: &[&str], how: &str) -> Session {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin/raw");
+    let program = program.to_str().expect("a name");
+    let mut session = Session::start(&[options, &[program, how]].concat());
+    session.expect("raw now");
+    session
+}
+
+#[test]
+fn the_terminal_is_as_before_when_the_program_ends() {
+    assert_eq!(raw(&[], "exit").ends().code(), Some(0));
+    assert_eq!(raw(&[], "die").ends().code(), Some(139));
+}
+
+#[test]
+fn the_terminal_is_as_before_when_a_limit_ends_the_run() {
+    assert_eq!(raw(&["--max-wall", "1"], "wait").ends().code(), Some(124));
+}
+
+#[test]
+fn the_terminal_is_as_before_when_bsd21_is_told_to_end() {
+    for (signal, status) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+        let mut session = raw(&[], "wait");
+        assert!(session.is_raw());
+        session.signal(signal);
+        assert_eq!(session.ends().code(), Some(status), "{signal:?}");
+    }
+}
+
+#[test]
+fn a_raw_terminal_gives_each_byte() {
+    let mut session = raw(&[], "wait");
+    session.type_in("a");
+    session.expect("read 97");
+    session.type_in("q");
+    session.expect("read 113");
+    assert_eq!(session.ends().code(), Some(0));
+}
+
+/// The tree, if there is one that has `program`.
+fn tree(test: &str, program: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("BSD21_ROOT").map(PathBuf::from);
+    let root = root.filter(|root| root.join(program).exists());
+    if root.is_none() {
+        eprintln!("{test} skipped: BSD21_ROOT is not set, or has no {program}");
+    }
+    root
+}
+
+#[test]
+fn the_c_shell_controls_its_jobs() {
+    let Some(root) = tree("the_c_shell_controls_its_jobs", "bin/csh") else { return };
+    let mut csh = Session::start(&["--root", root.to_str().expect("a name"), "/bin/csh", "-f"]);
+    csh.expect("# ");
+    csh.type_in("sleep 50\n");
+    csh.expect("sleep 50\r\n");
+    std::thread::sleep(Duration::from_millis(500));
+    csh.type_in("\x1a");
+    csh.expect("Suspended");
+    csh.expect("# ");
+    csh.type_in("bg\n");
+    csh.expect("sleep 50 &");
+    csh.expect("# ");
+    csh.type_in("jobs\n");
+    csh.expect("Running");
+    csh.expect("# ");
+    csh.type_in("fg %1\n");
+    csh.expect("sleep 50\r\n");
+    std::thread::sleep(Duration::from_millis(500));
+    csh.type_in("\x03");
+    csh.expect("# ");
+    // A background job that reads is stopped by SIGTTIN until it is in the foreground.
+    csh.type_in("cat &\n");
+    csh.expect("# ");
+    std::thread::sleep(Duration::from_millis(500));
+    csh.type_in("jobs\n");
+    csh.expect("Suspended (tty input)");
+    csh.expect("# ");
+    csh.type_in("fg\n");
+    csh.expect("cat\r\n");
+    csh.type_in("to the cat\n");
+    csh.expect("to the cat\r\nto the cat\r\n");
+    csh.type_in("\x04");
+    csh.expect("# ");
+    csh.type_in("exit\n");
+    assert_eq!(csh.ends().code(), Some(0));
+}
+
+#[test]
+fn bash_controls_its_jobs() {
+    let Some(root) = tree("bash_controls_its_jobs", "usr/local/bin/bash") else { return };
+    let mut bash = Session::start(&["--root", root.to_str().expect("a name"), "/usr/local/bin/bash"]);
+    bash.expect("# ");
+    bash.type_in("sleep 50\n");
+    bash.expect("sleep 50\r\n");
+    std::thread::sleep(Duration::from_millis(500));
+    bash.type_in("\x1a");
+    bash.expect("Stopped");
+    bash.expect("# ");
+    bash.type_in("bg\n");
+    bash.expect("sleep 50 &");
+    bash.expect("# ");
+    bash.type_in("fg\n");
+    bash.expect("sleep 50\r\n");
+    std::thread::sleep(Duration::from_millis(500));
+    bash.type_in("\x03");
+    bash.expect("# ");
+    bash.type_in("cat &\n");
+    bash.expect("# ");
+    std::thread::sleep(Duration::from_millis(500));
+    bash.type_in("\n");
+    bash.expect("Stopped");
+    bash.type_in("fg\n");
+    bash.expect("cat\r\n");
+    bash.type_in("to the cat\n");
+    bash.expect("to the cat\r\nto the cat\r\n");
+    bash.type_in("\x04");
+    bash.expect("# ");
+    bash.type_in("exit\n");
+    assert_eq!(bash.ends().code(), Some(0));
+}
