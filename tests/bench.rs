@@ -2,7 +2,8 @@
 //! qemu-i386 where there is one.
 //!
 //! `cargo test --release --test bench -- --ignored --nocapture [--exact programs]`; `BENCH_ONLY=md5,fib`
-//! chooses programs, `BENCH_SECONDS` how long each one runs.  Times are processor time, (T(n) - T(0)) / n, the best
+//! chooses programs, `BENCH_SECONDS` how long each one runs; `--exact code_beside_data_costs_at_most_twice_as_much` is the
+//! price of code and data on one page.  Times are processor time, (T(n) - T(0)) / n, the best
 //! of three.
 #![allow(missing_docs)]
 #![cfg(target_os = "linux")]
@@ -31,12 +32,14 @@ fn sources() -> PathBuf {
 
 /// Compiles a program, for Linux or for 2.1.
 fn build(dir: &Path, name: &str, bsd: bool) -> PathBuf {
-    let out = dir.join(format!("{name}.{}", if bsd { "bsd" } else { "linux" }));
+    if bsd { build_with(dir, name, "bsd", &["-DBSD"]) } else { build_with(dir, name, "linux", &[]) }
+}
+
+/// Compiles a program with further options.
+fn build_with(dir: &Path, name: &str, kind: &str, options: &[&str]) -> PathBuf {
+    let out = dir.join(format!("{name}.{kind}"));
     let mut gcc = Command::new("gcc");
-    gcc.args(FLAGS.split_whitespace()).arg("-o").arg(&out);
-    if bsd {
-        gcc.arg("-DBSD");
-    }
+    gcc.args(FLAGS.split_whitespace()).args(options).arg("-o").arg(&out);
     let status = gcc.arg(sources().join("rt.c")).arg(sources().join(format!("{name}.c"))).status();
     assert!(status.is_ok_and(|s| s.success()), "gcc -m32 compiles {name}");
     if bsd {
@@ -170,6 +173,29 @@ type Row = (&'static str, Option<f64>, Option<f64>, Option<f64>);
 
 fn geomean(values: &[f64]) -> f64 {
     (values.iter().map(|v| v.ln()).sum::<f64>() / values.len() as f64).exp()
+}
+
+/// `beside`: what it costs that code and data share their pages.
+#[test]
+#[ignore = "a measurement"]
+fn code_beside_data_costs_at_most_twice_as_much() {
+    let dir = std::env::temp_dir().join("bsd21-bench");
+    std::fs::create_dir_all(&dir).expect("a directory for the programs");
+    let shared = build_with(&dir, "beside", "shared", &["-DBSD"]);
+    let apart = build_with(&dir, "beside", "apart", &["-DBSD", "-DAPART"]);
+    let (want, instructions, _) = processor(&apart, 20);
+    let (got, as_many, _) = processor(&shared, 20);
+    assert_eq!((got, as_many * 50 / instructions), (want, 50), "the same work");
+    // Turn by turn, so that both meet the same machine.
+    let mut best = [f64::MAX; 2];
+    for _ in 0..9 {
+        for (time, path) in best.iter_mut().zip([&shared, &apart]) {
+            *time = time.min(processor(path, 500).2);
+        }
+    }
+    let factor = best[0] / best[1];
+    println!("shared pages {:.1} ms, apart {:.1} ms: factor {factor:.2}", best[0] * 1e3, best[1] * 1e3);
+    assert!(factor <= 2.0, "factor {factor:.2}");
 }
 
 #[test]

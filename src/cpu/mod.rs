@@ -91,6 +91,11 @@ impl Cpu {
         self.blocks.clear();
     }
 
+    /// Operations that decoded code takes up, those of dropped blocks included.
+    pub fn operations(&self) -> usize {
+        self.blocks.arena.len()
+    }
+
     /// Sets the count that `rdtsc` shows.
     pub fn set_clock(&mut self, clock: u64) {
         self.clock = clock;

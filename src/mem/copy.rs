@@ -177,7 +177,7 @@ impl AddressSpace {
     pub fn fetch(&self, addr: u32, bytes: &mut [u8; 16]) -> usize {
         let mut have = 0;
         for (at, len) in page::pieces(addr, 16) {
-            if self.memory.byte(page::of(at)) & READ == 0 {
+            if self.admit(at, Access::Fetch).is_err() {
                 break;
             }
             let end = have + len as usize;

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use super::bus;
-use super::page::{PAGE_SIZE, PAGES};
+use super::page::{self, PAGE_SIZE, PAGES};
 use super::space::AddressSpace;
 
 const SPACE: usize = 1 << 32;
@@ -94,7 +94,7 @@ impl Reservation {
 
     #[inline(always)]
     pub(super) fn set_byte(&self, page: u32, byte: u8) {
-        self.table_entry(page).store(byte, Ordering::Relaxed);
+        self.table_entry(page).store(page::placed(page, byte), Ordering::Relaxed);
     }
 
     #[inline(always)]
