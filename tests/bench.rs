@@ -42,7 +42,7 @@ fn build_with(dir: &Path, name: &str, kind: &str, options: &[&str]) -> PathBuf {
     gcc.args(FLAGS.split_whitespace()).args(options).arg("-o").arg(&out);
     let status = gcc.arg(sources().join("rt.c")).arg(sources().join(format!("{name}.c"))).status();
     assert!(status.is_ok_and(|s| s.success()), "gcc -m32 compiles {name}");
-    if bsd {
+    if kind != "linux" {
         // 2.1 wants its brand in the header (EI_BRAND).
         let mut image = std::fs::read(&out).expect("an image");
         image[8..16].copy_from_slice(b"FreeBSD\0");

@@ -75,14 +75,14 @@ pub(super) fn settle(byte: u8) -> u8 {
     byte
 }
 
-/// First page outside the user's data segment of 2.1 (USRSTACK).  Code may be fetched there, the signal
-/// trampoline, but data accesses want a look at their segment: nothing takes the fast path.
-const OUTSIDE: u32 = 0xefbf_e000 >> PAGE_SHIFT;
+/// Pages between the ends of 2.1's user data and user code segments: the user area.  Code may be fetched there,
+/// the signal trampoline, but data accesses want a look at their segment: nothing takes the fast path.
+const USER_AREA: std::ops::Range<u32> = 0xefbf_e000 >> PAGE_SHIFT..0xefc0_0000 >> PAGE_SHIFT;
 
 /// The byte as the table holds it for a page.
 #[inline(always)]
 pub(super) fn placed(page: u32, byte: u8) -> u8 {
-    if page >= OUTSIDE { byte & !(READ | STORE) } else { byte }
+    if USER_AREA.contains(&page) { byte & !(READ | STORE) } else { byte }
 }
 
 /// What remains of a page byte when its page leaves its region.

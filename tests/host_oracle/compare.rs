@@ -326,7 +326,8 @@ impl Comparison {
 /// Differences that are the host's, or the comparison's own.
 fn excuse(case: &Case, o: &Outcome) -> Option<&'static str> {
     // What the comparison itself needs in the host's low memory.
-    if matches!(o.trap, Trap::Page(f) if f.address & 0xffff_0000 == 0x6b3f_0000) {
+    let own = |address: u32| address & 0xffff_0000 == 0x6b3f_0000;
+    if own(o.frame.eip) || matches!(o.trap, Trap::Page(f) if own(f.address)) {
         return Some("touches the comparison's own memory");
     }
     // The host may have set some registers before the stack ends.

@@ -162,7 +162,14 @@ pub fn flags(ins: &Instruction, registers: Option<&Registers>) -> (u32, u32) {
             }
             let of = if n == 1 { 0 } else { OF };
             if rotate {
-                return (of, (CF | OF) & !of);
+                // Through carry, nine places of a byte and seventeen of a word are none.
+                let bytes = match ins.op0_kind() {
+                    OpKind::Register => ins.op0_register().size(),
+                    _ => ins.memory_size().size(),
+                };
+                let through = matches!(ins.mnemonic(), M::Rcl | M::Rcr);
+                let none = through && n % (8 * bytes as u32 + 1) == 0;
+                return (of, if none { 0 } else { (CF | OF) & !of });
             }
             let size = match ins.op0_kind() {
                 OpKind::Register => ins.op0_register().size(),
