@@ -87,14 +87,16 @@ pub fn replay(
 ) -> Result<Observed, ReplayError> {
     let host =
         |error: std::io::Error| ReplayError::Host(format!("cannot make a temporary directory: {error}"));
-    let work = tempfile::Builder::new().prefix("bsd21-").tempdir().map_err(host)?;
+    let work = tempfile::Builder::new().prefix("bsd21-").tempdir_in(memory::directory()).map_err(host)?;
+    let files = work.path().join(case::FILES);
+    fs::create_dir(&files).map_err(host)?;
     let inputs = directory.join(case::FILES);
     if inputs.is_dir() {
-        tree::copy(&inputs, work.path())?;
+        tree::copy(&inputs, &files)?;
     }
-    let before = tree::look(work.path())?;
+    let before = tree::look(&files)?;
     let (listener, heard) = Listener::new(wanted.text.clone());
-    let mut builder = machine(case, directory, places, work.path(), wanted.max_wall)?;
+    let mut builder = machine(case, directory, places, &files, wanted.max_wall)?.temporary_in(work.path());
     if let Some(flag) = &wanted.cancel {
         builder = builder.cancel(Arc::clone(flag));
     }
@@ -112,6 +114,7 @@ pub fn replay(
     };
     let after = look(&mut machine, case)?;
     drop(machine);
+    tree::discard(work);
     let heard = heard.take();
     let mut observed = Observed {
         ended,

@@ -51,6 +51,25 @@ fn plain_mode(kind: &fs::Metadata) -> u32 {
     if kind.permissions().mode() & 0o100 != 0 { 0o755 } else { 0o644 }
 }
 
+/// Removes a directory with everything in it, whatever a guest has done to its permissions.
+pub(super) fn discard(directory: tempfile::TempDir) {
+    let path = directory.keep();
+    if fs::remove_dir_all(&path).is_err() {
+        open_up(&path);
+        // What still cannot be removed is left to the host's own cleaning.
+        let _ = fs::remove_dir_all(&path);
+    }
+}
+
+fn open_up(directory: &Path) {
+    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
 /// Names in a directory, sorted.
 fn entries(directory: &Path) -> Result<Vec<std::ffi::OsString>, CaseError> {
     let failed = |error| CaseError::file(directory, error);
@@ -109,6 +128,17 @@ fn look_below(directory: &Path, above: &[u8], files: &mut Files) -> Result<(), C
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn closed_directories_are_removed_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        fs::create_dir_all(path.join("a/b")).unwrap();
+        set_mode(&path.join("a/b"), 0).unwrap();
+        set_mode(&path.join("a"), 0).unwrap();
+        discard(directory);
+        assert!(!path.exists());
+    }
 
     #[test]
     fn a_copy_keeps_one_bit_of_the_permissions() {

@@ -46,7 +46,7 @@ enum Command {
     /// Show what an executable file is: format, layout, symbols, libraries, system calls.
     Inspect(inspect::Inspect),
     /// Record a run as a case that can be verified for ever.
-    Capture(capture::Capture),
+    Capture(Box<capture::Capture>),
     /// Run recorded cases and say what is not as it was.
     #[command(
         after_help = "Exit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."

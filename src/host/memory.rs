@@ -1,4 +1,4 @@
-//! The door to files that exist in memory only.
+//! The door to files that exist in memory only, and for a moment.
 //!
 //! Must not know what they are for.
 
@@ -6,8 +6,24 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{Access, MemfdFlags, access, memfd_create, statvfs};
+
+/// Free bytes that a file system in memory must have to be used.
+const ROOM: u64 = 2 << 30;
+
+/// Where small files that live for a moment are made and removed fastest: in memory where there is room,
+/// else, or where TMPDIR names a place, in the usual place.
+pub fn directory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let roomy = || statvfs(memory).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) >= ROOM);
+    let ours = || access(memory, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    match std::env::var_os("TMPDIR").is_none() && roomy() && ours() {
+        true => memory.to_owned(),
+        false => std::env::temp_dir(),
+    }
+}
 
 /// A file without a name that holds `content`; its offset is at the beginning.
 pub fn file(content: &[u8]) -> io::Result<OwnedFd> {

@@ -129,6 +129,7 @@ pub struct Builder {
     protect_root: bool,
     mounts: Vec<Mount>,
     scratch: Vec<Vec<u8>>,
+    temporary: Option<PathBuf>,
     program: OsString,
     args: Vec<OsString>,
     argv0: Option<OsString>,
@@ -154,6 +155,7 @@ impl Default for Builder {
             protect_root: false,
             mounts: Vec::new(),
             scratch: Vec::new(),
+            temporary: None,
             program: OsString::new(),
             args: Vec::new(),
             argv0: None,
@@ -201,6 +203,12 @@ impl Builder {
     /// A directory of the guest that is empty when the run begins and forgotten when it ends.
     pub fn scratch(mut self, guest: impl Into<Vec<u8>>) -> Self {
         self.scratch.push(guest.into());
+        self
+    }
+
+    /// Where on the host the guest's own temporary directories are made; the host's usual place unless given.
+    pub fn temporary_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.temporary = Some(directory.into());
         self
     }
 
@@ -350,7 +358,9 @@ impl Builder {
     pub fn build(mut self) -> Result<Machine, StartError> {
         let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
-        let temporary = tempfile::Builder::new().prefix("bsd21-").tempdir().map_err(StartError::Temporary)?;
+        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
+        let temporary = tempfile::Builder::new().prefix("bsd21-").tempdir_in(above);
+        let temporary = temporary.map_err(StartError::Temporary)?;
         raise_descriptor_limit();
         AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };

@@ -109,9 +109,7 @@ fn is_pdp11(file: &[u8]) -> bool {
         return false;
     };
     let relocations = if flag == 0 { text + data } else { 0 };
-    matches!(magic, 0o407 | 0o410 | 0o411)
-        && text != 0
-        && Source::size(file) == 16 + text + data + relocations + syms
+    matches!(magic, 0o407..=0o411) && text != 0 && Source::size(file) == 16 + text + data + relocations + syms
 }
 
 /// A VAX procedure begins with a mask of the registers to save, and a start routine saves none; its
