@@ -11,6 +11,7 @@ mod listing;
 mod options;
 mod run;
 mod status;
+mod survey;
 mod trace;
 mod verify;
 
@@ -52,6 +53,8 @@ enum Command {
         after_help = "Exit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."
     )]
     Verify(verify::Verify),
+    /// Show what a directory of old programs is made of, what is missing, and how each starts.
+    Survey(survey::Survey),
     /// List every system call of 2.1, from the table that also dispatches them.
     Syscalls(listing::Syscalls),
     /// Show how a socket call goes through the kernel, step by step.
@@ -95,6 +98,7 @@ impl Command {
             Self::Run(command) => command.run(),
             Self::Trace(command) => command.run(),
             Self::Inspect(command) => command.run(),
+            Self::Survey(command) => command.run(),
             Self::Syscalls(command) => command.run(),
             Self::Capture(command) => command.run(),
             Self::Verify(command) => command.run(),

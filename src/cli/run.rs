@@ -49,7 +49,7 @@ pub(super) struct MachineOptions {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum ClockName {
+pub(super) enum ClockName {
     /// The host's clocks.
     Host,
     /// Retired instructions.

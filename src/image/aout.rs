@@ -159,7 +159,8 @@ impl Header {
         if self.is_textless() { HEADER } else { 0 }
     }
 
-    pub(super) fn format(&self) -> &'static str {
+    /// The name of the format.
+    pub fn format(&self) -> &'static str {
         match (self.magic, self.network_order) {
             (Magic::Omagic, _) => "a.out OMAGIC",
             (Magic::Nmagic, _) => "a.out NMAGIC",

@@ -13,8 +13,8 @@ mod symbols;
 
 use std::fmt;
 
-pub use calls::Gate;
-pub use dynamic::Library;
+pub use calls::{Gate, sites};
+pub use dynamic::{Library, search_path};
 pub use symbols::Symbol;
 
 use super::aout::{EX_DYNAMIC, EX_PIC, Header};
@@ -86,6 +86,16 @@ fn code<'a>(file: &'a [u8], plan: &'a Plan) -> impl Iterator<Item = &'a [u8]> {
 }
 
 impl Report {
+    /// Whether no activator takes the file.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.verdict, Verdict::Refused(_))
+    }
+
+    /// Whether names are used that the file does not define.
+    pub fn has_undefined(&self) -> bool {
+        self.symbols.iter().any(|symbol| symbol.kind == 'U')
+    }
+
     /// The symbol at or before an address.
     fn near(&self, address: u32) -> Option<&Symbol> {
         let is_code = |symbol: &&Symbol| matches!(symbol.kind, 'T' | 't');

@@ -40,15 +40,17 @@ impl fmt::Display for Gate {
     }
 }
 
+/// The gates in a run of code: where each is, and its number.
+pub fn sites(code: &[u8]) -> impl Iterator<Item = (usize, Option<u32>)> {
+    let gates = code.windows(GATE.len()).enumerate().filter(|(_, window)| *window == GATE);
+    gates.map(|(at, _)| (at, number_before(code.get(..at).unwrap_or_default())))
+}
+
 /// Counts the gates in runs of code.
 pub(super) fn gates<'a>(runs: impl Iterator<Item = &'a [u8]>) -> Vec<Gate> {
     let mut found: BTreeMap<Option<u32>, usize> = BTreeMap::new();
-    for code in runs {
-        for (at, window) in code.windows(GATE.len()).enumerate() {
-            if window == GATE {
-                *found.entry(number_before(&code[..at])).or_default() += 1;
-            }
-        }
+    for (_, number) in runs.flat_map(sites) {
+        *found.entry(number).or_default() += 1;
     }
     let (unknown, known): (Vec<_>, Vec<_>) =
         found.into_iter().map(|(number, count)| Gate { number, count }).partition(|g| g.number.is_none());

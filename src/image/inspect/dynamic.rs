@@ -53,6 +53,14 @@ pub(super) fn libraries(file: &[u8], header: Option<&Header>) -> Vec<Library> {
     }
 }
 
+/// The directories that an ELF file itself names for the search of its libraries; 2.1's a.out files have
+/// no place for them.
+pub fn search_path(file: &[u8]) -> Vec<String> {
+    let Ok(elf) = Elf::parse(file) else { return Vec::new() };
+    let paths = elf.rpaths.iter().chain(&elf.runpaths).flat_map(|path| path.split(':'));
+    paths.filter(|directory| directory.starts_with('/')).map(str::to_owned).collect()
+}
+
 fn aout(file: &[u8], header: &Header) -> Vec<Library> {
     let image = Image { file, header };
     let mut found = Vec::new();
