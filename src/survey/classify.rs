@@ -6,6 +6,7 @@ use goblin::elf::Elf;
 use goblin::elf::header::{ET_CORE, ET_DYN, ET_EXEC, ET_REL};
 
 use super::calls::contained;
+use super::flow;
 use super::memory::Memory;
 use super::model::{Aout, Entry, Kind, Linkage, Need};
 use super::needs;
@@ -206,5 +207,7 @@ fn code(file: &[u8], looked: &Report, entry: &Entry) -> super::model::Code {
         }
     };
     let functions = looked.symbols.iter().filter(|s| matches!(s.kind, 'T' | 't')).map(|s| s.value);
+    // Constants stand in the text too: a symbol counts where a function begins.
+    let functions = functions.filter(|&addr| flow::is_function(&memory, addr));
     contained(&memory, start.into_iter().chain(functions), entry.linkage == Linkage::Dynamic)
 }

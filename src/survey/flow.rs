@@ -272,12 +272,15 @@ impl Walker<'_, '_> {
     }
 
     fn add_function(&mut self, addr: u32) {
-        if let Some((_, run)) = self.memory.code_at(addr)
-            && begins_function(run.from(addr))
-        {
+        if is_function(self.memory, addr) {
             self.stretch.targets.push(addr);
         }
     }
+}
+
+/// Whether what begins at an address looks like a function.
+pub fn is_function(memory: &Memory<'_>, addr: u32) -> bool {
+    memory.code_at(addr).is_some_and(|(_, run)| begins_function(run.from(addr)))
 }
 
 /// Instructions that the letters of a string make, and that no compiler does.

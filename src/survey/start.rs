@@ -81,7 +81,7 @@ fn attempt(program: &Path, conditions: &Conditions) -> io::Result<Start> {
         }
         Err(error) => return Ok(empty(Outcome::Failed, error.to_string())),
     };
-    let ended = machine.run();
+    let ended = machine.run().ended;
     let ledger = machine.kernel().ledger.iter();
     let unserved = ledger.map(|(name, reason, _)| format!("{name} ({reason})")).collect();
     // The guest's ends of the pipes go with the machine.
