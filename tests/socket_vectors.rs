@@ -23,6 +23,13 @@ use machine::{ARENA, ARENA_LEN, EDX, Machine};
 
 const CLOSE: u32 = 6;
 /// Cases of ours whose recorded leftovers are not their own: no call of them can leave anything.
+///
+/// `r0016-names` sends no rights (its one send fails in unp_connect with ENOENT, before there is anything to
+/// append) and receives none (both recvmsg are ENOTCONN, before soreceive looks at the buffer), so that nothing
+/// is ever in flight.  Of the file table it takes three entries: two are sockets with a name, which the end of
+/// the case closes (unp_detach drops the vnode; neither is connected or in a queue), the third is that of
+/// socket(99, 3, 6), which ffree gives back when socreate fails.  No copyout fails behind a falloc.  Ten
+/// entries can only have been there before: the count was taken over the whole table of a running system.
 const RECORDED_TOO_MANY: [&str; 1] = ["r0016-names"];
 
 fn main() -> ExitCode {

@@ -12,8 +12,8 @@ use syscalls::flags::IpOpt;
 use super::super::mbuf::Mbuf;
 use super::super::protosw::ControlOption;
 use super::super::socket::SocketId;
-use super::pcb::{InpFlags, InpcbId, sotoinpcb};
-use super::{IPPROTO_IP, Inet, bridge};
+use super::pcb::{InpFlags, Inpcb, InpcbId, sotoinpcb};
+use super::{IPPROTO_IP, Inet, bridge, options};
 use crate::kernel::Kernel;
 
 /// Time to live of packets (`ip_defttl`).
@@ -23,6 +23,11 @@ impl Inet {
     /// Whether an address is one of this machine's.
     pub(super) fn is_own(&self, addr: Ipv4Addr) -> bool {
         self.lo0.as_ref().is_some_and(|lo0| lo0.addr == addr)
+    }
+
+    /// The machine's address, where it has one.
+    pub(super) fn own_address(&self) -> Option<Ipv4Addr> {
+        self.lo0.as_ref().map(|lo0| lo0.addr)
     }
 
     /// Whether a packet can be sent.  The one route is that of the loopback interface to itself; with
@@ -58,7 +63,43 @@ pub(super) fn ctloutput(
 }
 
 fn control(kernel: &mut Kernel, id: InpcbId, name: u32, option: ControlOption<'_>) -> Result<(), Errno> {
+    if options::is_multicast(name) {
+        return multicast(&mut kernel.sockets.inet, id, name, option);
+    }
     let inp = kernel.sockets.inet.inp_mut(id);
+    match (IpOpt::from_raw(name), option) {
+        (IpOpt::Options, ControlOption::Set(value)) => {
+            // Old ones are gone whatever the new ones are like.
+            inp.options.clear();
+            if let Some(value) = value.filter(|m| !m.is_empty()) {
+                inp.options = options::packet_options(value.bytes())?;
+            }
+            Ok(())
+        }
+        (IpOpt::Options | IpOpt::Retopts, ControlOption::Get(m)) => {
+            m.assign(&inp.options);
+            Ok(())
+        }
+        (_, option) => number(inp, name, option),
+    }
+}
+
+/// Options of multicasts; where all are as they are at first, none are kept.
+fn multicast(inet: &mut Inet, id: InpcbId, name: u32, option: ControlOption<'_>) -> Result<(), Errno> {
+    let mut wanted = inet.inp(id).moptions.as_deref().cloned().unwrap_or_default();
+    match option {
+        ControlOption::Get(m) => m.assign(&options::get(inet, &wanted, name)?),
+        ControlOption::Set(value) => {
+            options::set(inet, &mut wanted, name, value)?;
+            let kept = (wanted != options::Moptions::default()).then(|| Box::new(wanted));
+            inet.inp_mut(id).moptions = kept;
+        }
+    }
+    Ok(())
+}
+
+/// Options that are a number, or on and off.
+fn number(inp: &mut Inpcb, name: u32, option: ControlOption<'_>) -> Result<(), Errno> {
     let flag = match IpOpt::from_raw(name) {
         IpOpt::Recvopts => Some(InpFlags::RECVOPTS),
         IpOpt::Recvretopts => Some(InpFlags::RECVRETOPTS),

@@ -13,6 +13,7 @@
 pub mod bridge;
 mod interface;
 mod ip;
+mod options;
 mod pcb;
 mod raw;
 mod tcp;

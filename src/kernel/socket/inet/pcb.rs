@@ -17,6 +17,7 @@ use super::super::operations::free;
 use super::super::protosw::ProtoFlags;
 use super::super::socket::{Pcb, SockState, SocketId, SocketOptions};
 use super::bridge::Bridge;
+use super::options::Moptions;
 use super::tcp_fsm::Tcpcb;
 use super::{INADDR_ANY, Inet, SockaddrIn};
 use crate::kernel::arena::Id;
@@ -84,6 +85,10 @@ pub struct Inpcb {
     pub protocol: u8,
     /// TCP's part.
     pub tcp: Option<Tcpcb>,
+    /// Options that go into packets, with the first hop before them.
+    pub options: Vec<u8>,
+    /// What it wants of multicasts.
+    pub moptions: Option<Box<Moptions>>,
     /// The host's socket behind it, where the network is the host's.
     pub host: Option<Box<Bridge>>,
 }
@@ -196,6 +201,8 @@ pub(super) fn alloc(kernel: &mut Kernel, so: SocketId, list: List) -> InpcbId {
         tos: 0,
         protocol: 0,
         tcp: None,
+        options: Vec::new(),
+        moptions: None,
         host: None,
     });
     inet.info_mut(list).list.push(inp);

@@ -16,6 +16,7 @@ use super::super::protosw::{ControlOption, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup};
 use super::ip::{self, option_word};
+use super::options::FIRST_HOP;
 use super::pcb::{self, InpFlags, InpcbId, List, sotoinpcb};
 use super::{INADDR_ANY, IPPROTO_ICMP, IPPROTO_IP, SockaddrIn, interface};
 use crate::kernel::{Context, Kernel};
@@ -135,13 +136,18 @@ fn send(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_>) -
             return Err(Errno::EINVAL);
         };
         // In the host's order, unlike on the wire.
-        if usize::from(u16::from_le_bytes([len0, len1])) > data.len() {
+        let own_options = data.first().is_some_and(|first| first & 0x0f != 5);
+        let too_long = usize::from(u16::from_le_bytes([len0, len1])) > data.len();
+        if too_long || (own_options && !inp.options.is_empty()) {
             return Err(Errno::EINVAL);
         }
         dst = Ipv4Addr::new(a, b, c, d);
         data
     } else {
+        let options = inp.options.get(FIRST_HOP..).unwrap_or_default();
         let mut packet = header(inp.laddr, dst, inp.protocol, data.len()).to_vec();
+        packet[0] += (options.len() / 4) as u8;
+        packet.extend(options);
         packet.extend(data);
         packet
     };
