@@ -270,10 +270,14 @@ fn shifted(ins: &Instruction, op: &mut Op, flags: bool) -> Option<Handler> {
             }
         };
     }
+    let memory = ins.op0_kind() == OpKind::Memory;
     if ins.op1_kind() == OpKind::Register {
-        return Some(by_shift!(rcl));
+        return Some(if memory { by_shift!(m, false, false) } else { by_shift!(rcl) });
     }
     op.imm = ins.immediate(1) as u32 & 31;
+    if memory {
+        return Some(by_shift!(m, true, false));
+    }
     if op.imm == 0 {
         return Some(data::nop);
     }
@@ -381,6 +385,7 @@ pub(super) fn kind(d: &Decoded) -> Option<Kind> {
         return match (ins.mnemonic(), f.form, f.x) {
             (M::Mov, Some(Form::Rm), false) => Some(Kind::LoadByte),
             (M::Mov, Some(Form::Mr), false) => Some(Kind::StoreByte),
+            (M::Mov, Some(Form::Mi), false) => Some(Kind::StoreByteImm),
             _ => None,
         };
     }
@@ -398,6 +403,7 @@ pub(super) fn kind(d: &Decoded) -> Option<Kind> {
         (M::Mov, Some(Form::Rm), false) => Kind::Load,
         (M::Mov, Some(Form::Rm), true) => Kind::Indexed,
         (M::Mov, Some(Form::Mr), false) => Kind::Store,
+        (M::Mov, Some(Form::Mi), false) => Kind::StoreImm,
         (M::Add, Some(Form::Ri), _) => Kind::AddImm,
         (M::Add, Some(Form::Rr), _) => Kind::AddReg,
         (M::Sub, Some(Form::Ri), _) => Kind::SubImm,
@@ -506,7 +512,7 @@ pub(super) fn lower(d: &Decoded, units: &mut Units, op: &mut Op, flags: bool) ->
         M::Lea if f.width == Width::Dword && f.x => Some(data::lea::<true>),
         M::Lea if f.width == Width::Dword => Some(data::lea::<false>),
         M::Xchg if f.form == Some(Form::Rr) && f.width == Width::Dword => Some(data::xchg_rr),
-        M::Shl | M::Sal | M::Shr | M::Sar | M::Rol | M::Ror if register && f.width == Width::Dword => {
+        M::Shl | M::Sal | M::Shr | M::Sar | M::Rol | M::Ror if f.width == Width::Dword => {
             shifted(ins, op, flags)
         }
         M::Imul if f.width == Width::Dword && ins.op_count() > 1 => {

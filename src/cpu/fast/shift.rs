@@ -1,6 +1,6 @@
-//! Shifts and rotates of 32-bit registers.
+//! Shifts and rotates of 32-bit operands.
 
-use super::take;
+use super::{address, careful, load_update_slow, next, store_slow, take, update};
 use crate::cpu::alu::{self, Width};
 use crate::cpu::flags::Flags;
 use crate::cpu::op::{Exit, Ops};
@@ -76,4 +76,33 @@ pub(in crate::cpu) fn rcl<'a, O: Shift>(
         O::flags(&mut st.flags, x, count, z);
     }
     (op.next)(st, ops, view, left)
+}
+
+/// `op mem32, cl` and, with `I`, `op mem32, imm8`; no count of zero stores anything.
+pub(in crate::cpu) fn m<'a, O: Shift, const I: bool, const SLOW: bool>(
+    st: &mut State<'a>,
+    mut ops: Ops<'a>,
+    view: View<'a>,
+    left: i64,
+) -> Exit {
+    take!(ops, op, here);
+    let count = if I { op.imm } else { st.regs[1] & 31 };
+    let addr = address::<true>(st, op);
+    if count == 0 {
+        // Even so the operand is loaded and its page must be writable.
+        return careful(st, op, left);
+    }
+    let pair = if SLOW {
+        load_update_slow(st, Width::Dword, addr).map(|x| (x, O::result(x, count)))
+    } else {
+        update::<4>(view, addr, |x| O::result(x, count))
+    };
+    let Some((x, z)) = pair else {
+        return if SLOW { careful(st, op, left) } else { m::<O, I, true>(st, here, view, left) };
+    };
+    if SLOW && !store_slow(st, Width::Dword, addr, z) {
+        return careful(st, op, left);
+    }
+    O::flags(&mut st.flags, x, count, z);
+    next!(SLOW, st, op, ops, view, left);
 }
