@@ -40,7 +40,7 @@ pub const TRANSCENDENTAL: [M; 8] =
 pub fn any(random: &mut Random, n: u64) -> Option<Case> {
     match n % 16 {
         0..12 => opcode(random, (n / 16 * 12 + n % 16) as u32),
-        12 if n / 16 % 2 == 0 => noise(random),
+        12 if (n / 16).is_multiple_of(2) => noise(random),
         // Each escape byte has dozens of codes behind it, and so have the groups.
         12 => {
             let escapes = random.one_in(2);
@@ -49,7 +49,7 @@ pub fn any(random: &mut Random, n: u64) -> Option<Case> {
             let n = if escapes { 0xd8 + random.below(8) } else { groups[random.below(15) as usize] };
             opcode(random, n)
         }
-        13 if n / 16 % 4 == 0 => segment(random),
+        13 if (n / 16).is_multiple_of(4) => segment(random),
         _ => sequence(random),
     }
 }

@@ -265,7 +265,7 @@ impl Native {
             bsd21_oracle_enter();
             std::ptr::copy_nonoverlapping(cx.cast::<u8>().add(FX_OUT), fx.as_mut_ptr(), 160);
             registers.gpr = (*cx).out;
-            registers.eflags = (*cx).out_flags as u32 | (*cx).traced * TF;
+            registers.eflags = (*cx).out_flags as u32 | ((*cx).traced * TF);
             for (seg, out) in registers.seg.iter_mut().zip((*cx).out_seg) {
                 *seg = out as u16;
             }

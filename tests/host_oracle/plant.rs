@@ -91,7 +91,7 @@ pub fn loads_segment(ins: &Instruction) -> bool {
 }
 
 /// A direct far branch with operands that mean something, in place of the instruction's own.
-pub fn far_operand(random: &mut Random, ins: &Instruction, bytes: &mut Vec<u8>, at: u32) {
+pub fn far_operand(random: &mut Random, ins: &Instruction, bytes: &mut [u8], at: u32) {
     let size = match ins.code() {
         Code::Jmp_ptr1616 | Code::Call_ptr1616 => 2,
         _ => 4,
