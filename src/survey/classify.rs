@@ -158,6 +158,9 @@ fn aout(file: &[u8], header: &Header, looked: &Report, entry: &mut Entry) -> Res
     } else {
         Kind::Program
     };
+    if entry.kind == Kind::Library {
+        entry.refused = None; // nobody executes it
+    }
     Ok(origin)
 }
 
