@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Draws a trace in chrome format as an SVG picture: a row a process, a slice a call, grey where it sleeps."""
+"""Draws a trace in chrome format as an SVG picture: a row a process, a slice a call, grey where it sleeps, pale
+where it lives and makes no call."""
 
 import html
 import json
@@ -7,7 +8,7 @@ import sys
 
 WIDTH, ROW, LEFT, TOP = 1000, 34, 150, 30
 COLOURS = {"socket": "#4878cf", "file": "#6acc65", "vfs": "#d65f5f", "proc": "#b47cc7", "vm": "#c4ad66",
-           "signal": "#77bedb", "sleep": "#cfcfcf"}
+           "signal": "#77bedb", "sleep": "#cfcfcf", "in user mode or ready": "#fdf0d5"}
 
 
 def main(source, target):
@@ -31,6 +32,10 @@ def main(source, target):
         label = html.escape(f"{pid} {names.get(pid, '').split('/')[-1]}")
         out.append(f'<text x="8" y="{y + 17}">{label}</text>')
         out.append(f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y + 26}" y2="{y + 26}" stroke="#eeeeee"/>')
+        own = [(e["ts"], e["ts"] + e.get("dur", 0)) for e in events if e["pid"] == pid and "ts" in e]
+        born, died = min(t for t, _ in own), max(t for _, t in own)
+        out.append(f'<rect x="{LEFT + (born - start) * scale:.2f}" y="{y + 5}" width="{(died - born) * scale:.2f}"'
+                   f' height="16" fill="{COLOURS["in user mode or ready"]}"/>')
     for e in sorted(slices, key=lambda e: -e["dur"]):
         sleep = e["cat"] == "sleep"
         x = LEFT + (e["ts"] - start) * scale
