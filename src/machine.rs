@@ -24,6 +24,7 @@ use std::path::Path;
 use limits::Meter;
 
 use crate::cpu::Cpu;
+use crate::host;
 use crate::host::error::HostError;
 use crate::host::fs::{HostKind, Place};
 use crate::host::memory;
@@ -283,14 +284,20 @@ impl Machine {
     fn idle(&mut self) -> bool {
         let next = self.kernel.next_wake();
         if self.kernel.clock.is_virtual() {
-            let Some(due) = next else { return vfs::poll_host(&mut self.kernel, Some(0)) };
+            // Whoever reads our output takes it in the host's time, even while the guest's timers run.
+            let timeout = if next.is_some() { Some(0) } else { self.meter.patience() };
+            let polled = vfs::poll_host(&mut self.kernel, timeout);
+            let Some(due) = next else { return polled };
             let now = self.kernel.clock.uptime();
             self.kernel.clock.advance(due.saturating_sub(now));
             return true;
         }
         let due = next.map(|due| due.saturating_sub(self.kernel.clock.uptime()));
         let timeout = [due, self.meter.patience()].into_iter().flatten().min();
-        vfs::poll_host(&mut self.kernel, timeout);
+        if !vfs::poll_host(&mut self.kernel, timeout) {
+            // Only the clock or a signal of the host can wake somebody.
+            host::stdio::wait(std::iter::empty(), timeout);
+        }
         true
     }
 

@@ -83,3 +83,26 @@ fn limits_that_are_no_numbers_are_wrong_use() {
         assert!(errors.contains(option) && errors.lines().count() == 1, "{errors}");
     }
 }
+
+/// Waiting costs no processor time: the run's is a small part of the second that it lasts.
+#[test]
+fn a_guest_that_waits_costs_nothing() {
+    let spent = || {
+        let times = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+            .args(["run", "--max-wall", "1"])
+            .arg(image("bomb"))
+            .arg("wait")
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("bsd21 runs");
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        let stat = times(child.id());
+        child.wait().expect("it ends");
+        // User and system time in ticks of 10 ms, the 12th and 13th field behind the name.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
+    };
+    let ticks = spent();
+    assert!(ticks < 20, "{ticks} ticks of 10 ms");
+}

@@ -4,7 +4,7 @@
 //! | file | idea |
 //! |---|---|
 //! | [`model`] | what a survey says, as data |
-//! | [`walk`] | which files are looked at |
+//! | [`mod@walk`] | which files are looked at |
 //! | [`classify`] | what one file is |
 //! | [`tree`], [`needs`] | names looked up in the guest's root; libraries and interpreters |
 //! | [`memory`], [`flow`], [`calls`] | code at its addresses; where its branches lead; which calls it contains |

@@ -1,7 +1,7 @@
 //! `--net host`: the internet domain over sockets of the host.
 //!
 //! A guest's socket has a socket of the host behind its control block.  What the socket layer has queued to
-//! send goes there as far as the host takes it ([`stream`], [`datagram`]); what the host has received comes
+//! send goes there as far as the host takes it ([`mod@stream`], [`mod@datagram`]); what the host has received comes
 //! into the receive buffer as far as that has room ([`service`]).  So everything above the protocol, sleeping
 //! and selecting included, is the same as over the loopback; the scheduler polls the host's sockets instead
 //! of delivering.
