@@ -276,6 +276,21 @@ fn a_block_at_the_end_of_its_page_faults_at_the_instruction_that_needs_the_next(
     }
 }
 
+/// An operand that is read and written, over the end of a page that may only be read, before one that is missing.
+#[test]
+fn an_update_is_refused_at_the_first_page_that_refuses_the_store() {
+    // xadd [ecx], eax; add [ecx], eax; xchg [ecx], eax; not dword [ecx]
+    for code in [&[0x0f, 0xc1, 0x01][..], &[0x01, 0x01], &[0x87, 0x01], &[0xf7, 0x11]] {
+        for way in ways() {
+            let mut guest = Guest::new(code, way);
+            guest.space.map_anon(0x40_0000, 0x1000, Prot::READ).expect("a page");
+            guest.frame.set(Gpr::Ecx, 0x40_0ffe);
+            let fault = Fault { address: 0x40_0ffe, access: Access::Write, cause: FaultCause::Protection };
+            assert_eq!(guest.run(1), Stopped { trap: Trap::Page(fault), retired: 0 }, "{code:x?} {way:?}");
+        }
+    }
+}
+
 #[test]
 fn the_trace_flag_stops_after_each_instruction_and_each_iteration() {
     for way in ways() {

@@ -11,7 +11,7 @@ use crate::unit::{self, Image, fxsave};
 use bsd21::cpu::{Cpu, Options};
 use bsd21::mem::{AddressSpace, Prot};
 use bsd21::trapframe::eflags::{AC, DF, NT, TF};
-use bsd21::trapframe::{Trap, Trapframe};
+use bsd21::trapframe::{Access, Trap, Trapframe};
 use iced_x86::{FlowControl, Mnemonic as M};
 
 /// Cases of a round.
@@ -362,6 +362,9 @@ fn excuse(case: &Case, o: &Outcome) -> Option<&'static str> {
     None
 }
 
+/// Bit of a page fault's error code: a store was refused.
+const WRITE: u32 = 2;
+
 /// Whether the vector, error code and address of the host are what the trap says.
 fn same_trap(fault: (u32, u32, u32), trap: Trap) -> bool {
     match (fault, trap) {
@@ -374,7 +377,9 @@ fn same_trap(fault: (u32, u32, u32), trap: Trap) -> bool {
         | ((16, ..), Trap::Fpu) => true,
         ((11, e, _), Trap::SegmentNotPresent(x)) | ((12, e, _), Trap::StackFault(x)) => e == x,
         ((13, e, _), Trap::GeneralProtection(x)) => e == x,
-        ((14, _, address), Trap::Page(fault)) => address == fault.address,
+        ((14, e, address), Trap::Page(fault)) => {
+            address == fault.address && (e & WRITE != 0) == (fault.access == Access::Write)
+        }
         _ => false,
     }
 }

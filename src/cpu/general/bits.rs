@@ -4,7 +4,7 @@ use super::operand::{Place, place, read, read_first, width, write};
 use crate::cpu::alu::{self, Width};
 use crate::cpu::state::State;
 use crate::trapframe::eflags::{CF, ZF};
-use crate::trapframe::{Access, Gpr, Trap};
+use crate::trapframe::{Gpr, Trap};
 use iced_x86::{Instruction, Mnemonic as M, OpKind};
 
 /// `bt bts btr btc`: a register as bit number reaches beyond a memory operand.
@@ -21,7 +21,7 @@ pub(super) fn test(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap> {
     let x = match memory {
         Some(at) => {
             if ins.mnemonic() != M::Bt {
-                st.linear(at.seg, at.offset, w.bytes(), Access::Write)?;
+                at.probe(st, w.bytes())?;
             }
             at.load(st, w)?
         }

@@ -3,7 +3,7 @@
 use super::segment_of;
 use crate::cpu::alu::Width;
 use crate::cpu::state::State;
-use crate::trapframe::{Access, Seg, Trap};
+use crate::trapframe::{Seg, Trap};
 use iced_x86::{Instruction, OpKind, Register};
 
 /// Where a memory operand is.
@@ -81,11 +81,10 @@ pub(super) fn read(st: &State<'_>, ins: &Instruction, i: u32, w: Width) -> Resul
     }
 }
 
-/// Reads an operand that will be written: a segment that refuses stores refuses before the page does.
+/// Reads an operand that will be written: whatever refuses the store refuses already here, page by page.
 pub(super) fn read_first(st: &State<'_>, ins: &Instruction, w: Width) -> Result<u32, Trap> {
     if ins.op0_kind() == OpKind::Memory {
-        let at = place(st, ins);
-        st.linear(at.seg, at.offset, w.bytes(), Access::Write)?;
+        place(st, ins).probe(st, w.bytes())?;
     }
     read(st, ins, 0, w)
 }
