@@ -385,7 +385,6 @@ pub(super) fn kind(d: &Decoded) -> Option<Kind> {
         return match (ins.mnemonic(), f.form, f.x) {
             (M::Mov, Some(Form::Rm), false) => Some(Kind::LoadByte),
             (M::Mov, Some(Form::Mr), false) => Some(Kind::StoreByte),
-            (M::Mov, Some(Form::Mi), false) => Some(Kind::StoreByteImm),
             _ => None,
         };
     }
@@ -403,7 +402,6 @@ pub(super) fn kind(d: &Decoded) -> Option<Kind> {
         (M::Mov, Some(Form::Rm), false) => Kind::Load,
         (M::Mov, Some(Form::Rm), true) => Kind::Indexed,
         (M::Mov, Some(Form::Mr), false) => Kind::Store,
-        (M::Mov, Some(Form::Mi), false) => Kind::StoreImm,
         (M::Add, Some(Form::Ri), _) => Kind::AddImm,
         (M::Add, Some(Form::Rr), _) => Kind::AddReg,
         (M::Sub, Some(Form::Ri), _) => Kind::SubImm,

@@ -22,10 +22,6 @@ pub(in crate::cpu) enum Kind {
     Indexed,
     /// `mov [base + disp], reg32`.
     Store,
-    /// `mov dword [base + disp], imm`.
-    StoreImm,
-    /// `mov byte [base + disp], imm`.
-    StoreByteImm,
     /// `push reg32`.
     Push,
     /// `pop reg32`.
@@ -109,10 +105,6 @@ body! {
     Indexed: |st, op, view| loads::<true>(st, op, view), data::mov_rm::<4, false, true, false>;
     Store: |st, op, view| store::<4>(view, address::<false>(st, op), st.regs[op.s as usize]),
         data::mov_mr::<4, false, false, false, false>;
-    StoreImm: |st, op, view| store::<4>(view, address::<false>(st, op), op.imm),
-        data::mov_mr::<4, false, true, false, false>;
-    StoreByteImm: |st, op, view| store::<1>(view, address::<false>(st, op), op.imm),
-        data::mov_mr::<1, false, true, false, false>;
     Push: |st, op, view| {
         let esp = st.regs[4].wrapping_sub(4);
         let done = store::<4>(view, esp, st.regs[op.r as usize]);
@@ -211,7 +203,6 @@ pub(in crate::cpu) fn fuse(first: Kind, second: Kind) -> Option<Handler> {
                 Kind::Load => pair::<$a, Load>,
                 Kind::Indexed => pair::<$a, Indexed>,
                 Kind::Store => pair::<$a, Store>,
-                Kind::StoreImm => pair::<$a, StoreImm>,
                 Kind::Push => pair::<$a, Push>,
                 Kind::Lea => pair::<$a, Lea>,
                 Kind::AddImm => pair::<$a, AddImm>,
@@ -227,7 +218,7 @@ pub(in crate::cpu) fn fuse(first: Kind, second: Kind) -> Option<Handler> {
                 Kind::Dec => pair::<$a, Dec>,
                 Kind::AddMem => pair::<$a, AddMem>,
                 Kind::Call => and_call::<$a>,
-                Kind::Pop | Kind::Ret | Kind::StoreByteImm => return None,
+                Kind::Pop | Kind::Ret => return None,
             }
         };
     }
@@ -236,8 +227,6 @@ pub(in crate::cpu) fn fuse(first: Kind, second: Kind) -> Option<Handler> {
         Kind::Set => second!(Set),
         Kind::Load => second!(Load),
         Kind::Store => second!(Store),
-        Kind::StoreImm => second!(StoreImm),
-        Kind::StoreByteImm => second!(StoreByteImm),
         Kind::Push => second!(Push),
         Kind::Lea => second!(Lea),
         Kind::AddImm => second!(AddImm),
