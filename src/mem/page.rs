@@ -90,6 +90,13 @@ pub(super) fn unmapped(byte: u8) -> u8 {
     if byte & HELD != 0 { byte & (HELD | WRITTEN) } else { 0 }
 }
 
+/// Whether only [`CODE`] keeps stores to the page off the fast path.
+#[inline(always)]
+pub(super) fn stores_beside_code(byte: u8) -> bool {
+    const OPEN: u8 = MAPPED | WRITE | WRITTEN | READ | CODE;
+    byte & (OPEN | EOF) == OPEN
+}
+
 /// Page number of an address.
 #[inline(always)]
 pub(super) fn of(addr: u32) -> u32 {
@@ -147,6 +154,17 @@ mod tests {
             }
             assert_eq!(settle(byte), byte, "settling twice changes nothing");
         }
+    }
+
+    #[test]
+    fn only_watched_code_keeps_such_pages_off_the_fast_path() {
+        for byte in 0..=u8::MAX {
+            let byte = settle(byte);
+            let would_be_fast = byte & CODE != 0 && settle(byte & !CODE) & STORE != 0;
+            assert_eq!(stores_beside_code(byte), would_be_fast, "{byte:#x}");
+        }
+        let page = 0xefbf_e000 >> PAGE_SHIFT;
+        assert!(!stores_beside_code(placed(page, settle(compose(HELD | WRITTEN | CODE, RW)))));
     }
 
     #[test]

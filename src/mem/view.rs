@@ -28,8 +28,9 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::page::{self, PAGE_SIZE, READ, STORE};
-use super::reservation::{HEADER, Header, TABLE};
+use super::reservation::{GRANULES, HEADER, Header, TABLE};
 use super::space::AddressSpace;
+use super::watch;
 use crate::trapframe::{Access, F80, Fault};
 
 /// What a store did besides storing.
@@ -186,6 +187,41 @@ impl<'a> View<'a> {
             rest = behind;
         }
         Ok(written)
+    }
+
+    /// Whether `len` bytes, at most a granule, lie in a page that watched code alone keeps off the fast path
+    /// of stores, and none of them is watched: see [`View::try_store_beside`].
+    #[inline(always)]
+    pub fn is_beside_code(self, addr: u32, len: u32) -> bool {
+        let page = page::of(addr);
+        // SAFETY: as in `open`.
+        let byte = unsafe { self.base.sub(TABLE).add(page as usize).read() };
+        if !page::stores_beside_code(byte) || (addr & (PAGE_SIZE - 1)) + len > PAGE_SIZE {
+            return false;
+        }
+        // SAFETY: a page number is an index of the aligned words of granules, which are readable while the
+        // reservation lives and are written by this thread only.
+        let watched = unsafe { self.base.sub(GRANULES).cast::<u64>().add(page as usize).read() };
+        watched & watch::granules(addr, len) == 0
+    }
+
+    /// Stores the low `len` bytes of a value beside code; `false` when nothing was done and it must be
+    /// [`View::store_slow`].
+    #[inline(always)]
+    pub fn try_store_beside(self, addr: u32, len: u32, value: u32) -> bool {
+        let beside = self.is_beside_code(addr, len);
+        if beside {
+            // SAFETY: the page allows stores and holds all bytes, none of them watched; see "Why it is
+            // safe".
+            unsafe {
+                match len {
+                    1 => self.at::<[u8; 1]>(addr).write([value as u8]),
+                    2 => self.at::<[u8; 2]>(addr).write((value as u16).to_le_bytes()),
+                    _ => self.at::<[u8; 4]>(addr).write(value.to_le_bytes()),
+                }
+            }
+        }
+        beside
     }
 
     /// Whether `len` bytes allow an access; nothing is changed for the guest.

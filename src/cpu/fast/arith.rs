@@ -1,7 +1,8 @@
 //! Two-operand and one-operand arithmetic in all common forms.
 
 use super::{
-    address, careful, get, load, load_slow, load_update_slow, next, set, store_slow, take, update, width,
+    address, again, careful, get, load, load_slow, load_update_slow, next, set, store_slow, take, update,
+    width,
 };
 use crate::cpu::alu::{self, Width};
 use crate::cpu::flags::Flags;
@@ -128,7 +129,7 @@ pub(in crate::cpu) fn rm<
         return if SLOW {
             careful(st, op, left)
         } else {
-            rm::<O, W, DH, true, true, true>(st, here, view, left)
+            again(st, here, view, left, rm::<O, W, DH, true, true, true>)
         };
     };
     let c = carry::<O>(st);
@@ -174,7 +175,7 @@ pub(in crate::cpu) fn mr<
         return if SLOW {
             careful(st, op, left)
         } else {
-            mr::<O, W, SH, I, true, true, true>(st, here, view, left)
+            again(st, here, view, left, mr::<O, W, SH, I, true, true, true>)
         };
     };
     if SLOW && O::WRITES && !store_slow(st, w, addr, z) {
@@ -255,7 +256,7 @@ pub(in crate::cpu) fn m<'a, O: Unary, const W: u8, const X: bool, const SLOW: bo
         update::<W>(view, addr, |x| O::result(w, x))
     };
     let Some((x, z)) = pair else {
-        return if SLOW { careful(st, op, left) } else { m::<O, W, true, true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, m::<O, W, true, true>) };
     };
     if SLOW && !store_slow(st, w, addr, z) {
         return careful(st, op, left);
@@ -292,7 +293,7 @@ pub(in crate::cpu) fn imul_rm<'a, const I: bool, const SLOW: bool>(
     let addr = address::<true>(st, op);
     let x = if SLOW { load_slow(st, w, addr) } else { load::<4>(view, addr) };
     let Some(x) = x else {
-        return if SLOW { careful(st, op, left) } else { imul_rm::<I, true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, imul_rm::<I, true>) };
     };
     let y = if I { op.imm } else { st.regs[op.r as usize] };
     let (low, _, overflow) = alu::imul(w, x, y);

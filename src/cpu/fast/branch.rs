@@ -2,7 +2,7 @@
 //!
 //! Direct ones follow the link in their operation; indirect ones look their target up in the table.
 
-use super::{address, careful, find, go, load, load_slow, out, store, store_slow, take, unknown};
+use super::{address, again, careful, find, go, load, load_slow, out, store, store_slow, take, unknown};
 use crate::cpu::alu::Width;
 use crate::cpu::op::{Exit, Ops};
 use crate::cpu::state::{CODE_END, State};
@@ -72,7 +72,7 @@ pub(in crate::cpu) fn call<'a, const SLOW: bool>(
     let done =
         if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
     if !done {
-        return if SLOW { careful(st, op, left) } else { call::<true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, call::<true>) };
     }
     st.regs[ESP] = esp;
     if SLOW && st.code_hit.get() {
@@ -92,7 +92,7 @@ pub(in crate::cpu) fn ret<'a, const SLOW: bool>(
     let esp = st.regs[ESP];
     let to = if SLOW { load_slow(st, Width::Dword, esp) } else { load::<4>(view, esp) };
     let Some(to) = to else {
-        return if SLOW { careful(st, op, left) } else { ret::<true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, ret::<true>) };
     };
     if to >= CODE_END {
         return careful(st, op, left);
@@ -118,7 +118,11 @@ pub(in crate::cpu) fn to_reg<'a, const CALL: bool, const SLOW: bool>(
         let done =
             if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
         if !done {
-            return if SLOW { careful(st, op, left) } else { to_reg::<CALL, true>(st, here, view, left) };
+            return if SLOW {
+                careful(st, op, left)
+            } else {
+                again(st, here, view, left, to_reg::<CALL, true>)
+            };
         }
         st.regs[ESP] = esp;
         if SLOW && st.code_hit.get() {
@@ -139,7 +143,7 @@ pub(in crate::cpu) fn to_mem<'a, const CALL: bool, const SLOW: bool>(
     let addr = address::<true>(st, op);
     let to = if SLOW { load_slow(st, Width::Dword, addr) } else { load::<4>(view, addr) };
     let Some(to) = to else {
-        return if SLOW { careful(st, op, left) } else { to_mem::<CALL, true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, to_mem::<CALL, true>) };
     };
     if to >= CODE_END {
         return careful(st, op, left);
@@ -149,7 +153,11 @@ pub(in crate::cpu) fn to_mem<'a, const CALL: bool, const SLOW: bool>(
         let done =
             if SLOW { store_slow(st, Width::Dword, esp, op.end()) } else { store::<4>(view, esp, op.end()) };
         if !done {
-            return if SLOW { careful(st, op, left) } else { to_mem::<CALL, true>(st, here, view, left) };
+            return if SLOW {
+                careful(st, op, left)
+            } else {
+                again(st, here, view, left, to_mem::<CALL, true>)
+            };
         }
         st.regs[ESP] = esp;
         if SLOW && st.code_hit.get() {

@@ -1,6 +1,6 @@
 //! Moves, conversions and addresses.
 
-use super::{address, careful, get, load, load_slow, next, set, store, store_slow, take, width};
+use super::{address, again, careful, get, load, load_slow, next, set, store, store_slow, take, width};
 use crate::cpu::op::{Exit, Ops};
 use crate::cpu::state::State;
 use crate::mem::View;
@@ -42,7 +42,11 @@ pub(in crate::cpu) fn mov_rm<'a, const W: u8, const DH: bool, const X: bool, con
     let addr = address::<X>(st, op);
     let x = if SLOW { load_slow(st, width::<W>(), addr) } else { load::<W>(view, addr) };
     let Some(x) = x else {
-        return if SLOW { careful(st, op, left) } else { mov_rm::<W, DH, true, true>(st, here, view, left) };
+        return if SLOW {
+            careful(st, op, left)
+        } else {
+            again(st, here, view, left, mov_rm::<W, DH, true, true>)
+        };
     };
     set::<W, DH>(st, op.r, x);
     (op.next)(st, ops, view, left)
@@ -70,7 +74,7 @@ pub(in crate::cpu) fn mov_mr<
         return if SLOW {
             careful(st, op, left)
         } else {
-            mov_mr::<W, SH, I, true, true>(st, here, view, left)
+            again(st, here, view, left, mov_mr::<W, SH, I, true, true>)
         };
     }
     next!(SLOW, st, op, ops, view, left);
@@ -106,7 +110,11 @@ pub(in crate::cpu) fn movx_rm<'a, const W: u8, const S: bool, const X: bool, con
     let addr = address::<X>(st, op);
     let x = if SLOW { load_slow(st, width::<W>(), addr) } else { load::<W>(view, addr) };
     let Some(x) = x else {
-        return if SLOW { careful(st, op, left) } else { movx_rm::<W, S, true, true>(st, here, view, left) };
+        return if SLOW {
+            careful(st, op, left)
+        } else {
+            again(st, here, view, left, movx_rm::<W, S, true, true>)
+        };
     };
     st.regs[op.r as usize] = extend::<W, S>(x);
     (op.next)(st, ops, view, left)

@@ -4,7 +4,7 @@
 //! case; nothing has been changed by then.
 
 use super::float::{load, note, point, register, store};
-use super::{address, take};
+use super::{address, again, take};
 use crate::cpu::op::{Exit, Handler, Op, Ops};
 use crate::cpu::state::{Slot, State};
 use crate::cpu::x87::arith::{Add, Div, DivReversed, Mul, Sub, SubReversed};
@@ -38,9 +38,9 @@ fn quick_load<'a, Q: Load, const W: u8, const X: bool>(
         4 => view.try_load32(addr).map(u64::from),
         _ => view.try_load64(addr),
     };
-    let Some(bits) = bits else { return load::<W>(st, here, view, left) };
+    let Some(bits) = bits else { return again(st, here, view, left, load::<W>) };
     if st.fpu.pending() || !Q::run(st.fpu, bits) {
-        return load::<W>(st, here, view, left);
+        return again(st, here, view, left, load::<W>);
     }
     note(st, op);
     point(st, addr);
@@ -56,9 +56,9 @@ fn quick_store<'a, const POP: bool, const X: bool>(
 ) -> Exit {
     take!(ops, op, here);
     let addr = address::<X>(st, op);
-    let Some(bits) = quick::stored(st.fpu) else { return store::<8>(st, here, view, left) };
+    let Some(bits) = quick::stored(st.fpu) else { return again(st, here, view, left, store::<8>) };
     if st.fpu.pending() || !view.try_store64(addr, bits) {
-        return store::<8>(st, here, view, left);
+        return again(st, here, view, left, store::<8>);
     }
     note(st, op);
     point(st, addr);

@@ -4,7 +4,7 @@
 //! the unfused form of the first instruction.
 
 use super::arith::{self, Binary, Cmp, Dec, Inc, Test, Unary};
-use super::{address, get, go, load, set, take, width};
+use super::{address, again, get, go, load, set, take, width};
 use crate::cpu::flags::{logic_holds, sub_holds};
 use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
@@ -69,7 +69,7 @@ pub(in crate::cpu) fn rm<'a, const W: u8, const X: bool, const CC: u8>(
 ) -> Exit {
     take!(ops, op, here);
     let Some(y) = load::<W>(view, address::<X>(st, op)) else {
-        return arith::rm::<Cmp, W, false, true, true, true>(st, here, view, left);
+        return again(st, here, view, left, arith::rm::<Cmp, W, false, true, true, true>);
     };
     take!(ops, jump, _there);
     let x = get::<W, false>(st, op.r);
@@ -86,7 +86,7 @@ pub(in crate::cpu) fn mr<'a, const I: bool, const W: u8, const X: bool, const CC
 ) -> Exit {
     take!(ops, op, here);
     let Some(x) = load::<W>(view, address::<X>(st, op)) else {
-        return arith::mr::<Cmp, W, false, I, true, true, true>(st, here, view, left);
+        return again(st, here, view, left, arith::mr::<Cmp, W, false, I, true, true, true>);
     };
     take!(ops, jump, _there);
     let y = if I { op.imm } else { get::<W, false>(st, op.s) };
@@ -103,7 +103,7 @@ pub(in crate::cpu) fn test_mi<'a, const W: u8, const X: bool, const CC: u8>(
 ) -> Exit {
     take!(ops, op, here);
     let Some(x) = load::<W>(view, address::<X>(st, op)) else {
-        return arith::mr::<Test, W, false, true, true, true, true>(st, here, view, left);
+        return again(st, here, view, left, arith::mr::<Test, W, false, true, true, true, true>);
     };
     take!(ops, jump, _there);
     note::<true, W>(st, x, op.imm);

@@ -20,7 +20,7 @@ pub(super) mod shift;
 pub(super) mod stack;
 
 use super::alu::Width;
-use super::op::{Exit, Link, Op, Ops};
+use super::op::{Exit, Handler, Link, Op, Ops};
 use super::state::{Slot, State};
 use crate::mem::View;
 use crate::trapframe::Seg;
@@ -60,6 +60,15 @@ pub(super) fn lost() -> Exit {
         unreachable!("a block ends with an operation that leaves it");
     }
     out(Exit::Lookup)
+}
+
+/// Goes on in another form of the present instruction, where the fast path of its memory access misses.
+///
+/// The way there is out of line: inlined, the other form would set up its frame in the hot path.
+#[cold]
+#[inline(never)]
+fn again<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64, form: Handler) -> Exit {
+    form(st, ops, view, left)
 }
 
 /// Address of the memory operand, with (`X`) or without index.
@@ -141,16 +150,35 @@ fn load_slow(st: &State<'_>, w: Width, addr: u32) -> Option<u32> {
 }
 
 /// Stores wherever the bytes lie; `false` is a fault.  [`State::code_hit`] says more.
+///
+/// Data beside code come here with every store, so that they are looked at first.
+#[inline(always)]
+fn store_slow(st: &State<'_>, w: Width, addr: u32, value: u32) -> bool {
+    st.view.try_store_beside(addr, w.bytes(), value) || store_anywhere(st, w, addr, value)
+}
+
 #[cold]
 #[inline(never)]
-fn store_slow(st: &State<'_>, w: Width, addr: u32, value: u32) -> bool {
+fn store_anywhere(st: &State<'_>, w: Width, addr: u32, value: u32) -> bool {
     st.store(w, Seg::Ds, addr, value).is_ok()
 }
 
 /// Loads for an update wherever the bytes lie; `None` is a fault of the load or of the store to come.
+#[inline(always)]
+fn load_update_slow(st: &State<'_>, w: Width, addr: u32) -> Option<u32> {
+    if st.view.is_beside_code(addr, w.bytes()) {
+        return match w {
+            Width::Byte => load::<1>(st.view, addr),
+            Width::Word => load::<2>(st.view, addr),
+            Width::Dword => load::<4>(st.view, addr),
+        };
+    }
+    load_update_anywhere(st, w, addr)
+}
+
 #[cold]
 #[inline(never)]
-fn load_update_slow(st: &State<'_>, w: Width, addr: u32) -> Option<u32> {
+fn load_update_anywhere(st: &State<'_>, w: Width, addr: u32) -> Option<u32> {
     st.probe(Seg::Ds, addr, w.bytes()).ok()?;
     st.load(w, Seg::Ds, addr).ok()
 }

@@ -1,6 +1,6 @@
 //! Shifts and rotates of 32-bit operands.
 
-use super::{address, careful, load_update_slow, next, store_slow, take, update};
+use super::{address, again, careful, load_update_slow, next, store_slow, take, update};
 use crate::cpu::alu::{self, Width};
 use crate::cpu::flags::Flags;
 use crate::cpu::op::{Exit, Ops};
@@ -98,7 +98,7 @@ pub(in crate::cpu) fn m<'a, O: Shift, const I: bool, const SLOW: bool>(
         update::<4>(view, addr, |x| O::result(x, count))
     };
     let Some((x, z)) = pair else {
-        return if SLOW { careful(st, op, left) } else { m::<O, I, true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, m::<O, I, true>) };
     };
     if SLOW && !store_slow(st, Width::Dword, addr, z) {
         return careful(st, op, left);

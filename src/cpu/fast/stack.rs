@@ -1,6 +1,6 @@
 //! Push, pop, and the ends of frames.
 
-use super::{address, careful, load, load_slow, next, store, store_slow, take};
+use super::{address, again, careful, load, load_slow, next, store, store_slow, take};
 use crate::cpu::alu::Width;
 use crate::cpu::op::{Exit, Ops};
 use crate::cpu::state::State;
@@ -21,7 +21,7 @@ pub(in crate::cpu) fn push<'a, const I: bool, const SLOW: bool>(
     let esp = st.regs[ESP].wrapping_sub(4);
     let done = if SLOW { store_slow(st, Width::Dword, esp, x) } else { store::<4>(view, esp, x) };
     if !done {
-        return if SLOW { careful(st, op, left) } else { push::<I, true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, push::<I, true>) };
     }
     st.regs[ESP] = esp;
     next!(SLOW, st, op, ops, view, left);
@@ -38,12 +38,12 @@ pub(in crate::cpu) fn push_m<'a, const X: bool, const SLOW: bool>(
     let addr = address::<X>(st, op);
     let x = if SLOW { load_slow(st, Width::Dword, addr) } else { load::<4>(view, addr) };
     let Some(x) = x else {
-        return if SLOW { careful(st, op, left) } else { push_m::<true, true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, push_m::<true, true>) };
     };
     let esp = st.regs[ESP].wrapping_sub(4);
     let done = if SLOW { store_slow(st, Width::Dword, esp, x) } else { store::<4>(view, esp, x) };
     if !done {
-        return if SLOW { careful(st, op, left) } else { push_m::<true, true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, push_m::<true, true>) };
     }
     st.regs[ESP] = esp;
     next!(SLOW, st, op, ops, view, left);
@@ -60,7 +60,7 @@ pub(in crate::cpu) fn pop<'a, const SLOW: bool>(
     let esp = st.regs[ESP];
     let x = if SLOW { load_slow(st, Width::Dword, esp) } else { load::<4>(view, esp) };
     let Some(x) = x else {
-        return if SLOW { careful(st, op, left) } else { pop::<true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, pop::<true>) };
     };
     st.regs[ESP] = esp.wrapping_add(4);
     st.regs[op.r as usize] = x;
@@ -78,7 +78,7 @@ pub(in crate::cpu) fn leave<'a, const SLOW: bool>(
     let ebp = st.regs[EBP];
     let x = if SLOW { load_slow(st, Width::Dword, ebp) } else { load::<4>(view, ebp) };
     let Some(x) = x else {
-        return if SLOW { careful(st, op, left) } else { leave::<true>(st, here, view, left) };
+        return if SLOW { careful(st, op, left) } else { again(st, here, view, left, leave::<true>) };
     };
     st.regs[ESP] = ebp.wrapping_add(4);
     st.regs[EBP] = x;
