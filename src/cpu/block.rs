@@ -119,6 +119,7 @@ impl Blocks {
     }
 
     /// Decodes the block at an address; `None` when its first instruction cannot be decoded.
+    #[inline(never)]
     pub(super) fn build(&mut self, space: &AddressSpace, eip: u32, options: &Options) -> Option<u32> {
         let code = read(space, eip, options);
         let last = code.last()?;
@@ -127,7 +128,7 @@ impl Blocks {
         if goes_on(&last.d.ins) {
             let mut op = blank(last.d.ins.next_ip32());
             op.imm = op.eip;
-            ops.push(Lowered { handler: fall, op, d: None });
+            ops.push(Lowered { handler: fall, op, d: None, flags: true });
         }
         if options.fast {
             fuse(&mut ops);
@@ -173,7 +174,7 @@ impl Blocks {
                 self.decoded.push(*d);
                 lower::unspecialised(d, index, &mut op)
             });
-            ops.push(Lowered { handler, op, d: special.map(|_| *d) });
+            ops.push(Lowered { handler, op, d: special.map(|_| *d), flags });
         }
         ops
     }
@@ -222,6 +223,8 @@ struct Lowered {
     op: Op,
     /// What it came from, if it has a specialised form.
     d: Option<Decoded>,
+    /// Whether anybody may see the flags that it sets.
+    flags: bool,
 }
 
 /// Replaces handlers by those that take two operations: first of all compares with their branches, then
@@ -232,8 +235,8 @@ fn fuse(ops: &mut [Lowered]) {
         _ => None,
     };
     let plain = |ops: &[Lowered], i: usize| match ops.get(i..)? {
-        [Lowered { d: Some(a), .. }, Lowered { d: Some(b), .. }, ..] => {
-            pair::fuse(lower::kind(a)?, lower::kind(b)?)
+        [Lowered { d: Some(a), flags: f, .. }, Lowered { d: Some(b), flags: g, .. }, ..] => {
+            pair::fuse(lower::kind(a, *f)?, lower::kind(b, *g)?)
         }
         _ => None,
     };

@@ -75,14 +75,21 @@ pub(crate) struct Flags {
 /// Even parity of the low byte.
 #[inline(always)]
 fn parity(x: u32) -> bool {
-    (x as u8).count_ones() & 1 == 0
+    even(x) != 0
+}
+
+/// 1 for even parity of the low byte, else 0: the four bits that are the exclusive or of its halves look it
+/// up in a word.
+#[inline(always)]
+fn even(x: u32) -> u32 {
+    0x9669 >> ((x ^ x >> 4) & 15) & 1
 }
 
 /// Sign, zero and parity flag of a result.
 #[inline(always)]
 fn of_result(w: Width, r: u32) -> u32 {
-    let r = w.cut(r);
-    (if r == 0 { ZF } else { 0 }) | (if w.sign(r) { SF } else { 0 }) | (if parity(r) { PF } else { 0 })
+    let top = r << w.shift();
+    u32::from(top == 0) << ZF.trailing_zeros() | top >> 24 & SF | even(r) << PF.trailing_zeros()
 }
 
 /// Condition codes as instructions encode them, in pairs: an odd one is the negation of its even one.

@@ -366,8 +366,8 @@ pub(super) fn fuse(first: &Decoded, op: &Op, jump: &Decoded) -> Option<Handler> 
     })
 }
 
-/// The kind of an instruction that pairs can hold.
-pub(super) fn kind(d: &Decoded) -> Option<Kind> {
+/// The kind of an instruction that pairs can hold; `flags` says whether anybody may see its flags.
+pub(super) fn kind(d: &Decoded, flags: bool) -> Option<Kind> {
     let ins = &d.ins;
     if d.escape != 0 || ins.has_lock_prefix() {
         return None;
@@ -377,6 +377,7 @@ pub(super) fn kind(d: &Decoded) -> Option<Kind> {
             return (ins.near_branch32() < CODE_END).then_some(Kind::Call);
         }
         M::Ret => return matches!(ins.code(), K::Retnd | K::Retnd_imm16).then_some(Kind::Ret),
+        M::Leave => return (ins.code() == K::Leaved).then_some(Kind::Leave),
         _ => {}
     }
     let f = operands(ins, &mut super::block::blank(0))?;
@@ -385,6 +386,7 @@ pub(super) fn kind(d: &Decoded) -> Option<Kind> {
         return match (ins.mnemonic(), f.form, f.x) {
             (M::Mov, Some(Form::Rm), false) => Some(Kind::LoadByte),
             (M::Mov, Some(Form::Mr), false) => Some(Kind::StoreByte),
+            (M::Mov, Some(Form::Mi), false) => Some(Kind::StoreByteImm),
             _ => None,
         };
     }
@@ -393,22 +395,27 @@ pub(super) fn kind(d: &Decoded) -> Option<Kind> {
     }
     Some(match (ins.mnemonic(), f.form, f.x) {
         (M::Movzx, Some(Form::Rm), false) if ins.memory_size().size() == 1 => Kind::Zero,
-        (M::Shl | M::Sal, Some(Form::Ri), _) if ins.immediate(1) & 31 != 0 => Kind::ShlImm,
-        (M::Inc, None, _) if register => Kind::Inc,
-        (M::Dec, None, _) if register => Kind::Dec,
+        (M::Shl | M::Sal, Some(Form::Ri), _) if ins.immediate(1) & 31 != 0 => Kind::ShlImm(flags),
+        (M::Inc, None, _) if register => Kind::Inc(flags),
+        (M::Dec, None, _) if register => Kind::Dec(flags),
         (M::Add, Some(Form::Rm), false) => Kind::AddMem,
         (M::Mov, Some(Form::Rr), _) => Kind::Mov,
         (M::Mov, Some(Form::Ri), _) => Kind::Set,
         (M::Mov, Some(Form::Rm), false) => Kind::Load,
         (M::Mov, Some(Form::Rm), true) => Kind::Indexed,
         (M::Mov, Some(Form::Mr), false) => Kind::Store,
-        (M::Add, Some(Form::Ri), _) => Kind::AddImm,
-        (M::Add, Some(Form::Rr), _) => Kind::AddReg,
-        (M::Sub, Some(Form::Ri), _) => Kind::SubImm,
-        (M::Xor, Some(Form::Rr), _) => Kind::XorReg,
-        (M::And, Some(Form::Ri), _) => Kind::AndImm,
+        (M::Mov, Some(Form::Mi), false) => Kind::StoreImm,
+        (M::Add, Some(Form::Ri), _) => Kind::AddImm(flags),
+        (M::Add, Some(Form::Rr), _) => Kind::AddReg(flags),
+        (M::Sub, Some(Form::Ri), _) => Kind::SubImm(flags),
+        (M::Xor, Some(Form::Rr), _) => Kind::XorReg(flags),
+        (M::And, Some(Form::Ri), _) => Kind::AndImm(flags),
         (M::Lea, Some(Form::Rm), false) => Kind::Lea,
         (M::Push, None, _) if register => Kind::Push,
+        (M::Push, None, false) if matches!(ins.code(), K::Pushd_imm32 | K::Pushd_imm8) => Kind::PushImm,
+        (M::Push, None, false) if ins.code() == K::Push_rm32 && ins.op0_kind() == OpKind::Memory => {
+            Kind::PushMem
+        }
         (M::Pop, None, _) if register => Kind::Pop,
         _ => return None,
     })
