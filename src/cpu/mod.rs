@@ -30,7 +30,7 @@ use crate::trapframe::eflags::RF;
 use crate::trapframe::{Trap, Trapframe};
 use block::Blocks;
 pub use decode::is_of_a_pentium;
-use state::State;
+use state::{State, copy_registers};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,15 @@ impl Cpu {
         }
     }
 
+    /// Drops what was decoded from bytes that have been written since.
+    #[cold]
+    #[inline(never)]
+    fn drop_written(&mut self, space: &AddressSpace) {
+        for (addr, len) in space.take_code_writes() {
+            self.blocks.drop_range(addr, len);
+        }
+    }
+
     /// Executes at most `budget` instructions, which are not more than [`MOST`].
     fn slice(&mut self, frame: &mut Trapframe, space: &AddressSpace, budget: u64) -> Stopped {
         let total = budget as i64;
@@ -125,9 +134,7 @@ impl Cpu {
         let mut alone = false;
         let trap = loop {
             if space.code_written() {
-                for (addr, len) in space.take_code_writes() {
-                    self.blocks.drop_range(addr, len);
-                }
+                self.drop_written(space);
             }
             let Trapframe { gpr, eip, eflags, seg, fpu } = &mut *frame;
             let mut st = State::new(gpr, *eip, *eflags, *seg, fpu, space, &self.blocks);
@@ -135,14 +142,14 @@ impl Cpu {
             st.clock_end = clock_end;
             let why = run::run(&mut st, &self.blocks, &self.options, alone);
             left = st.left;
-            gpr.copy_from_slice(&st.regs[..8]);
+            copy_registers(gpr, &st.regs);
             *eip = st.eip;
             *eflags = st.eflags();
             *seg = st.seg;
             match why {
-                run::Why::Trap(trap) => break trap,
+                run::Why::Trap => break st.trap,
                 run::Why::Code => alone = false,
-                run::Why::Build(eip) => alone = self.blocks.build(space, eip, &self.options).is_none(),
+                run::Why::Build => alone = self.blocks.build(space, *eip, &self.options).is_none(),
             }
         };
         let retired = (total - left) as u64;

@@ -3,7 +3,7 @@
 //! Knows the blocks but does not change them; where that is needed it returns and says so.
 
 use super::block::Blocks;
-use super::op::{Exit, Link};
+use super::op::{Exit, Link, Op, Ops};
 use super::state::State;
 use super::{Options, decode, general, is_fault};
 use crate::mem::AddressSpace;
@@ -12,76 +12,99 @@ use crate::trapframe::eflags::TF;
 
 /// Why the loop returned.
 pub(super) enum Why {
-    /// The run ends.
-    Trap(Trap),
+    /// The run ends: [`State::trap`] says why.
+    Trap,
     /// Watched code was written.
     Code,
-    /// There is no block at this address.
-    Build(u32),
+    /// There is no block at [`State::eip`].
+    Build,
 }
 
 /// Runs until something ends the run or the blocks must change.
 ///
 /// `alone` says that the first instruction cannot be in a block.
+#[inline(always)]
 pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut alone: bool) -> Why {
-    let space = st.view.space();
     while st.left > 0 {
-        if std::mem::take(&mut alone) || !options.cache || st.system & TF != 0 || !st.flat() || st.shadow {
-            if let Err(trap) = step(st, space) {
-                return Why::Trap(trap);
+        if alone || !options.cache || st.system & TF != 0 || !st.flat() || st.shadow {
+            alone = false;
+            match step(st) {
+                Some(why) => return why,
+                None => continue,
             }
-            if st.code_hit.get() {
-                return Why::Code;
-            }
-            continue;
         }
-        let Some(at) = blocks.find(st.eip) else { return Why::Build(st.eip) };
-        if options.chain {
-            if let Some(op) = blocks.arena.get(st.from as usize).filter(|_| st.from != 0) {
-                op.link.set(at);
-            }
-            blocks.links[Link::slot(st.eip)].set(Link { eip: st.eip, at });
-        }
-        st.from = 0;
-        if i64::from(blocks.len(at)) > st.left {
-            // What is left of the budget ends inside this block.
-            while st.left > 0 {
-                if let Err(trap) = step(st, space) {
-                    return Why::Trap(trap);
-                }
-                if st.code_hit.get() {
-                    return Why::Code;
-                }
-            }
-            break;
-        }
-        match enter(st, blocks, at) {
-            Exit::Trap => return Why::Trap(st.trap),
+        let exit = match known(st) {
+            Some((head, block, left)) => (head.next)(st, block, st.view, left),
+            None => match look_up(st, blocks, options) {
+                Ok(exit) => exit,
+                Err(why) => return why,
+            },
+        };
+        match exit {
+            Exit::Trap => return Why::Trap,
+            Exit::Enter | Exit::Lookup if st.code_hit.get() => return Why::Code,
             Exit::Enter | Exit::Lookup => {}
             Exit::Careful => {
-                if let Err(trap) = step(st, space) {
-                    return Why::Trap(trap);
+                if let Some(why) = step(st) {
+                    return why;
                 }
             }
         }
-        if st.code_hit.get() {
-            return Why::Code;
-        }
     }
-    Why::Trap(Trap::Budget)
+    st.trap = Trap::Budget;
+    Why::Trap
 }
 
-/// Enters a block that the budget allows.
-fn enter(st: &mut State<'_>, blocks: &Blocks, at: u32) -> Exit {
-    let mut ops = st.arena.get(at as usize..).unwrap_or_default().iter();
-    let Some(head) = ops.next() else { return Exit::Lookup };
+/// The usual case, behind a call of the kernel: the block is in the table, the budget allows it, and there is
+/// no branch to link to it.  Gives its header, its operations, and the budget that is left then.
+#[inline(always)]
+fn known<'a>(st: &State<'a>) -> Option<(&'a Op, Ops<'a>, i64)> {
+    let link = st.links[Link::slot(st.eip)].get();
+    let (head, block) = st.arena.get(link.at as usize..)?.split_first()?;
+    let left = st.left - i64::from(head.imm);
+    (link.eip == st.eip && st.from == 0 && left >= 0).then(|| (head, block.iter(), left))
+}
+
+/// Finds a block, links the branch that led to it, and enters it; runs the instructions one by one where the
+/// budget ends inside the block.
+#[cold]
+#[inline(never)]
+fn look_up(st: &mut State<'_>, blocks: &Blocks, options: &Options) -> Result<Exit, Why> {
+    let at = blocks.find(st.eip).ok_or(Why::Build)?;
+    if options.chain {
+        if let Some(op) = blocks.arena.get(st.from as usize).filter(|_| st.from != 0) {
+            op.link.set(at);
+        }
+        blocks.links[Link::slot(st.eip)].set(Link { eip: st.eip, at });
+    }
+    st.from = 0;
     let left = st.left - i64::from(blocks.len(at));
-    let view = st.view;
-    (head.next)(st, ops, view, left)
+    if left < 0 {
+        while st.left > 0 {
+            if let Some(why) = step(st) {
+                return Err(why);
+            }
+        }
+        return Ok(Exit::Lookup);
+    }
+    let mut ops = st.arena.get(at as usize..).unwrap_or_default().iter();
+    let Some(head) = ops.next() else { return Ok(Exit::Lookup) };
+    Ok((head.next)(st, ops, st.view, left))
 }
 
-/// Executes one instruction in its general form.
-fn step(st: &mut State<'_>, space: &AddressSpace) -> Result<(), Trap> {
+/// Executes one instruction in its general form; says whether the loop ends with it.
+#[cold]
+#[inline(never)]
+fn step(st: &mut State<'_>) -> Option<Why> {
+    let space = st.view.space();
+    if let Err(trap) = execute(st, space) {
+        st.trap = trap;
+        return Some(Why::Trap);
+    }
+    st.code_hit.get().then_some(Why::Code)
+}
+
+fn execute(st: &mut State<'_>, space: &AddressSpace) -> Result<(), Trap> {
     let eip = st.eip;
     let traced = st.system & TF != 0;
     let decoded = decode::at(space, eip)?;

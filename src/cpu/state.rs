@@ -7,8 +7,6 @@
 
 use super::alu::Width;
 use super::block::Blocks;
-use super::decode::Decoded;
-use super::fast::float::Units;
 use super::flags::{ARITHMETIC, Flags};
 use super::op::{Links, Op};
 use crate::mem::{AddressSpace, View, Written};
@@ -58,14 +56,12 @@ pub(crate) struct State<'a> {
     pub(crate) arena: &'a [Op],
     /// Where the block of an address is, keyed by low address bits.
     pub(crate) links: &'a Links,
-    /// Functions of the x87 unit that operations refer to.
-    pub(crate) units: &'a Units,
+    /// The rest of what is decoded: functions of the x87 unit, and instructions in the form of the decoder.
+    pub(crate) blocks: &'a Blocks,
     /// Address of the next instruction, where nothing else says it.
     pub(crate) eip: u32,
     /// Index of the operation whose link misses.
     pub(crate) from: u32,
-    /// Instructions in the form of the decoder, for the general handlers.
-    pub(crate) decoded: &'a [Decoded],
     /// Why the run ends.
     pub(crate) trap: Trap,
     /// A general handler has set [`State::trap`].
@@ -102,17 +98,16 @@ impl<'a> State<'a> {
         blocks: &'a Blocks,
     ) -> Self {
         let mut regs = [0; 9];
-        regs[..8].copy_from_slice(gpr);
+        copy_registers(&mut regs, gpr);
         Self {
             regs,
             flags: Flags::from_eflags(eflags),
             left: 0,
             arena: &blocks.arena,
             links: &blocks.links,
-            units: &blocks.units,
+            blocks,
             eip,
             from: 0,
-            decoded: &blocks.decoded,
             trap: Trap::Budget,
             ended: false,
             system: eflags & !ARITHMETIC,
@@ -254,6 +249,16 @@ impl<'a> State<'a> {
     /// Instructions retired by the process so far, the present block's counted whole.
     pub(crate) fn clock(&self) -> u64 {
         self.clock_end.wrapping_sub(self.left as u64)
+    }
+}
+
+/// Copies the general registers one by one: a wide load of what has just been stored in parts would have to
+/// wait until all of these stores have reached the cache.
+#[inline(always)]
+pub(super) fn copy_registers(to: &mut [u32], from: &[u32]) {
+    for (to, from) in to.iter_mut().zip(from).take(8) {
+        *to = *from;
+        std::hint::black_box(&*to);
     }
 }
 

@@ -25,17 +25,20 @@ impl<'k> Context<'k> {
     }
 
     /// The calling process.
+    #[inline]
     pub fn proc(&self) -> &Proc {
         &self.kernel.procs[self.id]
     }
 
     /// The calling process, to change it.
+    #[inline]
     pub fn proc_mut(&mut self) -> &mut Proc {
         &mut self.kernel.procs[self.id]
     }
 
     /// Fills `buffer` from guest memory; EFAULT where it cannot be read.  As in the original nothing may
     /// lie above the user's part, not even nothing (i386/i386/support.s, copyin).
+    #[inline]
     pub fn copyin(&self, address: u32, buffer: &mut [u8]) -> Result<(), Errno> {
         check_user_range(address, buffer.len())?;
         vm::copyin(self.proc(), address, buffer)
@@ -50,6 +53,7 @@ impl<'k> Context<'k> {
 
     /// Stores `bytes` in guest memory; EFAULT where it cannot be written.  Storing nothing succeeds
     /// everywhere.
+    #[inline]
     pub fn copyout(&mut self, address: u32, bytes: &[u8]) -> Result<(), Errno> {
         if bytes.is_empty() {
             return Ok(());

@@ -7,10 +7,10 @@ use syscalls::result::Ret;
 use syscalls::row::*;
 
 use super::event::{Event, Outcome};
-use super::proc::{ProcId, State};
+use super::proc::{Proc, ProcId, State};
 use super::signal::{SIGSYS, psignal};
 use super::sleep::Slept;
-use super::synch::{Resume, Retval, Stop, Sysret, Wake};
+use super::synch::{Parked, Resume, Retval, Stop, Sysret, Wake};
 use super::{Context, Kernel, file, proc, signal, socket, vfs};
 use crate::trapframe::{Gpr, Trapframe, eflags};
 
@@ -24,7 +24,7 @@ const SYS_SYSCALL: u32 = 0;
 const SYS_QUAD_SYSCALL: u32 = 198;
 
 /// A call in progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Call {
     /// Its number; after an indirect call that of the call meant.
     pub number: u32,
@@ -38,6 +38,32 @@ pub struct Call {
 pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
     let proc = &mut kernel.procs[id];
     proc.trap_error = 0;
+    let (call, copied) = read_call(proc);
+    let made_up = if kernel.observed() {
+        kernel.procs[id].call = Some(call);
+        kernel.note_enter(id, &call)
+    } else {
+        None
+    };
+    let result = match (made_up, copied) {
+        (Some(Ok(eax)), _) => Ok(Retval { eax, edx: None }),
+        (Some(Err(errno)), _) => Err(errno.into()),
+        (None, Err(errno)) => Err(errno.into()),
+        (None, Ok(())) => dispatch(&mut Context::new(kernel, id), &call),
+    };
+    match result {
+        Err(Stop::Park(parked)) => {
+            if let Some(proc) = kernel.procs.get_mut(id) {
+                proc.call = Some(call);
+            }
+            park(kernel, id, parked);
+        }
+        other => finish(kernel, id, &call, other),
+    }
+}
+
+/// Number and argument words of the call at whose gate a process is, and whether the words could be read.
+fn read_call(proc: &Proc) -> (Call, Result<(), Errno>) {
     let mut number = proc.frame.get(Gpr::Eax);
     let mut params = proc.frame.get(Gpr::Esp).wrapping_add(4);
     let indirect = match number {
@@ -50,37 +76,40 @@ pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
         number = proc.vm.space.fuword(params).unwrap_or(u32::MAX);
         params = params.wrapping_add(indirect);
     }
-    let row = syscalls::sysent::row(number);
-    let eip = proc.frame.eip.wrapping_sub(LCALL_LEN);
-    let mut call = Call { number, words: [0; MAX_WORDS], eip };
-    let mut bytes = [0; 4 * MAX_WORDS];
-    let words = row.map_or(0, |r| usize::from(r.narg)).min(MAX_WORDS);
-    let copied = super::vm::copyin(proc, params, &mut bytes[..4 * words]);
-    for (word, bytes) in call.words.iter_mut().zip(bytes.chunks_exact(4)).take(words) {
-        *word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let narg = syscalls::sysent::row(number).map_or(0, |row| usize::from(row.narg)).min(MAX_WORDS);
+    let mut words = [0; MAX_WORDS];
+    let mut copied = Ok(());
+    if proc.vm.space.copyin_words(params, &mut words[..narg]).is_err() {
+        let mut bytes = [0; 4 * MAX_WORDS];
+        copied = super::vm::copyin(proc, params, &mut bytes[..4 * narg]);
+        words = std::array::from_fn(|n| {
+            u32::from_le_bytes([bytes[4 * n], bytes[4 * n + 1], bytes[4 * n + 2], bytes[4 * n + 3]])
+        });
     }
-    kernel.procs[id].call = Some(call);
-    let made_up = if kernel.observed() { kernel.note_enter(id, &call) } else { None };
-    let result = match (made_up, copied) {
-        (Some(Ok(eax)), _) => Ok(Retval { eax, edx: None }),
-        (Some(Err(errno)), _) => Err(errno.into()),
-        (None, Err(_)) => Err(Errno::EFAULT.into()),
-        (None, Ok(())) => dispatch(&mut Context::new(kernel, id), &call),
-    };
-    complete(kernel, id, result);
+    (Call { number, words, eip: proc.frame.eip.wrapping_sub(LCALL_LEN) }, copied)
 }
 
 /// Lets a call go on whose process has slept, once the process runs again.
 pub(super) fn resume(kernel: &mut Kernel, id: ProcId) {
-    let mut slept = match kernel.end_sleep(id) {
-        Some(slept) => slept,
-        None => return,
-    };
+    if let Some(slept) = kernel.end_sleep(id) {
+        go_on_until_asleep(kernel, id, slept);
+    }
+}
+
+/// Puts the process of a call to sleep; a sleep that is over at once goes on at once.
+fn park(kernel: &mut Kernel, id: ProcId, parked: Box<Parked>) {
+    let slept = kernel.tsleep(id, *parked);
+    go_on_until_asleep(kernel, id, slept);
+}
+
+fn go_on_until_asleep(kernel: &mut Kernel, id: ProcId, mut slept: Slept) {
     while let Slept::Over(parked, wake) = slept {
-        let result = go_on(&mut Context::new(kernel, id), parked.resume, wake);
-        match result {
+        match go_on(&mut Context::new(kernel, id), parked.resume, wake) {
             Err(Stop::Park(parked)) => slept = kernel.tsleep(id, *parked),
-            other => return finish(kernel, id, other),
+            other => {
+                let call = kernel.procs.get(id).and_then(|proc| proc.call);
+                return finish(kernel, id, &call.unwrap_or_default(), other);
+            }
         }
     }
 }
@@ -96,33 +125,16 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     }
 }
 
-/// Parks the call or ends it; a sleep that is over at once goes on at once.
-fn complete(kernel: &mut Kernel, id: ProcId, result: Sysret<Retval>) {
-    match result {
-        Err(Stop::Park(parked)) => {
-            let mut slept = kernel.tsleep(id, *parked);
-            while let Slept::Over(parked, wake) = slept {
-                match go_on(&mut Context::new(kernel, id), parked.resume, wake) {
-                    Err(Stop::Park(parked)) => slept = kernel.tsleep(id, *parked),
-                    other => return finish(kernel, id, other),
-                }
-            }
-        }
-        other => finish(kernel, id, other),
-    }
-}
-
 /// Sets the result registers.
-fn finish(kernel: &mut Kernel, id: ProcId, result: Sysret<Retval>) {
+#[inline]
+fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) {
     let Some(proc) = kernel.procs.get_mut(id) else { return };
-    let call = proc.call.take();
+    proc.call = None;
     if proc.state == State::Zombie {
         return;
     }
     let outcome = set_registers(&mut proc.frame, result);
-    if let Some(call) = call {
-        kernel.note(id, Event::Leave(call, outcome));
-    }
+    kernel.note_with(id, |_| Event::Leave(*call, outcome));
 }
 
 fn set_registers(frame: &mut Trapframe, result: Sysret<Retval>) -> Outcome {

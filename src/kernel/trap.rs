@@ -24,15 +24,16 @@ impl Kernel {
     /// Serves a trap of the current process, up to the return to user mode, a sleep or its end.
     pub fn trap(&mut self, id: ProcId, trap: Trap) {
         match trap {
-            Trap::Budget => {}
             Trap::Syscall => {
                 syscall::syscall(self, id);
                 self.user_return(id);
-                return self.call_returned(id);
+                self.call_returned(id);
             }
-            other => self.fault(id, other),
+            other => {
+                self.fault(id, other);
+                self.user_return(id);
+            }
         }
-        self.user_return(id);
     }
 
     /// Lets a process go on that was chosen to run: the end of its sleep, its signals.
@@ -52,12 +53,20 @@ impl Kernel {
 
     /// Looks at signals before the process goes back to user mode (`userret`).  Afterwards the process
     /// may be stopped, asleep or gone.
+    #[inline]
     fn user_return(&mut self, id: ProcId) {
+        let Some(proc) = self.procs.get_mut(id) else { return };
+        if proc.sig.pending & !proc.sig.mask == 0 && proc.trace_stop.is_none() {
+            proc.priority = proc.usrpri;
+        } else {
+            self.act_on_signals(id);
+        }
+    }
+
+    /// The part of [`Kernel::user_return`] where there is something to look at.
+    #[cold]
+    fn act_on_signals(&mut self, id: ProcId) {
         while self.in_user_mode(id) {
-            let proc = &self.procs[id];
-            if proc.sig.pending & !proc.sig.mask == 0 && proc.trace_stop.is_none() {
-                break;
-            }
             match issignal(self, id) {
                 Cursig::Signal(signal) => postsig(self, id, signal),
                 Cursig::None | Cursig::Stopped => break,

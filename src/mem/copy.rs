@@ -32,6 +32,18 @@ impl AddressSpace {
         self.copyin_pages(addr, buf)
     }
 
+    /// Reads words that lie behind each other.  The program has just stored most of them one by one, and so
+    /// are they read: a wide load would have to wait for all of these stores.
+    #[inline]
+    pub fn copyin_words(&self, addr: u32, words: &mut [u32]) -> Result<(), Fault> {
+        let view = self.view();
+        for (n, word) in (0..).zip(&mut *words) {
+            *word = view.load32(addr.wrapping_add(4 * n))?;
+            std::hint::black_box(&*word);
+        }
+        if words.is_empty() { Ok(()) } else { self.bus_check(Access::Read) }
+    }
+
     #[inline(never)]
     fn copyin_pages(&self, addr: u32, buf: &mut [u8]) -> Result<(), Fault> {
         let mut rest = buf;

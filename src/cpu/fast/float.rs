@@ -89,7 +89,7 @@ pub(super) fn register<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>,
     if st.fpu.pending() {
         return careful(st, op, left);
     }
-    let Some(f) = st.units.registers.get(op.imm as usize) else { return lost() };
+    let Some(f) = st.blocks.units.registers.get(op.imm as usize) else { return lost() };
     note(st, op);
     f(st.fpu, op.aux);
     (op.next)(st, ops, view, left)
@@ -106,7 +106,7 @@ pub(super) fn load<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: 
         _ => view.try_load64(addr),
     };
     let (Some(bits), false) = (bits, st.fpu.pending()) else { return careful(st, op, left) };
-    let Some(f) = st.units.loads.get(op.imm as usize) else { return lost() };
+    let Some(f) = st.blocks.units.loads.get(op.imm as usize) else { return lost() };
     note(st, op);
     point(st, addr);
     f(st.fpu, bits);
@@ -138,7 +138,7 @@ fn store_value<const W: u8>(st: &mut State<'_>, op: &Op, view: View<'_>) -> bool
         return false;
     }
     let addr = address::<true>(st, op);
-    let Some(f) = st.units.stores.get(op.imm as usize) else { return false };
+    let Some(f) = st.blocks.units.stores.get(op.imm as usize) else { return false };
     let store = f(st.fpu);
     let done = store.write
         && match W {

@@ -22,7 +22,7 @@ pub(in crate::cpu) fn general<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: Vi
 /// Executes; `false` when the block must be left.
 #[inline(never)]
 fn execute(st: &mut State<'_>, op: &Op) -> bool {
-    let Some(decoded) = st.decoded.get(op.imm as usize) else { return false };
+    let Some(decoded) = st.blocks.decoded.get(op.imm as usize) else { return false };
     let behind = i64::from(op.rest) - 1;
     st.left += behind;
     st.eip = op.end();

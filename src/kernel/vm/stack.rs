@@ -98,7 +98,16 @@ fn to_page_end(address: u32, rest: usize) -> usize {
 
 /// Fills `buffer` from guest memory.  Where 2.1 would grow the stack to read it, it reads as the
 /// zeros that 2.1 would find.
+#[inline]
 pub fn copyin(proc: &Proc, address: u32, buffer: &mut [u8]) -> Result<(), Errno> {
+    match proc.vm.space.copyin(address, buffer) {
+        Ok(()) => Ok(()),
+        Err(_) => copyin_over_holes(proc, address, buffer),
+    }
+}
+
+#[cold]
+fn copyin_over_holes(proc: &Proc, address: u32, buffer: &mut [u8]) -> Result<(), Errno> {
     let mut done = 0;
     while let Some(rest) = buffer.get_mut(done..) {
         let at = address.wrapping_add(done as u32);
@@ -115,7 +124,14 @@ pub fn copyin(proc: &Proc, address: u32, buffer: &mut [u8]) -> Result<(), Errno>
 }
 
 /// Stores `bytes` in guest memory and grows the stack where they reach below it.
+#[inline]
 pub fn copyout(kernel: &mut Kernel, id: ProcId, address: u32, bytes: &[u8]) -> Result<(), Errno> {
+    let stored = kernel.procs.get(id).is_some_and(|proc| proc.vm.space.copyout(address, bytes).is_ok());
+    if stored { Ok(()) } else { copyout_growing(kernel, id, address, bytes) }
+}
+
+#[cold]
+fn copyout_growing(kernel: &mut Kernel, id: ProcId, address: u32, bytes: &[u8]) -> Result<(), Errno> {
     let mut done = 0;
     loop {
         let proc = kernel.procs.get(id).ok_or(Errno::EFAULT)?;
