@@ -47,6 +47,8 @@ const CAUGHT: [(i32, HostSignal); 7] = [
 #[derive(Debug)]
 pub struct Signals {
     pending: Vec<(HostSignal, Arc<AtomicBool>)>,
+    /// Any of them has come.
+    any: Arc<AtomicBool>,
     /// Something to read here means that a signal has come.
     wake: OwnedFd,
 }
@@ -57,25 +59,29 @@ impl Signals {
         let (wake, sender) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         let mut pending = Vec::new();
+        let any = Arc::new(AtomicBool::new(false));
         for (number, signal) in CAUGHT {
             let flag = Arc::new(AtomicBool::new(false));
             signal_hook::flag::register(number, Arc::clone(&flag))?;
+            // Behind the signal's own flag: whoever sees this one sees that one, too.
+            signal_hook::flag::register(number, Arc::clone(&any))?;
             signal_hook::low_level::pipe::register(number, sender.try_clone()?)?;
             pending.push((signal, flag));
         }
-        Ok(Self { pending, wake: wake.into() })
+        Ok(Self { pending, any, wake: wake.into() })
     }
 
     /// Whether a signal has come.
     #[inline]
     pub fn any(&self) -> bool {
-        self.pending.iter().any(|(_, flag)| flag.load(Ordering::Relaxed))
+        self.any.load(Ordering::Relaxed)
     }
 
     /// Takes the signals that have come.
     pub fn take(&self) -> Vec<HostSignal> {
         let mut buffer = [0; 64];
         while rustix::io::read(&self.wake, &mut buffer).is_ok_and(|n| n == buffer.len()) {}
+        self.any.store(false, Ordering::SeqCst);
         let came = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
         self.pending.iter().filter(|(_, flag)| came(flag)).map(|&(signal, _)| signal).collect()
     }

@@ -22,6 +22,14 @@ impl<T> Id<T> {
     }
 }
 
+#[cfg(test)]
+impl<T> Id<T> {
+    /// The key of whatever is in a slot first.
+    pub(crate) fn of_slot(index: u32) -> Self {
+        Self { index, generation: 0, object: PhantomData }
+    }
+}
+
 impl<T> Clone for Id<T> {
     fn clone(&self) -> Self {
         *self

@@ -2,7 +2,7 @@
 //!
 //! 2.1 counterpart: kern/init_main.c.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use syscalls::errno::Errno;
 
@@ -13,6 +13,7 @@ use super::limits::Plimit;
 use super::proc::exec::{ExecError, Strings, execve};
 use super::proc::{Flags, Proc, ProcId, State};
 use super::signal::Sigacts;
+use super::sleep_queues::SleepQueues;
 use super::synch::priority::PUSER;
 use super::time::{Clock, Itimer, SECOND_NS, Timeout, Usage};
 use super::vm::Vmspace;
@@ -87,8 +88,9 @@ impl Kernel {
             init: None,
             reaped: Vec::new(),
             run_queues: RunQueues::default(),
-            sleepers: HashMap::new(),
+            sleepers: SleepQueues::default(),
             timeouts: BTreeMap::new(),
+            nothing_due_before: 0,
             select_collisions: 0,
             ktrace: super::ktrace::Table::default(),
             watched: false,

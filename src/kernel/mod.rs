@@ -6,7 +6,7 @@
 //! Each area opens with `calls.rs`, the thin handlers that the table of calls names; the engine is in the
 //! files beside it.  The kernel knows nothing of the processor's insides, nor of who observes it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 
 pub mod allowance;
 pub mod arena;
@@ -23,6 +23,7 @@ pub mod proc;
 mod sched;
 pub mod signal;
 mod sleep;
+mod sleep_queues;
 pub mod socket;
 pub mod synch;
 pub mod syscall;
@@ -34,10 +35,10 @@ pub mod vfs;
 pub mod vm;
 
 pub use context::Context;
-pub use sched::RunQueues;
-pub use synch::{Channel, HZ, Parked, Resume, Retval, Sleep, Stop, Sysret, Wake};
-
 use proc::ProcId;
+pub use sched::RunQueues;
+use sleep_queues::SleepQueues;
+pub use synch::{Channel, HZ, Parked, Resume, Retval, Sleep, Stop, Sysret, Wake};
 
 /// The kernel: every table that 2.1 keeps in global variables.
 #[derive(Debug)]
@@ -58,10 +59,12 @@ pub struct Kernel {
     pub system: sysctl::System,
     /// Processes that wait for the processor.
     pub(crate) run_queues: RunQueues,
-    /// Processes that sleep, by what they wait for, in the order in which they went to sleep.
-    pub(crate) sleepers: HashMap<Channel, VecDeque<ProcId>>,
+    /// Processes that sleep, by what they wait for.
+    pub(crate) sleepers: SleepQueues,
     /// What is due when: (nanoseconds of the kernel's uptime, sequence) to what.
     pub(crate) timeouts: BTreeMap<(u64, u64), time::Timeout>,
+    /// A time before which none of these is due, so that looking at the clock is often enough.
+    pub(crate) nothing_due_before: u64,
     /// Process 1: ours, it only waits for orphans.
     pub init: Option<ProcId>,
     /// Process numbers and wait statuses of what process 1 waited for, for the machine.

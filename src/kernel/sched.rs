@@ -21,29 +21,60 @@ const FSCALE: u32 = 1 << 11;
 /// Most that `estcpu` can be.
 const ESTCPU_MAX: u32 = 255;
 
-/// The queues of processes that are ready to run.
+/// The queues of one kind, and which of them hold processes (`whichqs` and its relatives).
 #[derive(Debug)]
+struct Queues {
+    queues: [VecDeque<ProcId>; NQS],
+    ready: u32,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self { queues: std::array::from_fn(|_| VecDeque::new()), ready: 0 }
+    }
+}
+
+impl Queues {
+    fn push_back(&mut self, index: usize, id: ProcId) {
+        let index = index.min(NQS - 1);
+        self.queues[index].push_back(id);
+        self.ready |= 1 << index;
+    }
+
+    /// Takes the process that has waited longest at the best priority.
+    fn pop_first(&mut self) -> Option<ProcId> {
+        let index = self.ready.trailing_zeros() as usize;
+        let queue = self.queues.get_mut(index)?;
+        let first = queue.pop_front();
+        if queue.is_empty() {
+            self.ready &= !(1 << index);
+        }
+        first
+    }
+
+    fn remove(&mut self, id: ProcId) {
+        let mut rest = self.ready;
+        while rest != 0 {
+            let index = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            self.queues[index].retain(|&other| other != id);
+            if self.queues[index].is_empty() {
+                self.ready &= !(1 << index);
+            }
+        }
+    }
+}
+
+/// The queues of processes that are ready to run.
+#[derive(Debug, Default)]
 pub struct RunQueues {
-    realtime: Vec<VecDeque<ProcId>>,
-    normal: Vec<VecDeque<ProcId>>,
-    idle: Vec<VecDeque<ProcId>>,
+    realtime: Queues,
+    normal: Queues,
+    idle: Queues,
     /// The process that has the processor.
     pub current: Option<ProcId>,
     /// The current process gives way before it goes back to user mode (`want_resched`).
     pub want_resched: bool,
-}
-
-impl Default for RunQueues {
-    fn default() -> Self {
-        let queues = || vec![VecDeque::new(); NQS];
-        Self { realtime: queues(), normal: queues(), idle: queues(), current: None, want_resched: false }
-    }
-}
-
-impl RunQueues {
-    fn all_mut(&mut self) -> impl Iterator<Item = &mut VecDeque<ProcId>> {
-        self.realtime.iter_mut().chain(&mut self.normal).chain(&mut self.idle)
-    }
 }
 
 impl Kernel {
@@ -56,14 +87,13 @@ impl Kernel {
             RTP_PRIO_REALTIME => (&mut self.run_queues.realtime, usize::from(value)),
             _ => (&mut self.run_queues.idle, usize::from(value)),
         };
-        queues[index.min(NQS - 1)].push_back(id);
+        queues.push_back(index, id);
     }
 
     /// Takes a process off the run queues (`remrq`).
     pub fn remove_from_run_queue(&mut self, id: ProcId) {
-        for queue in self.run_queues.all_mut() {
-            queue.retain(|&other| other != id);
-        }
+        let RunQueues { realtime, normal, idle, .. } = &mut self.run_queues;
+        [realtime, normal, idle].into_iter().for_each(|queues| queues.remove(id));
     }
 
     /// Whether the current process is to give way (`want_resched`).
@@ -79,7 +109,8 @@ impl Kernel {
 
     /// Takes the next process to run off its queue and makes it the current one (`cpu_switch`).
     pub fn choose(&mut self) -> Option<ProcId> {
-        let next = self.run_queues.all_mut().find_map(VecDeque::pop_front);
+        let RunQueues { realtime, normal, idle, .. } = &mut self.run_queues;
+        let next = realtime.pop_first().or_else(|| normal.pop_first()).or_else(|| idle.pop_first());
         self.run_queues.current = next;
         self.run_queues.want_resched = false;
         next

@@ -22,12 +22,12 @@ impl Kernel {
     /// Puts the current process to sleep; it does not sleep where a signal is already there.
     pub(super) fn tsleep(&mut self, id: ProcId, parked: Parked) -> Slept {
         let sleep = parked.sleep;
-        let since = self.clock.uptime();
+        let since = if self.observed() { self.clock.uptime() } else { 0 };
         let timeout = sleep.timeout_ticks.filter(|&ticks| ticks > 0).map(|ticks| {
             let due = self.clock.after_ticks(ticks);
             self.add_timeout(due, Timeout::Sleep(id))
         });
-        self.sleepers.entry(sleep.channel).or_default().push_back(id);
+        self.sleepers.push(sleep.channel, id);
         let proc = &mut self.procs[id];
         proc.wchan = Some(sleep.channel);
         proc.slptime = 0;
@@ -103,10 +103,10 @@ impl Kernel {
         }
         match asleep {
             Some(asleep) => {
-                self.note(
-                    id,
-                    Event::Wakeup { wake, slept: self.clock.uptime().saturating_sub(asleep.since) },
-                );
+                self.note_with(id, |kernel| {
+                    let slept = kernel.clock.uptime().saturating_sub(asleep.since);
+                    Event::Wakeup { wake, slept }
+                });
                 Slept::Over(asleep.parked, wake)
             }
             None => Slept::Still,
@@ -130,19 +130,14 @@ impl Kernel {
 
     /// Takes a process off its channel (`unsleep`).
     pub fn unsleep(&mut self, id: ProcId) {
-        let Some(channel) = self.procs[id].wchan.take() else { return };
-        if let Some(queue) = self.sleepers.get_mut(&channel) {
-            queue.retain(|&other| other != id);
-            if queue.is_empty() {
-                self.sleepers.remove(&channel);
-            }
+        if let Some(channel) = self.procs[id].wchan.take() {
+            self.sleepers.remove(channel, id);
         }
     }
 
     /// Makes every process that sleeps on the channel ready to run (`wakeup`).
     pub fn wakeup(&mut self, channel: Channel) {
-        let Some(queue) = self.sleepers.remove(&channel) else { return };
-        for id in queue {
+        while let Some(id) = self.sleepers.pop(channel) {
             self.procs[id].wchan = None;
             if self.procs[id].state == State::Sleep {
                 self.set_runnable(id);

@@ -229,6 +229,7 @@ impl Kernel {
         self.sequence += 1;
         let key = (due, self.sequence);
         self.timeouts.insert(key, timeout);
+        self.nothing_due_before = self.nothing_due_before.min(due);
         key
     }
 
@@ -239,10 +240,23 @@ impl Kernel {
 
     /// Does everything that is due (`softclock`).
     pub fn run_timeouts(&mut self) {
-        let now = self.clock.uptime();
+        self.run_timeouts_until(self.clock.uptime());
+    }
+
+    /// Does everything that is due at an uptime, which the clock has just shown.
+    #[inline]
+    pub fn run_timeouts_until(&mut self, now: u64) {
+        if now >= self.nothing_due_before {
+            self.run_due(now);
+        }
+    }
+
+    fn run_due(&mut self, now: u64) {
+        self.nothing_due_before = u64::MAX;
         while let Some(entry) = self.timeouts.first_entry() {
             let (due, _) = *entry.key();
             if due > now {
+                self.nothing_due_before = due;
                 return;
             }
             match entry.remove() {

@@ -39,6 +39,10 @@ pub fn real_timer_expired(kernel: &mut Kernel, id: ProcId) {
 
 /// Lets the virtual and the profiling timer of a process run for `ns`.
 pub fn itimer_decrement(kernel: &mut Kernel, id: ProcId, ns: u64) {
+    let [_, user, profiling] = &kernel.procs[id].itimer;
+    if user.value == 0 && profiling.value == 0 {
+        return;
+    }
     for (which, signal) in [(1, SIGVTALRM), (2, SIGPROF)] {
         let timer = &mut kernel.procs[id].itimer[which];
         if timer.value == 0 {

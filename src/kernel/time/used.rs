@@ -6,7 +6,7 @@
 use syscalls::layout::U16;
 
 use super::SECOND_NS;
-use crate::kernel::limits::{Resource, Rlimit};
+use crate::kernel::limits::{INFINITY, Resource, Rlimit};
 use crate::kernel::proc::{Flags, ProcId};
 use crate::kernel::signal::{SIGKILL, SIGXCPU, psignal};
 use crate::kernel::{Context, Kernel};
@@ -51,6 +51,10 @@ fn count(cx: &mut Context<'_>, ticks: u64) {
 
 fn check_limit(kernel: &mut Kernel, id: ProcId) {
     let proc = &mut kernel.procs[id];
+    let unlimited = proc.limits.get(Resource::Cpu).cur == INFINITY;
+    if unlimited && proc.usage.user_ns + proc.usage.system_ns < LONG * SECOND_NS {
+        return;
+    }
     let seconds = (proc.usage.user_ns + proc.usage.system_ns) / SECOND_NS;
     let Rlimit { cur, max } = proc.limits.get(Resource::Cpu);
     let at = seconds as i64;

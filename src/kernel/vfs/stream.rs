@@ -426,8 +426,8 @@ fn stream_of(kernel: &Kernel, file: FileId, write: bool) -> Option<&Stream> {
 /// Drops what nobody sleeps for any more.
 fn forget_the_gone(kernel: &mut Kernel) {
     let Kernel { vfs, sleepers, .. } = kernel;
-    vfs.waiting.parked.retain(|(file, _)| sleepers.contains_key(&Channel::HostFile(*file)));
-    let selects = sleepers.contains_key(&Channel::Select);
+    vfs.waiting.parked.retain(|(file, _)| sleepers.holds(Channel::HostFile(*file)));
+    let selects = sleepers.holds(Channel::Select);
     let vnodes = &vfs.vnodes;
     vfs.waiting.selecting.retain(|&vnode, _| selects && vnodes.contains(vnode));
 }
