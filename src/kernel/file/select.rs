@@ -33,6 +33,13 @@ pub struct Selinfo {
     collision: bool,
 }
 
+impl Selinfo {
+    /// Whether a process selects.
+    pub fn is_noted(&self) -> bool {
+        self.proc.is_some()
+    }
+}
+
 /// Notes that a process selects on an object.
 pub fn selrecord(kernel: &Kernel, selector: ProcId, info: &mut Selinfo) {
     if info.proc == Some(selector) {

@@ -1,39 +1,38 @@
 //! Chains of mbufs: a packet on its way, or one record of a socket buffer.
 //!
-//! Most chains hold one mbuf, and those cost no memory of their own.
+//! Each mbuf holds the next one.  Most chains hold one mbuf.
 //!
 //! This file does not know sockets.
 //!
 //! 2.1 counterpart: `m_next` of struct mbuf (sys/mbuf.h).
 
-use std::collections::{VecDeque, vec_deque};
-use std::iter::Chain as Both;
-use std::option;
-
 use super::mbuf::Mbuf;
 
 /// Mbufs that belong together (`m_next`).
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Chain {
-    /// The first one; without it there are no others.
     first: Option<Mbuf>,
-    others: VecDeque<Mbuf>,
 }
 
 impl Chain {
     /// No mbuf.
     pub const fn new() -> Self {
-        Self { first: None, others: VecDeque::new() }
+        Self { first: None }
     }
 
     /// Number of mbufs.
     pub fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.others.len()
+        self.iter().count()
     }
 
     /// Whether there is no mbuf.
     pub fn is_empty(&self) -> bool {
         self.first.is_none()
+    }
+
+    /// Whether there is just one mbuf.
+    pub fn is_single(&self) -> bool {
+        self.first.as_ref().is_some_and(|m| m.next.is_none())
     }
 
     /// Number of bytes; what `m_pkthdr.len` holds for a packet.
@@ -51,79 +50,112 @@ impl Chain {
         self.first.as_mut()
     }
 
+    /// The last mbuf.
+    pub fn back(&self) -> Option<&Mbuf> {
+        self.iter().last()
+    }
+
     /// The last mbuf, to change it.
     pub fn back_mut(&mut self) -> Option<&mut Mbuf> {
-        self.others.back_mut().or(self.first.as_mut())
+        let mut last = self.first.as_mut()?;
+        while last.next.is_some() {
+            last = last.next.as_mut()?;
+        }
+        Some(last)
     }
 
     /// The mbuf behind `index` others.
     pub fn get(&self, index: usize) -> Option<&Mbuf> {
-        match index.checked_sub(1) {
-            None => self.first.as_ref(),
-            Some(index) => self.others.get(index),
-        }
-    }
-
-    /// The mbuf behind `index` others, to change it.
-    pub fn get_mut(&mut self, index: usize) -> Option<&mut Mbuf> {
-        match index.checked_sub(1) {
-            None => self.first.as_mut(),
-            Some(index) => self.others.get_mut(index),
-        }
+        self.iter().nth(index)
     }
 
     /// Adds an mbuf behind all others.
     pub fn push_back(&mut self, m: Mbuf) {
-        if self.first.is_none() {
-            self.first = Some(m);
-        } else {
-            self.others.push_back(m);
+        match self.back_mut() {
+            Some(last) => last.next = Some(m),
+            None => self.first = Some(m),
         }
     }
 
     /// Adds an mbuf before all others.
-    pub fn push_front(&mut self, m: Mbuf) {
-        if let Some(second) = self.first.replace(m) {
-            self.others.push_front(second);
-        }
+    pub fn push_front(&mut self, mut m: Mbuf) {
+        m.next = self.first.take();
+        self.first = Some(m);
     }
 
     /// Takes the first mbuf off.
     pub fn pop_front(&mut self) -> Option<Mbuf> {
-        let next = self.others.pop_front();
-        std::mem::replace(&mut self.first, next)
+        let mut first = self.first.take()?;
+        self.first = first.next.take();
+        Some(first)
     }
 
-    /// The last mbuf.
-    pub fn back(&self) -> Option<&Mbuf> {
-        self.others.back().or(self.first.as_ref())
-    }
-
-    /// All mbufs in their order, to change them.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Mbuf> {
-        self.first.iter_mut().chain(&mut self.others)
+    /// Changes all mbufs, in their order.
+    pub fn for_each_mut(&mut self, mut change: impl FnMut(&mut Mbuf)) {
+        let mut next = self.first.as_mut();
+        while let Some(m) = next {
+            change(m);
+            next = m.next.as_mut();
+        }
     }
 
     /// All mbufs in their order.
-    pub fn iter(&self) -> Both<option::Iter<'_, Mbuf>, vec_deque::Iter<'_, Mbuf>> {
-        self.first.iter().chain(&self.others)
+    pub fn iter(&self) -> Iter<'_> {
+        Iter(self.first.as_ref())
+    }
+}
+
+/// A long chain must not be dropped mbuf inside mbuf.
+impl Drop for Chain {
+    #[inline]
+    fn drop(&mut self) {
+        while self.first.is_some() {
+            self.pop_front();
+        }
+    }
+}
+
+/// Walks over a chain.
+#[derive(Clone, Debug)]
+pub struct Iter<'a>(Option<&'a Mbuf>);
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a Mbuf;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a Mbuf> {
+        let m = self.0?;
+        self.0 = m.next.as_ref();
+        Some(m)
+    }
+}
+
+/// Takes a chain apart.
+#[derive(Debug)]
+pub struct IntoIter(Chain);
+
+impl Iterator for IntoIter {
+    type Item = Mbuf;
+
+    fn next(&mut self) -> Option<Mbuf> {
+        self.0.pop_front()
     }
 }
 
 impl IntoIterator for Chain {
     type Item = Mbuf;
-    type IntoIter = Both<option::IntoIter<Mbuf>, vec_deque::IntoIter<Mbuf>>;
+    type IntoIter = IntoIter;
 
-    fn into_iter(self) -> Self::IntoIter {
-        self.first.into_iter().chain(self.others)
+    fn into_iter(self) -> IntoIter {
+        IntoIter(self)
     }
 }
 
 impl<'a> IntoIterator for &'a Chain {
     type Item = &'a Mbuf;
-    type IntoIter = Both<option::Iter<'a, Mbuf>, vec_deque::Iter<'a, Mbuf>>;
+    type IntoIter = Iter<'a>;
 
-    fn into_iter(self) -> Self::IntoIter {
+    fn into_iter(self) -> Iter<'a> {
         self.iter()
     }
 }
@@ -144,7 +176,7 @@ impl FromIterator<Mbuf> for Chain {
 
 impl From<Mbuf> for Chain {
     fn from(m: Mbuf) -> Self {
-        Self { first: Some(m), others: VecDeque::new() }
+        Self { first: Some(m) }
     }
 }
 
@@ -171,6 +203,14 @@ mod tests {
         assert_eq!(c.get(1).map(|m| m.bytes().to_vec()), Some(b"c".to_vec()));
         assert_eq!(c.back_mut().map(|m| m.bytes().to_vec()), Some(b"d".to_vec()));
         assert_eq!(c.into_iter().count(), 3);
+    }
+
+    #[test]
+    fn a_long_chain_is_dropped_without_a_deep_stack() {
+        let mut c = Chain::new();
+        (0..1_000_000).for_each(|_| c.push_front(Mbuf::get(MbufType::Data)));
+        assert!(!c.is_single());
+        drop(c);
     }
 
     #[test]

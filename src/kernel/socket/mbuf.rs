@@ -1,7 +1,7 @@
 //! Mbufs: the pieces that messages are kept in while they wait in a socket buffer.
 //!
-//! The mechanics of the original are gone (no free lists, no pointer arithmetic, no sharing of
-//! clusters), its *accounting* is exact: how many bytes fit into a piece, where they begin, whether a
+//! The mechanics of the original are gone (no free list of mbufs, no pointer arithmetic, no sharing of
+//! clusters; see [`super::cluster`] for those), its *accounting* is exact: how many bytes fit into a piece, where they begin, whether a
 //! cluster hangs on it, and what it therefore costs.  That decides when small writes are merged and
 //! when a writer blocks, so a guest can see it.
 //!
@@ -13,6 +13,7 @@ use std::ops::{Deref, DerefMut};
 
 use bitflags::bitflags;
 
+use super::cluster::Cluster;
 use crate::kernel::file::FileId;
 
 /// Size of an mbuf with its header; what each one costs in `mbcnt`.
@@ -57,16 +58,18 @@ bitflags! {
 #[derive(Clone, Debug)]
 enum Storage {
     Internal([u8; MLEN]),
-    Cluster(Box<[u8; MCLBYTES]>),
+    Cluster(Cluster),
 }
 
 /// One piece of a message; a handle, so that it can travel from queue to queue.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Mbuf(Box<Body>);
 
 /// What an mbuf is made of.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Body {
+    /// The mbuf behind it in its chain (`m_next`).
+    pub(super) next: Option<Mbuf>,
     /// What it holds.
     pub kind: MbufType,
     /// Its flags.
@@ -99,6 +102,7 @@ impl Mbuf {
     /// An empty mbuf (MGET).
     pub fn get(kind: MbufType) -> Self {
         Self(Box::new(Body {
+            next: None,
             kind,
             flags: MbufFlags::empty(),
             offset: 0,
@@ -127,7 +131,7 @@ impl Mbuf {
 
     /// Hangs a cluster on an empty mbuf (MCLGET).
     pub fn clget(&mut self) {
-        self.storage = Storage::Cluster(Box::new([0; MCLBYTES]));
+        self.storage = Storage::Cluster(Cluster::get());
         self.offset = 0;
         self.flags.insert(MbufFlags::EXT);
     }
@@ -179,7 +183,7 @@ impl Mbuf {
         let from = usize::from(self.offset);
         match &self.storage {
             Storage::Internal(data) => &data[from..from + usize::from(self.len)],
-            Storage::Cluster(data) => &data[from..from + usize::from(self.len)],
+            Storage::Cluster(data) => &data.bytes()[from..from + usize::from(self.len)],
         }
     }
 
@@ -189,7 +193,7 @@ impl Mbuf {
         let to = from + usize::from(self.len);
         match &mut self.storage {
             Storage::Internal(data) => &mut data[from..to],
-            Storage::Cluster(data) => &mut data[from..to],
+            Storage::Cluster(data) => &mut data.bytes_mut()[from..to],
         }
     }
 
@@ -231,9 +235,15 @@ impl Mbuf {
 
     /// A copy of its bytes without anything that hangs on it (`m_copy` of a name or of control).
     pub fn copy(&self) -> Self {
-        let mut copy = self.clone();
-        copy.rights = None;
-        copy
+        Self(Box::new(Body {
+            next: None,
+            kind: self.kind,
+            flags: self.flags,
+            offset: self.offset,
+            len: self.len,
+            storage: self.storage.clone(),
+            rights: None,
+        }))
     }
 
     /// Whether `other` can be merged into this one: `sbcompress` does it where a byte remains free.

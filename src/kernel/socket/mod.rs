@@ -20,6 +20,7 @@
 pub mod accept;
 pub mod calls;
 pub mod chain;
+mod cluster;
 mod events;
 pub mod inet;
 pub mod mbuf;
@@ -99,8 +100,8 @@ impl From<Resume> for synch::Resume {
 /// Goes on with a call after its sleep.
 pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     match state {
-        Resume::Send(op, at) => sosend::resume(cx, *op, at, wake).map(result::Int::regs),
-        Resume::Receive(op, at) => soreceive::resume(cx, *op, at, wake).map(result::Int::regs),
+        Resume::Send(op, at) => sosend::resume(cx, op, at, wake).map(result::Int::regs),
+        Resume::Receive(op, at) => soreceive::resume(cx, op, at, wake).map(result::Int::regs),
         Resume::Accept(op) => accept::resume_accept(cx, op, wake).map(result::Fd::regs),
         Resume::Connect(so) => accept::resume_connect(cx, so, wake).map(result::None::regs),
         Resume::Linger { so, linger } => {
@@ -113,6 +114,9 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
 /// Makes a request to a socket's protocol (`(*so->so_proto->pr_usrreq)(…)`).
 pub fn pr_usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
     let usrreq = cx.kernel.sockets[so].proto.usrreq.ok_or(Errno::EOPNOTSUPP)?;
+    if !cx.kernel.observed() {
+        return usrreq(cx, so, request);
+    }
     let name = request.name();
     events::begin(cx.kernel, so, name);
     let result = usrreq(cx, so, request);

@@ -223,13 +223,14 @@ impl Recvit {
     }
 
     /// Stores the name, the control information and what the call itself wants stored.
-    pub(super) fn finish(mut self, cx: &mut Context<'_>, op: Soreceive) -> Result<(), Errno> {
+    pub(super) fn finish(mut self, cx: &mut Context<'_>, op: &mut Soreceive) -> Result<(), Errno> {
         self.msg.flags.set(op.msg_flags.bits());
         if self.msg.name.get() != 0 {
-            self.store_name(cx, op.from)?;
+            self.store_name(cx, op.from.take())?;
         }
         if self.wants_control() {
-            self.store_control(cx, op.control.into_iter().next())?;
+            let control = std::mem::take(&mut op.control);
+            self.store_control(cx, control.into_iter().next())?;
         }
         match self.call {
             RecvCall::Recvfrom => Ok(()),

@@ -132,7 +132,7 @@ impl Sockbuf {
             }
             Some(_) => self.compress(chain),
             // The usual case of an empty buffer: there is nothing to merge.
-            None if chain.len() == 1 && chain.bytes() > 0 => self.push_record(chain),
+            None if chain.is_single() && chain.bytes() > 0 => self.push_record(chain),
             None => {
                 self.records.push_back(Chain::new());
                 self.compress(chain);
@@ -240,13 +240,19 @@ impl Sockbuf {
 
     /// Takes the first mbuf out; the record goes with its last mbuf.
     pub fn pop_first(&mut self) -> Option<Mbuf> {
+        self.take_first().map(|(m, _)| m)
+    }
+
+    /// Takes the first mbuf out, and says whether its record went with it.
+    pub fn take_first(&mut self) -> Option<(Mbuf, bool)> {
         let record = self.records.front_mut()?;
         let m = record.pop_front()?;
-        if record.is_empty() {
+        let used_up = record.is_empty();
+        if used_up {
             self.records.pop_front();
         }
         self.free(&m);
-        Some(m)
+        Some((m, used_up))
     }
 
     /// Takes `count` bytes off the first mbuf, which keeps at least one.

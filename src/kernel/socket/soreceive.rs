@@ -102,14 +102,17 @@ pub fn soreceive(cx: &mut Context<'_>, so: SocketId, uio: Uio, caller: Caller) -
     };
     if flags.contains(MsgFlags::OOB) {
         let received = receive_oob(cx, &mut op);
-        return finish(cx, op, received);
+        return finish(cx, &mut op, received);
     }
     let confirming = cx.kernel.sockets[so].state.contains(SockState::ISCONFIRMING);
     if confirming && requested != 0 {
         // An error of the protocol is nobody's business here.
         let _ = pr_usrreq(cx, so, UserRequest::Rcvd { flags: MsgFlags::empty() });
     }
-    go_on(cx, op, Entry::Start)
+    match go_on(cx, &mut op, Entry::Start) {
+        Ok(result) => result,
+        Err((sleep, at)) => park(Box::new(op), sleep, at),
+    }
 }
 
 fn receive_oob(cx: &mut Context<'_>, op: &mut Soreceive) -> Sysret<()> {
@@ -121,24 +124,32 @@ fn receive_oob(cx: &mut Context<'_>, op: &mut Soreceive) -> Sysret<()> {
 }
 
 /// Goes on with a receive after a sleep.
-pub(super) fn resume(cx: &mut Context<'_>, op: Soreceive, at: At, wake: Wake) -> Sysret<i32> {
+pub(super) fn resume(cx: &mut Context<'_>, mut op: Box<Soreceive>, at: At, wake: Wake) -> Sysret<i32> {
     let stop = match wake {
         Wake::Woken => None,
         Wake::TimedOut => Some(Stop::from(Errno::EWOULDBLOCK)),
         Wake::Interrupted(how) => Some(how.into()),
     };
-    match (at, stop) {
-        (At::Lock | At::Data, None) => go_on(cx, op, Entry::Start),
+    let from = match (at, stop) {
+        (At::Lock | At::Data, None) => Entry::Start,
         // The original's sblock forgets that it was interrupted and goes on without the lock.
-        (At::Lock, Some(_)) => go_on(cx, op, Entry::Locked),
-        (At::Data, Some(stop)) => finish(cx, op, Err(stop)),
-        (At::All, None) => go_on(cx, op, Entry::Rest),
+        (At::Lock, Some(_)) => Entry::Locked,
+        (At::Data, Some(stop)) => return finish(cx, &mut op, Err(stop)),
+        (At::All, None) => Entry::Rest,
         // A short count and no error; the sender is not told that there is room now.
         (At::All, Some(_)) => {
             sbunlock(cx.kernel, op.so, Side::Rcv);
-            finish(cx, op, Ok(()))
+            return finish(cx, &mut op, Ok(()));
         }
+    };
+    match go_on(cx, &mut op, from) {
+        Ok(result) => result,
+        Err((sleep, at)) => park(op, sleep, at),
     }
+}
+
+fn park(op: Box<Soreceive>, sleep: Sleep, at: At) -> Sysret<i32> {
+    synch::sleep(sleep, Resume::Receive(op, at).into())
 }
 
 enum Entry {
@@ -147,20 +158,19 @@ enum Entry {
     Rest,
 }
 
-fn go_on(cx: &mut Context<'_>, mut op: Soreceive, mut from: Entry) -> Sysret<i32> {
+/// Receives as far as it goes; the error is a sleep, and where.
+fn go_on(cx: &mut Context<'_>, op: &mut Soreceive, mut from: Entry) -> Result<Sysret<i32>, (Sleep, At)> {
     loop {
-        match receive(cx, &mut op, from) {
+        match receive(cx, op, from) {
             Err(Halt::Restart) => from = Entry::Start,
-            Err(Halt::Wait(sleep, at)) => {
-                return synch::sleep(sleep, Resume::Receive(Box::new(op), at).into());
-            }
-            Err(Halt::Fail(stop)) => return finish(cx, op, Err(stop)),
-            Ok(()) => return finish(cx, op, Ok(())),
+            Err(Halt::Wait(sleep, at)) => return Err((sleep, at)),
+            Err(Halt::Fail(stop)) => return Ok(finish(cx, op, Err(stop))),
+            Ok(()) => return Ok(finish(cx, op, Ok(()))),
         }
     }
 }
 
-fn finish(cx: &mut Context<'_>, mut op: Soreceive, result: Sysret<()>) -> Sysret<i32> {
+fn finish(cx: &mut Context<'_>, op: &mut Soreceive, result: Sysret<()>) -> Sysret<i32> {
     let result = ops::finish_read(op.requested, &op.uio, result);
     match std::mem::replace(&mut op.caller, Caller::Read) {
         Caller::Read => result,
@@ -182,7 +192,11 @@ struct Cursor {
 
 impl Cursor {
     fn current<'a>(&self, rcv: &'a Sockbuf) -> Option<&'a Mbuf> {
-        if self.used_up { None } else { rcv.records.front()?.get(self.index) }
+        match self.index {
+            _ if self.used_up => None,
+            0 => rcv.first(),
+            index => rcv.records.front()?.get(index),
+        }
     }
 
     /// Goes behind the current mbuf; gives it if it was taken off.
@@ -191,8 +205,9 @@ impl Cursor {
             self.index += 1;
             return None;
         }
-        self.used_up = rcv.records.front().is_none_or(|record| record.len() <= 1);
-        rcv.pop_first()
+        let taken = rcv.take_first();
+        self.used_up = taken.as_ref().is_none_or(|(_, used_up)| *used_up);
+        taken.map(|(m, _)| m)
     }
 
     /// Whether another record follows.

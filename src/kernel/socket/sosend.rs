@@ -73,26 +73,38 @@ pub fn sosend(
         return Err(Errno::EINVAL.into());
     }
     cx.proc_mut().usage.msgsnd += 1;
-    let op = Sosend { so, uio, requested, control, addr, flags };
-    go_on(cx, op, false)
-}
-
-/// Goes on with a send after a sleep.
-pub(super) fn resume(cx: &mut Context<'_>, op: Sosend, at: At, wake: Wake) -> Sysret<i32> {
-    match (at, wake) {
-        (_, Wake::Woken) => go_on(cx, op, false),
-        // The original's sblock forgets that it was interrupted and goes on without the lock.
-        (At::Lock, _) => go_on(cx, op, true),
-        (At::Room, Wake::TimedOut) => finish(cx, &op, Err(Errno::EWOULDBLOCK.into())),
-        (At::Room, Wake::Interrupted(how)) => finish(cx, &op, Err(how.into())),
+    let mut op = Sosend { so, uio, requested, control, addr, flags };
+    match go_on(cx, &mut op, false) {
+        Ok(result) => result,
+        Err((sleep, at)) => park(Box::new(op), sleep, at),
     }
 }
 
-fn go_on(cx: &mut Context<'_>, mut op: Sosend, locked: bool) -> Sysret<i32> {
-    match send(cx, &mut op, locked) {
-        Err(Halt::Wait(sleep, at)) => synch::sleep(sleep, Resume::Send(Box::new(op), at).into()),
-        Err(Halt::Fail(stop)) => finish(cx, &op, Err(stop)),
-        Ok(()) => finish(cx, &op, Ok(())),
+/// Goes on with a send after a sleep.
+pub(super) fn resume(cx: &mut Context<'_>, mut op: Box<Sosend>, at: At, wake: Wake) -> Sysret<i32> {
+    let locked = match (at, wake) {
+        (_, Wake::Woken) => false,
+        // The original's sblock forgets that it was interrupted and goes on without the lock.
+        (At::Lock, _) => true,
+        (At::Room, Wake::TimedOut) => return finish(cx, &op, Err(Errno::EWOULDBLOCK.into())),
+        (At::Room, Wake::Interrupted(how)) => return finish(cx, &op, Err(how.into())),
+    };
+    match go_on(cx, &mut op, locked) {
+        Ok(result) => result,
+        Err((sleep, at)) => park(op, sleep, at),
+    }
+}
+
+fn park(op: Box<Sosend>, sleep: Sleep, at: At) -> Sysret<i32> {
+    synch::sleep(sleep, Resume::Send(op, at).into())
+}
+
+/// Sends as far as it goes; the error is a sleep, and where.
+fn go_on(cx: &mut Context<'_>, op: &mut Sosend, locked: bool) -> Result<Sysret<i32>, (Sleep, At)> {
+    match send(cx, op, locked) {
+        Err(Halt::Wait(sleep, at)) => Err((sleep, at)),
+        Err(Halt::Fail(stop)) => Ok(finish(cx, op, Err(stop))),
+        Ok(()) => Ok(finish(cx, op, Ok(()))),
     }
 }
 

@@ -214,17 +214,20 @@ pub fn sowwakeup(kernel: &mut Kernel, so: SocketId) {
 
 /// Wakes those who select on a buffer and those who wait for it, and sends SIGIO where that is wanted.
 fn sowakeup(kernel: &mut Kernel, so: SocketId, side: Side) {
-    let sb = kernel.sockets[so].side_mut(side);
-    let mut sel = std::mem::take(&mut sb.sel);
-    sb.flags.remove(SockbufFlags::SEL);
+    let socket = &mut kernel.sockets[so];
+    let signalled = socket.state.contains(SockState::ASYNC);
+    let sb = socket.side_mut(side);
+    let selected = sb.sel.is_noted().then(|| std::mem::take(&mut sb.sel));
     let waited_for = sb.flags.contains(SockbufFlags::WAIT);
-    sb.flags.remove(SockbufFlags::WAIT);
-    selwakeup(kernel, &mut sel);
-    kernel.sockets[so].side_mut(side).sel = sel;
+    sb.flags.remove(SockbufFlags::SEL | SockbufFlags::WAIT);
+    if let Some(mut sel) = selected {
+        selwakeup(kernel, &mut sel);
+        kernel.sockets[so].side_mut(side).sel = sel;
+    }
     if waited_for {
         kernel.wakeup(side.data(so));
     }
-    if kernel.sockets[so].state.contains(SockState::ASYNC) {
+    if signalled {
         notify(kernel, so, SIGIO);
     }
 }

@@ -294,10 +294,8 @@ fn queue(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), 
         return Err(Errno::EINVAL);
     }
     let mut m = message.m;
-    for m in m.iter_mut() {
-        // A stream has no records.
-        m.flags.remove(MbufFlags::EOR);
-    }
+    // A stream has no records.
+    m.for_each_mut(|m| m.flags.remove(MbufFlags::EOR));
     let so = cx.kernel.sockets.inet.inp(id).socket;
     cx.kernel.sockets[so].snd.append(m);
     match message.nam {

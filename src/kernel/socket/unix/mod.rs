@@ -297,8 +297,9 @@ fn received(kernel: &mut Kernel, so: SocketId) {
 
 /// Moves what the receiver's buffer gained or lost since the last time off or onto the sender's limits.
 fn balance(kernel: &mut Kernel, sender: SocketId, receiver: SocketId) {
-    let (cc, mbcnt) = (kernel.sockets[receiver].rcv.cc, kernel.sockets[receiver].rcv.mbcnt);
-    let unp = unp_mut(kernel, receiver);
+    let socket = &mut kernel.sockets[receiver];
+    let (cc, mbcnt) = (socket.rcv.cc, socket.rcv.mbcnt);
+    let unp = socket.unpcb_mut().expect("the peer of a socket of the local domain is attached to it, too");
     let more_cc = cc.wrapping_sub(std::mem::replace(&mut unp.cc, cc));
     let more_mbcnt = mbcnt.wrapping_sub(std::mem::replace(&mut unp.mbcnt, mbcnt));
     let snd = &mut kernel.sockets[sender].snd;
@@ -344,10 +345,11 @@ fn send_stream(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Resu
         let nam = message.nam.ok_or(Errno::ENOTCONN)?;
         connect::connect(cx, so, nam)?;
     }
-    if cx.kernel.sockets[so].state.contains(SockState::CANTSENDMORE) {
+    let socket = &cx.kernel.sockets[so];
+    if socket.state.contains(SockState::CANTSENDMORE) {
         return Err(Errno::EPIPE);
     }
-    let so2 = unp(cx.kernel, so).conn.ok_or(Errno::ENOTCONN)?;
+    let so2 = socket.unpcb().and_then(|unp| unp.conn).ok_or(Errno::ENOTCONN)?;
     let function = if message.control.is_some() { "sbappendcontrol" } else { "sbappend" };
     append(&mut cx.kernel.sockets[so2], message.m, message.control);
     balance(cx.kernel, so, so2);

@@ -260,7 +260,7 @@ fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>, urgent: bool) -
     }
     let so = socket_of(cx.kernel, id);
     let mut data = message.m;
-    data.iter_mut().for_each(|m| m.flags.remove(MbufFlags::EOR));
+    data.for_each_mut(|m| m.flags.remove(MbufFlags::EOR));
     cx.kernel.sockets[so].snd.append(data);
     if let Some(bridge) = cx.kernel.sockets.inet.bridge_mut(id) {
         bridge.urgent = urgent;
