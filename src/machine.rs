@@ -21,6 +21,8 @@ pub use stdio::Stdio;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use tempfile::TempDir;
+
 use limits::Meter;
 
 use crate::cpu::Cpu;
@@ -83,8 +85,8 @@ pub struct Machine {
     meter: Meter,
     /// The host's signals, where they are passed on.
     signals: Option<Signals>,
-    /// The guest's /tmp, where it is a directory of its own.
-    temporary: Option<tempfile::TempDir>,
+    /// The directory of the host for the guest's own /tmp and scratch directories.
+    temporary: Option<TempDir>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
@@ -113,11 +115,6 @@ impl Machine {
     /// Begins to describe a machine with its first program.
     pub fn builder() -> Builder {
         Builder::default()
-    }
-
-    /// Keeps a directory as long as the machine.
-    fn keep(&mut self, directory: tempfile::TempDir) {
-        self.temporary = Some(directory);
     }
 
     /// Keeps a standard stream for the outcome.
@@ -181,6 +178,12 @@ impl Machine {
         Ok(())
     }
 
+    /// Lets go of the last machine of a program that is about to end.
+    pub fn abandon(self) {
+        crate::mem::leave_to_host();
+        drop(self);
+    }
+
     /// Runs until every process has ended.
     pub fn run(&mut self) -> Outcome {
         let ended = self.run_to_end();
@@ -200,8 +203,10 @@ impl Machine {
 
     /// Runs until every process has ended; tells how the first one did.
     fn run_to_end(&mut self) -> Ended {
+        // The clock is read once a round: it costs more than the rest of a switch.
+        let mut now = self.kernel.clock.uptime();
         loop {
-            self.kernel.run_timeouts();
+            self.kernel.run_timeouts_until(now);
             bridge::look(&mut self.kernel);
             self.pass_host_signals();
             self.note_ends();
@@ -209,7 +214,7 @@ impl Machine {
                 return Ended::Limit(limit);
             }
             match self.kernel.choose() {
-                Some(id) => self.run_process(id),
+                Some(id) => now = self.run_process(id, now),
                 None => {
                     // Process 1 is always there.
                     if self.kernel.procs.len() <= 1 {
@@ -219,22 +224,23 @@ impl Machine {
                     if !self.idle() {
                         return Ended::Deadlock;
                     }
+                    now = self.kernel.clock.uptime();
                 }
             }
         }
     }
 
-    /// Lets one process run until it sleeps, ends, or another one gets its turn.
-    fn run_process(&mut self, id: ProcId) {
-        let started = self.kernel.clock.uptime();
+    /// Lets one process run, which begins now, until it sleeps, ends, or another one gets its turn; gives the
+    /// uptime then.
+    fn run_process(&mut self, id: ProcId, started: u64) -> u64 {
         self.kernel.resume(id);
         let mut charged = started;
         let mut left = BUDGET;
+        let index = id.index();
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
         while self.kernel.is_current(id) {
-            let index = id.index();
-            if index >= self.slots.len() {
-                self.slots.resize_with(index + 1, Slot::default);
-            }
             let proc = &mut self.kernel.procs[id];
             let slot = &mut self.slots[index];
             let owner = Some((id, proc.image_generation));
@@ -246,28 +252,30 @@ impl Machine {
             proc.instructions += stopped.retired;
             self.instructions += stopped.retired;
             self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
-            if stopped.trap != Trap::Budget {
+            let over = matches!(stopped.trap, Trap::Budget);
+            if !over {
                 self.kernel.trap(id, stopped.trap);
             }
             left = left.saturating_sub(stopped.retired + TRAP_COST);
-            if left == 0 || stopped.trap == Trap::Budget || self.kernel.wants_resched() {
+            if left == 0 || over || self.kernel.wants_resched() {
                 let now = self.kernel.clock.uptime();
                 self.charge(id, now - charged);
                 charged = now;
                 left = BUDGET;
-                self.kernel.run_timeouts();
+                self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
                 self.pass_host_signals();
                 self.kernel.check_signals(id);
                 let over = now - started >= SLICE_NS || self.exceeded().is_some();
                 if over || self.kernel.wants_resched() {
                     self.kernel.yield_current();
-                    return;
+                    return now;
                 }
             }
         }
         let now = self.kernel.clock.uptime();
         self.charge(id, now - charged);
+        now
     }
 
     /// The limit that has been hit, if one has.

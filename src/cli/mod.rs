@@ -3,6 +3,7 @@
 //! Standard output belongs to the guest; what bsd21 itself has to say is one line on standard error.
 
 mod capture;
+mod deferred;
 mod explain;
 mod generate;
 mod inspect;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use deferred::Deferred;
 pub use options::GuestOptions;
 pub use status::Failure;
 pub use trace::TraceOptions;
@@ -41,29 +43,29 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a program.
-    Run(run::Run),
+    Run(Deferred<run::Run>),
     /// Run a program and show its system calls.
-    Trace(Box<run::Trace>),
+    Trace(Box<Deferred<run::Trace>>),
     /// Show what an executable file is: format, layout, symbols, libraries, system calls.
-    Inspect(inspect::Inspect),
+    Inspect(Deferred<inspect::Inspect>),
     /// Record a run as a case that can be verified for ever.
-    Capture(Box<capture::Capture>),
+    Capture(Box<Deferred<capture::Capture>>),
     /// Run recorded cases and say what is not as it was.
     #[command(
         after_help = "Exit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."
     )]
-    Verify(verify::Verify),
+    Verify(Deferred<verify::Verify>),
     /// Show what a directory of old programs is made of, what is missing, and how each starts.
-    Survey(survey::Survey),
+    Survey(Deferred<survey::Survey>),
     /// List every system call of 2.1, from the table that also dispatches them.
-    Syscalls(listing::Syscalls),
+    Syscalls(Deferred<listing::Syscalls>),
     /// Show how a socket call goes through the kernel, step by step.
-    Explain(explain::Explain),
+    Explain(Deferred<explain::Explain>),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
-    Kdump(kdump::Kdump),
+    Kdump(Deferred<kdump::Kdump>),
     /// Print shell completions or the manual page.
     #[command(hide = true)]
-    Generate(generate::Generate),
+    Generate(Deferred<generate::Generate>),
 }
 
 /// Runs the command line and gives the process's exit status.
@@ -95,16 +97,16 @@ fn print(text: &str) {
 impl Command {
     fn run(self) -> Result<u8, Failure> {
         match self {
-            Self::Run(command) => command.run(),
-            Self::Trace(command) => command.run(),
-            Self::Inspect(command) => command.run(),
-            Self::Survey(command) => command.run(),
-            Self::Syscalls(command) => command.run(),
-            Self::Capture(command) => command.run(),
-            Self::Verify(command) => command.run(),
-            Self::Explain(command) => command.run(),
-            Self::Kdump(command) => command.run(),
-            Self::Generate(command) => command.run(),
+            Self::Run(command) => command.0.run(),
+            Self::Trace(command) => command.0.run(),
+            Self::Inspect(command) => command.0.run(),
+            Self::Survey(command) => command.0.run(),
+            Self::Syscalls(command) => command.0.run(),
+            Self::Capture(command) => command.0.run(),
+            Self::Verify(command) => command.0.run(),
+            Self::Explain(command) => command.0.run(),
+            Self::Kdump(command) => command.0.run(),
+            Self::Generate(command) => command.0.run(),
         }
     }
 }

@@ -156,6 +156,7 @@ impl Run {
         let mut machine = self.machine.build(self.guest.builder()?)?;
         let result = finish(&mut machine);
         report(&machine, self.quiet);
+        machine.abandon();
         result
     }
 }

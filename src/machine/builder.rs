@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use syscalls::errno::Errno;
+use tempfile::TempDir;
 
 use super::outcome::Collector;
 use super::{Limits, Machine, Stdio};
@@ -358,13 +359,15 @@ impl Builder {
     pub fn build(mut self) -> Result<Machine, StartError> {
         let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
-        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
-        let temporary = tempfile::Builder::new().prefix("bsd21-").tempdir_in(above);
-        let temporary = temporary.map_err(StartError::Temporary)?;
+        let temporary = self.make_temporary().map_err(StartError::Temporary)?;
         raise_descriptor_limit();
         AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
-        let vfs = self.tree(&here, temporary.path(), Options { owners, repeatable, seed: self.seed })?;
+        let vfs = self.tree(
+            &here,
+            temporary.as_ref().map(TempDir::path),
+            Options { owners, repeatable, seed: self.seed },
+        )?;
         let config = Config {
             vfs,
             clock: self.clock.take().unwrap_or_else(Clock::host),
@@ -372,7 +375,7 @@ impl Builder {
             network: self.network,
         };
         let mut machine = Machine::new(config);
-        machine.keep(temporary);
+        machine.temporary = temporary;
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);
@@ -380,8 +383,17 @@ impl Builder {
         Ok(machine)
     }
 
+    /// The directory for what the guest has of its own, where it has something: /tmp, scratch directories.
+    fn make_temporary(&mut self) -> std::io::Result<Option<TempDir>> {
+        if self.root.is_some() && self.scratch.is_empty() {
+            return Ok(None);
+        }
+        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
+        tempfile::Builder::new().prefix("bsd21-").tempdir_in(above).map(Some)
+    }
+
     /// Everything that the guest sees, mounted from the outside in.
-    fn tree(&self, here: &Path, temporary: &Path, options: Options) -> Result<Vfs, StartError> {
+    fn tree(&self, here: &Path, temporary: Option<&Path>, options: Options) -> Result<Vfs, StartError> {
         let mut vfs = Vfs::new(options);
         let mounted = |path: &Path, result: crate::host::error::HostResult<_>| match result {
             Ok(_) => Ok(()),
@@ -398,7 +410,9 @@ impl Builder {
                 let everything = here == Path::new("/");
                 let root = if everything { Source::Host(here) } else { Source::Empty };
                 mounted(Path::new("/"), vfs.mount_root(&root, MountFlags::empty()))?;
-                mounted(temporary, vfs.mount(&Source::Temporary(temporary), b"/tmp", MountFlags::empty()))?;
+                if let Some(own) = temporary {
+                    mounted(own, vfs.mount(&Source::Temporary(own), b"/tmp", MountFlags::empty()))?;
+                }
                 let own = |path: &Path, read_only| Mount {
                     host: path.to_owned(),
                     guest: path.as_os_str().as_bytes().to_vec(),
@@ -422,10 +436,12 @@ impl Builder {
             let flags = if mount.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
             mounted(&mount.host, vfs.mount(&Source::Host(&mount.host), &mount.guest, flags))?;
         }
-        for (number, guest) in self.scratch.iter().enumerate() {
-            let host = temporary.join(number.to_string());
-            std::fs::create_dir(&host).map_err(StartError::Temporary)?;
-            mounted(&host, vfs.mount(&Source::Temporary(&host), guest, MountFlags::empty()))?;
+        if let Some(above) = temporary {
+            for (number, guest) in self.scratch.iter().enumerate() {
+                let host = above.join(number.to_string());
+                std::fs::create_dir(&host).map_err(StartError::Temporary)?;
+                mounted(&host, vfs.mount(&Source::Temporary(&host), guest, MountFlags::empty()))?;
+            }
         }
         mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
         Ok(vfs)

@@ -45,6 +45,7 @@ pub use copy::CopyStr;
 pub use mapped::Mapped;
 pub use object::{FileId, Sharing, is_mapped};
 pub use page::{PAGE_SIZE, Prot};
+pub use reservation::leave_to_host;
 pub use space::{AddressSpace, Backing, FileMode, Inherit, Region};
 pub use view::{View, Written};
 
