@@ -14,13 +14,32 @@ const MD_REGS: usize = 244;
 const KSTACK: u32 = 0xefbf_e000;
 const USRSTACK: u32 = 0xefbf_e000;
 const UPAGES: usize = 8192;
+/// The machine's number in headers of 2.1.
+const MID_I386: u32 = 134;
 
 fn image(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin").join(name)
 }
 
+/// A directory with the programs that are run: `faults` is marked as a program of 2.1, `older` is the same
+/// program as 386BSD's linker would have marked it, not at all.
+fn programs() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    let faults = std::fs::read(image("faults")).expect("the image");
+    assert_eq!(word(&faults, 0), 0o413, "the committed image names no machine");
+    let marked = [&(MID_I386 << 16 | 0o413).to_le_bytes(), &faults[4..]].concat();
+    let status = std::fs::read(image("status")).expect("the image");
+    for (name, bytes) in [("faults", marked), ("older", faults), ("status", status)] {
+        let path = directory.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+    directory
+}
+
 /// Runs `parent` over a program; gives what it prints and the directory of core files.
 fn run(prepare: impl Fn(&Path), keep: bool, args: &[&str]) -> (String, tempfile::TempDir) {
+    let programs = programs();
     let cores = tempfile::tempdir().expect("a directory");
     prepare(cores.path());
     let mut command = Command::new(env!("CARGO_BIN_EXE_bsd21"));
@@ -28,7 +47,7 @@ fn run(prepare: impl Fn(&Path), keep: bool, args: &[&str]) -> (String, tempfile:
     if keep {
         command.arg("--core-dir").arg(cores.path());
     }
-    command.arg(image("parent")).args(args).current_dir(image("").as_path());
+    command.arg(image("parent")).args(args).current_dir(programs.path());
     let output = command.output().expect("bsd21 runs");
     (String::from_utf8_lossy(&output.stdout).into_owned(), cores)
 }
@@ -90,6 +109,24 @@ fn a_core_file_holds_registers_data_and_stack() {
     let depth = (USRSTACK - core.esp) as usize;
     let used = &core.stack[core.stack.len() - depth..];
     assert!(used.windows(9).any(|w| w == b"./faults\0"), "the arguments are on the stack");
+}
+
+/// The offsets are those that 386BSD's debuggers read.
+#[test]
+fn a_program_of_an_older_system_leaves_that_systems_core_file() {
+    let (printed, cores) = run(|_| {}, true, &["./older", "read"]);
+    assert_eq!(printed, "status 8b\nok\n");
+    let bytes = std::fs::read(cores.path().join("older.core")).expect("a core file");
+    let registers = (word(&bytes, 0x360) - (word(&bytes, 4) - UPAGES as u32)) as usize;
+    assert_eq!(word(&bytes, 0x170) & 0x10, 0x10, "they are a trap frame");
+    assert_eq!(word(&bytes, registers + 13 * 4), 0x1f, "cs");
+    let (eip, esp) = (word(&bytes, registers + 12 * 4), word(&bytes, registers + 15 * 4));
+    assert!(eip < 0x1000 * word(&bytes, 0x450), "{eip:#x} is in text");
+    let (dsize, ssize) = (word(&bytes, 0x454) as usize * 4096, word(&bytes, 0x458) as usize * 4096);
+    assert_eq!(bytes.len(), UPAGES + dsize + ssize);
+    assert_eq!(word(&bytes, 0x464) + (32 << 20), USRSTACK, "where it takes the stack's end to be");
+    assert!((USRSTACK - esp) as usize <= ssize, "{esp:#x} is on the stack");
+    assert_eq!((word(&bytes, 0x294), &bytes[0x340..0x346]), (11, b"older\0".as_slice()));
 }
 
 #[test]

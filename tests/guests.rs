@@ -142,6 +142,9 @@ fn programs_that_check_themselves_find_nothing_wrong() {
     let debug = image("debug");
     let debugged = prints(&[], "debug", &[debug.to_str().expect("a name")]);
     assert_eq!(debugged, "arguments 4 and 2\ntarget gave 92\nok\n");
+    let older = image("debug.older");
+    let debugged = prints(&[], "debug.older", &[older.to_str().expect("a name")]);
+    assert_eq!(debugged, "arguments 4 and 2\ntarget gave 92\nok\n");
     let status = image("status");
     assert_eq!(prints(&[], "fork", &[status.to_str().expect("a name")]), "ok\n");
 }

@@ -1,4 +1,5 @@
-//! Original programs at their work: shells on their scripts, a pipeline over the tree, the compiler chain.
+//! Original programs at their work: shells on their scripts, a pipeline over the tree, the debuggers, the
+//! compiler chain.
 //!
 //! They need `BSD21_ROOT` to be a 386BSD 2.0 disk tree and are skipped by name without it.  The scripts and
 //! what they must print are in `fixtures/scripts`; `BSD21_BLESS=1` writes the latter anew.
@@ -20,8 +21,8 @@ fn tree(test: &str, program: &str) -> Option<PathBuf> {
     root
 }
 
-/// Runs a command of the guest in an empty directory with one more mount for each of `empty`; gives what
-/// it prints on both streams, and its status.
+/// Runs a command of the guest in an empty directory, where core files go, with one more mount for each of
+/// `empty`; gives what it prints on both streams, and its status.
 fn run(root: &Path, empty: &[&str], command: &[&str]) -> String {
     let work = tempfile::tempdir().expect("a directory");
     let mut bsd21 = Command::new(env!("CARGO_BIN_EXE_bsd21"));
@@ -30,11 +31,12 @@ fn run(root: &Path, empty: &[&str], command: &[&str]) -> String {
         bsd21.arg("--mount").arg(format!("{}:{guest}", host.display()));
     };
     mount(&scripts(), "/scripts:ro");
-    for (n, guest) in ["/scratch"].iter().chain(empty).enumerate() {
+    for (n, guest) in ["/scratch", "/tmp"].iter().chain(empty).enumerate() {
         let host = work.path().join(n.to_string());
         std::fs::create_dir(&host).expect("a directory");
         mount(&host, guest);
     }
+    bsd21.arg("--core-dir").arg(work.path().join("0"));
     let printed = work.path().join("printed");
     let file = std::fs::File::create(&printed).expect("a file");
     let both = file.try_clone().expect("a descriptor");
@@ -82,6 +84,15 @@ fn bash_runs_its_script() {
 fn a_long_pipeline_counts_over_the_tree() {
     let Some(root) = tree("a_long_pipeline_counts_over_the_tree", "usr/bin/xargs") else { return };
     compare("count.sh.out", &run(&root, &[], &["/bin/sh", "/scripts/count.sh"]));
+}
+
+/// They look for the registers where 386BSD has them: `src/kernel/proc/older_user_area.rs`.
+#[test]
+fn the_debuggers_stop_step_and_change_a_program() {
+    let Some(root) = tree("the_debuggers_stop_step_and_change_a_program", "usr/local/bin/gdb") else {
+        return;
+    };
+    compare("gdb.sh.out", &run(&root, &[], &["/bin/sh", "/scripts/gdb.sh"]));
 }
 
 /// Half a minute of processor time.

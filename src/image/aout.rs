@@ -323,6 +323,7 @@ pub(super) fn empty_plan(header: &Header) -> Plan {
     Plan {
         format: header.format(),
         extension: None,
+        older: header.mid == 0,
         segments: Vec::new(),
         entry: header.entry,
         interpreter: None,

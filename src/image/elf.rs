@@ -106,6 +106,7 @@ fn lay_out<S: Source + ?Sized>(
     let mut plan = Plan {
         format: "ELF",
         extension: Some(EXTENSION),
+        older: false,
         segments: Vec::new(),
         entry: base.checked_add(header.e_entry as u32).ok_or_else(|| elf("entry point wraps around"))?,
         interpreter: None,

@@ -139,6 +139,8 @@ pub struct Plan {
     pub format: &'static str,
     /// Why 2.1 itself would not have run this file, if that is so.
     pub extension: Option<&'static str>,
+    /// The program is of a system before FreeBSD 2.0: its a.out header names no machine.
+    pub older: bool,
     /// Segments in address order; they do not overlap.
     pub segments: Vec<Segment>,
     /// First instruction.

@@ -198,6 +198,7 @@ impl Kernel {
             instructions: 0,
             profil: [0; 4],
             text: None,
+            older_program: false,
             initial_fpcw: INITIAL_CONTROL,
             image_generation: 0,
         });

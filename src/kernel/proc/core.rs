@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Flags, ProcId, user_area};
+use super::{Flags, ProcId, older_user_area, user_area};
 use crate::host::fs::{self, HostKind, OpenFor, Place};
 use crate::image::stack::USRSTACK;
 use crate::kernel::Kernel;
@@ -51,7 +51,11 @@ fn open(directory: &Place, name: &[u8]) -> Option<Place> {
 
 /// Writes the three parts; nothing where one of them cannot be read or written.
 fn write(kernel: &mut Kernel, id: ProcId, file: BorrowedFd<'_>) -> Option<()> {
-    let area = user_area::image(kernel, id);
+    let area = if kernel.procs[id].older_program {
+        older_user_area::image(kernel, id)
+    } else {
+        user_area::image(kernel, id)
+    };
     let vm = &kernel.procs[id].vm;
     let data = (vm.data_addr, vm.data_pages.checked_mul(PAGE_SIZE)?);
     let stack = vm.stack_pages.checked_mul(PAGE_SIZE)?;

@@ -143,7 +143,7 @@ fn run(
         cx.kernel.note(cx.id, Event::Image { vnode });
         vfs::vrele(cx.kernel, vnode);
     }
-    commit(cx, path, file, vm, entry, stack.esp, plan.format);
+    commit(cx, path, file, vm, Start { entry, esp: stack.esp }, &plan);
     Ok(())
 }
 
@@ -229,15 +229,20 @@ fn auxiliary_vector(plan: &Plan, interpreter: Option<&Plan>) -> Vec<(u32, u32)> 
     ]
 }
 
+/// Where a program begins, with which stack.
+struct Start {
+    entry: u32,
+    esp: u32,
+}
+
 /// The point of no return: the process becomes the new program.
 fn commit(
     cx: &mut Context<'_>,
     path: &[u8],
     executable: &Executable,
     vm: Vmspace,
-    entry: u32,
-    esp: u32,
-    format: &'static str,
+    start: Start,
+    plan: &Plan,
 ) {
     cx.proc_mut().vm = vm;
     cx.kernel.account_memory();
@@ -279,11 +284,12 @@ fn commit(
 
     let control = proc.initial_fpcw;
     let mut frame = Trapframe::new();
-    frame.eip = entry;
-    frame.set(Gpr::Esp, esp);
+    frame.eip = start.entry;
+    frame.set(Gpr::Esp, start.esp);
     frame.eflags |= proc.frame.eflags & eflags::TF;
     *frame.fpu = FpuState { control, ..FpuState::default() };
     proc.frame = frame;
+    proc.older_program = plan.older;
     proc.image_generation += 1;
 
     if let Some(vnode) = old_text {
@@ -296,7 +302,7 @@ fn commit(
         psignal(cx.kernel, cx.id, SIGTRAP);
     }
     cx.kernel.note(cx.id, Event::Image { vnode: executable.vnode });
-    cx.kernel.note(cx.id, Event::Exec { path: path.to_vec(), format });
+    cx.kernel.note(cx.id, Event::Exec { path: path.to_vec(), format: plan.format });
 }
 
 /// Reads the path of a call of execve.

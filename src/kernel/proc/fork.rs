@@ -89,6 +89,7 @@ pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
         instructions: 0,
         profil: of_parent.profil,
         text: of_parent.text,
+        older_program: of_parent.older_program,
         initial_fpcw: of_parent.initial_fpcw,
         image_generation: 0,
     };

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod fork;
 mod group;
 mod jobs;
+mod older_user_area;
 mod priority;
 mod ptrace;
 mod resource;
@@ -177,6 +178,8 @@ pub struct Proc {
     pub profil: [u32; 4],
     /// Vnode of the program.
     pub text: Option<super::vfs::VnodeId>,
+    /// Its program is of a system before 2.0 ([`crate::image::Plan::older`]).
+    pub older_program: bool,
     /// Control word with which a program's x87 unit begins.
     pub initial_fpcw: u16,
     /// Counts the programs that the process has executed, so that the machine drops decoded code.

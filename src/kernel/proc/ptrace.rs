@@ -1,12 +1,14 @@
 //! One process watching and changing another.
 //!
+//! A debugger of an older system sees that system's user area, see [`super::older_user_area`].
+//!
 //! 2.1 counterpart: kern/sys_process.c, i386/i386/machdep.c (ptrace_*).  Attaching and the register
 //! structures of later systems are not there.
 
 use syscalls::errno::Errno;
 use syscalls::flags::PtraceReq;
 
-use super::{Flags, ProcId, State, user_area};
+use super::{Flags, ProcId, State, older_user_area, user_area};
 use crate::kernel::signal::{NSIG, SIGKILL};
 use crate::kernel::{Context, Sysret};
 use crate::trapframe::eflags;
@@ -31,6 +33,7 @@ pub(super) fn ptrace(
     if proc.state != State::Stop || !proc.flags.contains(Flags::WAITED) {
         return Err(Errno::EBUSY.into());
     }
+    let older = cx.proc().older_program;
     match request {
         PtraceReq::ReadI | PtraceReq::ReadD => read_word(cx, child, addr),
         PtraceReq::WriteI | PtraceReq::WriteD => {
@@ -39,14 +42,20 @@ pub(super) fn ptrace(
         }
         PtraceReq::ReadU => {
             let at = usize::try_from(addr).unwrap_or(usize::MAX);
-            let area = user_area::image(cx.kernel, child);
+            let area = if older {
+                older_user_area::image(cx.kernel, child)
+            } else {
+                user_area::image(cx.kernel, child)
+            };
             match area.get(at..).and_then(|rest| rest.first_chunk()) {
                 Some(word) => Ok(i32::from_le_bytes(*word)),
                 None => Err(Errno::EFAULT.into()),
             }
         }
         PtraceReq::WriteU => {
-            user_area::write(&mut cx.kernel.procs[child].frame, addr, data as u32)?;
+            let frame = &mut cx.kernel.procs[child].frame;
+            let write = if older { user_area::write_frame } else { user_area::write };
+            write(frame, addr, data as u32)?;
             Ok(0)
         }
         PtraceReq::Step | PtraceReq::Continue => {

@@ -18,11 +18,13 @@ use crate::trapframe::{Gpr, Seg, Trapframe, eflags};
 /// Size of the user area (UPAGES pages).
 pub(super) const SIZE: usize = 8192;
 /// Its address in the address space of its process.
-const AT: u32 = super::exec::USRSTACK;
+pub(super) const AT: u32 = super::exec::USRSTACK;
 /// Words of a trap frame.
 const FRAME_WORDS: usize = 17;
 /// Offset of the trap frame: the end of the kernel stack.
-const FRAME: usize = SIZE - 4 * FRAME_WORDS;
+pub(super) const FRAME: usize = SIZE - 4 * FRAME_WORDS;
+/// Offset of `pcb_tss.tss_esp0`.
+pub(super) const TSS_ESP0: usize = 4;
 /// Offset of `md_regs` in `struct proc`.
 const MD_REGS: usize = 244;
 
@@ -83,17 +85,22 @@ impl Word {
 pub(super) fn image(kernel: &mut Kernel, id: ProcId) -> Vec<u8> {
     let mut area = vec![0; SIZE];
     let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
+    // The kernel's stack ends where the area does; a debugger finds the start of the area by it.
+    put(TSS_ESP0, &(AT + SIZE as u32).to_le_bytes());
     let kproc = sysctl::kinfo_proc(&Context::new(kernel, id), id);
     put(user::KPROC as usize, kproc.as_bytes());
     put(user::KPROC as usize + MD_REGS, &(AT + FRAME as u32).to_le_bytes());
     let frame = &kernel.procs[id].frame;
+    put(FRAME, &frame_words(frame));
     put(user::PCB_SAVEFPU as usize, &frame.fpu.save_area());
     put(user::SIGACTS as usize, &signal_actions(&kernel.procs[id].sig));
     put(user::STATS as usize, &statistics(kernel, id));
-    for (n, word) in WORDS.into_iter().enumerate() {
-        put(FRAME + 4 * n, &word.get(frame).to_le_bytes());
-    }
     area
+}
+
+/// The trap frame as it lies in memory.
+pub(super) fn frame_words(frame: &Trapframe) -> Vec<u8> {
+    WORDS.into_iter().flat_map(|word| word.get(frame).to_le_bytes()).collect()
 }
 
 /// Signal actions and what a debugger asks for first: the signal that ended the process (`struct sigacts`).
@@ -122,33 +129,35 @@ fn statistics(kernel: &Kernel, id: ProcId) -> Vec<u8> {
 /// Writes a word of the user area, as far as it holds registers (`ptrace_write_u`): EFAULT elsewhere, EINVAL
 /// for flags and selectors that a user may not have.
 pub(super) fn write(frame: &mut Trapframe, offset: u32, value: u32) -> Result<(), Errno> {
-    let offset = offset as usize;
-    let value = value.to_le_bytes();
-    if (FRAME..=SIZE - 4).contains(&offset) {
-        let mut words = Vec::with_capacity(4 * FRAME_WORDS);
-        for word in WORDS {
-            words.extend_from_slice(&word.get(frame).to_le_bytes());
-        }
-        words[offset - FRAME..offset - FRAME + 4].copy_from_slice(&value);
-        let mut changed = frame.clone();
-        for (word, bytes) in WORDS.into_iter().zip(words.chunks_exact(4)) {
-            word.set(&mut changed, u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-        }
-        let privileged = (changed.eflags ^ frame.eflags) & !eflags::USER_CHANGE != 0;
-        if privileged || changed.seg[Seg::Cs as usize] & 3 != 3 {
-            return Err(Errno::EINVAL);
-        }
-        *frame = changed;
-        return Ok(());
-    }
     let fpu = user::PCB_SAVEFPU as usize;
-    if (fpu..=fpu + SAVE_SIZE - 4).contains(&offset) {
+    let at = offset as usize;
+    if (fpu..=fpu + SAVE_SIZE - 4).contains(&at) {
         let mut image = frame.fpu.save_area();
-        image[offset - fpu..offset - fpu + 4].copy_from_slice(&value);
+        image[at - fpu..at - fpu + 4].copy_from_slice(&value.to_le_bytes());
         frame.fpu.set_save_area(&image);
         return Ok(());
     }
-    Err(Errno::EFAULT)
+    write_frame(frame, offset, value)
+}
+
+/// Writes a word of the trap frame; errors as [`write`].
+pub(super) fn write_frame(frame: &mut Trapframe, offset: u32, value: u32) -> Result<(), Errno> {
+    let offset = offset as usize;
+    if !(FRAME..=SIZE - 4).contains(&offset) {
+        return Err(Errno::EFAULT);
+    }
+    let mut words = frame_words(frame);
+    words[offset - FRAME..offset - FRAME + 4].copy_from_slice(&value.to_le_bytes());
+    let mut changed = frame.clone();
+    for (word, bytes) in WORDS.into_iter().zip(words.chunks_exact(4)) {
+        word.set(&mut changed, u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    }
+    let privileged = (changed.eflags ^ frame.eflags) & !eflags::USER_CHANGE != 0;
+    if privileged || changed.seg[Seg::Cs as usize] & 3 != 3 {
+        return Err(Errno::EINVAL);
+    }
+    *frame = changed;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ fn plan() -> Plan {
     Plan {
         format: "test",
         extension: None,
+        older: false,
         segments: vec![
             segment(0x1000, 0x1000, image::Prot::RX, Kind::Text, file(0)),
             segment(DATA, 0x2000, image::Prot::RWX, Kind::Data, file(0x1000)),
