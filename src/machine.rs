@@ -266,7 +266,8 @@ impl Machine {
                 bridge::look(&mut self.kernel);
                 self.pass_host_signals();
                 self.kernel.check_signals(id);
-                let over = now - started >= SLICE_NS || self.exceeded().is_some();
+                // Whoever runs when the tenth of a second is over gives way, however late it began (`roundrobin`).
+                let over = now / SLICE_NS != started / SLICE_NS || self.exceeded().is_some();
                 if over || self.kernel.wants_resched() {
                     self.kernel.yield_current();
                     return now;

@@ -1,14 +1,15 @@
 //! Who runs next: run queues by priority, and priorities from recent use of the processor.
 //!
 //! 2.1 counterpart: kern/kern_synch.c (schedcpu, resetpriority, setrunnable, roundrobin),
-//! i386/i386/swtch.s (setrunqueue, remrq, cpu_switch).
+//! vm/vm_meter.c (loadav), i386/i386/swtch.s (setrunqueue, remrq, cpu_switch).
 
 use std::collections::VecDeque;
 
 use super::Kernel;
-use super::proc::{ProcId, State};
+use super::proc::{Proc, ProcId, State};
 use super::synch::Channel;
-use super::synch::priority::{MAXPRI, PUSER};
+use super::synch::priority::{MAXPRI, PUSER, PZERO};
+use super::time::SECOND_NS;
 
 /// Number of queues of each kind; each holds four priorities.
 const NQS: usize = 32;
@@ -19,7 +20,11 @@ pub(super) const RTP_PRIO_NORMAL: u16 = 1;
 /// Fixed-point one of load averages (FSCALE).
 const FSCALE: u32 = 1 << 11;
 /// Most that `estcpu` can be.
-const ESTCPU_MAX: u32 = 255;
+pub(super) const ESTCPU_MAX: u32 = 255;
+/// Seconds between two samples of the load, and what is left of the averages over 1, 5 and 15 minutes
+/// after one: e to the -1/12, -1/60 and -1/180, in fixed point (`cexp`).
+const LOAD_SECONDS: u64 = 5;
+const LOAD_DECAY: [u32; 3] = [1884, 2014, 2036];
 
 /// The queues of one kind, and which of them hold processes (`whichqs` and its relatives).
 #[derive(Debug)]
@@ -146,13 +151,18 @@ impl Kernel {
         self.run_queues.want_resched |= better;
     }
 
-    /// Recomputes the priority that a process has in user mode (`resetpriority`).
+    /// Recomputes the priority that a process has in user mode; the current process gives way to one that
+    /// is now better, and to any of another kind (`resetpriority`).
     pub fn reset_priority(&mut self, id: ProcId) {
+        let current = self.run_queues.current.and_then(|c| self.procs.get(c)).map(|c| c.usrpri);
         let proc = &mut self.procs[id];
-        if proc.rtprio.0 == RTP_PRIO_NORMAL {
-            let value = i64::from(PUSER) + i64::from(proc.estcpu / 4) + 2 * i64::from(proc.nice);
-            proc.usrpri = value.clamp(0, i64::from(MAXPRI)) as u8;
+        if proc.rtprio.0 != RTP_PRIO_NORMAL {
+            self.run_queues.want_resched = true;
+            return;
         }
+        let value = i64::from(PUSER) + i64::from(proc.estcpu / 4) + 2 * i64::from(proc.nice);
+        proc.usrpri = value.clamp(0, i64::from(MAXPRI)) as u8;
+        self.run_queues.want_resched |= current.is_some_and(|current| proc.usrpri < current);
     }
 
     /// Decays the use of a process that has slept for more than a second (`updatepri`).
@@ -182,8 +192,9 @@ impl Kernel {
             if proc.state == State::Zombie || proc.slptime > 1 {
                 continue;
             }
-            let used = i64::from(decay(load_factor, proc.estcpu)) + i64::from(proc.nice);
-            proc.estcpu = used.clamp(0, i64::from(ESTCPU_MAX)) as u32;
+            // The sum is unsigned: below zero, which a negative nice value brings about, is most of all.
+            let used = decay(load_factor, proc.estcpu).wrapping_add_signed(proc.nice);
+            proc.estcpu = used.min(ESTCPU_MAX);
             self.reset_priority(id);
             let proc = &mut self.procs[id];
             if proc.priority >= PUSER {
@@ -196,6 +207,24 @@ impl Kernel {
                     self.set_run_queue(id);
                 }
             }
+        }
+        if (self.clock.now() / SECOND_NS).is_multiple_of(LOAD_SECONDS) {
+            self.sample_load();
+        }
+    }
+
+    /// Counts the processes that run or want to, for the load averages (`loadav`).
+    fn sample_load(&mut self) {
+        let busy = |proc: &Proc| match proc.state {
+            State::Run | State::Embryo => true,
+            State::Sleep => proc.priority <= PZERO && proc.slptime == 0,
+            State::Stop | State::Zombie => false,
+        };
+        let running = self.procs.iter().filter(|(_, proc)| busy(proc)).count() as u64;
+        for (average, decay) in self.clock.load_average.iter_mut().zip(LOAD_DECAY) {
+            let old = u64::from(decay) * u64::from(*average);
+            let new = running * u64::from(FSCALE) * u64::from(FSCALE - decay);
+            *average = ((old + new) / u64::from(FSCALE)) as u32;
         }
     }
 }

@@ -13,6 +13,8 @@ use syscalls::layout::{Rusage, Timeval};
 
 use self::skew::Skew;
 use super::proc::ProcId;
+use super::sched::ESTCPU_MAX;
+use super::synch::priority::PUSER;
 use super::{HZ, Kernel};
 use crate::host::clock as host;
 
@@ -20,6 +22,8 @@ use crate::host::clock as host;
 pub const TICK_NS: u64 = 1_000_000_000 / HZ as u64;
 /// Nanoseconds of a second.
 pub const SECOND_NS: u64 = 1_000_000_000;
+/// Nanoseconds between two beats of the clock that counts use of the processor (stathz is 128).
+const STAT_NS: u64 = SECOND_NS / 128;
 /// Virtual time that an instruction takes under a virtual clock: that of a 50 MIPS processor.
 pub const VIRTUAL_NS_PER_INSTRUCTION: u64 = 20;
 /// Where a virtual clock begins: the first second of 1996, in nanoseconds since the epoch.
@@ -277,15 +281,17 @@ impl Kernel {
         let Some(proc) = self.procs.get_mut(id) else { return };
         let before = proc.usage.user_ns;
         proc.usage.user_ns += ns;
-        let ticks = proc.usage.user_ns / TICK_NS - before / TICK_NS;
+        let ticks = proc.usage.user_ns / STAT_NS - before / STAT_NS;
         if ticks > 0 {
-            let estcpu = (u64::from(proc.estcpu) + ticks).min(255) as u32;
+            let estcpu = (u64::from(proc.estcpu) + ticks).min(ESTCPU_MAX.into()) as u32;
             let priority_changes = estcpu / 4 != proc.estcpu / 4;
             proc.estcpu = estcpu;
             if priority_changes {
                 self.reset_priority(id);
                 let proc = &mut self.procs[id];
-                proc.priority = proc.priority.max(proc.usrpri);
+                if proc.priority >= PUSER {
+                    proc.priority = proc.usrpri;
+                }
             }
         }
         used::used(self, id, before);
