@@ -25,6 +25,10 @@ pub enum Cursig {
 /// Finds the signal that the process must act on.  Stops happen here; a stopped process asks again when
 /// it runs.
 pub fn issignal(kernel: &mut Kernel, id: ProcId) -> Cursig {
+    // The signal that stopped the process is taken when it goes on: one of the same kind that came after
+    // SIGCONT and before this moment is lost with it.
+    let sig = &mut kernel.procs[id].sig;
+    sig.pending &= !std::mem::take(&mut sig.stopped_by);
     loop {
         if let Some(next) = after_trace_stop(kernel, id) {
             match next {
@@ -103,7 +107,7 @@ fn act(kernel: &mut Kernel, id: ProcId, signal: u32) -> Cursig {
                 return Cursig::None;
             }
             proc.xstat = signal as i32;
-            proc.sig.pending &= !sigmask(signal);
+            proc.sig.stopped_by = sigmask(signal);
             let parent = proc.parent;
             stop(kernel, id);
             tell_parent_of_stop(kernel, parent);

@@ -146,6 +146,8 @@ pub struct Sigacts {
     pub code: u32,
     /// Signal to which `code` belongs.
     pub sig: u32,
+    /// The signal that has stopped the process, as a set; it stays pending until the process goes on.
+    pub stopped_by: u32,
     /// Pending signals (`p_siglist`).
     pub pending: u32,
     /// Blocked signals (`p_sigmask`).
@@ -172,6 +174,7 @@ impl Default for Sigacts {
             sigstk: Sigaltstack::default(),
             code: 0,
             sig: 0,
+            stopped_by: 0,
             pending: 0,
             mask: 0,
             ignore,

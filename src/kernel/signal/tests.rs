@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use syscalls::errno::Errno;
 use syscalls::layout::{Sigcontext, Sigframe};
 
-use super::{SIGALRM, sigmask};
+use super::{SIGALRM, SIGCONT, SIGSTOP, sigmask};
 use crate::kernel::boot::Config;
 use crate::kernel::cred::Pcred;
 use crate::kernel::proc::{ProcId, State};
@@ -142,4 +142,25 @@ fn a_handler_without_a_stack_ends_the_process() {
     guest.kernel.trap(id, Trap::Budget);
     assert!(guest.kernel.procs.get(id).is_none_or(|p| p.state == State::Zombie));
     assert_eq!(guest.kernel.reaped, [(pid as i32, super::SIGILL as i32)]);
+}
+
+#[test]
+fn a_stop_between_the_continuation_and_running_is_lost() {
+    let mut guest = guest();
+    let id = guest.id;
+    let pid = guest.kernel.procs[id].pid as u32;
+    let child = guest.call(id, FORK, &[]);
+    let child = guest.kernel.procs.find(child as i32).unwrap();
+    guest.call(child, KILL, &[pid, SIGSTOP]);
+    guest.kernel.trap(id, Trap::Budget);
+    assert_eq!(guest.kernel.procs[id].state, State::Stop);
+    assert_eq!(guest.kernel.procs[id].sig.pending, sigmask(SIGSTOP), "as long as it is stopped");
+    guest.call(child, KILL, &[pid, SIGCONT]);
+    guest.call(child, KILL, &[pid, SIGSTOP]);
+    guest.kernel.resume(id);
+    guest.kernel.trap(id, Trap::Budget);
+    assert_eq!((guest.kernel.procs[id].state, guest.kernel.procs[id].sig.pending), (State::Run, 0));
+    guest.call(child, KILL, &[pid, SIGSTOP]);
+    guest.kernel.trap(id, Trap::Budget);
+    assert_eq!(guest.kernel.procs[id].state, State::Stop, "a later one counts");
 }
