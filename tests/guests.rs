@@ -145,8 +145,20 @@ fn programs_that_check_themselves_find_nothing_wrong() {
     let older = image("debug.older");
     let debugged = prints(&[], "debug.older", &[older.to_str().expect("a name")]);
     assert_eq!(debugged, "arguments 4 and 2\ntarget gave 92\nok\n");
+    let process = image("process");
+    let of_its_children = "ok\n".repeat(4);
+    let printed = prints(&[], "process", &[process.to_str().expect("a name")]);
+    assert_eq!(printed, of_its_children + "ok\n");
     let status = image("status");
     assert_eq!(prints(&[], "fork", &[status.to_str().expect("a name")]), "ok\n");
+}
+
+#[test]
+fn priorities_decide_who_gets_the_processor() {
+    for (what, printed) in [("nice", "ok\n"), ("realtime", "ok\nok\n"), ("idle", "ok\n"), ("profile", "ok\n")]
+    {
+        assert_eq!(prints(&["--clock", "virtual"], "share", &[what]), printed, "{what}");
+    }
 }
 
 #[test]

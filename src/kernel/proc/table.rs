@@ -153,3 +153,36 @@ impl Table {
         self.groups[group].session
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::boot::Config;
+    use crate::kernel::cred::Pcred;
+    use crate::kernel::proc::{enter_pgrp, fork};
+    use crate::kernel::{Context, Kernel, socket, sysctl, time, vfs};
+
+    #[test]
+    fn numbers_wrap_to_100_and_pass_over_processes_and_groups() {
+        let mut kernel = Kernel::new(Config {
+            vfs: vfs::Vfs::default(),
+            clock: time::Clock::deterministic(),
+            system: sysctl::System::default(),
+            network: socket::Network::default(),
+        });
+        let first = kernel.first_process(Pcred::new(0, 0), b"user");
+        kernel.procs.set_last_pid(PID_MAX - 3);
+        let fork = |kernel: &mut Kernel| {
+            fork::fork1(&mut Context::new(kernel, first), false).expect("there is room").0 as i32
+        };
+        assert_eq!([fork(&mut kernel), fork(&mut kernel)], [29998, 29999], "30000 is never given");
+        assert_eq!([fork(&mut kernel), fork(&mut kernel)], [100, 101]);
+        // The group of 100 outlives it, with 101 as a member; the parent is one of 101's.
+        let (leader, member) = (kernel.procs.find(100).unwrap(), kernel.procs.find(101).unwrap());
+        enter_pgrp(&mut kernel, leader, 100, false);
+        enter_pgrp(&mut kernel, member, 100, false);
+        enter_pgrp(&mut kernel, leader, 102, false);
+        kernel.procs.set_last_pid(PID_MAX - 1);
+        assert_eq!(fork(&mut kernel), 103, "100 and 101 are processes, 102 is a group");
+    }
+}
