@@ -146,7 +146,7 @@ fn programs_that_check_themselves_find_nothing_wrong() {
     let debugged = prints(&[], "debug.older", &[older.to_str().expect("a name")]);
     assert_eq!(debugged, "arguments 4 and 2\ntarget gave 92\nok\n");
     let process = image("process");
-    let of_its_children = "ok\n".repeat(4);
+    let of_its_children = "ok\n".repeat(5);
     let printed = prints(&[], "process", &[process.to_str().expect("a name")]);
     assert_eq!(printed, of_its_children + "ok\n");
     let status = image("status");

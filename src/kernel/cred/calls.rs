@@ -6,8 +6,10 @@
 
 use syscalls::arg::{Gid, GidsIn, GidsOut, OutText, Str, Uid};
 use syscalls::errno::Errno;
+use syscalls::layout::U32;
 
 use super::{NGROUPS, Pcred};
+use crate::image::stack::USRSTACK;
 use crate::kernel::proc::Flags;
 use crate::kernel::{Context, Sysret};
 
@@ -60,10 +62,33 @@ pub fn setgroups(cx: &mut Context<'_>, groups: GidsIn) -> Sysret<()> {
     if !(1..=NGROUPS).contains(&count) {
         return Err(Errno::EINVAL.into());
     }
-    let bytes = cx.copyin_vec(groups.addr, 4 * count)?;
-    let groups = bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    change(cx).ucred_mut().groups = groups;
-    Ok(())
+    match cx.copyin_vec(groups.addr, 4 * count) {
+        Ok(bytes) => {
+            let words = bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            change(cx).ucred_mut().groups = words.collect();
+            Ok(())
+        }
+        Err(e) => {
+            keep_what_can_be_read(cx, groups.addr, count);
+            Err(e.into())
+        }
+    }
+}
+
+/// What is left of groups that cannot be read to their end: they are copied straight into the identity, whose
+/// count stays as it was.
+fn keep_what_can_be_read(cx: &mut Context<'_>, address: u32, count: usize) {
+    let end = u64::from(address) + 4 * count as u64;
+    if end > u64::from(USRSTACK) {
+        return;
+    }
+    let mut at = address;
+    for n in 0..count {
+        let Ok(gid) = cx.read::<U32>(at) else { return };
+        let Some(group) = cx.proc_mut().cred.ucred_mut().groups.get_mut(n) else { return };
+        *group = gid.get();
+        at = at.wrapping_add(4);
+    }
 }
 
 /// Sets the user: for the super-user real, effective and saved, else the effective one.

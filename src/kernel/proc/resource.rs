@@ -89,11 +89,14 @@ fn set_limit(cx: &mut Context<'_>, which: RlimitWhich, wanted: Rlimit) -> Result
 
 /// Opens or closes the part of the stack between two limits.
 fn change_stack(cx: &mut Context<'_>, old: i64, new: i64) {
-    let page = |size: i64| (USRSTACK - size.clamp(0, MAXSSIZ) as u32) & !(PAGE_SIZE - 1);
-    let (from, to) = (page(old.max(new)), page(old.min(new)));
+    let bytes = |size: i64| size.clamp(0, MAXSSIZ) as u32;
+    let (larger, smaller) = (bytes(old.max(new)), bytes(old.min(new)));
+    // Start and length are rounded each by itself: of a page that both limits touch the change wins.
+    let from = (USRSTACK - larger) & !(PAGE_SIZE - 1);
+    let len = (larger - smaller).next_multiple_of(PAGE_SIZE);
     let prot = if new > old { Prot::READ | Prot::WRITE | Prot::EXEC } else { Prot::empty() };
     // As in the original nobody looks whether it worked.
-    let _ = cx.proc_mut().vm.space.protect(from, to - from, prot);
+    let _ = cx.proc_mut().vm.space.protect(from, len, prot);
 }
 
 /// Gives what the process, or its children that it has waited for, have used.
