@@ -17,6 +17,7 @@ use super::sched::ESTCPU_MAX;
 use super::synch::priority::PUSER;
 use super::{HZ, Kernel};
 use crate::host::clock as host;
+use crate::mem::PAGE_SIZE;
 
 /// Nanoseconds of a tick.
 pub const TICK_NS: u64 = 1_000_000_000 / HZ as u64;
@@ -161,6 +162,8 @@ pub struct Usage {
     pub system_ns: u64,
     /// Largest resident size in KB.
     pub maxrss: u32,
+    /// KB of text, of data and of stack, times beats of the clock that counts use.
+    pub integrals: [u32; 3],
     /// Page faults without input.
     pub minflt: u32,
     /// Page faults with input.
@@ -187,6 +190,9 @@ impl Usage {
         self.user_ns += child.user_ns;
         self.system_ns += child.system_ns;
         self.maxrss = self.maxrss.max(child.maxrss);
+        for (sum, n) in self.integrals.iter_mut().zip(child.integrals) {
+            *sum = sum.wrapping_add(n);
+        }
         for (sum, n) in [
             (&mut self.minflt, child.minflt),
             (&mut self.majflt, child.majflt),
@@ -210,10 +216,14 @@ pub fn timeval(ns: u64) -> Timeval {
 
 /// The usage of a process as the guest reads it.
 pub fn rusage(usage: &Usage) -> Rusage {
+    let [text, data, stack] = usage.integrals;
     Rusage {
         utime: timeval(usage.user_ns),
         stime: timeval(usage.system_ns),
         maxrss: (usage.maxrss as i32).into(),
+        ixrss: (text as i32).into(),
+        idrss: (data as i32).into(),
+        isrss: (stack as i32).into(),
         minflt: (usage.minflt as i32).into(),
         majflt: (usage.majflt as i32).into(),
         inblock: (usage.inblock as i32).into(),
@@ -283,6 +293,10 @@ impl Kernel {
         proc.usage.user_ns += ns;
         let ticks = proc.usage.user_ns / STAT_NS - before / STAT_NS;
         if ticks > 0 {
+            let pages = [proc.vm.text_pages, proc.vm.data_pages, proc.vm.stack_pages];
+            for (sum, pages) in proc.usage.integrals.iter_mut().zip(pages) {
+                *sum = sum.wrapping_add(pages.wrapping_mul(PAGE_SIZE / 1024).wrapping_mul(ticks as u32));
+            }
             let estcpu = (u64::from(proc.estcpu) + ticks).min(ESTCPU_MAX.into()) as u32;
             let priority_changes = estcpu / 4 != proc.estcpu / 4;
             proc.estcpu = estcpu;
