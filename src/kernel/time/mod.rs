@@ -14,6 +14,7 @@ use syscalls::layout::{Rusage, Timeval};
 use self::skew::Skew;
 use super::proc::ProcId;
 use super::sched::ESTCPU_MAX;
+use super::synch::Channel;
 use super::synch::priority::PUSER;
 use super::{HZ, Kernel};
 use crate::host::clock as host;
@@ -313,9 +314,10 @@ impl Kernel {
     }
 
     /// When the next sleep or timer of a process ends, in nanoseconds of uptime; the kernel's own work does
-    /// not count.
+    /// not count, except that each second ends the sleeps of background readers of a terminal.
     pub fn next_wake(&self) -> Option<u64> {
-        let of_process = |t: &Timeout| !matches!(t, Timeout::Second);
+        let second_counts = self.sleepers.holds(Channel::Lbolt);
+        let of_process = |t: &Timeout| second_counts || !matches!(t, Timeout::Second);
         self.timeouts.iter().find(|(_, t)| of_process(t)).map(|(&(due, _), _)| due)
     }
 }
