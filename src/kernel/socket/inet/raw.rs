@@ -65,8 +65,9 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         UserRequest::Bind { nam } => {
             let sin = SockaddrIn::from_mbuf(nam)?;
             let inet = &mut cx.kernel.sockets.inet;
-            let known = sin.addr == INADDR_ANY || inet.is_own(sin.addr);
-            if inet.lo0.is_none() || !sin.is_inet() || !known {
+            // Unlike other sockets' a port is compared, too.
+            let known = sin.addr == INADDR_ANY || inet.is_interface(sin);
+            if inet.lo0.is_none() || !sin.is_inet_or_implink() || !known {
                 return Err(Errno::EADDRNOTAVAIL);
             }
             inet.inp_mut(inp).laddr = sin.addr;
@@ -76,7 +77,7 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
             if cx.kernel.sockets.inet.lo0.is_none() {
                 return Err(Errno::EADDRNOTAVAIL);
             }
-            if !sin.is_inet() {
+            if !sin.is_inet_or_implink() {
                 return Err(Errno::EAFNOSUPPORT);
             }
             cx.kernel.sockets.inet.inp_mut(inp).faddr = sin.addr;
@@ -129,7 +130,7 @@ fn send(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_>) -
         None => inp.faddr,
     };
     let data: Vec<u8> = message.m.iter().flat_map(|m| m.bytes().iter().copied()).collect();
-    let packet = if inp.flags.contains(InpFlags::HDRINCL) {
+    let (length, packet) = if inp.flags.contains(InpFlags::HDRINCL) {
         let Some(&[_, _, len0, len1, _, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d]) =
             data.first_chunk::<IP_HEADER>()
         else {
@@ -137,22 +138,23 @@ fn send(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_>) -
         };
         // In the host's order, unlike on the wire.
         let own_options = data.first().is_some_and(|first| first & 0x0f != 5);
-        let too_long = usize::from(u16::from_le_bytes([len0, len1])) > data.len();
+        let too_long = i64::from(i16::from_le_bytes([len0, len1])) > data.len() as i64;
         if too_long || (own_options && !inp.options.is_empty()) {
             return Err(Errno::EINVAL);
         }
         dst = Ipv4Addr::new(a, b, c, d);
-        data
+        (i16::from_le_bytes([len0, len1]), data)
     } else {
         let options = inp.options.get(FIRST_HOP..).unwrap_or_default();
         let mut packet = header(inp.laddr, dst, inp.protocol, data.len()).to_vec();
         packet[0] += (options.len() / 4) as u8;
         packet.extend(options);
         packet.extend(data);
-        packet
+        (packet.len() as i16, packet)
     };
     let dontroute = cx.kernel.sockets[so].options.contains(SocketOptions::DONTROUTE);
     cx.kernel.sockets.inet.route(dst, dontroute)?;
+    cx.kernel.sockets.inet.has_room(length)?;
     if cx.kernel.sockets.inet.is_own(dst) {
         input(cx.kernel, packet);
     }
