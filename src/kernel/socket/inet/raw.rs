@@ -5,6 +5,7 @@
 //! 2.1 counterpart: netinet/raw_ip.c, netinet/ip_icmp.c (echo).
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 
 use syscalls::errno::Errno;
 use syscalls::flags::IpOpt;
@@ -27,6 +28,8 @@ const SPACE: u32 = 8192;
 const IP_HEADER: usize = 20;
 /// Time to live of packets.
 const MAXTTL: u8 = 255;
+/// Options of the multicast router (MRT_INIT to MRT_ASSERT).
+const MULTICAST_ROUTER: RangeInclusive<u32> = 100..=107;
 /// Types of control messages of IP.
 const ICMP_ECHOREPLY: u8 = 0;
 const ICMP_ECHO: u8 = 8;
@@ -104,6 +107,10 @@ pub(super) fn ctloutput(
     name: u32,
     option: ControlOption<'_>,
 ) -> Result<(), Errno> {
+    if level == IPPROTO_IP && MULTICAST_ROUTER.contains(&name) {
+        // GENERIC has no multicast router (ip_mroute.c, _ip_mrouter_set).
+        return Err(Errno::EOPNOTSUPP);
+    }
     if level != IPPROTO_IP || IpOpt::from_raw(name) != IpOpt::Hdrincl {
         return ip::ctloutput(kernel, so, level, name, option);
     }

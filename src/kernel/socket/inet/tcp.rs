@@ -484,8 +484,12 @@ fn disconnect(cx: &mut Context<'_>, id: InpcbId) {
 fn detach(cx: &mut Context<'_>, so: SocketId, id: InpcbId) {
     disconnect(cx, id);
     let Some(peer) = tp_mut(cx.kernel, id).map(|tp| tp.peer) else { return };
-    if !cx.kernel.sockets[so].options.contains(SocketOptions::LINGER) {
-        cx.kernel.sockets[so].state.insert(SockState::NOFDREF);
+    let socket = &mut cx.kernel.sockets[so];
+    let lingers = socket.options.contains(SocketOptions::LINGER)
+        && socket.state.contains(SockState::ISCONNECTED)
+        && !socket.state.contains(SockState::NBIO);
+    if !lingers {
+        socket.state.insert(SockState::NOFDREF);
     }
     if let Some(peer) = peer {
         let _ = output(cx, peer);
