@@ -83,6 +83,16 @@ fn readiness_signals_and_time_limits() {
 }
 
 #[test]
+fn reading_and_writing_asleep() {
+    shows_what_the_original_would("sleep");
+}
+
+#[test]
+fn waiting_for_connections_their_ends_and_any_of_several() {
+    shows_what_the_original_would("wait");
+}
+
+#[test]
 fn internet_streams() {
     shows_what_the_original_would("stream");
 }
@@ -94,7 +104,8 @@ fn internet_datagrams_and_interfaces() {
 
 #[test]
 fn there_are_many() {
-    let programs = ["tutorial", "local", "rights", "ready", "stream", "datagram"];
-    let count: usize = programs.iter().map(|program| expected(program).len()).sum();
-    assert!(count >= 76, "{count}");
+    let count = |programs: &[&str]| programs.iter().map(|program| expected(program).len()).sum::<usize>();
+    let all = ["tutorial", "local", "rights", "ready", "stream", "datagram"];
+    assert!(count(&all) >= 84, "{}", count(&all));
+    assert!(count(&["sleep", "wait"]) >= 43, "calls that sleep");
 }

@@ -24,12 +24,13 @@ use machine::{ARENA, ARENA_LEN, EDX, Machine};
 const CLOSE: u32 = 6;
 /// Cases of ours whose recorded leftovers are not their own: no call of them can leave anything.
 ///
-/// `r0016-names` sends no rights (its one send fails in unp_connect with ENOENT, before there is anything to
-/// append) and receives none (both recvmsg are ENOTCONN, before soreceive looks at the buffer), so that nothing
-/// is ever in flight.  Of the file table it takes three entries: two are sockets with a name, which the end of
-/// the case closes (unp_detach drops the vnode; neither is connected or in a queue), the third is that of
-/// socket(99, 3, 6), which ffree gives back when socreate fails.  No copyout fails behind a falloc.  Ten
-/// entries can only have been there before: the count was taken over the whole table of a running system.
+/// `r0016-names` makes 16 calls.  Nothing is ever in flight: its one send has no control, and both recvmsg are
+/// ENOTCONN before soreceive looks at the buffer.  Of the file table it takes three entries (the only callers of
+/// falloc are its three calls of socket; no copyout comes after one): two sockets, which the end of the case closes,
+/// and that of socket(99, 3, 6), which ffree gives back because socreate fails.  So `nfiles` is what it was.  The
+/// sockets hold vnodes, dropped by unp_detach, and neither is connected, listening or in a queue; the connect to its
+/// own name ends in unp_connect (ECONNREFUSED) before sonewconn.  Ten entries cannot be its own: what was counted
+/// there includes something that was there before.
 const RECORDED_TOO_MANY: [&str; 1] = ["r0016-names"];
 
 fn main() -> ExitCode {

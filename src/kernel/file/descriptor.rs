@@ -106,6 +106,13 @@ impl Filedesc {
         file
     }
 
+    /// Empties a descriptor that was just allocated; the hints stay.
+    fn forget(&mut self, fd: Fd) {
+        if let Some(entry) = usize::try_from(fd.0).ok().and_then(|n| self.entries.get_mut(n)) {
+            *entry = Entry::default();
+        }
+    }
+
     /// All open descriptors and their files, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Fd, FileId)> {
         self.entries.iter().enumerate().filter_map(|(n, e)| e.file.map(|f| (Fd(n as i32), f)))
@@ -196,10 +203,12 @@ pub(super) fn finish_dup(cx: &mut Context<'_>, file: FileId, fd: Fd) -> Fd {
 }
 
 /// Undoes falloc: empties the descriptor and forgets the file (`fdp->fd_ofiles[fd] = 0; ffree(fp)`).
+///
+/// The original leaves the hints as they are (socket, socketpair and pipe in uipc_syscalls.c, open in
+/// vfs_syscalls.c), so that of two descriptors given back only the second one is found again.
 pub fn release(cx: &mut Context<'_>, fd: Fd, file: FileId) {
     cx.kernel.note(cx.id, Event::Descriptor { file, step: "ffree", fd: Some(fd.0) });
-    let table = &mut cx.proc_mut().fd;
-    table.clear(fd);
+    cx.proc_mut().fd.forget(fd);
     ffree(cx.kernel, file);
 }
 

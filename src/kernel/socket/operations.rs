@@ -132,8 +132,11 @@ fn close(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
     if cx.kernel.sockets[so].pcb.is_some() {
         error = error.and(pr_usrreq(cx, so, UserRequest::Detach));
     }
-    cx.kernel.sockets[so].state.insert(SockState::NOFDREF);
-    sofree(cx, so);
+    // A protocol that has done with it has freed it by now.
+    if let Some(socket) = cx.kernel.sockets.get_mut(so) {
+        socket.state.insert(SockState::NOFDREF);
+        sofree(cx, so);
+    }
     match linger {
         Some(linger) if error.is_ok() => sleep_lingering(cx, so, linger),
         _ => Ok(error?),

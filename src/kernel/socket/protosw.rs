@@ -322,12 +322,22 @@ impl UserRequest<'_> {
     }
 }
 
-/// Control input from below, as `pfctlinput` passes it to every protocol (`PRC_*`).
+/// Control input from below (`PRC_*`), as far as one machine has any: the protocol hears of it from the
+/// datagram that it was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum CtlInput {
     /// The peer's host has no such port.
     UnreachPort = 11,
+}
+
+impl CtlInput {
+    /// The error that users of the protocol are told (`inetctlerrmap`).
+    pub fn error(self) -> Errno {
+        match self {
+            Self::UnreachPort => Errno::ECONNREFUSED,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ const IFF_CANTCHANGE: u16 =
     IFF_BROADCAST | IFF_POINTOPOINT | IFF_RUNNING | IFF_OACTIVE | IFF_SIMPLEX | IFF_MULTICAST | IFF_ALLMULTI;
 /// Largest packet (LOMTU).
 const LOMTU: u32 = 16384;
+/// Smallest and largest size of packets that may be set: the headers of TCP and its smallest segment.
+const MTU_MIN: u32 = 72;
+const MTU_MAX: u32 = 65535;
 /// Type of the interface (IFT_LOOP).
 const IFT_LOOP: u8 = 24;
 /// Size of a request, and where its value is.
@@ -41,7 +44,8 @@ const IFR_VALUE: usize = 16;
 pub(super) struct Ifnet {
     flags: u16,
     metric: u32,
-    mtu: u32,
+    /// Largest packet.
+    pub(super) mtu: u32,
     /// Its address.
     pub(super) addr: Ipv4Addr,
     netmask: Ipv4Addr,
@@ -85,6 +89,12 @@ pub fn ifioctl(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut Vec<u8>)
         SIOCGIFFLAGS => put(data, &lo0.flags.to_le_bytes()),
         SIOCGIFMETRIC => put(data, &lo0.metric.to_le_bytes()),
         SIOCGIFMTU => put(data, &lo0.mtu.to_le_bytes()),
+        SIOCGIFPHYS => put(data, &[0; 4]),
+        SIOCSIFPHYS => {
+            superuser?;
+            // The driver does not know it (loioctl).
+            return Err(Errno::EINVAL);
+        }
         SIOCSIFFLAGS => {
             superuser?;
             let flags = u16::from_le_bytes([value[0], value[1]]);
@@ -96,7 +106,11 @@ pub fn ifioctl(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut Vec<u8>)
         }
         SIOCSIFMTU => {
             superuser?;
-            lo0.mtu = u32::from_le_bytes(value);
+            let mtu = u32::from_le_bytes(value);
+            if !(MTU_MIN..=MTU_MAX).contains(&mtu) {
+                return Err(Errno::EINVAL);
+            }
+            lo0.mtu = mtu;
         }
         SIOCADDMULTI | SIOCDELMULTI => {
             superuser?;
@@ -152,7 +166,9 @@ pub(super) fn control(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut [
         }
         SIOCSIFNETMASK => lo0.netmask = given.ok_or(Errno::EINVAL)?.into(),
         SIOCSIFDSTADDR | SIOCSIFBRDADDR => return Err(Errno::EINVAL),
-        _ => return Err(Errno::EOPNOTSUPP),
+        SIOCDIFADDR => return Err(Errno::EOPNOTSUPP),
+        // The driver does not know it either (loioctl).
+        _ => return Err(Errno::EINVAL),
     }
     Ok(())
 }

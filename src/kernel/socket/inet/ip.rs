@@ -13,16 +13,32 @@ use super::super::mbuf::Mbuf;
 use super::super::protosw::ControlOption;
 use super::super::socket::SocketId;
 use super::pcb::{InpFlags, Inpcb, InpcbId, sotoinpcb};
-use super::{IPPROTO_IP, Inet, bridge, options};
+use super::{IPPROTO_IP, Inet, SockaddrIn, bridge, options};
 use crate::kernel::Kernel;
 
 /// Time to live of packets (`ip_defttl`).
 pub(super) const IPDEFTTL: u8 = 64;
 
+/// Packets that the queue of an interface holds.
+const IFQ_MAXLEN: u32 = 50;
+
 impl Inet {
     /// Whether an address is one of this machine's.
     pub(super) fn is_own(&self, addr: Ipv4Addr) -> bool {
         self.lo0.as_ref().is_some_and(|lo0| lo0.addr == addr)
+    }
+
+    /// Whether the interface has room for as many packets as one of `len` bytes would be cut into.  As the
+    /// header has it, the length is a signed number of 16 bits: of more than 32767 bytes it never has.
+    pub(super) fn has_room(&self, len: i16) -> Result<(), Errno> {
+        let mtu = self.lo0.as_ref().map_or(1, |lo0| lo0.mtu.max(1));
+        if i32::from(len) as u32 / mtu + 1 < IFQ_MAXLEN { Ok(()) } else { Err(Errno::ENOBUFS) }
+    }
+
+    /// Whether an address is byte for byte that of the interface (`ifa_ifwithaddr`): so its family, its
+    /// port and what follows must be right, too.
+    pub(super) fn is_interface(&self, sin: SockaddrIn) -> bool {
+        self.lo0.as_ref().is_some_and(|lo0| SockaddrIn::new(lo0.addr, 0) == sin)
     }
 
     /// The machine's address, where it has one.

@@ -19,6 +19,7 @@ mod raw;
 mod tcp;
 mod tcp_fsm;
 mod tcp_timer;
+mod tcp_urgent;
 mod udp;
 
 use std::net::Ipv4Addr;
@@ -135,6 +136,8 @@ pub struct SockaddrIn {
     port: u16,
     /// Address.
     addr: Ipv4Addr,
+    /// The rest (`sin_zero`), as the user gave it.
+    zero: [u8; 8],
 }
 
 impl SockaddrIn {
@@ -142,14 +145,16 @@ impl SockaddrIn {
     const LEN: usize = 16;
 
     fn new(addr: Ipv4Addr, port: u16) -> Self {
-        Self { family: Family::Inet.raw() as u8, port, addr }
+        Self { family: Family::Inet.raw() as u8, port, addr, zero: [0; 8] }
     }
 
     /// The address that a user gave; EINVAL unless it has exactly the size.
     fn from_mbuf(nam: &Mbuf) -> Result<Self, Errno> {
         match *nam.bytes() {
-            [_, family, p1, p0, a, b, c, d, ..] if nam.len() == Self::LEN => {
-                Ok(Self { family, port: u16::from_be_bytes([p1, p0]), addr: Ipv4Addr::new(a, b, c, d) })
+            [_, family, p1, p0, a, b, c, d, ref zero @ ..] => {
+                let zero = zero.try_into().map_err(|_| Errno::EINVAL)?;
+                let port = u16::from_be_bytes([p1, p0]);
+                Ok(Self { family, port, addr: Ipv4Addr::new(a, b, c, d), zero })
             }
             _ => Err(Errno::EINVAL),
         }
@@ -163,5 +168,11 @@ impl SockaddrIn {
 
     fn is_inet(self) -> bool {
         u32::from(self.family) == Family::Inet.raw()
+    }
+
+    /// Whether the family is one that raw sockets take: AF_IMPLINK, too.
+    fn is_inet_or_implink(self) -> bool {
+        const AF_IMPLINK: u8 = 3;
+        self.is_inet() || self.family == AF_IMPLINK
     }
 }

@@ -235,13 +235,15 @@ fn bind_to(cx: &mut Context<'_>, id: InpcbId, nam: Option<&Mbuf>) -> Result<(), 
     let mut laddr = INADDR_ANY;
     let mut lport = 0;
     if let Some(nam) = nam {
-        // The family is not looked at: old programs do not fill it in.
+        // The family of no address is not looked at: old programs do not fill it in.
         let sin = SockaddrIn::from_mbuf(nam)?;
         if sin.addr.is_multicast() {
             if socket.options.contains(SocketOptions::REUSEADDR) {
                 reuse = shared;
             }
-        } else if sin.addr != INADDR_ANY && !cx.kernel.sockets.inet.is_own(sin.addr) {
+        } else if sin.addr != INADDR_ANY
+            && !cx.kernel.sockets.inet.is_interface(SockaddrIn { port: 0, ..sin })
+        {
             return Err(Errno::EADDRNOTAVAIL);
         }
         if sin.port != 0 {

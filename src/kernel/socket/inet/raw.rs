@@ -5,6 +5,7 @@
 //! 2.1 counterpart: netinet/raw_ip.c, netinet/ip_icmp.c (echo).
 
 use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
 
 use syscalls::errno::Errno;
 use syscalls::flags::IpOpt;
@@ -27,6 +28,8 @@ const SPACE: u32 = 8192;
 const IP_HEADER: usize = 20;
 /// Time to live of packets.
 const MAXTTL: u8 = 255;
+/// Options of the multicast router (MRT_INIT to MRT_ASSERT).
+const MULTICAST_ROUTER: RangeInclusive<u32> = 100..=107;
 /// Types of control messages of IP.
 const ICMP_ECHOREPLY: u8 = 0;
 const ICMP_ECHO: u8 = 8;
@@ -65,8 +68,9 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         UserRequest::Bind { nam } => {
             let sin = SockaddrIn::from_mbuf(nam)?;
             let inet = &mut cx.kernel.sockets.inet;
-            let known = sin.addr == INADDR_ANY || inet.is_own(sin.addr);
-            if inet.lo0.is_none() || !sin.is_inet() || !known {
+            // Unlike other sockets' a port is compared, too.
+            let known = sin.addr == INADDR_ANY || inet.is_interface(sin);
+            if inet.lo0.is_none() || !sin.is_inet_or_implink() || !known {
                 return Err(Errno::EADDRNOTAVAIL);
             }
             inet.inp_mut(inp).laddr = sin.addr;
@@ -76,7 +80,7 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
             if cx.kernel.sockets.inet.lo0.is_none() {
                 return Err(Errno::EADDRNOTAVAIL);
             }
-            if !sin.is_inet() {
+            if !sin.is_inet_or_implink() {
                 return Err(Errno::EAFNOSUPPORT);
             }
             cx.kernel.sockets.inet.inp_mut(inp).faddr = sin.addr;
@@ -103,6 +107,10 @@ pub(super) fn ctloutput(
     name: u32,
     option: ControlOption<'_>,
 ) -> Result<(), Errno> {
+    if level == IPPROTO_IP && MULTICAST_ROUTER.contains(&name) {
+        // GENERIC has no multicast router (ip_mroute.c, _ip_mrouter_set).
+        return Err(Errno::EOPNOTSUPP);
+    }
     if level != IPPROTO_IP || IpOpt::from_raw(name) != IpOpt::Hdrincl {
         return ip::ctloutput(kernel, so, level, name, option);
     }
@@ -129,7 +137,7 @@ fn send(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_>) -
         None => inp.faddr,
     };
     let data: Vec<u8> = message.m.iter().flat_map(|m| m.bytes().iter().copied()).collect();
-    let packet = if inp.flags.contains(InpFlags::HDRINCL) {
+    let (length, packet) = if inp.flags.contains(InpFlags::HDRINCL) {
         let Some(&[_, _, len0, len1, _, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d]) =
             data.first_chunk::<IP_HEADER>()
         else {
@@ -137,22 +145,23 @@ fn send(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_>) -
         };
         // In the host's order, unlike on the wire.
         let own_options = data.first().is_some_and(|first| first & 0x0f != 5);
-        let too_long = usize::from(u16::from_le_bytes([len0, len1])) > data.len();
+        let too_long = i64::from(i16::from_le_bytes([len0, len1])) > data.len() as i64;
         if too_long || (own_options && !inp.options.is_empty()) {
             return Err(Errno::EINVAL);
         }
         dst = Ipv4Addr::new(a, b, c, d);
-        data
+        (i16::from_le_bytes([len0, len1]), data)
     } else {
         let options = inp.options.get(FIRST_HOP..).unwrap_or_default();
         let mut packet = header(inp.laddr, dst, inp.protocol, data.len()).to_vec();
         packet[0] += (options.len() / 4) as u8;
         packet.extend(options);
         packet.extend(data);
-        packet
+        (packet.len() as i16, packet)
     };
     let dontroute = cx.kernel.sockets[so].options.contains(SocketOptions::DONTROUTE);
     cx.kernel.sockets.inet.route(dst, dontroute)?;
+    cx.kernel.sockets.inet.has_room(length)?;
     if cx.kernel.sockets.inet.is_own(dst) {
         input(cx.kernel, packet);
     }

@@ -8,7 +8,10 @@
 //!
 //! 2.1 counterpart: netinet/tcp_usrreq.c, tcp_input.c, tcp_output.c, tcp_subr.c.
 
+use std::net::Ipv4Addr;
+
 use syscalls::errno::Errno;
+use syscalls::flags::Domain as Family;
 
 use super::super::chain::Chain;
 use super::super::events;
@@ -16,14 +19,14 @@ use super::super::mbuf::{MINCLSIZE, Mbuf, MbufFlags, MbufType};
 use super::super::protosw::{ControlOption, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{
-    socantrcvmore, socantsendmore, sohasoutofband, soisconnected, soisconnecting, soisdisconnected,
-    soisdisconnecting, sonewconn, soreserve, sorwakeup, sowwakeup,
+    socantrcvmore, socantsendmore, soisconnected, soisconnecting, soisdisconnected, soisdisconnecting,
+    sonewconn, soreserve, sorwakeup, sowwakeup,
 };
 use super::ip::{self, IPDEFTTL, option_word};
 use super::pcb::{self, InpcbId, List, sotoinpcb};
-use super::tcp_fsm::{Oob, TcpState, Tcpcb};
+use super::tcp_fsm::{TcpState, Tcpcb};
 use super::tcp_timer::{self, KEEP_INIT, MAXIDLE, RTO};
-use super::{INADDR_ANY, IPPROTO_TCP, SockaddrIn, bridge, interface};
+use super::{INADDR_ANY, IPPROTO_TCP, bridge, interface, tcp_urgent};
 use crate::kernel::{Context, Kernel};
 
 /// Room in each direction (`tcp_sendspace`, `tcp_recvspace`).
@@ -47,7 +50,7 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
     let inp = sotoinpcb(cx.kernel, so)?;
     let state = tp(cx.kernel, inp).state;
     match request {
-        UserRequest::Detach if state > TcpState::Listen => disconnect(cx, inp),
+        UserRequest::Detach if state > TcpState::Listen => detach(cx, so, inp),
         UserRequest::Detach => close(cx.kernel, inp),
         UserRequest::Bind { nam } => {
             refuse_multicast(nam)?;
@@ -86,7 +89,7 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         UserRequest::SendOob(message) => return send_oob(cx, inp, message),
         UserRequest::RcvOob { m, flags } => {
             let peek = !flags.is_empty();
-            return receive_oob(cx.kernel, so, inp, m, peek);
+            return tcp_urgent::receive(cx.kernel, so, inp, m, peek);
         }
         UserRequest::Abort => drop(cx.kernel, inp, Some(Errno::ECONNABORTED)),
         UserRequest::Sense(sense) => sense.blksize = cx.kernel.sockets[so].snd.hiwat,
@@ -142,7 +145,7 @@ fn control(kernel: &mut Kernel, inp: InpcbId, name: u32, option: ControlOption<'
 }
 
 /// TCP's part of a control block (`intotcpcb`).
-fn tp(kernel: &Kernel, inp: InpcbId) -> Tcpcb {
+pub(super) fn tp(kernel: &Kernel, inp: InpcbId) -> Tcpcb {
     kernel.sockets.inet.inp(inp).tcp.unwrap_or_default()
 }
 
@@ -180,15 +183,20 @@ pub(super) fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     Ok(())
 }
 
+/// A group is refused before the length of its address is looked at.
 fn refuse_multicast(nam: &Mbuf) -> Result<(), Errno> {
-    match SockaddrIn::from_mbuf(nam) {
-        Ok(sin) if sin.is_inet() && sin.addr.is_multicast() => Err(Errno::EAFNOSUPPORT),
+    match *nam.bytes() {
+        [_, family, _, _, a, b, c, d, ..]
+            if u32::from(family) == Family::Inet.raw() && Ipv4Addr::new(a, b, c, d).is_multicast() =>
+        {
+            Err(Errno::EAFNOSUPPORT)
+        }
         _ => Ok(()),
     }
 }
 
 /// Gives a connection its addresses and asks for it (`tcp_connect`).  An earlier one that is remembered
-/// only makes way.
+/// only makes way, if it was short.
 fn connect(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
     let so = cx.kernel.sockets.inet.inp(id).socket;
     events::within(cx, so, "tcp_connect", |cx| connect_to(cx, id, nam))
@@ -202,7 +210,8 @@ fn connect_to(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno
     let (sin, laddr) = pcb::local_address(inet, id, nam)?;
     let (foreign, lport) = ((sin.addr, sin.port), inet.inp(id).lport);
     if let Some(old) = inet.lookup(List::Tcp, foreign, (laddr, lport), false) {
-        if old == id || tp(cx.kernel, old).state != TcpState::TimeWait {
+        let earlier = tp(cx.kernel, old);
+        if old == id || earlier.state != TcpState::TimeWait || !tcp_timer::is_short(cx.kernel, &earlier) {
             return Err(Errno::EADDRINUSE);
         }
         close(cx.kernel, old);
@@ -232,6 +241,9 @@ pub(super) fn output(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
 fn put_out(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
     if tp(cx.kernel, id).state == TcpState::SynSent {
         handshake(cx, id)?;
+        if cx.kernel.sockets.inet.has(id) {
+            tcp_urgent::tell(cx.kernel, id);
+        }
     }
     if cx.kernel.sockets.inet.has(id)
         && let Some(peer) = tp(cx.kernel, id).peer
@@ -252,12 +264,21 @@ fn handshake(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
     if !inet.is_own(foreign.0) {
         return Ok(());
     }
+    if own == foreign {
+        // The wish to connect comes back to the one who has it: both sides open at once.
+        established(cx.kernel, id, id);
+        return Ok(());
+    }
     let found = loop {
         let inet = &cx.kernel.sockets.inet;
-        let exact = inet.lookup_exact(List::Tcp, own, foreign).filter(|&other| other != id);
-        match exact.or_else(|| inet.lookup(List::Tcp, own, foreign, true)) {
-            Some(old) if tp(cx.kernel, old).state == TcpState::TimeWait => close(cx.kernel, old),
-            found => break found.filter(|&other| tp(cx.kernel, other).state == TcpState::Listen),
+        let exact = inet.lookup_exact(List::Tcp, own, foreign);
+        let Some(found) = exact.or_else(|| inet.lookup(List::Tcp, own, foreign, true)) else { break None };
+        let old = tp(cx.kernel, found);
+        match old.state {
+            TcpState::Listen => break Some(found),
+            TcpState::TimeWait if !tcp_timer::is_short(cx.kernel, &old) => break None,
+            TcpState::TimeWait | TcpState::LastAck | TcpState::Closing => close(cx.kernel, found),
+            _ => break None,
         }
     };
     let Some(listener) = found else {
@@ -320,60 +341,22 @@ fn send_oob(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(
     if let Some(tp) = tp_mut(cx.kernel, id) {
         tp.snd_up = up;
     }
-    if let Some(peer) = tp(cx.kernel, id).peer {
-        urgent(cx.kernel, peer, up);
-    }
+    tcp_urgent::tell(cx.kernel, id);
     output(cx, id)
-}
-
-/// Tells a receiver that the byte before `up` more ones is urgent (tcp_input.c, step 6).
-fn urgent(kernel: &mut Kernel, id: InpcbId, up: u32) {
-    let so = kernel.sockets.inet.inp(id).socket;
-    let socket = &mut kernel.sockets[so];
-    if socket.state.contains(SockState::CANTRCVMORE) || up == 0 {
-        return;
-    }
-    socket.oobmark = socket.rcv.cc + up - 1;
-    if socket.oobmark == 0 {
-        socket.state.insert(SockState::RCVATMARK);
-    }
-    sohasoutofband(kernel, so);
-    if let Some(tp) = tp_mut(kernel, id) {
-        tp.oob = Oob::None;
-    }
-}
-
-fn receive_oob(
-    kernel: &mut Kernel,
-    so: SocketId,
-    id: InpcbId,
-    m: &mut Mbuf,
-    peek: bool,
-) -> Result<(), Errno> {
-    let socket = &kernel.sockets[so];
-    let marked = socket.oobmark != 0 || socket.state.contains(SockState::RCVATMARK);
-    let inline = socket.options.contains(SocketOptions::OOBINLINE);
-    let Some(tp) = tp_mut(kernel, id) else { return Err(Errno::EINVAL) };
-    match tp.oob {
-        _ if !marked || inline => Err(Errno::EINVAL),
-        Oob::Had => Err(Errno::EINVAL),
-        Oob::None => Err(Errno::EWOULDBLOCK),
-        Oob::Have(byte) => {
-            m.assign(&[byte]);
-            if !peek {
-                tp.oob = Oob::Had;
-            }
-            Ok(())
-        }
-    }
 }
 
 /// Moves data from one end to the other as far as that has room, then the end of the stream.
 fn transfer(kernel: &mut Kernel, id: InpcbId, peer: InpcbId) {
-    if !kernel.sockets.inet.has(peer) {
+    let so = kernel.sockets.inet.inp(id).socket;
+    let gone = !kernel.sockets.inet.has(peer) || tp(kernel, peer).state <= TcpState::Listen;
+    if gone {
+        // What is sent to one who does not know of a connection any more comes back as a reset.
+        if kernel.sockets[so].snd.cc != 0 || fin_is_due(kernel, id) {
+            reset(kernel, id);
+        }
         return;
     }
-    let (so, to) = (kernel.sockets.inet.inp(id).socket, kernel.sockets.inet.inp(peer).socket);
+    let to = kernel.sockets.inet.inp(peer).socket;
     let mut moved = false;
     while let Some(m) = next_piece(kernel, id, so, to) {
         if kernel.sockets[to].state.contains(SockState::NOFDREF)
@@ -385,7 +368,7 @@ fn transfer(kernel: &mut Kernel, id: InpcbId, peer: InpcbId) {
             return;
         }
         moved = true;
-        let m = pull_out_of_band(kernel, id, peer, m);
+        let m = tcp_urgent::pull_out(kernel, id, peer, m);
         if !kernel.sockets[to].state.contains(SockState::CANTRCVMORE) {
             kernel.sockets[to].rcv.append(Chain::from(m));
         }
@@ -425,37 +408,25 @@ fn next_piece(kernel: &mut Kernel, id: InpcbId, so: SocketId, to: SocketId) -> O
     Some(m)
 }
 
-/// Takes the urgent byte out of a piece that holds it, unless it is wanted in line (`tcp_pulloutofband`).
-fn pull_out_of_band(kernel: &mut Kernel, id: InpcbId, peer: InpcbId, mut m: Mbuf) -> Mbuf {
-    let len = m.len() as u32;
-    let Some(from) = tp_mut(kernel, id) else { return m };
-    let up = from.snd_up;
-    from.snd_up = up.saturating_sub(len);
-    let to = kernel.sockets.inet.inp(peer).socket;
-    let inline = kernel.sockets[to].options.contains(SocketOptions::OOBINLINE);
-    if up == 0 || up > len || inline {
-        return m;
-    }
-    let mut bytes = m.bytes().to_vec();
-    let byte = bytes.remove(up as usize - 1);
-    m.assign_in_place(&bytes);
-    if let Some(tp) = tp_mut(kernel, peer) {
-        tp.oob = Oob::Have(byte);
-    }
-    m
+/// Whether the user has closed and the peer was not told.
+fn fin_is_due(kernel: &Kernel, id: InpcbId) -> bool {
+    let tp = tp(kernel, id);
+    matches!(tp.state, TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck) && !tp.fin_sent
 }
 
 /// When everything is sent and the user has closed, tells the peer, which acknowledges at once.
 fn send_fin(kernel: &mut Kernel, id: InpcbId, so: SocketId, peer: InpcbId, to: SocketId) {
     let state = tp(kernel, id).state;
-    let closing = matches!(state, TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck);
-    if !closing || tp(kernel, id).fin_sent || kernel.sockets[so].snd.cc != 0 {
+    if !fin_is_due(kernel, id) || kernel.sockets[so].snd.cc != 0 {
         return;
     }
     if let Some(tp) = tp_mut(kernel, id) {
         tp.fin_sent = true;
     }
     socantrcvmore(kernel, to);
+    if peer == id {
+        return enter_time_wait(kernel, id);
+    }
     match tp(kernel, peer).state {
         TcpState::Established | TcpState::SynReceived => set_state(kernel, peer, TcpState::CloseWait),
         TcpState::FinWait1 => set_state(kernel, peer, TcpState::Closing),
@@ -503,12 +474,27 @@ fn disconnect(cx: &mut Context<'_>, id: InpcbId) {
         soisdisconnecting(cx.kernel, so);
         cx.kernel.sockets[so].rcv.flush();
         user_closed(cx.kernel, id);
-        if let Some(peer) = tp_mut(cx.kernel, id).and_then(|tp| tp.peer) {
-            // The peer may have waited for the room that was just made.
-            let _ = output(cx, peer);
-        }
-        let _ = output(cx, id);
     }
+}
+
+/// Goes on to disconnect a socket that is being closed, and sends what it has to say.
+///
+/// The original closes with the network held off (splnet in soclose): what the peer sends, because it waited
+/// for the room that was just made, finds a socket without a file, unless that lingers.
+fn detach(cx: &mut Context<'_>, so: SocketId, id: InpcbId) {
+    disconnect(cx, id);
+    let Some(peer) = tp_mut(cx.kernel, id).map(|tp| tp.peer) else { return };
+    let socket = &mut cx.kernel.sockets[so];
+    let lingers = socket.options.contains(SocketOptions::LINGER)
+        && socket.state.contains(SockState::ISCONNECTED)
+        && !socket.state.contains(SockState::NBIO);
+    if !lingers {
+        socket.state.insert(SockState::NOFDREF);
+    }
+    if let Some(peer) = peer {
+        let _ = output(cx, peer);
+    }
+    let _ = output(cx, id);
 }
 
 /// The user will send nothing more: what state follows (`tcp_usrclosed`).

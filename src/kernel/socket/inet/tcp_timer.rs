@@ -34,8 +34,13 @@ const TWTRUNC: u32 = 8;
 /// How long a connection is remembered after its end: both ends speak T/TCP, which truncates the wait of
 /// connections that were shorter than a packet's life.
 pub(super) fn time_wait(kernel: &Kernel, tp: &Tcpcb) -> u32 {
-    let duration = kernel.clock.uptime().saturating_sub(tp.since) / SLOW_TICK_NS;
-    if duration < u64::from(MSL) { RXTCUR * TWTRUNC } else { 2 * MSL }
+    if is_short(kernel, tp) { RXTCUR * TWTRUNC } else { 2 * MSL }
+}
+
+/// Whether a connection was made less than a packet's life ago (`t_duration`): only then may another one
+/// between the same ends take its place while it is remembered.
+pub(super) fn is_short(kernel: &Kernel, tp: &Tcpcb) -> bool {
+    kernel.clock.uptime().saturating_sub(tp.since) / SLOW_TICK_NS < u64::from(MSL)
 }
 
 /// Has the slow timer tick, if it does not.

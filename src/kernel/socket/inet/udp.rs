@@ -11,7 +11,7 @@ use syscalls::errno::Errno;
 use super::super::chain::Chain;
 use super::super::events;
 use super::super::mbuf::{Mbuf, MbufType};
-use super::super::protosw::{Message, UserRequest};
+use super::super::protosw::{CtlInput, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup, sowwakeup};
 use super::ip::IPDEFTTL;
@@ -110,7 +110,11 @@ fn output(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(),
         cx.kernel.sockets.inet.inp_mut(id).laddr = laddr;
     }
     sent?;
-    if cx.kernel.sockets.inet.is_own(to.0) {
+    let len = message.m.bytes() + HEADERS;
+    cx.kernel.sockets.inet.has_room(len as i16)?;
+    // With what is left of a length that does not fit into the header the sum is wrong (udp_input).
+    let lost = len > usize::from(u16::MAX);
+    if cx.kernel.sockets.inet.is_own(to.0) && !lost {
         input(cx.kernel, from, to, message.m);
     }
     Ok(())
@@ -121,7 +125,7 @@ fn input(kernel: &mut Kernel, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), data: 
     let inet = &kernel.sockets.inet;
     let receiver = inet.lookup_exact(List::Udp, from, to).or_else(|| inet.lookup(List::Udp, from, to, true));
     let Some(receiver) = receiver else {
-        notify(kernel, from, to, Errno::ECONNREFUSED);
+        ctlinput(kernel, CtlInput::UnreachPort, from, to);
         return;
     };
     let inp = inet.inp(receiver);
@@ -155,8 +159,10 @@ fn destination(addr: Ipv4Addr) -> Mbuf {
     m
 }
 
-/// Tells the sockets that are connected from `from` to `to` of an error (`in_pcbnotify`, `udp_notify`).
-fn notify(kernel: &mut Kernel, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), error: Errno) {
+/// Tells the sockets that are connected from `from` to `to` what became of a datagram (`udp_ctlinput`,
+/// `in_pcbnotify`, `udp_notify`).
+fn ctlinput(kernel: &mut Kernel, cmd: CtlInput, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16)) {
+    let error = cmd.error();
     for id in kernel.sockets.inet.list(List::Udp) {
         let inp = kernel.sockets.inet.inp(id);
         if (inp.faddr, inp.fport) == to && (inp.laddr, inp.lport) == from {
