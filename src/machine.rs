@@ -85,8 +85,8 @@ pub struct Machine {
     meter: Meter,
     /// The host's signals, where they are passed on.
     signals: Option<Signals>,
-    /// The directory of the host for the guest's own /tmp and scratch directories.
-    temporary: Option<TempDir>,
+    /// The directory of the host for the guest's scratch directories.
+    scratch: Option<TempDir>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
@@ -105,7 +105,7 @@ impl Machine {
             ended: None,
             meter: Meter::new(Limits::default()),
             signals: None,
-            temporary: None,
+            scratch: None,
             captured: [None, None, None],
             collector: None,
             instructions: 0,

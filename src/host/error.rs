@@ -17,6 +17,11 @@ impl HostError {
     /// Something that had to be a directory is none.
     pub const NOT_A_DIRECTORY: HostError = HostError(Linux::NOTDIR);
 
+    /// What an operation of the standard library says; nothing better than EIO where it has no number.
+    pub fn of_io(error: &std::io::Error) -> Self {
+        Self(error.raw_os_error().map_or(Linux::IO, Linux::from_raw_os_error))
+    }
+
     /// Whether the operation would have to wait.
     pub fn would_block(self) -> bool {
         self.0 == Linux::AGAIN

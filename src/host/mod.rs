@@ -11,4 +11,5 @@ pub mod random;
 pub mod signal;
 pub mod stdio;
 pub mod system;
+pub mod temporary;
 pub mod terminal;

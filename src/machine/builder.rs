@@ -13,6 +13,7 @@ use super::outcome::Collector;
 use super::{Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::stdio::Stream;
+use crate::host::temporary::{self, Temporary};
 use crate::image::Refusal;
 use crate::kernel::boot::{Config, Program, StartFailure};
 use crate::kernel::event::Observer;
@@ -359,15 +360,16 @@ impl Builder {
     pub fn build(mut self) -> Result<Machine, StartError> {
         let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
-        let temporary = self.make_temporary().map_err(StartError::Temporary)?;
+        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
+        let scratch = match self.scratch.is_empty() {
+            true => None,
+            false => Some(temporary::directory(&above).map_err(StartError::Temporary)?),
+        };
         raise_descriptor_limit();
         AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
-        let vfs = self.tree(
-            &here,
-            temporary.as_ref().map(TempDir::path),
-            Options { owners, repeatable, seed: self.seed },
-        )?;
+        let vfs =
+            self.tree(&here, above, scratch.as_ref(), Options { owners, repeatable, seed: self.seed })?;
         let config = Config {
             vfs,
             clock: self.clock.take().unwrap_or_else(Clock::host),
@@ -375,7 +377,7 @@ impl Builder {
             network: self.network,
         };
         let mut machine = Machine::new(config);
-        machine.temporary = temporary;
+        machine.scratch = scratch;
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);
@@ -383,17 +385,14 @@ impl Builder {
         Ok(machine)
     }
 
-    /// The directory for what the guest has of its own, where it has something: /tmp, scratch directories.
-    fn make_temporary(&mut self) -> std::io::Result<Option<TempDir>> {
-        if self.root.is_some() && self.scratch.is_empty() {
-            return Ok(None);
-        }
-        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
-        tempfile::Builder::new().prefix("bsd21-").tempdir_in(above).map(Some)
-    }
-
     /// Everything that the guest sees, mounted from the outside in.
-    fn tree(&self, here: &Path, temporary: Option<&Path>, options: Options) -> Result<Vfs, StartError> {
+    fn tree(
+        &self,
+        here: &Path,
+        above: PathBuf,
+        scratch: Option<&TempDir>,
+        options: Options,
+    ) -> Result<Vfs, StartError> {
         let mut vfs = Vfs::new(options);
         let mounted = |path: &Path, result: crate::host::error::HostResult<_>| match result {
             Ok(_) => Ok(()),
@@ -410,9 +409,8 @@ impl Builder {
                 let everything = here == Path::new("/");
                 let root = if everything { Source::Host(here) } else { Source::Empty };
                 mounted(Path::new("/"), vfs.mount_root(&root, MountFlags::empty()))?;
-                if let Some(own) = temporary {
-                    mounted(own, vfs.mount(&Source::Temporary(own), b"/tmp", MountFlags::empty()))?;
-                }
+                let own = Temporary::new(above).map_err(|e| StartError::Temporary(e.0.into()))?;
+                mounted(Path::new("/tmp"), vfs.mount_private(own, b"/tmp"))?;
                 let own = |path: &Path, read_only| Mount {
                     host: path.to_owned(),
                     guest: path.as_os_str().as_bytes().to_vec(),
@@ -436,9 +434,9 @@ impl Builder {
             let flags = if mount.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
             mounted(&mount.host, vfs.mount(&Source::Host(&mount.host), &mount.guest, flags))?;
         }
-        if let Some(above) = temporary {
+        if let Some(above) = scratch {
             for (number, guest) in self.scratch.iter().enumerate() {
-                let host = above.join(number.to_string());
+                let host = above.path().join(number.to_string());
                 std::fs::create_dir(&host).map_err(StartError::Temporary)?;
                 mounted(&host, vfs.mount(&Source::Temporary(&host), guest, MountFlags::empty()))?;
             }

@@ -90,6 +90,8 @@ pub struct Vfs {
     options: Options,
     mounts: Vec<mount::Mount>,
     vnodes: vnode::Table,
+    /// The guest's own /tmp, where it has one.
+    private: Option<mount::Private>,
     /// The root of all (`rootvnode`), once something is mounted.
     root: Option<VnodeId>,
     /// Directories that are being read, as they were when it began.

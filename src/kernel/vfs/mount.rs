@@ -15,6 +15,7 @@ use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
 use crate::host::change::HostSpace;
 use crate::host::error::{HostError, HostResult};
 use crate::host::fs::{HostKind, Place};
+use crate::host::temporary::Temporary;
 
 /// The number of a mount: its place in the table, which only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,13 +57,23 @@ pub struct Mount {
     next_built_in: u32,
 }
 
+/// The guest's own /tmp: mounted from the beginning, made on the host when somebody goes there.
+#[derive(Debug)]
+pub(super) struct Private {
+    mount: MountId,
+    directory: Temporary,
+    made: bool,
+}
+
 /// What to mount.
 #[derive(Debug)]
 pub enum Source<'a> {
     /// A directory of the host.
     Host(&'a Path),
-    /// A directory of the host that lives as long as the machine, for /tmp.
+    /// A directory of the host that lives as long as the machine.
     Temporary(&'a Path),
+    /// An empty directory in the place of a [private](Vfs::mount_private) one.
+    Private,
     /// An empty directory of the kernel's own: only what is mounted below it can be seen.
     Empty,
     /// A directory of the kernel's own for devices.
@@ -92,6 +103,43 @@ impl Vfs {
         Ok(id)
     }
 
+    /// Mounts a directory of the guest's own that is not made before somebody goes there.
+    pub fn mount_private(&mut self, directory: Temporary, on: &[u8]) -> HostResult<MountId> {
+        let id = self.mount(&Source::Private, on, MountFlags::LOCAL)?;
+        self.private = Some(Private { mount: id, directory, made: false });
+        Ok(id)
+    }
+
+    /// Makes the directory of a private mount, if it is one and that has not been done.
+    fn make_private(&mut self, id: MountId) -> HostResult<()> {
+        let Some(private) = self.private.as_mut().filter(|p| p.mount == id && !p.made) else { return Ok(()) };
+        let path = private.directory.path()?.to_owned();
+        private.made = true;
+        let (place, inodes, vnode) = self.host_root(id, &path)?;
+        let root = self.vnodes.insert(vnode);
+        let mount = &mut self.mounts[id.0];
+        let before = std::mem::replace(&mut mount.root, root);
+        (mount.place, mount.inodes) = (Some(place), inodes);
+        // One for the mount and one for the directory that it covers.
+        for _ in 0..2 {
+            self.vnodes.vref(root);
+            self.vnodes.vrele(before);
+        }
+        Ok(())
+    }
+
+    /// The root of a directory of the host.
+    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Place, Inodes, Vnode)> {
+        let place = Place::top(path)?;
+        let stat = place.stat()?;
+        if stat.kind != HostKind::Directory {
+            return Err(HostError::NOT_A_DIRECTORY);
+        }
+        let inodes = Inodes::new((stat.dev, stat.ino), self.options.repeatable);
+        let vnode = self.host_vnode(id, place.try_clone()?, &stat)?;
+        Ok((place, inodes, vnode))
+    }
+
     /// The mount that a vnode belongs to.
     pub fn mount_of(&self, vnode: VnodeId) -> &Mount {
         &self.mounts[self.vnodes[vnode].mount.0]
@@ -109,10 +157,12 @@ impl Vfs {
 
     /// Room on a mount; a repeatable run has always the same.
     pub fn space(&self, id: MountId) -> HostResult<HostSpace> {
-        match &self.mounts[id.0].place {
-            Some(_) if self.options.repeatable => Ok(REPEATABLE_SPACE),
-            Some(place) => place.space(),
-            None => Ok(HostSpace::default()),
+        let private = self.private.as_ref().filter(|private| private.mount == id);
+        match (&self.mounts[id.0].place, private) {
+            (None, None) => Ok(HostSpace::default()),
+            _ if self.options.repeatable => Ok(REPEATABLE_SPACE),
+            (Some(place), _) => place.space(),
+            (None, Some(private)) => Place::top(private.directory.above())?.space(),
         }
     }
 
@@ -133,6 +183,7 @@ impl Vfs {
         let (kind, from, path) = match source {
             Source::Host(path) => (FsType::Ufs, host_name(path), Some(*path)),
             Source::Temporary(path) => (FsType::Mfs, b"mfs".to_vec(), Some(*path)),
+            Source::Private => (FsType::Mfs, b"mfs".to_vec(), None),
             Source::Empty => (FsType::Mfs, b"bsd21".to_vec(), None),
             Source::Devices => (FsType::Devfs, b"devfs".to_vec(), None),
         };
@@ -140,13 +191,8 @@ impl Vfs {
         let mut inodes = Inodes::default();
         let (place, vnode) = match path {
             Some(path) => {
-                let place = Place::top(path)?;
-                let stat = place.stat()?;
-                if stat.kind != HostKind::Directory {
-                    return Err(HostError::NOT_A_DIRECTORY);
-                }
-                inodes = Inodes::new((stat.dev, stat.ino), self.options.repeatable);
-                let vnode = self.host_vnode(id, place.try_clone()?, &stat)?;
+                let (place, numbers, vnode) = self.host_root(id, path)?;
+                inodes = numbers;
                 (Some(place), vnode)
             }
             None => {
@@ -183,7 +229,7 @@ impl Vfs {
     fn directory_for_mount(&mut self, on: &[u8]) -> VnodeId {
         let mut at = self.root_vnode();
         for name in on.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
-            let found = self.child(at, name).ok().flatten().map(|found| self.cross(found));
+            let found = self.child(at, name).ok().flatten().and_then(|found| self.cross(found).ok());
             at = match found {
                 Some(found) if self.vnodes[found].kind == Vtype::Dir => found,
                 _ => {
@@ -205,11 +251,12 @@ impl Vfs {
     }
 
     /// The root of what is mounted on a directory, or the directory itself.
-    pub(super) fn cross(&self, mut vnode: VnodeId) -> VnodeId {
+    pub(super) fn cross(&mut self, mut vnode: VnodeId) -> HostResult<VnodeId> {
         while let Some(mount) = self.vnodes[vnode].mounted_here {
+            self.make_private(mount)?;
             vnode = self.mounts[mount.0].root;
         }
-        vnode
+        Ok(vnode)
     }
 }
 

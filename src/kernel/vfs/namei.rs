@@ -158,7 +158,7 @@ impl Vfs {
                 }
                 return Ok(found(dp, None));
             };
-            let vp = self.cross(vp);
+            let vp = self.cross(vp)?;
             let kind = self.vnodes[vp].kind;
             if kind == Vtype::Lnk && (nd.follow || trailing_slash || !last) {
                 let rest = if last { Vec::new() } else { [b"/", next].concat() };
