@@ -21,11 +21,16 @@ fn main() {
     let options = Arc::new(Options { root, bless, max_wall: None, cancel: None });
     let cache = Arc::new(Cache::default());
     let cases = find::cases(&directory).expect("fixtures/cases");
+    let libraries = options.root.as_deref().map(root_of_libraries);
+    let linked =
+        Options { root: libraries.as_ref().map(|d| d.path().to_owned()), bless, ..Options::default() };
+    let linked = Arc::new(linked);
     let mut trials: Vec<Trial> = cases
         .into_iter()
         .map(|found| {
-            let skipped = cannot_run(&found.directory, &options, &cache);
-            let (options, cache) = (Arc::clone(&options), Arc::clone(&cache));
+            let options = if is_linked(&found.directory) { &linked } else { &options };
+            let skipped = cannot_run(&found.directory, options, &cache);
+            let (options, cache) = (Arc::clone(options), Arc::clone(&cache));
             let trial = Trial::test(found.name.clone(), move || {
                 let began = std::time::Instant::now();
                 let verdict = verify::one(&found.directory, &options, &cache);
@@ -40,7 +45,31 @@ fn main() {
         .collect();
     let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin");
     trials.push(Trial::test("every_image_has_a_case", move || every_image_has_a_case(&images, &directory)));
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    drop(libraries);
+    conclusion.exit();
+}
+
+/// The dynamic linker and the C library.
+const LIBRARIES: [&str; 2] = ["usr/libexec/ld.so", "usr/lib/libc.so.2.2"];
+
+/// The dynamic linker reads all of /usr/lib, and so does the trace of its work: programs that it loads get a
+/// root with the libraries that they were recorded with and no others.
+fn root_of_libraries(root: &Path) -> tempfile::TempDir {
+    let own = tempfile::tempdir().expect("a directory");
+    for library in LIBRARIES {
+        let copy = own.path().join(library);
+        std::fs::create_dir_all(copy.parent().expect("a directory above")).expect("a directory");
+        // What the root does not have the case will miss.
+        let _ = std::fs::copy(root.join(library), copy);
+    }
+    own
+}
+
+/// Whether a case's program is loaded by the dynamic linker.
+fn is_linked(directory: &Path) -> bool {
+    Case::read(directory)
+        .is_ok_and(|case| case.image.iter().any(|image| image.path.0.ends_with(LIBRARIES[0].as_bytes())))
 }
 
 /// Whether a case needs what is not here.
