@@ -56,7 +56,7 @@ pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
             if let Some(proc) = kernel.procs.get_mut(id) {
                 proc.call = Some(call);
             }
-            park(kernel, id, parked);
+            park(kernel, id, *parked);
         }
         other => finish(kernel, id, &call, other),
     }
@@ -97,8 +97,8 @@ pub(super) fn resume(kernel: &mut Kernel, id: ProcId) {
 }
 
 /// Puts the process of a call to sleep; a sleep that is over at once goes on at once.
-fn park(kernel: &mut Kernel, id: ProcId, parked: Box<Parked>) {
-    let slept = kernel.tsleep(id, *parked);
+fn park(kernel: &mut Kernel, id: ProcId, parked: Parked) {
+    let slept = kernel.tsleep(id, parked);
     go_on_until_asleep(kernel, id, slept);
 }
 

@@ -140,7 +140,7 @@ pub(super) fn write(frame: &mut Trapframe, offset: u32, value: u32) -> Result<()
     write_frame(frame, offset, value)
 }
 
-/// Writes a word of the trap frame; errors as [`write`].
+/// Writes a word of the trap frame; errors as [`write()`].
 pub(super) fn write_frame(frame: &mut Trapframe, offset: u32, value: u32) -> Result<(), Errno> {
     let offset = offset as usize;
     if !(FRAME..=SIZE - 4).contains(&offset) {
