@@ -11,6 +11,7 @@ use syscalls::flags::PtraceReq;
 use super::{Flags, ProcId, State, older_user_area, user_area};
 use crate::kernel::signal::{NSIG, SIGKILL};
 use crate::kernel::{Context, Sysret};
+use crate::mem::Prot;
 use crate::trapframe::eflags;
 
 /// Serves a request; gives the word that was read, or 0.
@@ -82,9 +83,14 @@ pub(super) fn ptrace(
     }
 }
 
+/// Reads a word of the child's memory, which the child could read itself (`pread`).
 fn read_word(cx: &Context<'_>, child: ProcId, addr: u32) -> Sysret<i32> {
+    let space = &cx.kernel.procs[child].vm.space;
+    if !space.region_at(addr).is_some_and(|region| region.prot.contains(Prot::READ)) {
+        return Err(Errno::EINVAL.into());
+    }
     let mut word = [0; 4];
-    cx.kernel.procs[child].vm.space.peek(addr, &mut word).map_err(|_| Errno::EINVAL)?;
+    space.peek(addr, &mut word).map_err(|_| Errno::EINVAL)?;
     Ok(i32::from_le_bytes(word))
 }
 
@@ -92,4 +98,44 @@ fn read_word(cx: &Context<'_>, child: ProcId, addr: u32) -> Sysret<i32> {
 fn write_word(cx: &mut Context<'_>, child: ProcId, addr: u32, value: u32) -> Result<(), Errno> {
     let space = &mut cx.kernel.procs[child].vm.space;
     space.poke(addr, &value.to_le_bytes()).map_err(|_| Errno::EFAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::boot::Config;
+    use crate::kernel::cred::Pcred;
+    use crate::kernel::proc::Table;
+    use crate::kernel::{Kernel, Stop, socket, sysctl, time, vfs};
+
+    fn stopped(table: &mut Table, id: ProcId) {
+        table[id].flags.insert(Flags::TRACED | Flags::WAITED);
+        table[id].state = State::Stop;
+    }
+
+    #[test]
+    fn a_debugger_reads_what_its_child_may_read() {
+        let mut kernel = Kernel::new(Config {
+            vfs: vfs::Vfs::default(),
+            clock: time::Clock::deterministic(),
+            system: sysctl::System::default(),
+            network: socket::Network::default(),
+        });
+        let [debugger, child] = [(); 2].map(|()| kernel.first_process(Pcred::new(0, 0), b"root"));
+        let pid = kernel.procs[child].pid;
+        stopped(&mut kernel.procs, child);
+        let space = &mut kernel.procs[child].vm.space;
+        space.map_anon(0x1000, 0x1000, Prot::READ).unwrap();
+        space.map_anon(0x2000, 0x1000, Prot::empty()).unwrap();
+        space.poke(0x1010, &7u32.to_le_bytes()).unwrap();
+        let mut cx = Context::new(&mut kernel, debugger);
+        let mut read = |at| match ptrace(&mut cx, PtraceReq::ReadD, pid, at, 0) {
+            Ok(word) => Ok(word),
+            Err(Stop::Errno(errno)) => Err(errno),
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(read(0x1010), Ok(7));
+        assert_eq!(read(0x2000), Err(Errno::EINVAL));
+        assert_eq!(read(0x3000), Err(Errno::EINVAL));
+    }
 }
