@@ -226,7 +226,8 @@ fn packet(cx: &mut Context<'_>, op: &mut Sosend, space: &mut i32) -> Result<Chai
         let from = op.uio.rest().first().map_or(0, |buffer| buffer.base);
         let moved = op.uio.move_in(cx, m.bytes_mut());
         events::copied_in(cx.kernel, from, len, moved.map(|_| ()));
-        moved?;
+        // What was not filled is what the storage held before.
+        m.set_len(moved?);
         top.push_back(m);
         if op.uio.resid == 0 {
             if op.flags.contains(MsgFlags::EOR) {
