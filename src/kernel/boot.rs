@@ -100,6 +100,7 @@ impl Kernel {
             observer: None,
             sequence: 0,
         };
+        socket::protosw::domaininit(&mut kernel);
         let group = kernel.procs.insert_group(1, login_name(b"root"));
         let init = kernel.blank_process(1, None, group, Pcred::new(0, 0), b"init");
         kernel.procs[init].state = State::Sleep;

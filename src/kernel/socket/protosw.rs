@@ -14,9 +14,11 @@ use syscalls::errno::Errno;
 use syscalls::flags::{Domain as Family, MsgFlags, SockType};
 
 use super::chain::Chain;
+use super::inet::{Ends, Packet};
 use super::mbuf::Mbuf;
 use super::sockbuf::Records;
 use super::{SocketId, inet, unix};
+use crate::kernel::sysctl::Transfer;
 use crate::kernel::{Context, Kernel};
 
 bitflags! {
@@ -38,8 +40,8 @@ bitflags! {
     }
 }
 
-/// One protocol (`struct protosw`).  The hooks that are absent are null in the original, too; packets
-/// do not exist here, so `pr_input` and `pr_output` are replaced by calls inside the domain.
+/// One protocol (`struct protosw`).  A hook is there where something calls it: those that are absent are
+/// null in the original, or have nothing to do here.
 #[derive(Debug)]
 pub struct Protosw {
     /// Type of the sockets that it serves (`pr_type`).
@@ -50,6 +52,12 @@ pub struct Protosw {
     pub protocol: i32,
     /// What it wants and promises.
     pub flags: ProtoFlags,
+    /// Takes a packet from below (`pr_input`).
+    pub input: Option<fn(&mut Kernel, Packet)>,
+    /// Sends what a socket has to say downwards (`pr_output`).
+    pub output: Option<Output>,
+    /// Hears from below what became of something (`pr_ctlinput`).
+    pub ctlinput: Option<Ctlinput>,
     /// Serves the requests of the socket layer (`pr_usrreq`).
     pub usrreq: Option<Usrreq>,
     /// Gets and sets options of the protocol (`pr_ctloutput`).
@@ -62,6 +70,8 @@ pub struct Protosw {
     pub slowtimo: Option<fn(&mut Kernel)>,
     /// Called when space is short (`pr_drain`): never, mbufs are not.
     pub drain: Option<fn(&mut Kernel)>,
+    /// Gives and takes the values that the protocol has in `net` (`pr_sysctl`).
+    pub sysctl: Option<Sysctl>,
 }
 
 impl Protosw {
@@ -71,12 +81,16 @@ impl Protosw {
         family: Family::Unspec,
         protocol: 0,
         flags: ProtoFlags::empty(),
+        input: None,
+        output: None,
+        ctlinput: None,
         usrreq: None,
         ctloutput: None,
         init: None,
         fasttimo: None,
         slowtimo: None,
         drain: None,
+        sysctl: None,
     };
 
     /// For a person to read: where it is in the switch, and what it wants and promises.
@@ -90,8 +104,15 @@ impl Protosw {
 
 /// A protocol's `usrreq`.
 pub type Usrreq = fn(&mut Context<'_>, SocketId, UserRequest<'_>) -> Result<(), Errno>;
+/// A protocol's `output`.
+pub type Output = fn(&mut Context<'_>, SocketId, Message<'_>) -> Result<(), Errno>;
+/// A protocol's `ctlinput`: what happened, at which address, and to which datagram if it was one.
+pub type Ctlinput = fn(&mut Kernel, CtlInput, &[u8], Option<Ends>);
 /// A protocol's `ctloutput`: the option of a level, and its value to take or to fill in.
 pub type Ctloutput = fn(&mut Kernel, SocketId, u32, u32, ControlOption<'_>) -> Result<(), Errno>;
+
+/// A protocol's `sysctl`: what follows its number in the name, and the value to give and to take.
+pub type Sysctl = fn(&mut Context<'_>, &[u32], &mut Transfer) -> Result<(), Errno>;
 
 /// What `ctloutput` is asked to do (`PRCO_*`).
 #[derive(Debug)]
@@ -114,10 +135,14 @@ pub struct Domain {
     pub family: Family,
     /// Its name.
     pub name: &'static str,
+    /// Called once, before those of its protocols (`dom_init`).
+    pub init: Option<fn(&mut Kernel)>,
     /// Makes descriptors of the rights in a control mbuf (`dom_externalize`).
     pub externalize: Option<Externalize>,
     /// Releases the rights in what a flushed buffer held (`dom_dispose`).
     pub dispose: Option<Dispose>,
+    /// Gives it a routing table (`dom_rtattach`).
+    pub rtattach: Option<fn(&mut Kernel)>,
     /// Its protocols.
     pub protosw: &'static [Protosw],
 }
@@ -133,6 +158,24 @@ pub fn domain(family: Family) -> Option<&'static Domain> {
 /// All protocols.
 pub fn all() -> impl Iterator<Item = &'static Protosw> {
     DOMAINS.iter().flat_map(|domain| domain.protosw)
+}
+
+/// Makes the domains ready, and each one's protocols after it (`domaininit`).  In the original the routing
+/// domain attaches the tables of all when its turn comes (`route_init`); without one each has its own turn.
+pub fn domaininit(kernel: &mut Kernel) {
+    for domain in DOMAINS {
+        let own = [domain.init, domain.rtattach].into_iter();
+        for init in own.chain(domain.protosw.iter().map(|pr| pr.init)).flatten() {
+            init(kernel);
+        }
+    }
+}
+
+/// Tells every protocol what happened at an address (`pfctlinput`).
+pub fn pfctlinput(kernel: &mut Kernel, cmd: CtlInput, sa: &[u8]) {
+    for ctlinput in all().filter_map(|pr| pr.ctlinput) {
+        ctlinput(kernel, cmd, sa, None);
+    }
 }
 
 /// Finds the first protocol that serves a socket type.
@@ -322,20 +365,22 @@ impl UserRequest<'_> {
     }
 }
 
-/// Control input from below (`PRC_*`), as far as one machine has any: the protocol hears of it from the
-/// datagram that it was about.
+/// Control input from below (`PRC_*`), as far as one machine has any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum CtlInput {
+    /// The interface with an address went down.
+    IfDown = 0,
     /// The peer's host has no such port.
     UnreachPort = 11,
 }
 
 impl CtlInput {
-    /// The error that users of the protocol are told (`inetctlerrmap`).
-    pub fn error(self) -> Errno {
+    /// The error that users of the protocol are told, if they are told (`inetctlerrmap`).
+    pub fn error(self) -> Option<Errno> {
         match self {
-            Self::UnreachPort => Errno::ECONNREFUSED,
+            Self::IfDown => None,
+            Self::UnreachPort => Some(Errno::ECONNREFUSED),
         }
     }
 }

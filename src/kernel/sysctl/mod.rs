@@ -15,6 +15,8 @@ mod kern;
 mod kerninfo;
 mod memory;
 mod network;
+#[cfg(test)]
+mod network_tests;
 mod process_table;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ mod transfer;
 
 pub use process_table::kinfo_proc;
 pub use text::Text;
+pub use transfer::Transfer;
 
 use crate::image::stack::{PS_STRINGS, USRSTACK};
 

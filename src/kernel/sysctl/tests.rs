@@ -21,20 +21,20 @@ const GETKERNINFO: u32 = 63;
 const SOCKETPAIR: u32 = 135;
 const SYSCTL: u32 = 202;
 
-const MEMORY: u32 = 0x1_0000;
+pub(super) const MEMORY: u32 = 0x1_0000;
 const NAME: u32 = MEMORY;
 const LENGTH: u32 = MEMORY + 0x100;
-const NEW: u32 = MEMORY + 0x200;
-const OLD: u32 = MEMORY + 0x1000;
+pub(super) const NEW: u32 = MEMORY + 0x200;
+pub(super) const OLD: u32 = MEMORY + 0x1000;
 const STACK: u32 = MEMORY + 0xf000;
 const SIZE: u32 = size_of::<KinfoProc>() as u32;
 
-struct Guest {
-    kernel: Kernel,
-    id: ProcId,
+pub(super) struct Guest {
+    pub(super) kernel: Kernel,
+    pub(super) id: ProcId,
 }
 
-fn guest() -> Guest {
+pub(super) fn guest() -> Guest {
     let mut kernel = Kernel::new(Config {
         vfs: vfs::Vfs::default(),
         clock: time::Clock::deterministic(),
@@ -50,7 +50,7 @@ fn guest() -> Guest {
 
 impl Guest {
     /// Makes a call: eax, or the errno.
-    fn call(&mut self, number: u32, words: &[u32]) -> Result<u32, u32> {
+    pub(super) fn call(&mut self, number: u32, words: &[u32]) -> Result<u32, u32> {
         let proc = &mut self.kernel.procs[self.id];
         for (at, word) in (STACK + 4..).step_by(4).zip(words) {
             proc.vm.space.suword(at, *word).unwrap();
@@ -64,7 +64,7 @@ impl Guest {
     }
 
     /// Asks for a value with so much room, and sets it where there is a new one: its length.
-    fn sysctl(&mut self, name: &[u32], room: u32, new: Option<u32>) -> Result<u32, u32> {
+    pub(super) fn sysctl(&mut self, name: &[u32], room: u32, new: Option<u32>) -> Result<u32, u32> {
         let space = &self.kernel.procs[self.id].vm.space;
         for (at, number) in (NAME..).step_by(4).zip(name) {
             space.suword(at, *number).unwrap();
@@ -75,7 +75,7 @@ impl Guest {
         self.call(SYSCTL, &[NAME, name.len() as u32, OLD, LENGTH, new, newlen])
     }
 
-    fn word(&self, at: u32) -> u32 {
+    pub(super) fn word(&self, at: u32) -> u32 {
         self.kernel.procs[self.id].vm.space.fuword(at).unwrap()
     }
 

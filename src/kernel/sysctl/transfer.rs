@@ -15,7 +15,7 @@ use crate::kernel::Context;
 
 /// Where the old value goes and where the new one comes from; an address of zero means nowhere.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Transfer {
+pub struct Transfer {
     /// Room for the old value.
     pub(super) old: u32,
     /// Bytes of that room, and afterwards bytes of the value.
@@ -54,7 +54,7 @@ impl Transfer {
     }
 
     /// An integer that can be set; the new one, if there is one.
-    pub(super) fn int(&mut self, cx: &mut Context<'_>, value: i32) -> Result<Option<i32>, Errno> {
+    pub(in crate::kernel) fn int(&mut self, cx: &mut Context<'_>, value: i32) -> Result<Option<i32>, Errno> {
         if self.is_short(INT) {
             return Err(Errno::ENOMEM);
         }
@@ -67,7 +67,7 @@ impl Transfer {
     }
 
     /// A structure that cannot be set.
-    pub(super) fn rdstruct<T>(&mut self, cx: &mut Context<'_>, value: &T) -> Result<(), Errno>
+    pub(in crate::kernel) fn rdstruct<T>(&mut self, cx: &mut Context<'_>, value: &T) -> Result<(), Errno>
     where
         T: IntoBytes + Immutable,
     {

@@ -10,7 +10,7 @@ use syscalls::errno::Errno;
 use syscalls::ioctl::*;
 
 use super::super::pr_usrreq;
-use super::super::protosw::UserRequest;
+use super::super::protosw::{CtlInput, UserRequest, pfctlinput};
 use super::super::socket::{SockState, SocketId};
 use super::SockaddrIn;
 use crate::kernel::Context;
@@ -98,7 +98,14 @@ pub fn ifioctl(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut Vec<u8>)
         SIOCSIFFLAGS => {
             superuser?;
             let flags = u16::from_le_bytes([value[0], value[1]]);
+            let goes_down = lo0.is_up() && flags & IFF_UP == 0;
             lo0.flags = (lo0.flags & IFF_CANTCHANGE) | (flags & !IFF_CANTCHANGE);
+            let addr = SockaddrIn::new(lo0.addr, 0).bytes();
+            if goes_down {
+                // Protocols hear of every address that it had (if_down).
+                pfctlinput(cx.kernel, CtlInput::IfDown, &link_address());
+                pfctlinput(cx.kernel, CtlInput::IfDown, &addr);
+            }
         }
         SIOCSIFMETRIC => {
             superuser?;
@@ -161,8 +168,10 @@ pub(super) fn control(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut [
             return Err(Errno::EPERM);
         }
         SIOCSIFADDR | SIOCAIFADDR => {
-            lo0.addr = given.ok_or(Errno::EINVAL)?.into();
+            let addr = given.ok_or(Errno::EINVAL)?.into();
+            let old = std::mem::replace(&mut lo0.addr, addr);
             lo0.flags |= IFF_UP | IFF_RUNNING;
+            cx.kernel.sockets.inet.move_route(old, addr);
         }
         SIOCSIFNETMASK => lo0.netmask = given.ok_or(Errno::EINVAL)?.into(),
         SIOCSIFDSTADDR | SIOCSIFBRDADDR => return Err(Errno::EINVAL),

@@ -16,9 +16,6 @@ use super::pcb::{InpFlags, Inpcb, InpcbId, sotoinpcb};
 use super::{IPPROTO_IP, Inet, SockaddrIn, bridge, options};
 use crate::kernel::Kernel;
 
-/// Time to live of packets (`ip_defttl`).
-pub(super) const IPDEFTTL: u8 = 64;
-
 /// Packets that the queue of an interface holds.
 const IFQ_MAXLEN: u32 = 50;
 
@@ -46,7 +43,7 @@ impl Inet {
         self.lo0.as_ref().map(|lo0| lo0.addr)
     }
 
-    /// Whether a packet can be sent.  The one route is that of the loopback interface to itself; with
+    /// Whether a packet can be sent.  The routes are those of the loopback interface to itself; with
     /// `dontroute` its whole network is on the wire.
     pub(super) fn route(&self, dst: Ipv4Addr, dontroute: bool) -> Result<(), Errno> {
         let lo0 = self.lo0.as_ref().filter(|lo0| lo0.is_up());
@@ -57,7 +54,7 @@ impl Inet {
             };
         }
         match lo0 {
-            Some(lo0) if lo0.addr == dst => Ok(()),
+            Some(_) if self.routes.reaches(dst) => Ok(()),
             _ => Err(Errno::EHOSTUNREACH),
         }
     }

@@ -1,6 +1,7 @@
 //! The internet domain, as far as one machine reaches: everything goes over the loopback interface.
 //!
-//! There are no packets.  A datagram is put straight into the receiver's buffer ([`udp`], [`raw`](mod@raw)); the
+//! There are hardly packets.  A datagram goes through the switch straight to the receiver's buffer
+//! ([`ip_input`], [`udp`], [`raw`](mod@raw)); the
 //! two ends of a connection know each other, and what one end has queued moves to the other as far as
 //! that has room ([`tcp`]).  What a guest sees of it is kept: names and ports ([`pcb`]), buffer space, the
 //! states of TCP with their timers, errors, options, and the interface ([`interface`]).
@@ -13,14 +14,17 @@
 pub mod bridge;
 mod interface;
 mod ip;
+mod ip_input;
 mod options;
 mod pcb;
 mod raw;
+mod route;
 mod tcp;
 mod tcp_fsm;
 mod tcp_timer;
 mod tcp_urgent;
 mod udp;
+mod variables;
 
 use std::net::Ipv4Addr;
 
@@ -28,6 +32,7 @@ use syscalls::errno::Errno;
 use syscalls::flags::{Domain as Family, SockType};
 
 pub use interface::ifioctl;
+pub use ip_input::{Ends, Packet};
 pub use pcb::{Inpcb, InpcbId};
 pub use tcp_fsm::TcpState;
 
@@ -55,6 +60,8 @@ const fn raw(protocol: i32) -> Protosw {
         family: Family::Inet,
         protocol,
         flags: ProtoFlags::ATOMIC.union(ProtoFlags::ADDR),
+        input: Some(raw::input),
+        output: Some(raw::output),
         usrreq: Some(raw::usrreq),
         ctloutput: Some(raw::ctloutput),
         ..Protosw::NONE
@@ -62,16 +69,27 @@ const fn raw(protocol: i32) -> Protosw {
 }
 
 static PROTOSW: [Protosw; 9] = [
-    Protosw { family: Family::Inet, ..Protosw::NONE },
+    // Nothing sends through the row of IP itself.
+    Protosw {
+        family: Family::Inet,
+        init: Some(ip_input::init),
+        sysctl: Some(variables::ip_sysctl),
+        ..Protosw::NONE
+    },
     Protosw {
         kind: Some(SockType::Dgram),
         family: Family::Inet,
         protocol: IPPROTO_UDP,
         flags: ProtoFlags::ATOMIC.union(ProtoFlags::ADDR),
+        input: Some(udp::input),
+        ctlinput: Some(udp::ctlinput),
         usrreq: Some(udp::usrreq),
         ctloutput: Some(ip::ctloutput),
+        sysctl: Some(variables::udp_sysctl),
         ..Protosw::NONE
     },
+    // There are no segments: the ends of a connection know each other.  What a raw socket sends as one is
+    // lost, and of what an interface tells (PRC_IFDOWN) the original's TCP makes nothing either.
     Protosw {
         kind: Some(SockType::Stream),
         family: Family::Inet,
@@ -80,11 +98,12 @@ static PROTOSW: [Protosw; 9] = [
         usrreq: Some(tcp::usrreq),
         ctloutput: Some(tcp::ctloutput),
         slowtimo: Some(tcp_timer::slowtimo),
+        sysctl: Some(variables::tcp_sysctl),
         ..Protosw::NONE
     },
     raw(IPPROTO_RAW),
-    raw(IPPROTO_ICMP),
-    raw(IPPROTO_IGMP),
+    Protosw { input: Some(raw::icmp_input), sysctl: Some(variables::icmp_sysctl), ..raw(IPPROTO_ICMP) },
+    Protosw { sysctl: Some(variables::igmp_sysctl), ..raw(IPPROTO_IGMP) },
     raw(IPPROTO_RSVP),
     raw(IPPROTO_IPIP),
     // The wild card.
@@ -92,8 +111,15 @@ static PROTOSW: [Protosw; 9] = [
 ];
 
 /// The domain.
-pub static DOMAIN: Domain =
-    Domain { family: Family::Inet, name: "internet", externalize: None, dispose: None, protosw: &PROTOSW };
+pub static DOMAIN: Domain = Domain {
+    family: Family::Inet,
+    name: "internet",
+    init: None,
+    externalize: None,
+    dispose: None,
+    rtattach: Some(route::attach),
+    protosw: &PROTOSW,
+};
 
 /// What the domain keeps in global variables.
 #[derive(Debug, Default)]
@@ -108,8 +134,16 @@ pub struct Inet {
     ripcb: pcb::PcbInfo,
     /// The loopback interface; none on a machine without a network.
     lo0: Option<interface::Ifnet>,
+    /// Which hosts are reached.
+    routes: route::Table,
+    /// Row of the switch of each protocol number (`ip_protox`).
+    protox: Vec<usize>,
     /// The slow timer is due.
     ticking: bool,
+    /// What can be set (`net.inet`).
+    variables: variables::Variables,
+    /// What is counted.
+    statistics: variables::Statistics,
     /// Sockets are those of the host.
     bridged: bool,
 }
@@ -150,7 +184,11 @@ impl SockaddrIn {
 
     /// The address that a user gave; EINVAL unless it has exactly the size.
     fn from_mbuf(nam: &Mbuf) -> Result<Self, Errno> {
-        match *nam.bytes() {
+        Self::from_bytes(nam.bytes())
+    }
+
+    fn from_bytes(nam: &[u8]) -> Result<Self, Errno> {
+        match *nam {
             [_, family, p1, p0, a, b, c, d, ref zero @ ..] => {
                 let zero = zero.try_into().map_err(|_| Errno::EINVAL)?;
                 let port = u16::from_be_bytes([p1, p0]);

@@ -17,15 +17,14 @@ use super::super::protosw::{ControlOption, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup};
 use super::ip::{self, option_word};
+use super::ip_input::{self, IP_HEADER, Packet, checksum};
 use super::options::FIRST_HOP;
-use super::pcb::{self, InpFlags, InpcbId, List, sotoinpcb};
-use super::{INADDR_ANY, IPPROTO_ICMP, IPPROTO_IP, SockaddrIn, interface};
+use super::pcb::{self, InpFlags, List, sotoinpcb};
+use super::{INADDR_ANY, IPPROTO_IP, SockaddrIn, interface};
 use crate::kernel::{Context, Kernel};
 
 /// Room in each direction (RIPSNDQ, RIPRCVQ).
 const SPACE: u32 = 8192;
-/// Size of a header without options.
-const IP_HEADER: usize = 20;
 /// Time to live of packets.
 const MAXTTL: u8 = 255;
 /// Options of the multicast router (MRT_INIT to MRT_ASSERT).
@@ -88,7 +87,8 @@ pub(super) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         }
         UserRequest::Shutdown => socantsendmore(cx.kernel, so),
         UserRequest::Send(message) => {
-            return events::within(cx, so, "rip_output", |cx| send(cx, so, inp, message));
+            let output = cx.kernel.sockets[so].proto.output.ok_or(Errno::EOPNOTSUPP)?;
+            return events::within(cx, so, "rip_output", |cx| output(cx, so, message));
         }
         UserRequest::Sockaddr { nam } => pcb::set_sockaddr(cx.kernel, inp, nam),
         UserRequest::Peeraddr { nam } => pcb::set_peeraddr(cx.kernel, inp, nam),
@@ -124,8 +124,8 @@ pub(super) fn ctloutput(
 }
 
 /// Sends a packet: the user's own, or one with a header made here (`rip_output`).
-fn send(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_>) -> Result<(), Errno> {
-    let inp = cx.kernel.sockets.inet.inp(id);
+pub(super) fn output(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Result<(), Errno> {
+    let inp = cx.kernel.sockets.inet.inp(sotoinpcb(cx.kernel, so)?);
     let connected = cx.kernel.sockets[so].state.contains(SockState::ISCONNECTED);
     let mut dst = match message.nam {
         Some(_) if connected => return Err(Errno::EISCONN),
@@ -163,7 +163,7 @@ fn send(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_>) -
     cx.kernel.sockets.inet.route(dst, dontroute)?;
     cx.kernel.sockets.inet.has_room(length)?;
     if cx.kernel.sockets.inet.is_own(dst) {
-        input(cx.kernel, packet);
+        ip_input::input(cx.kernel, Packet::Raw(packet));
     }
     Ok(())
 }
@@ -181,40 +181,34 @@ fn header(src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, len: usize) -> [u8; IP_HEA
     ip
 }
 
-/// Receives a packet: an echo request is answered, anything else goes to every raw socket that wants it
-/// (`icmp_input`, `rip_input`).
-fn input(kernel: &mut Kernel, mut packet: Vec<u8>) {
+/// Receives a packet of ICMP: the answer to an echo request goes to raw sockets, anything else as it is
+/// (`icmp_input`).
+pub(super) fn icmp_input(kernel: &mut Kernel, packet: Packet) {
+    let Packet::Raw(mut packet) = packet else { return };
     let Some(ip) = packet.first_chunk::<IP_HEADER>().copied() else { return };
     let header_len = usize::from(ip[0] & 0x0f) * 4;
-    if i32::from(ip[9]) == IPPROTO_ICMP
-        && let Some(icmp) = packet.get_mut(header_len..)
+    if let Some(icmp) = packet.get_mut(header_len..)
         && let [kind @ ICMP_ECHO, ..] = icmp
     {
         *kind = ICMP_ECHOREPLY;
-        let sum = checksum(icmp);
-        if let Some(field) = icmp.get_mut(2..4) {
-            field.copy_from_slice(&sum);
+        // A message that is too short for a sum keeps what it has.
+        if let Some((first, rest)) = icmp.split_first_chunk_mut::<2>()
+            && let Some((field, rest)) = rest.split_first_chunk_mut::<2>()
+        {
+            *field = checksum(&[first, rest]).to_be_bytes();
         }
         let (src, dst) = (ip[12..16].to_vec(), ip[16..20].to_vec());
         packet[12..16].copy_from_slice(&dst);
         packet[16..20].copy_from_slice(&src);
     }
-    deliver(kernel, &packet, ip[9]);
+    input(kernel, Packet::Raw(packet));
 }
 
-/// The internet checksum of a message whose own sum does not count.
-fn checksum(message: &[u8]) -> [u8; 2] {
-    let words = message.chunks(2).enumerate().filter(|(index, _)| *index != 1);
-    let word = |bytes: &[u8]| u32::from(bytes[0]) << 8 | u32::from(bytes.get(1).copied().unwrap_or(0));
-    let mut sum: u32 = words.map(|(_, bytes)| word(bytes)).sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    (!(sum as u16)).to_be_bytes()
-}
-
-fn deliver(kernel: &mut Kernel, packet: &[u8], protocol: u8) {
+/// Receives a packet: every raw socket that wants it gets it (`rip_input`).
+pub(super) fn input(kernel: &mut Kernel, packet: Packet) {
+    let Packet::Raw(packet) = packet else { return };
     let Some(ip) = packet.first_chunk::<IP_HEADER>() else { return };
+    let protocol = ip[9];
     let src = Ipv4Addr::new(ip[12], ip[13], ip[14], ip[15]);
     let dst = Ipv4Addr::new(ip[16], ip[17], ip[18], ip[19]);
     for id in kernel.sockets.inet.list(List::Raw) {
@@ -228,7 +222,7 @@ fn deliver(kernel: &mut Kernel, packet: &[u8], protocol: u8) {
         let so = inp.socket;
         let name = SockaddrIn::new(src, 0).bytes();
         // What does not fit is lost.
-        let fits = kernel.sockets[so].rcv.append_addr(&name, Some(in_mbufs(packet)), None);
+        let fits = kernel.sockets[so].rcv.append_addr(&name, Some(in_mbufs(&packet)), None);
         events::note_with(kernel, so, "sbappendaddr", || if fits { "" } else { "no room" });
         if fits {
             sorwakeup(kernel, so);
@@ -236,7 +230,8 @@ fn deliver(kernel: &mut Kernel, packet: &[u8], protocol: u8) {
     }
 }
 
-fn in_mbufs(packet: &[u8]) -> Chain {
+/// A packet in clusters, as the driver of an interface would make it.
+pub(super) fn in_mbufs(packet: &[u8]) -> Chain {
     let piece = |bytes: &[u8]| {
         let mut m = Mbuf::gethdr(MbufType::Data);
         if bytes.len() > MHLEN {

@@ -22,17 +22,14 @@ use super::super::state::{
     socantrcvmore, socantsendmore, soisconnected, soisconnecting, soisdisconnected, soisdisconnecting,
     sonewconn, soreserve, sorwakeup, sowwakeup,
 };
-use super::ip::{self, IPDEFTTL, option_word};
+use super::ip::{self, option_word};
 use super::pcb::{self, InpcbId, List, sotoinpcb};
 use super::tcp_fsm::{TcpState, Tcpcb};
-use super::tcp_timer::{self, KEEP_INIT, MAXIDLE, RTO};
+use super::tcp_timer::{self, RTO, max_idle};
+use super::variables::TcpCount;
 use super::{INADDR_ANY, IPPROTO_TCP, bridge, interface, tcp_urgent};
 use crate::kernel::{Context, Kernel};
 
-/// Room in each direction (`tcp_sendspace`, `tcp_recvspace`).
-const SPACE: u32 = 16 * 1024;
-/// Largest segment before a connection says otherwise (TCP_MSS).
-const MSS: u32 = 512;
 /// How long closing lingers where no time was set, in ticks (TCP_LINGERTIME).
 const LINGERTIME: i16 = 120 * 100;
 
@@ -164,12 +161,15 @@ fn set_state(kernel: &mut Kernel, inp: InpcbId, state: TcpState) {
 /// Gives a socket its buffers and a control block (`tcp_attach`).
 pub(super) fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     let since = kernel.clock.uptime();
+    let variables = &kernel.sockets.inet.variables;
+    let (send, receive) = (variables.tcp_sendspace, variables.tcp_recvspace);
+    let (ttl, maxseg, cc) = (variables.ip_ttl, variables.tcp_mssdflt, variables.tcp_rfc1644 != 0);
     let socket = &mut kernel.sockets[so];
     if socket.inpcb().is_some() {
         return Err(Errno::EISCONN);
     }
     if socket.snd.hiwat == 0 || socket.rcv.hiwat == 0 {
-        soreserve(socket, SPACE, SPACE)?;
+        soreserve(socket, send as u32, receive as u32)?;
         events::note_reserved(kernel, so);
     }
     let socket = &mut kernel.sockets[so];
@@ -178,8 +178,8 @@ pub(super) fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     }
     let inp = pcb::alloc(kernel, so, List::Tcp);
     let inp = kernel.sockets.inet.inp_mut(inp);
-    inp.ttl = IPDEFTTL;
-    inp.tcp = Some(Tcpcb { maxseg: MSS, since, ..Tcpcb::default() });
+    inp.ttl = ttl as u8;
+    inp.tcp = Some(Tcpcb { maxseg: maxseg as u32, since, cc, ..Tcpcb::default() });
     Ok(())
 }
 
@@ -211,7 +211,8 @@ fn connect_to(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno
     let (foreign, lport) = ((sin.addr, sin.port), inet.inp(id).lport);
     if let Some(old) = inet.lookup(List::Tcp, foreign, (laddr, lport), false) {
         let earlier = tp(cx.kernel, old);
-        if old == id || earlier.state != TcpState::TimeWait || !tcp_timer::is_short(cx.kernel, &earlier) {
+        let makes_way = earlier.cc && tcp_timer::is_short(cx.kernel, &earlier);
+        if old == id || earlier.state != TcpState::TimeWait || !makes_way {
             return Err(Errno::EADDRINUSE);
         }
         close(cx.kernel, old);
@@ -221,9 +222,11 @@ fn connect_to(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno
     (inp.faddr, inp.fport) = foreign;
     let so = inp.socket;
     soisconnecting(cx.kernel, so);
+    cx.kernel.sockets.inet.statistics.count_tcp(TcpCount::Connattempt);
+    let keep = cx.kernel.sockets.inet.variables.tcp_keepinit as u32;
     if let Some(tp) = tp_mut(cx.kernel, id) {
         tp.state = TcpState::SynSent;
-        (tp.keep, tp.rexmt) = (KEEP_INIT, RTO);
+        (tp.keep, tp.rexmt) = (keep, RTO);
     }
     tcp_timer::arm(cx.kernel);
     Ok(())
@@ -269,6 +272,7 @@ fn handshake(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
         established(cx.kernel, id, id);
         return Ok(());
     }
+    let speaks = tp(cx.kernel, id).cc;
     let found = loop {
         let inet = &cx.kernel.sockets.inet;
         let exact = inet.lookup_exact(List::Tcp, own, foreign);
@@ -276,7 +280,7 @@ fn handshake(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
         let old = tp(cx.kernel, found);
         match old.state {
             TcpState::Listen => break Some(found),
-            TcpState::TimeWait if !tcp_timer::is_short(cx.kernel, &old) => break None,
+            TcpState::TimeWait if old.cc && speaks && !tcp_timer::is_short(cx.kernel, &old) => break None,
             TcpState::TimeWait | TcpState::LastAck | TcpState::Closing => close(cx.kernel, found),
             _ => break None,
         }
@@ -291,6 +295,7 @@ fn handshake(cx: &mut Context<'_>, id: InpcbId) -> Result<(), Errno> {
     let inp2 = cx.kernel.sockets.inet.inp_mut(id2);
     (inp2.laddr, inp2.lport) = foreign;
     (inp2.faddr, inp2.fport) = own;
+    cx.kernel.sockets.inet.statistics.count_tcp(TcpCount::Accepts);
     established(cx.kernel, id, id2);
     established(cx.kernel, id2, id);
     Ok(())
@@ -300,7 +305,10 @@ fn established(kernel: &mut Kernel, id: InpcbId, peer: InpcbId) {
     let mtu = 16384;
     let so = kernel.sockets.inet.inp(id).socket;
     soisconnected(kernel, so);
+    kernel.sockets.inet.statistics.count_tcp(TcpCount::Connects);
+    let peer_cc = tp(kernel, peer).cc;
     if let Some(tp) = tp_mut(kernel, id) {
+        tp.cc &= peer_cc;
         tp.state = if tp.needfin { TcpState::FinWait1 } else { TcpState::Established };
         tp.peer = Some(peer);
         (tp.keep, tp.rexmt) = (0, 0);
@@ -439,7 +447,7 @@ fn send_fin(kernel: &mut Kernel, id: InpcbId, so: SocketId, peer: InpcbId, to: S
             // A half-closed connection goes away after a while; half-shut ones stay.
             if kernel.sockets[so].state.contains(SockState::CANTRCVMORE) {
                 soisdisconnected(kernel, so);
-                set_msl2(kernel, id, MAXIDLE);
+                set_msl2(kernel, id, max_idle(kernel));
             }
         }
         TcpState::Closing => enter_time_wait(kernel, id),
@@ -514,7 +522,7 @@ fn user_closed(kernel: &mut Kernel, id: InpcbId) {
         let so = kernel.sockets.inet.inp(id).socket;
         soisdisconnected(kernel, so);
         if state == TcpState::FinWait2 {
-            set_msl2(kernel, id, MAXIDLE);
+            set_msl2(kernel, id, max_idle(kernel));
         }
     }
 }
@@ -524,6 +532,8 @@ pub(super) fn drop(kernel: &mut Kernel, id: InpcbId, error: Option<Errno>) {
     let Tcpcb { state, peer, .. } = tp(kernel, id);
     let so = kernel.sockets.inet.inp(id).socket;
     kernel.sockets[so].error = error;
+    let dropped = if state >= TcpState::SynReceived { TcpCount::Drops } else { TcpCount::Conndrops };
+    kernel.sockets.inet.statistics.count_tcp(dropped);
     events::begin_with(kernel, Some(so), "tcp_drop", || error.map_or("", Errno::name));
     close(kernel, id);
     if state >= TcpState::SynReceived
@@ -547,6 +557,7 @@ fn reset(kernel: &mut Kernel, id: InpcbId) {
     if error.is_some() {
         let so = kernel.sockets.inet.inp(id).socket;
         kernel.sockets[so].error = error;
+        kernel.sockets.inet.statistics.count_tcp(TcpCount::Drops);
     }
     close(kernel, id);
 }
@@ -561,6 +572,7 @@ pub(super) fn close(kernel: &mut Kernel, id: InpcbId) {
         events::begin(kernel, so, "tcp_close");
         soisdisconnected(kernel, so);
         pcb::detach(kernel, id);
+        kernel.sockets.inet.statistics.count_tcp(TcpCount::Closed);
         events::end(kernel, so, "tcp_close", Ok(()));
     }
 }

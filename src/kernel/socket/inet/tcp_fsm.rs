@@ -58,6 +58,8 @@ pub struct Tcpcb {
     pub needfin: bool,
     /// Options that are kept as bits: TF_NODELAY, TF_NOOPT, TF_NOPUSH.
     pub flags: u32,
+    /// It speaks T/TCP, and once connected so does the peer (TF_REQ_CC, TF_RCVD_CC).
+    pub cc: bool,
     /// Largest segment.
     pub maxseg: u32,
     /// Out-of-band data that came.

@@ -22,19 +22,22 @@ pub(super) const RTO: u32 = 6;
 const REXMTMAX: u32 = 128;
 /// Most attempts (TCP_MAXRXTSHIFT).
 const MAXRXTSHIFT: u32 = 12;
-/// How long an attempt to connect may take (TCPTV_KEEP_INIT).
-pub(super) const KEEP_INIT: u32 = 150;
-/// How long half-closed connections are kept (`tcp_maxidle`).
-pub(super) const MAXIDLE: u32 = 8 * 150;
+/// Probes whose answers a half-closed connection is given the time of (TCPTV_KEEPCNT).
+const KEEPCNT: u32 = 8;
 /// What a short connection over the loopback has as its retransmission time.
 const RXTCUR: u32 = 3;
 /// Times that, a short connection is remembered after its end (TCPTV_TWTRUNC).
 const TWTRUNC: u32 = 8;
 
-/// How long a connection is remembered after its end: both ends speak T/TCP, which truncates the wait of
-/// connections that were shorter than a packet's life.
+/// How long half-closed connections are kept (`tcp_maxidle`).
+pub(super) fn max_idle(kernel: &Kernel) -> u32 {
+    KEEPCNT.wrapping_mul(kernel.sockets.inet.variables.tcp_keepintvl as u32)
+}
+
+/// How long a connection is remembered after its end: where both ends speak T/TCP, that truncates the wait
+/// of connections that were shorter than a packet's life.
 pub(super) fn time_wait(kernel: &Kernel, tp: &Tcpcb) -> u32 {
-    if is_short(kernel, tp) { RXTCUR * TWTRUNC } else { 2 * MSL }
+    if tp.cc && is_short(kernel, tp) { RXTCUR * TWTRUNC } else { 2 * MSL }
 }
 
 /// Whether a connection was made less than a packet's life ago (`t_duration`): only then may another one
@@ -89,5 +92,5 @@ fn tick(cx: &mut Context<'_>, inp: InpcbId) -> bool {
             let _ = tcp::output(cx, inp);
         }
     }
-    tcp::tp_mut(cx.kernel, inp).is_some_and(|tp| tp.msl2 + tp.keep + tp.rexmt > 0)
+    tcp::tp_mut(cx.kernel, inp).is_some_and(|tp| (tp.msl2 | tp.keep | tp.rexmt) > 0)
 }

@@ -68,8 +68,10 @@ static PROTOSW: [Protosw; 3] = [
 pub static DOMAIN: Domain = Domain {
     family: Family::Unix,
     name: "local",
+    init: None,
     externalize: Some(externalize),
     dispose: Some(dispose),
+    rtattach: None,
     protosw: &PROTOSW,
 };
 
