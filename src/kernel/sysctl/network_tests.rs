@@ -1,9 +1,13 @@
 //! Values of the internet protocols, asked for through the gate.
 
 use syscalls::errno::Errno;
+use syscalls::ioctl::SIOCSIFADDR;
 
 use super::tests::{Guest, MEMORY, NEW, OLD, guest};
+use crate::kernel::socket::protosw::{self, CtlInput};
+use crate::mem::Prot;
 
+const IOCTL: u32 = 54;
 const SOCKET: u32 = 97;
 const CONNECT: u32 = 98;
 const BIND: u32 = 104;
@@ -14,8 +18,10 @@ const SETEUID: u32 = 183;
 const SOL_SOCKET: u32 = 0xffff;
 const SO_SNDBUF: u32 = 0x1001;
 const SO_RCVBUF: u32 = 0x1002;
+const SO_ERROR: u32 = 0x1007;
 const IP_TTL: u32 = 4;
 const TCP_MAXSEG: u32 = 2;
+const FIONREAD: u32 = 0x4004_667f;
 const STREAM: u32 = 1;
 const DGRAM: u32 = 2;
 const RAW: u32 = 3;
@@ -176,8 +182,6 @@ fn send_raw(guest: &mut Guest, protocol: u32, packet: &[u8]) {
 
 /// Bytes that wait to be read.
 fn waiting(guest: &mut Guest, fd: u32) -> u32 {
-    const FIONREAD: u32 = 0x4004_667f;
-    const IOCTL: u32 = 54;
     assert_eq!(guest.call(IOCTL, &[fd, FIONREAD, OLD]), Ok(0));
     guest.word(OLD)
 }
@@ -205,4 +209,58 @@ fn a_raw_packet_goes_to_the_protocol_of_its_number() {
     assert_eq!(waiting(&mut guest, udp), 16 + 4);
     let [badsum, badlen] = [2, 3].map(|index| guest.counter(17, 2, index));
     assert_eq!((badsum, badlen), (1, 1));
+}
+
+#[test]
+fn without_sums_a_datagram_that_is_too_long_arrives_cut() {
+    let mut guest = guest();
+    guest.sysctl(&[4, 2, 17, 3], 4, Some(100_000)).unwrap();
+    let [to, len] = guest.loopback(4000);
+    let receiver = guest.call(SOCKET, &[2, DGRAM, 0]).unwrap();
+    assert_eq!(guest.call(BIND, &[receiver, to, len]), Ok(0));
+    let sender = guest.call(SOCKET, &[2, DGRAM, 0]).unwrap();
+    guest.kernel.procs[guest.id].vm.space.map_anon(0x10_0000, 0x2_0000, Prot::READ).unwrap();
+    let size = 0x1_0000 + 100 - 28;
+    for (sums, arrived) in [(1, 0), (0, 16 + 100 - 28)] {
+        guest.sysctl(&[4, 2, 17, 1], 4, Some(sums)).unwrap();
+        assert_eq!(guest.call(SENDTO, &[sender, 0x10_0000, size, 0, to, len]), Ok(size));
+        assert_eq!(waiting(&mut guest, receiver), arrived);
+    }
+    assert_eq!(guest.counter(17, 2, 2), 1, "one sum was wrong");
+}
+
+#[test]
+fn what_happens_at_an_address_reaches_those_who_are_connected_to_it() {
+    let mut guest = guest();
+    let [to, len] = guest.loopback(4000);
+    let near = guest.call(SOCKET, &[2, DGRAM, 0]).unwrap();
+    assert_eq!(guest.call(CONNECT, &[near, to, len]), Ok(0));
+    let idle = guest.call(SOCKET, &[2, DGRAM, 0]).unwrap();
+    let mut error_after = |cmd, address: [u8; 4], fd| {
+        let mut sa = [16, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        sa[4..8].copy_from_slice(&address);
+        protosw::pfctlinput(&mut guest.kernel, cmd, &sa);
+        guest.option(fd, SOL_SOCKET, SO_ERROR)
+    };
+    assert_eq!(error_after(CtlInput::IfDown, [127, 0, 0, 1], near), 0, "nobody is told");
+    assert_eq!(error_after(CtlInput::UnreachPort, [127, 0, 0, 2], near), 0, "somewhere else");
+    assert_eq!(error_after(CtlInput::UnreachPort, [0; 4], idle), 0, "no address");
+    assert_eq!(error_after(CtlInput::UnreachPort, [127, 0, 0, 1], near), Errno::ECONNREFUSED as u32);
+}
+
+#[test]
+fn the_route_moves_with_the_address_of_the_interface() {
+    let mut guest = guest();
+    let fd = guest.call(SOCKET, &[2, RAW, 89]).unwrap();
+    let [to, len] = guest.loopback(0);
+    let send = |guest: &mut Guest| guest.call(SENDTO, &[fd, NEW, 4, 0, to, len]);
+    assert_eq!(send(&mut guest), Ok(4));
+    let space = &guest.kernel.procs[guest.id].vm.space;
+    for (at, word) in [(OLD, *b"lo0\0"), (OLD + 16, [16, 2, 0, 0]), (OLD + 20, [10, 0, 0, 1])] {
+        space.suword(at, u32::from_le_bytes(word)).unwrap();
+    }
+    assert_eq!(guest.call(IOCTL, &[fd, SIOCSIFADDR, OLD]), Ok(0));
+    assert_eq!(send(&mut guest), Err(Errno::EHOSTUNREACH as u32));
+    guest.kernel.procs[guest.id].vm.space.suword(ADDRESS + 4, u32::from_le_bytes([10, 0, 0, 1])).unwrap();
+    assert_eq!(send(&mut guest), Ok(4));
 }
