@@ -462,8 +462,24 @@ fn connect_goes_on_when_the_listener_has_room_again() {
     scene.connect(1, AF_INET);
     assert_eq!(scene.world.wmesg(1), Some("netcon"));
     assert_eq!(scene.world.call(0, nr::ACCEPT, &[3, 0, 0]), Ok(4));
-    scene.world.pass(7000);
-    assert_eq!(scene.world.answer(1), Some(Ok(0)), "the second attempt, after three seconds or six");
+    scene.world.pass(5400);
+    assert_eq!(scene.world.wmesg(1), Some("netcon"), "the second attempt comes at the twelfth slow tick");
+    scene.world.pass(1600);
+    assert_eq!(scene.world.answer(1), Some(Ok(0)));
+}
+
+/// tcp_timers: TCP_REXMTVAL is 24 slow ticks where nothing was measured, and the second one is twice as much.
+#[test]
+fn connect_tries_for_the_third_time_after_24_more_seconds() {
+    let mut scene = listener(AF_INET, 0);
+    scene.connect(1, AF_INET);
+    scene.connect(1, AF_INET);
+    scene.world.pass(7_000);
+    assert_eq!(scene.world.call(0, nr::ACCEPT, &[3, 0, 0]), Ok(4));
+    scene.world.pass(22_000);
+    assert_eq!(scene.world.wmesg(1), Some("netcon"));
+    scene.world.pass(2_000);
+    assert_eq!(scene.world.answer(1), Some(Ok(0)));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use super::super::state::{
 use super::ip::{self, option_word};
 use super::pcb::{self, InpcbId, List, sotoinpcb};
 use super::tcp_fsm::{TcpState, Tcpcb};
-use super::tcp_timer::{self, RTO, max_idle};
+use super::tcp_timer::{self, FIRST_RXTCUR, first_rttvar, max_idle};
 use super::variables::TcpCount;
 use super::{INADDR_ANY, IPPROTO_TCP, bridge, interface, tcp_urgent};
 use crate::kernel::{Context, Kernel};
@@ -164,6 +164,7 @@ pub(super) fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     let variables = &kernel.sockets.inet.variables;
     let (send, receive) = (variables.tcp_sendspace, variables.tcp_recvspace);
     let (ttl, maxseg, cc) = (variables.ip_ttl, variables.tcp_mssdflt, variables.tcp_rfc1644 != 0);
+    let rttvar = first_rttvar(variables.tcp_rttdflt);
     let socket = &mut kernel.sockets[so];
     if socket.inpcb().is_some() {
         return Err(Errno::EISCONN);
@@ -179,7 +180,7 @@ pub(super) fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     let inp = pcb::alloc(kernel, so, List::Tcp);
     let inp = kernel.sockets.inet.inp_mut(inp);
     inp.ttl = ttl as u8;
-    inp.tcp = Some(Tcpcb { maxseg: maxseg as u32, since, cc, ..Tcpcb::default() });
+    inp.tcp = Some(Tcpcb { maxseg: maxseg as u32, rttvar, since, cc, ..Tcpcb::default() });
     Ok(())
 }
 
@@ -226,7 +227,7 @@ fn connect_to(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno
     let keep = cx.kernel.sockets.inet.variables.tcp_keepinit as u32;
     if let Some(tp) = tp_mut(cx.kernel, id) {
         tp.state = TcpState::SynSent;
-        (tp.keep, tp.rexmt) = (keep, RTO);
+        (tp.keep, tp.rexmt) = (keep, FIRST_RXTCUR);
     }
     tcp_timer::arm(cx.kernel);
     Ok(())

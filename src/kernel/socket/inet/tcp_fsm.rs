@@ -70,6 +70,8 @@ pub struct Tcpcb {
     pub rexmt: u32,
     /// Attempts so far.
     pub rxtshift: u32,
+    /// What the time to the next attempt is a multiple of (`t_rttvar`: nothing is ever measured).
+    pub rttvar: u32,
     /// Slow ticks until the attempt to connect is given up; 0 for never.
     pub keep: u32,
     /// Slow ticks until a closed connection is forgotten; 0 for never.

@@ -16,8 +16,15 @@ use crate::kernel::{Context, Kernel};
 pub(super) const SLOW_TICK_NS: u64 = 500_000_000;
 /// Largest life of a packet, in slow ticks (TCPTV_MSL).
 const MSL: u32 = 60;
-/// Time between attempts to connect at first (TCPTV_RTOBASE).
-pub(super) const RTO: u32 = 6;
+/// Time from the first attempt to connect to the second (`t_rxtcur` of tcp_newtcpcb, nothing being known of
+/// the way: `((TCPTV_SRTTBASE >> 2) + (TCPTV_SRTTDFLT << 2)) >> 1`).
+pub(super) const FIRST_RXTCUR: u32 = 12;
+/// Shift of the variance in `t_rttvar` (TCP_RTTVAR_SHIFT).
+const RTTVAR_SHIFT: u32 = 2;
+/// Slow ticks of a second (PR_SLOWHZ).
+const PR_SLOWHZ: u32 = 2;
+/// Shortest time between attempts (TCPTV_MIN).
+const RTTMIN: u32 = 2;
 /// Longest time between attempts (TCPTV_REXMTMAX).
 const REXMTMAX: u32 = 128;
 /// Most attempts (TCP_MAXRXTSHIFT).
@@ -69,6 +76,11 @@ pub(super) fn slowtimo(kernel: &mut Kernel) {
     }
 }
 
+/// The variance that a new connection assumes, from the variable `rttdflt` (`t_rttvar` of tcp_newtcpcb).
+pub(super) fn first_rttvar(rttdflt: i32) -> u32 {
+    (rttdflt.clamp(0, REXMTMAX as i32) as u32 * PR_SLOWHZ) << RTTVAR_SHIFT
+}
+
 /// Counts one tick; whether more are needed.
 fn tick(cx: &mut Context<'_>, inp: InpcbId) -> bool {
     let ran_out = |timer: &mut u32| {
@@ -87,7 +99,8 @@ fn tick(cx: &mut Context<'_>, inp: InpcbId) -> bool {
         if tp.rxtshift > MAXRXTSHIFT {
             tcp::drop(cx.kernel, inp, Some(Errno::ETIMEDOUT));
         } else {
-            tp.rexmt = (RTO << tp.rxtshift.min(6)).min(REXMTMAX);
+            // TCP_REXMTVAL without a measured time, with tcp_backoff.
+            tp.rexmt = (tp.rttvar << tp.rxtshift.min(6)).clamp(RTTMIN, REXMTMAX);
             // What is wrong with the way is found out by the one who asked.
             let _ = tcp::output(cx, inp);
         }

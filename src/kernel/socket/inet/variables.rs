@@ -40,7 +40,8 @@ pub(super) struct Variables {
     pub(super) tcp_rfc1644: i32,
     /// Largest segment before a connection says otherwise (`tcp_mssdflt`).
     pub(super) tcp_mssdflt: i32,
-    tcp_rttdflt: i32,
+    /// Seconds that a way takes of which nothing is known (`tcp_rttdflt`).
+    pub(super) tcp_rttdflt: i32,
     tcp_keepidle: i32,
     /// Slow ticks between probes, eight of which a half-closed connection waits (`tcp_keepintvl`).
     pub(super) tcp_keepintvl: i32,
