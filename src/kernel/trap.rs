@@ -56,7 +56,8 @@ impl Kernel {
     #[inline]
     fn user_return(&mut self, id: ProcId) {
         let Some(proc) = self.procs.get_mut(id) else { return };
-        if proc.sig.pending & !proc.sig.mask == 0 && proc.trace_stop.is_none() {
+        let nothing = proc.sig.pending & !proc.sig.mask == 0 && proc.sig.stopped_by == 0;
+        if nothing && proc.trace_stop.is_none() {
             proc.priority = proc.usrpri;
         } else {
             self.act_on_signals(id);

@@ -52,7 +52,7 @@ pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
     frame.eflags &= !eflags::CF;
     let [_, virtual_timer, profiling_timer] = of_parent.itimer;
     let mut sig = of_parent.sig.clone();
-    sig.pending = 0;
+    (sig.pending, sig.stopped_by) = (0, 0);
     let child = Proc {
         pid,
         state: State::Embryo,

@@ -145,6 +145,27 @@ fn a_handler_without_a_stack_ends_the_process() {
 }
 
 #[test]
+fn a_stop_after_the_process_ran_again_counts_and_a_child_has_none() {
+    let mut guest = guest();
+    let id = guest.id;
+    let pid = guest.kernel.procs[id].pid as u32;
+    let child = guest.call(id, FORK, &[]);
+    let child = guest.kernel.procs.find(child as i32).unwrap();
+    for _ in 0..3 {
+        guest.call(child, KILL, &[pid, SIGSTOP]);
+        guest.kernel.trap(id, Trap::Budget);
+        assert_eq!(guest.kernel.procs[id].state, State::Stop);
+        guest.call(child, KILL, &[pid, SIGCONT]);
+        guest.kernel.resume(id);
+        assert_eq!(guest.kernel.procs[id].state, State::Run);
+    }
+    guest.kernel.procs[id].sig.stopped_by = sigmask(SIGSTOP);
+    let other = guest.call(id, FORK, &[]);
+    let other = guest.kernel.procs.find(other as i32).unwrap();
+    assert_eq!(guest.kernel.procs[other].sig.stopped_by, 0);
+}
+
+#[test]
 fn a_stop_between_the_continuation_and_running_is_lost() {
     let mut guest = guest();
     let id = guest.id;

@@ -194,7 +194,7 @@ impl Sockbuf {
         while let Some(mut m) = chain.pop_front() {
             eor |= m.flags.contains(MbufFlags::EOR);
             // An empty mbuf stays only where it must carry the end of a record by itself.
-            let neighbour = chain.front().or(record.back());
+            let neighbour = chain.front().or_else(|| record.back());
             if m.is_empty() && (!eor || neighbour.is_some_and(|o| o.kind == m.kind)) {
                 continue;
             }

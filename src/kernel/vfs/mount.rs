@@ -114,7 +114,6 @@ impl Vfs {
     fn make_private(&mut self, id: MountId) -> HostResult<()> {
         let Some(private) = self.private.as_mut().filter(|p| p.mount == id && !p.made) else { return Ok(()) };
         let path = private.directory.path()?.to_owned();
-        private.made = true;
         let (place, inodes, vnode) = self.host_root(id, &path)?;
         let root = self.vnodes.insert(vnode);
         let mount = &mut self.mounts[id.0];
@@ -124,6 +123,9 @@ impl Vfs {
         for _ in 0..2 {
             self.vnodes.vref(root);
             self.vnodes.vrele(before);
+        }
+        if let Some(private) = &mut self.private {
+            private.made = true;
         }
         Ok(())
     }
