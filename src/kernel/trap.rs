@@ -57,6 +57,10 @@ impl Kernel {
     fn user_return(&mut self, id: ProcId) {
         let Some(proc) = self.procs.get_mut(id) else { return };
         let nothing = proc.sig.pending & !proc.sig.mask == 0 && proc.sig.stopped_by == 0;
+        if proc.asleep.is_some() || proc.state != State::Run {
+            // Still inside of its call: a sleep has its own priority until the call is over.
+            return;
+        }
         if nothing && proc.trace_stop.is_none() {
             proc.priority = proc.usrpri;
         } else {
@@ -73,7 +77,8 @@ impl Kernel {
                 Cursig::None | Cursig::Stopped => break,
             }
         }
-        if let Some(proc) = self.procs.get_mut(id) {
+        if self.in_user_mode(id) {
+            let proc = &mut self.procs[id];
             proc.priority = proc.usrpri;
         }
     }

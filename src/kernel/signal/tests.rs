@@ -9,6 +9,7 @@ use super::{SIGALRM, SIGCONT, SIGSTOP, sigmask};
 use crate::kernel::boot::Config;
 use crate::kernel::cred::Pcred;
 use crate::kernel::proc::{ProcId, State};
+use crate::kernel::synch::priority::PPAUSE;
 use crate::kernel::time::{SECOND_NS, TICK_NS};
 use crate::kernel::{Kernel, socket, sysctl, time, vfs, vm};
 use crate::mem::Prot;
@@ -142,6 +143,15 @@ fn a_handler_without_a_stack_ends_the_process() {
     guest.kernel.trap(id, Trap::Budget);
     assert!(guest.kernel.procs.get(id).is_none_or(|p| p.state == State::Zombie));
     assert_eq!(guest.kernel.reaped, [(pid as i32, super::SIGILL as i32)]);
+}
+
+/// userret comes when the call is over (i386/i386/trap.c): until then tsleep's priority counts.
+#[test]
+fn a_sleeping_process_keeps_the_priority_of_its_sleep() {
+    let mut guest = guest();
+    guest.call(guest.id, SIGSUSPEND, &[0]);
+    assert!(guest.sleeps());
+    assert_eq!(guest.kernel.procs[guest.id].priority, PPAUSE);
 }
 
 #[test]
