@@ -38,6 +38,19 @@ pub struct Config {
     pub network: socket::Network,
 }
 
+#[cfg(test)]
+impl Config {
+    /// A machine without files, under a virtual clock: for tests that call the kernel themselves.
+    pub(crate) fn bare() -> Self {
+        Self {
+            vfs: vfs::Vfs::default(),
+            clock: Clock::deterministic(),
+            system: sysctl::System::default(),
+            network: socket::Network::default(),
+        }
+    }
+}
+
 /// The first program.
 #[derive(Clone, Debug)]
 pub struct Program {

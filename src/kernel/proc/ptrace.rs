@@ -106,7 +106,7 @@ mod tests {
     use crate::kernel::boot::Config;
     use crate::kernel::cred::Pcred;
     use crate::kernel::proc::Table;
-    use crate::kernel::{Kernel, Stop, socket, sysctl, time, vfs};
+    use crate::kernel::{Kernel, Stop};
 
     fn stopped(table: &mut Table, id: ProcId) {
         table[id].flags.insert(Flags::TRACED | Flags::WAITED);
@@ -115,12 +115,7 @@ mod tests {
 
     #[test]
     fn a_debugger_reads_what_its_child_may_read() {
-        let mut kernel = Kernel::new(Config {
-            vfs: vfs::Vfs::default(),
-            clock: time::Clock::deterministic(),
-            system: sysctl::System::default(),
-            network: socket::Network::default(),
-        });
+        let mut kernel = Kernel::new(Config::bare());
         let [debugger, child] = [(); 2].map(|()| kernel.first_process(Pcred::new(0, 0), b"root"));
         let pid = kernel.procs[child].pid;
         stopped(&mut kernel.procs, child);

@@ -160,16 +160,11 @@ mod tests {
     use crate::kernel::boot::Config;
     use crate::kernel::cred::Pcred;
     use crate::kernel::proc::{enter_pgrp, fork};
-    use crate::kernel::{Context, Kernel, socket, sysctl, time, vfs};
+    use crate::kernel::{Context, Kernel};
 
     #[test]
     fn numbers_wrap_to_100_and_pass_over_processes_and_groups() {
-        let mut kernel = Kernel::new(Config {
-            vfs: vfs::Vfs::default(),
-            clock: time::Clock::deterministic(),
-            system: sysctl::System::default(),
-            network: socket::Network::default(),
-        });
+        let mut kernel = Kernel::new(Config::bare());
         let first = kernel.first_process(Pcred::new(0, 0), b"user");
         kernel.procs.set_last_pid(PID_MAX - 3);
         let fork = |kernel: &mut Kernel| {

@@ -11,7 +11,7 @@ use crate::kernel::cred::Pcred;
 use crate::kernel::proc::{ProcId, State};
 use crate::kernel::synch::priority::PPAUSE;
 use crate::kernel::time::{SECOND_NS, TICK_NS};
-use crate::kernel::{Kernel, socket, sysctl, time, vfs, vm};
+use crate::kernel::{Kernel, vm};
 use crate::mem::Prot;
 use crate::trapframe::{Gpr, Trap};
 
@@ -35,12 +35,7 @@ struct Guest {
 }
 
 fn guest() -> Guest {
-    let mut kernel = Kernel::new(Config {
-        vfs: vfs::Vfs::default(),
-        clock: time::Clock::deterministic(),
-        system: sysctl::System::default(),
-        network: socket::Network::default(),
-    });
+    let mut kernel = Kernel::new(Config::bare());
     let id = kernel.first_process(Pcred::new(0, 0), b"root");
     let proc = &mut kernel.procs[id];
     proc.state = State::Run;

@@ -79,18 +79,12 @@ mod tests {
     use crate::kernel::cred::Pcred;
     use crate::kernel::proc::State;
     use crate::kernel::signal::sigmask;
-    use crate::kernel::{socket, sysctl, time, vfs};
     use crate::mem::Prot;
 
     const MEMORY: u32 = 0x1_0000;
 
     fn process() -> (Kernel, ProcId) {
-        let mut kernel = Kernel::new(Config {
-            vfs: vfs::Vfs::default(),
-            clock: time::Clock::deterministic(),
-            system: sysctl::System::default(),
-            network: socket::Network::default(),
-        });
+        let mut kernel = Kernel::new(Config::bare());
         let id = kernel.first_process(Pcred::new(30001, 30001), b"user");
         kernel.procs[id].state = State::Run;
         kernel.procs[id].vm.space.map_anon(MEMORY, 0x1000, Prot::READ | Prot::WRITE).unwrap();
