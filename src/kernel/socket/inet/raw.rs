@@ -12,7 +12,6 @@ use syscalls::flags::IpOpt;
 
 use super::super::chain::Chain;
 use super::super::events;
-use super::super::mbuf::{MCLBYTES, MHLEN, Mbuf, MbufType};
 use super::super::protosw::{ControlOption, Message, UserRequest};
 use super::super::socket::{SockState, SocketId, SocketOptions};
 use super::super::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup};
@@ -222,23 +221,10 @@ pub(super) fn input(kernel: &mut Kernel, packet: Packet) {
         let so = inp.socket;
         let name = SockaddrIn::new(src, 0).bytes();
         // What does not fit is lost.
-        let fits = kernel.sockets[so].rcv.append_addr(&name, Some(in_mbufs(&packet)), None);
+        let fits = kernel.sockets[so].rcv.append_addr(&name, Some(Chain::of_packet(&packet)), None);
         events::note_with(kernel, so, "sbappendaddr", || if fits { "" } else { "no room" });
         if fits {
             sorwakeup(kernel, so);
         }
     }
-}
-
-/// A packet in clusters, as the driver of an interface would make it.
-pub(super) fn in_mbufs(packet: &[u8]) -> Chain {
-    let piece = |bytes: &[u8]| {
-        let mut m = Mbuf::gethdr(MbufType::Data);
-        if bytes.len() > MHLEN {
-            m.clget();
-        }
-        m.push(bytes);
-        m
-    };
-    packet.chunks(MCLBYTES).map(piece).collect()
 }

@@ -20,7 +20,7 @@ use super::super::state::{socantsendmore, soisconnected, soisdisconnected, sores
 use super::ip_input::{Ends, IP_HEADER, Packet, checksum};
 use super::pcb::{self, InpFlags, InpcbId, List, sotoinpcb};
 use super::variables::UdpCount;
-use super::{INADDR_ANY, IPPROTO_UDP, SockaddrIn, bridge, interface, ip_input, raw};
+use super::{INADDR_ANY, IPPROTO_UDP, SockaddrIn, bridge, interface, ip_input};
 use crate::kernel::{Context, Kernel};
 
 /// Headers of a datagram, which the original puts in front of it.
@@ -150,7 +150,7 @@ pub(super) fn input(kernel: &mut Kernel, packet: Packet) {
     match packet {
         Packet::Datagram(ends, data) => deliver(kernel, ends, data),
         Packet::Raw(packet) => match take_apart(&packet) {
-            Ok((ends, data)) => deliver(kernel, ends, raw::in_mbufs(data)),
+            Ok((ends, data)) => deliver(kernel, ends, Chain::of_packet(data)),
             Err(why) => kernel.sockets.inet.statistics.count_udp(why),
         },
     }

@@ -4,12 +4,13 @@
 
 use syscalls::errno::Errno;
 
+use super::super::super::chain::Chain;
 use super::super::super::protosw::{Message, UserRequest};
 use super::super::super::socket::SocketId;
 use super::super::super::state::{socantsendmore, soisconnected, soisdisconnected, sorwakeup, sowwakeup};
 use super::super::pcb::{self, InpcbId, sotoinpcb};
 use super::super::{INADDR_ANY, SockaddrIn, interface, udp};
-use super::{Bridge, PIECE, bind, in_mbufs, learn_name, peer, set_options, socket_of};
+use super::{Bridge, PIECE, bind, learn_name, peer, set_options, socket_of};
 use crate::host::error::HostResult;
 use crate::host::net::Socket;
 use crate::kernel::socket::socket::SockState;
@@ -117,7 +118,7 @@ pub(super) fn receive(kernel: &mut Kernel, id: InpcbId) {
         let received: HostResult<_> = host.receive_from(&mut buffer);
         match received {
             Ok((length, (addr, port))) => {
-                let data = in_mbufs(buffer.get(..length).unwrap_or_default());
+                let data = Chain::of_packet(buffer.get(..length).unwrap_or_default());
                 let name = SockaddrIn::new(addr, port).bytes();
                 if kernel.sockets[so].rcv.append_addr(&name, Some(data), None) {
                     sorwakeup(kernel, so);

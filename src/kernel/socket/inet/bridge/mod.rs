@@ -19,8 +19,6 @@ use syscalls::errno::Errno;
 pub(super) use datagram::usrreq as datagram;
 pub(super) use stream::usrreq as stream;
 
-use super::super::chain::Chain;
-use super::super::mbuf::{MCLBYTES, Mbuf, MbufType};
 use super::super::socket::{SocketId, SocketOptions};
 use super::pcb::{InpcbId, List};
 use super::{INADDR_ANY, Inet, SockaddrIn};
@@ -191,14 +189,4 @@ fn peer(sin: SockaddrIn) -> Result<Address, Errno> {
 
 fn socket_of(kernel: &Kernel, id: InpcbId) -> SocketId {
     kernel.sockets.inet.inp(id).socket
-}
-
-fn in_mbufs(data: &[u8]) -> Chain {
-    let piece = |bytes: &[u8]| {
-        let mut m = Mbuf::gethdr(MbufType::Data);
-        m.clget();
-        m.push(bytes);
-        m
-    };
-    data.chunks(MCLBYTES).map(piece).collect()
 }

@@ -6,6 +6,7 @@
 
 use syscalls::errno::Errno;
 
+use super::super::super::chain::Chain;
 use super::super::super::mbuf::{Mbuf, MbufFlags};
 use super::super::super::protosw::{Message, UserRequest};
 use super::super::super::socket::{SockState, SocketId, SocketOptions};
@@ -17,7 +18,7 @@ use super::super::pcb::{self, InpcbId, sotoinpcb};
 use super::super::tcp;
 use super::super::tcp_fsm::TcpState;
 use super::super::{INADDR_ANY, SockaddrIn, interface};
-use super::{Bridge, PIECE, bind, in_mbufs, learn_name, peer, set_options, socket_of};
+use super::{Bridge, PIECE, bind, learn_name, peer, set_options, socket_of};
 use crate::host::error::HostError;
 use crate::host::net::Socket;
 use crate::kernel::{Context, Kernel};
@@ -227,7 +228,7 @@ fn receive(kernel: &mut Kernel, id: InpcbId) {
             Ok(0) => ended(kernel, id),
             Ok(_) if deaf => {}
             Ok(length) => {
-                let data = in_mbufs(piece.get(..length).unwrap_or_default());
+                let data = Chain::of_packet(piece.get(..length).unwrap_or_default());
                 kernel.sockets[so].rcv.append(data);
                 sorwakeup(kernel, so);
             }
