@@ -81,8 +81,8 @@ impl Signals {
     pub fn take(&self) -> Vec<HostSignal> {
         let mut buffer = [0; 64];
         while rustix::io::read(&self.wake, &mut buffer).is_ok_and(|n| n == buffer.len()) {}
-        self.any.store(false, Ordering::SeqCst);
-        let came = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
+        self.any.swap(false, Ordering::AcqRel);
+        let came = |flag: &AtomicBool| flag.swap(false, Ordering::AcqRel);
         self.pending.iter().filter(|(_, flag)| came(flag)).map(|&(signal, _)| signal).collect()
     }
 

@@ -90,7 +90,7 @@ impl Vfs {
 
     /// Mounts `source` on the absolute guest path `on`, making what is missing on the way.
     pub fn mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
-        let covered = self.directory_for_mount(on);
+        let covered = self.directory_for_mount(on)?;
         let id = self.new_mount(source, on, flags)?;
         let root = self.mounts[id.0].root;
         self.vnodes.vref(covered);
@@ -228,10 +228,13 @@ impl Vfs {
     }
 
     /// The directory that `on` names, walked without symbolic links; missing parts become grafts.
-    fn directory_for_mount(&mut self, on: &[u8]) -> VnodeId {
+    fn directory_for_mount(&mut self, on: &[u8]) -> HostResult<VnodeId> {
         let mut at = self.root_vnode();
         for name in on.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
-            let found = self.child(at, name).ok().flatten().and_then(|found| self.cross(found).ok());
+            let found = match self.child(at, name).ok().flatten() {
+                Some(found) => Some(self.cross(found)?),
+                None => None,
+            };
             at = match found {
                 Some(found) if self.vnodes[found].kind == Vtype::Dir => found,
                 _ => {
@@ -242,7 +245,7 @@ impl Vfs {
                 }
             };
         }
-        at
+        Ok(at)
     }
 
     /// A vnode for those whose device was revoked.
