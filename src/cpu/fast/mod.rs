@@ -1,10 +1,10 @@
 //! Specialised handlers for what programs do most: flat segments, 32-bit addresses, no surprises.
 //!
 //! Each file holds handlers of one kind; [`super::lower`] chooses them.  A handler tries the fast
-//! path of its memory access; where that fails it continues, by a tail call, in its own slow form
-//! (`SLOW`), which uses the checked access out of line; and where that fails too the instruction
-//! is left to the general interpreter, which raises the exact fault.  Nothing has been changed
-//! by then.
+//! path of its memory access; where that fails it goes on, through [`again`], in its own slow form
+//! (`SLOW`), which looks for data beside code and then uses the checked access out of line; and where
+//! that fails too the instruction is left to the general interpreter, which raises the exact fault.
+//! Nothing has been changed by then.
 //!
 //! The shape of all handlers is dictated by the tail call, see [`super::op`].
 

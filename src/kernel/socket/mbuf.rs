@@ -1,9 +1,9 @@
 //! Mbufs: the pieces that messages are kept in while they wait in a socket buffer.
 //!
 //! The mechanics of the original are gone (no free list of mbufs, no pointer arithmetic, no sharing of
-//! clusters; see [`super::cluster`] for those), its *accounting* is exact: how many bytes fit into a piece, where they begin, whether a
-//! cluster hangs on it, and what it therefore costs.  That decides when small writes are merged and
-//! when a writer blocks, so a guest can see it.
+//! clusters; see [`super::cluster`] for those), its *accounting* is exact: how many bytes fit into a
+//! piece, where they begin, whether a cluster hangs on it, and what it therefore costs.  That decides when
+//! small writes are merged and when a writer blocks, so a guest can see it.
 //!
 //! This file does not know sockets.
 //!
