@@ -16,7 +16,7 @@ const STACK_TOP: u32 = 0xa000;
 const RW: Prot = Prot::READ.union(Prot::WRITE);
 
 /// The ways of executing.
-fn ways() -> [Options; 6] {
+fn ways() -> [Options; 9] {
     let all = Options::default();
     [
         all,
@@ -25,6 +25,9 @@ fn ways() -> [Options; 6] {
         Options { chain: false, ..all },
         Options { fast: false, ..all },
         Options { block: 5, chain: false, ..all },
+        Options { translate: Some(0), ..all },
+        Options { translate: Some(3), ..all },
+        Options { translate: Some(0), block: 3, ..all },
     ]
 }
 

@@ -14,10 +14,12 @@ use super::Options;
 use super::decode::{self, Decoded};
 use super::fast::float::Units;
 use super::fast::general::{closed, fall};
+use super::fast::warm;
 use super::fast::pair;
 use super::lower;
 use super::op::{Handler, Link, Links, Op};
 use super::state::{CODE_END, Slot};
+use super::translate::{Source, Translator};
 use crate::mem::AddressSpace;
 use iced_x86::{FlowControl, Instruction, RflagsBits as F};
 use std::cell::Cell;
@@ -62,6 +64,7 @@ pub(super) struct Blocks {
     pub(super) decoded: Vec<Decoded>,
     pub(super) links: Box<Links>,
     pub(super) units: Units,
+    pub(super) translator: Translator,
     /// Header of the block that starts at an address.
     by_address: Map<u32>,
     /// Headers of the blocks with bytes in a granule.
@@ -78,6 +81,7 @@ impl Blocks {
             decoded: Vec::new(),
             links: Box::new([const { Cell::new(Link { eip: 0, at: 0 }) }; Link::COUNT]),
             units: Units::default(),
+            translator: Translator::default(),
             granules: Map::default(),
             by_address: Map::default(),
             by_granule: Map::default(),
@@ -92,6 +96,7 @@ impl Blocks {
         self.arena.clear();
         self.decoded.clear();
         self.units.clear();
+        self.translator.clear();
         self.granules.clear();
         for link in self.links.iter() {
             link.set(Link::default());
@@ -136,7 +141,16 @@ impl Blocks {
         let mut head = blank(eip);
         head.imm = code.len() as u32;
         head.next = ops.first().map_or(closed as Handler, |first| first.handler);
-        self.arena.push(head);
+        let translate = options.translate.filter(|_| options.fast && options.chain);
+        if let Some(often) = translate {
+            let count = head.clone();
+            count.link.set(often.into());
+            head.next = warm::count;
+            self.arena.push(head);
+            self.arena.push(count);
+        } else {
+            self.arena.push(head);
+        }
         let mut following = ops.iter().skip(1).map(|l| l.handler).collect::<Vec<_>>().into_iter();
         for mut lowered in ops {
             lowered.op.next = following.next().unwrap_or(closed);
@@ -151,7 +165,37 @@ impl Blocks {
         }
         self.by_address.insert(eip, at);
         self.granules.insert(at, granules);
+        if translate == Some(0) {
+            self.translate_code(at, &code);
+        }
         Some(at)
+    }
+
+    /// Translates the block at an address, which counts how often it is entered.
+    pub(super) fn translate(&mut self, space: &AddressSpace, eip: u32, options: &Options) {
+        if self.translator.is_full() {
+            return self.clear();
+        }
+        if let Some(&at) = self.by_address.get(&eip) {
+            // Nothing has been written to the block, or it would have been dropped.
+            self.translate_code(at, &read(space, eip, options));
+        }
+    }
+
+    fn translate_code(&mut self, at: u32, code: &[Part]) {
+        let Some(head) = self.arena.get_mut(at as usize) else { return };
+        let flags = live_flags(code);
+        let next = code.last().filter(|part| goes_on(&part.d.ins)).map(|part| part.d.ins.next_ip32());
+        let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next };
+        // The way of working may have changed since.
+        let same = code.len() == head.imm as usize;
+        match if same { self.translator.translate(&source) } else { None } {
+            Some(place) => {
+                (head.disp, head.aux) = (place.at, place.head);
+                head.next = warm::enter;
+            }
+            None => head.next = warm::pass,
+        }
     }
 
     /// The operations of a block, each with its own handler.
@@ -159,7 +203,7 @@ impl Blocks {
         let live = live_flags(code);
         let total = code.len();
         let mut ops = Vec::with_capacity(total + 1);
-        for (i, (part, flags)) in code.iter().zip(live).enumerate() {
+        for (i, (part, (flags, _))) in code.iter().zip(live).enumerate() {
             let d = &part.d;
             if part.followed || options.fast && lower::is_padding(&d.ins) {
                 continue;
@@ -198,8 +242,11 @@ impl Blocks {
     fn drop_granule(&mut self, granule: u32) {
         for at in self.by_granule.remove(&granule).unwrap_or_default() {
             let Some(head) = self.arena.get_mut(at as usize) else { continue };
-            self.garbage += head.imm as usize + 2;
+            self.garbage += head.imm as usize + 3;
             head.imm = CLOSED;
+            if head.disp != 0 {
+                self.translator.drop_block(head.eip);
+            }
             self.by_address.remove(&head.eip);
             for other in self.granules.remove(&at).unwrap_or_default() {
                 if let Some(list) = self.by_granule.get_mut(&other) {
@@ -211,10 +258,10 @@ impl Blocks {
 }
 
 /// An instruction of a block.
-struct Part {
-    d: Decoded,
+pub(super) struct Part {
+    pub(super) d: Decoded,
     /// A direct jump, behind which the block goes on at the target.
-    followed: bool,
+    pub(super) followed: bool,
 }
 
 /// An operation on its way into the arena.
@@ -318,15 +365,15 @@ fn goes_on(ins: &Instruction) -> bool {
 }
 
 /// For each instruction, whether somebody may see the flags it sets: not when they are all set
-/// again before they are read and before the block can be left.
-fn live_flags(code: &[Part]) -> Vec<bool> {
+/// again before they are read and before the block can be left.  And whether somebody may see any behind it.
+fn live_flags(code: &[Part]) -> Vec<(bool, bool)> {
     const ALL: u32 = F::OF | F::SF | F::ZF | F::AF | F::CF | F::PF;
     let mut live = ALL;
-    let mut result = vec![true; code.len()];
+    let mut result = vec![(true, true); code.len()];
     for (part, seen) in code.iter().zip(&mut result).rev() {
         let (d, ins) = (&part.d, &part.d.ins);
         let written = ins.rflags_modified() & ALL;
-        *seen = written & live != 0;
+        *seen = (written & live != 0, live != 0);
         if !part.followed && can_leave(d) {
             live = ALL;
             continue;

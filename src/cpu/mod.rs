@@ -9,6 +9,7 @@
 //! | `decode` | bytes to instructions |
 //! | `general` | every instruction in its general form |
 //! | `op`, `block`, `lower`, `fast` | blocks of compact operations, and the forms that programs use most |
+//! | `translate` | blocks that run often as code of the host |
 //! | [`x87`] | the x87 unit |
 //!
 //! 2.1 counterpart: the machine below it.
@@ -23,6 +24,7 @@ mod lower;
 mod op;
 mod run;
 mod state;
+mod translate;
 pub mod x87;
 
 use crate::mem::AddressSpace;
@@ -52,13 +54,18 @@ pub struct Options {
     pub chain: bool,
     /// Use specialised forms of instructions.
     pub fast: bool,
+    /// Translate a block that has been entered so often; none: never.  Needs `cache`, `chain` and `fast`.
+    pub translate: Option<u16>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: true, block: 48, chain: true, fast: true }
+        Self { cache: true, block: 48, chain: true, fast: true, translate: Some(OFTEN) }
     }
 }
+
+/// How often a block is entered before it is translated, which takes about as long as to interpret it so often.
+const OFTEN: u16 = 500;
 
 /// Instructions run at a stretch; less than a block that must not be entered asks for.
 const MOST: u64 = 1 << 31;
@@ -149,6 +156,10 @@ impl Cpu {
             match why {
                 run::Why::Trap => break st.trap,
                 run::Why::Code => alone = false,
+                run::Why::Hot => {
+                    self.blocks.translate(space, *eip, &self.options);
+                    alone = false;
+                }
                 run::Why::Build => alone = self.blocks.build(space, *eip, &self.options).is_none(),
             }
         };

@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Lookup,
     /// The instruction at [`State::eip`] must be run by itself (it will fault).
     Careful,
+    /// The block at [`State::eip`] has been entered often enough to be translated.
+    Hot,
 }
 
 /// What executes an operation.

@@ -18,6 +18,8 @@ pub(super) enum Why {
     Code,
     /// There is no block at [`State::eip`].
     Build,
+    /// The block at [`State::eip`] is to be translated.
+    Hot,
 }
 
 /// Runs until something ends the run or the blocks must change.
@@ -42,6 +44,7 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
         };
         match exit {
             Exit::Trap => return Why::Trap,
+            Exit::Hot => return Why::Hot,
             Exit::Enter | Exit::Lookup if st.code_hit.get() => return Why::Code,
             Exit::Enter | Exit::Lookup => {}
             Exit::Careful => {

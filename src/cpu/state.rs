@@ -82,6 +82,17 @@ pub(crate) struct State<'a> {
     pub(crate) clock_end: u64,
 }
 
+/// Where translated code finds the fields of [`State`].
+pub(super) mod offset {
+    use super::State;
+    use std::mem::offset_of;
+
+    pub(crate) const REGS: usize = offset_of!(State<'static>, regs);
+    pub(crate) const FLAGS: usize = offset_of!(State<'static>, flags);
+    pub(crate) const LEFT: usize = offset_of!(State<'static>, left);
+    pub(crate) const EIP: usize = offset_of!(State<'static>, eip);
+}
+
 /// EFLAGS bits that `popf` changes for a user.
 const POPF: u32 = TF | DF | NT | AC | ID;
 

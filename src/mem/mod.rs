@@ -18,6 +18,7 @@
 //! | [`object`] | the files and shared memory below mappings |
 //! | [`fork`] | a copy of a space, and the pool of idle reservations |
 //! | [`view`], [`bulk`] | what the processor uses: loads, stores, string operations |
+//! | [`executable`] | memory for translated code |
 //! | [`mapped`] | a file of the host, mapped to be looked at |
 //! | [`copy`] | what the kernel uses: copyin, copyout, fuword and their family |
 //!
@@ -29,6 +30,7 @@ pub mod bulk;
 mod bus;
 mod code;
 pub mod copy;
+mod executable;
 mod file;
 mod fork;
 mod mapped;
@@ -42,11 +44,13 @@ mod watch;
 
 pub use bulk::{Direction, Scanned, Width};
 pub use copy::CopyStr;
+pub use executable::Executable;
 pub use mapped::Mapped;
 pub use object::{FileId, Sharing, is_mapped};
 pub use page::{PAGE_SIZE, Prot};
 pub use reservation::leave_to_host;
 pub use space::{AddressSpace, Backing, FileMode, Inherit, Region};
+pub(crate) use view::layout;
 pub use view::{View, Written};
 
 #[cfg(test)]

@@ -90,11 +90,16 @@ pub(super) fn unmapped(byte: u8) -> u8 {
     if byte & HELD != 0 { byte & (HELD | WRITTEN) } else { 0 }
 }
 
+/// Where only [`CODE`] keeps stores to a page off the fast path: the bits that decide it, and what they are then.
+pub(super) const BESIDE_CODE: (u8, u8) = {
+    const OPEN: u8 = MAPPED | WRITE | WRITTEN | READ | CODE;
+    (OPEN | EOF, OPEN)
+};
+
 /// Whether only [`CODE`] keeps stores to the page off the fast path.
 #[inline(always)]
 pub(super) fn stores_beside_code(byte: u8) -> bool {
-    const OPEN: u8 = MAPPED | WRITE | WRITTEN | READ | CODE;
-    byte & (OPEN | EOF) == OPEN
+    byte & BESIDE_CODE.0 == BESIDE_CODE.1
 }
 
 /// Page number of an address.

@@ -33,6 +33,22 @@ use super::space::AddressSpace;
 use super::watch;
 use crate::trapframe::{Access, F80, Fault};
 
+/// Where translated code finds what [`View`] looks at, as distances from its base.
+pub(crate) mod layout {
+    use super::{GRANULES, READ, STORE, TABLE, page};
+
+    /// The page bytes lie this far before the base.
+    pub(crate) const PAGES: i32 = TABLE as i32;
+    /// The words of watched granules lie this far before the base.
+    pub(crate) const WATCHED: i32 = GRANULES as i32;
+    /// Bit of a page byte: loads may go ahead.
+    pub(crate) const LOADS: u8 = READ;
+    /// Bit of a page byte: stores may go ahead.
+    pub(crate) const STORES: u8 = STORE;
+    /// Bits of a page byte that decide whether only watched code keeps stores off, and what they are then.
+    pub(crate) const BESIDE: (u8, u8) = page::BESIDE_CODE;
+}
+
 /// What a store did besides storing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -227,6 +243,12 @@ impl<'a> View<'a> {
     /// Whether `len` bytes allow an access; nothing is changed for the guest.
     pub fn probe(self, addr: u32, len: u32, access: Access) -> Result<(), Fault> {
         self.space().probe(addr, len, access)
+    }
+
+    /// Host address of guest address 0, for translated code: see [`layout`].
+    #[inline(always)]
+    pub(crate) fn base(self) -> *const u8 {
+        self.base.as_ptr()
     }
 
     /// The space behind the view.

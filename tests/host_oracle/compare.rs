@@ -26,6 +26,8 @@ pub struct Comparison {
     /// With specialised forms of instructions, and with the general ones only.
     cpus: [Cpu; 2],
     general: bool,
+    /// Blocks are translated before they run.
+    translated: bool,
     space: AddressSpace,
     /// Where the bytes of the last case are in our code page.
     used: (u32, usize),
@@ -77,6 +79,7 @@ impl Comparison {
             native,
             cpus: [Cpu::new(), Cpu::with_options(plain)],
             general: false,
+            translated: false,
             space,
             used: (CODE, 0),
             suspect: false,
@@ -88,8 +91,9 @@ impl Comparison {
 
     /// Cases `n` to `n + ROUND`.
     pub fn round(&mut self, n: u64) {
-        // One round in four does without the specialised forms; blocks are stale after it.
+        // One round in four does without the specialised forms, two translate; blocks are stale after the former.
         let general = n / ROUND % 4 == 3;
+        self.translated = n / ROUND % 2 == 0;
         if self.general && !general {
             self.cpus[0].reset();
         }
@@ -136,7 +140,11 @@ impl Comparison {
                 "{:02x?} {text:?} at {:#x}{}\n  from {:x?} unit {:x?} planted {:x?}\n  {}",
                 case.bytes,
                 case.start.eip,
-                if self.general { " (general forms)" } else { "" },
+                match (self.general, self.translated) {
+                    (true, _) => " (general forms)",
+                    (_, true) => " (translated)",
+                    _ => "",
+                },
                 case.start,
                 unit::summary(&fxsave(&case.fpu)),
                 case.plants,
@@ -198,7 +206,8 @@ impl Comparison {
         let cpu = &mut self.cpus[usize::from(self.general)];
         if !self.general {
             // The last block ends where the case does, so that it runs whole.
-            cpu.set_options(Options { block: case.instructions.len() as u8, ..Options::default() });
+            let translate = self.translated.then_some(0);
+            cpu.set_options(Options { block: case.instructions.len() as u8, translate, ..Options::default() });
         }
         let trap = cpu.run(&mut frame, &mut self.space, case.count.unwrap_or(100_000)).trap;
         frame.seg = null(frame.seg);

@@ -18,6 +18,7 @@ pub(super) mod general;
 pub(super) mod pair;
 pub(super) mod shift;
 pub(super) mod stack;
+pub(super) mod warm;
 
 use super::alu::Width;
 use super::op::{Exit, Handler, Link, Op, Ops};

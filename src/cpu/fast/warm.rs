@@ -1,0 +1,50 @@
+//! The first handlers of blocks that may be translated: they count, and enter code once there is some.
+//!
+//! Between the header of such a block and its first operation lies one that holds the count.
+
+use super::{lost, out, take};
+use crate::cpu::op::{Exit, Op, Ops};
+use crate::cpu::state::State;
+use crate::cpu::translate::Place;
+use crate::mem::View;
+
+/// Counts an entry.
+pub(in crate::cpu) fn count<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    let more = op.link.get().wrapping_sub(1);
+    if more == u32::MAX {
+        return hot(st, op, left);
+    }
+    op.link.set(more);
+    (op.next)(st, ops, view, left)
+}
+
+#[cold]
+#[inline(never)]
+fn hot(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
+    st.left = left.wrapping_add(i64::from(op.imm));
+    st.eip = op.eip;
+    out(Exit::Hot)
+}
+
+/// Passes over the count of a block that cannot be translated.
+pub(in crate::cpu) fn pass<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    (op.next)(st, ops, view, left)
+}
+
+/// Enters the code of a block, and goes on with the operation at which it leaves.
+pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    let (arena, blocks) = (st.arena, st.blocks);
+    let Some(head) = arena.get(arena.len().wrapping_sub(ops.len() + 1)) else { return lost() };
+    let place = Place { at: head.disp, head: head.aux };
+    let Some(at) = blocks.translator.enter(st, head.eip, place, left) else { return lost() };
+    if at == 0 {
+        return out(Exit::Lookup);
+    }
+    let (Some(before), Some(rest)) = (arena.get(at as usize - 1), arena.get(at as usize..)) else {
+        return lost();
+    };
+    let left = st.left;
+    (before.next)(st, rest.iter(), view, left)
+}

@@ -1,0 +1,29 @@
+//! The way from the interpreter into translated code and back.
+#![allow(unsafe_code)] // one call, with its proof
+
+use super::{Entry, Place, Translator};
+use crate::cpu::state::State;
+use std::cell::Cell;
+
+/// The way in, as [`super::emit::common`] writes it.
+type Enter = extern "sysv64" fn(*mut State<'_>, u64, i64, *const u8, *const Cell<Entry>) -> u32;
+
+impl Translator {
+    /// Runs the code of the block at `eip`; gives the operation with which the interpreter goes on, or zero where
+    /// it goes on at [`State::eip`].  [`State::left`] is what is left of the budget then.
+    #[inline(always)]
+    pub(in crate::cpu) fn enter(&self, st: &mut State<'_>, eip: u32, place: Place, left: i64) -> Option<u32> {
+        let ready = self.ready.as_ref()?;
+        st.flags.without_rotate();
+        let at = ready.memory.address(place.at as usize);
+        // Returns to it need not come this way again.
+        ready.entry(eip)?.set(Entry { eip, code: at - u64::from(place.head) });
+        // SAFETY: the address is that of the way in, which was written when the memory was made and is never
+        // written again; it keeps the registers that the convention wants kept.
+        let enter: Enter = unsafe { std::mem::transmute(ready.memory.address(0) as *const u8) };
+        // The code at `at` was written by this translator for a block that has not been dropped.  It reads and
+        // writes fields of the state that `state::offset` names, the guest's memory behind `base` where the page
+        // bytes allow it (the same test as `mem::view`, whose argument for safety holds here), and its own table.
+        Some(enter(st, at, left, st.view.base(), ready.entries.as_ptr()))
+    }
+}
