@@ -123,9 +123,16 @@ impl Blocks {
         self.arena.get(at as usize).map_or(CLOSED, |head| head.imm)
     }
 
-    /// Decodes the block at an address; `None` when its first instruction cannot be decoded.
+    /// Decodes the block at an address; `None` when its first instruction cannot be decoded.  `stack` are the stack
+    /// and the frame pointer.
     #[inline(never)]
-    pub(super) fn build(&mut self, space: &AddressSpace, eip: u32, options: &Options) -> Option<u32> {
+    pub(super) fn build(
+        &mut self,
+        space: &AddressSpace,
+        eip: u32,
+        options: &Options,
+        stack: [u32; 2],
+    ) -> Option<u32> {
         let code = read(space, eip, options);
         let last = code.last()?;
         let at = self.arena.len() as u32;
@@ -166,27 +173,30 @@ impl Blocks {
         self.by_address.insert(eip, at);
         self.granules.insert(at, granules);
         if translate == Some(0) {
-            self.translate_code(at, &code);
+            self.translate_code(space, at, &code, stack);
         }
         Some(at)
     }
 
-    /// Translates the block at an address, which counts how often it is entered.
-    pub(super) fn translate(&mut self, space: &AddressSpace, eip: u32, options: &Options) {
+    /// Translates the block at an address, which counts how often it is entered.  `stack` are the stack and the
+    /// frame pointer.
+    pub(super) fn translate(&mut self, space: &AddressSpace, eip: u32, options: &Options, stack: [u32; 2]) {
         if self.translator.is_full() {
             return self.clear();
         }
         if let Some(&at) = self.by_address.get(&eip) {
             // Nothing has been written to the block, or it would have been dropped.
-            self.translate_code(at, &read(space, eip, options));
+            self.translate_code(space, at, &read(space, eip, options), stack);
         }
     }
 
-    fn translate_code(&mut self, at: u32, code: &[Part]) {
+    fn translate_code(&mut self, space: &AddressSpace, at: u32, code: &[Part], stack: [u32; 2]) {
         let Some(head) = self.arena.get_mut(at as usize) else { return };
         let flags = live_flags(code);
         let next = code.last().filter(|part| goes_on(&part.d.ins)).map(|part| part.d.ins.next_ip32());
-        let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next };
+        // Where the stack holds code each store to it needs its own look.
+        let plain_stack = !stack.iter().any(|&pointer| space.watches(pointer));
+        let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next, plain_stack };
         // The way of working may have changed since.
         let same = code.len() == head.imm as usize;
         match if same { self.translator.translate(&source) } else { None } {

@@ -29,7 +29,7 @@ pub mod x87;
 
 use crate::mem::AddressSpace;
 use crate::trapframe::eflags::RF;
-use crate::trapframe::{Trap, Trapframe};
+use crate::trapframe::{Gpr, Trap, Trapframe};
 use block::Blocks;
 pub use decode::is_of_a_pentium;
 use state::{State, copy_registers};
@@ -157,10 +157,12 @@ impl Cpu {
                 run::Why::Trap => break st.trap,
                 run::Why::Code => alone = false,
                 run::Why::Hot => {
-                    self.blocks.translate(space, *eip, &self.options);
+                    self.blocks.translate(space, *eip, &self.options, stack(gpr));
                     alone = false;
                 }
-                run::Why::Build => alone = self.blocks.build(space, *eip, &self.options).is_none(),
+                run::Why::Build => {
+                    alone = self.blocks.build(space, *eip, &self.options, stack(gpr)).is_none();
+                }
             }
         };
         let retired = (total - left) as u64;
@@ -177,6 +179,11 @@ impl Default for Cpu {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The stack and the frame pointer.
+fn stack(gpr: &[u32; 8]) -> [u32; 2] {
+    [gpr[Gpr::Esp as usize], gpr[Gpr::Ebp as usize]]
 }
 
 /// Whether a trap is reported at its instruction, which has not happened then.

@@ -108,10 +108,8 @@ impl<'a> State<'a> {
         space: &'a AddressSpace,
         blocks: &'a Blocks,
     ) -> Self {
-        let mut regs = [0; 9];
-        copy_registers(&mut regs, gpr);
         Self {
-            regs,
+            regs: registers(gpr),
             flags: Flags::from_eflags(eflags),
             left: 0,
             arena: &blocks.arena,
@@ -263,13 +261,21 @@ impl<'a> State<'a> {
     }
 }
 
+/// The registers of a frame and a zero, taken one by one as [`copy_registers`] does.
+#[inline(always)]
+fn registers(gpr: &[u32; 8]) -> [u32; 9] {
+    let mut regs = [0; 9];
+    copy_registers(&mut regs, gpr);
+    regs
+}
+
 /// Copies the general registers one by one: a wide load of what has just been stored in parts would have to
 /// wait until all of these stores have reached the cache.
 #[inline(always)]
 pub(super) fn copy_registers(to: &mut [u32], from: &[u32]) {
     for (to, from) in to.iter_mut().zip(from).take(8) {
         *to = *from;
-        std::hint::black_box(&*to);
+        std::hint::black_box(());
     }
 }
 

@@ -21,6 +21,11 @@ impl AddressSpace {
         }
     }
 
+    /// Whether code is watched in the page of an address.
+    pub fn watches(&self, addr: u32) -> bool {
+        self.memory.byte(page::of(addr)) & CODE != 0
+    }
+
     /// Whether [`take_code_writes`](Self::take_code_writes) has something to give.
     pub fn code_written(&self) -> bool {
         self.watch.borrow().pending()

@@ -15,6 +15,7 @@
 //! of the instruction has happened, and costs no code of its own.
 
 use super::pending::Pending;
+use super::windows::{self, Access, Accesses, Windows};
 use super::{ENTRIES, Unserved};
 use crate::cpu::alu::Width;
 use crate::cpu::state::offset;
@@ -37,7 +38,8 @@ const WIDE: [AsmRegister64; 8] = [rax, rcx, rdx, rbx, r8, rbp, rsi, rdi];
 pub(super) struct Common {
     /// Goes back to the interpreter; `r11d` says where to.
     pub(super) leave: u64,
-    /// Looks whether a store at `r9d`, which lies in one granule, is beside code; the carry says that it is not.
+    /// Looks whether a store at `r9d`, which lies in one granule of page `r10`, is beside code; the carry says that
+    /// it is not.
     pub(super) beside: u64,
 }
 
@@ -77,6 +79,8 @@ pub(super) struct Emitter {
     /// Those of the flags that are also the host's.
     pub(super) host: u32,
     common: Common,
+    windows: Windows,
+    place: Place,
     /// For other blocks, for the interpreter, and what takes their place when the block is dropped.
     entries: [CodeLabel; 3],
     /// The present operation.
@@ -104,14 +108,18 @@ pub(super) fn field(at: usize) -> AsmMemoryOperand {
     dword_ptr(r13 + at)
 }
 
-/// The guest's operand whose address is in `r9d`.
-pub(super) fn operand() -> AsmMemoryOperand {
-    r12 + r9
+/// Where the present operand of the guest is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// At `r9d`.
+    Address,
+    /// In a window that has been looked at: this far from a register.
+    Near(usize, i32),
 }
 
 impl Emitter {
     /// Begins a block: its instructions are taken from the budget.
-    pub(super) fn new(common: Common, eip: u32, instructions: u32) -> Done<Self> {
+    pub(super) fn new(common: Common, eip: u32, instructions: u32, windows: Windows) -> Done<Self> {
         let mut a = CodeAssembler::new(64)?;
         a.set_prefer_short_branch(false);
         let [mut exhausted, mut dropped, mut start, mut inner] = std::array::from_fn(|_| a.create_label());
@@ -131,6 +139,8 @@ impl Emitter {
             pending: Pending::Stored,
             host: 0,
             common,
+            windows,
+            place: Place::Address,
             entries: [start, inner, dropped],
             op: 0,
             out: None,
@@ -177,6 +187,60 @@ impl Emitter {
         Ok(self.a.jmp(leave)?)
     }
 
+    /// The accesses of an instruction that lie in windows.
+    pub(super) fn accesses(&self, instruction: usize) -> Accesses {
+        self.windows.of(instruction)
+    }
+
+    /// The present operand.
+    pub(super) fn operand(&self) -> AsmMemoryOperand {
+        match self.place {
+            Place::Address => r12 + r9,
+            Place::Near(register, away) => r12 + WIDE[register] + away,
+        }
+    }
+
+    /// Makes sure that the memory operand can be accessed.
+    pub(super) fn reach(&mut self, ins: &Instruction, bytes: u32, store: bool, access: Option<Access>) -> Done {
+        let away = ins.memory_displacement32() as i32;
+        if let Some(access) = access {
+            return self.near(ins.memory_base().number() & 7, away, access);
+        }
+        self.address(ins)?;
+        self.open(bytes, store)
+    }
+
+    /// Makes sure that the word at this distance from a register can be accessed.
+    pub(super) fn reach_word(&mut self, register: usize, away: i32, store: bool, access: Option<Access>) -> Done {
+        if let Some(access) = access {
+            return self.near(register, away, access);
+        }
+        self.a.lea(r9d, ptr(WIDE[register] + away))?;
+        self.open(4, store)
+    }
+
+    /// Takes an operand in a window, which is looked at if it is the first one; that uses `r10` and the host's
+    /// flags.
+    fn near(&mut self, register: usize, away: i32, access: Access) -> Done {
+        self.place = Place::Near(register, away);
+        let Some((window, low, last)) = self.windows.around(access) else { return Err(Unserved) };
+        if std::mem::replace(&mut window.open, true) {
+            return Ok(());
+        }
+        let bit = i32::from(if window.store { layout::STORES } else { layout::LOADS });
+        let leave = self.leave();
+        self.a.cmp(REGS[register], windows::HIGHEST as i32)?;
+        self.a.ja(leave)?;
+        for end in [low, last] {
+            self.a.lea(r10d, ptr(WIDE[register] + (away + end)))?;
+            self.a.shr(r10d, 12)?;
+            self.a.test(byte_ptr(r12 + r10 - layout::PAGES), bit)?;
+            self.a.jz(leave)?;
+        }
+        self.host = 0;
+        Ok(())
+    }
+
     /// Puts the address of the memory operand into `r9d`.
     pub(super) fn address(&mut self, ins: &Instruction) -> Done {
         let register = |r: R| (r != R::None).then(|| WIDE[r.number() & 7]);
@@ -193,7 +257,8 @@ impl Emitter {
     }
 
     /// Makes sure that the operand at `r9d` can be accessed; uses `r10` and the host's flags.
-    pub(super) fn open(&mut self, bytes: u32, store: bool) -> Done {
+    fn open(&mut self, bytes: u32, store: bool) -> Done {
+        self.place = Place::Address;
         let leave = self.leave();
         let back = self.a.create_label();
         self.a.mov(r10d, r9d)?;
@@ -217,7 +282,7 @@ impl Emitter {
         self.bind(back)
     }
 
-    /// The guest's instruction itself, with the operand at `r9d` in place of its memory operand.
+    /// The guest's instruction itself, with the present operand in place of its memory operand.
     pub(super) fn native(&mut self, ins: &Instruction) -> Done {
         let mut ins = *ins;
         for i in 0..ins.op_count() {
@@ -226,32 +291,38 @@ impl Emitter {
             }
         }
         if ins.op_kinds().any(|k| k == iced_x86::OpKind::Memory) {
+            let (index, away) = match self.place {
+                Place::Address => (r9, 0),
+                Place::Near(register, away) => (WIDE[register], away),
+            };
             ins.set_memory_base(R::R12);
-            ins.set_memory_index(R::R9);
+            ins.set_memory_index(index.into());
             ins.set_memory_index_scale(1);
-            ins.set_memory_displacement64(0);
-            ins.set_memory_displ_size(0);
+            ins.set_memory_displacement64(i64::from(away) as u64);
+            ins.set_memory_displ_size(if away == 0 { 0 } else { 1 });
             ins.set_segment_prefix(R::None);
         }
         Ok(self.a.add_instruction(ins)?)
     }
 
-    /// Loads the operand at `r9d` into `r10d`.
+    /// Loads the present operand into `r10d`.
     pub(super) fn load(&mut self, w: Width) -> Done {
+        let operand = self.operand();
         match w {
-            Width::Byte => self.a.movzx(r10d, byte_ptr(operand()))?,
-            Width::Word => self.a.movzx(r10d, word_ptr(operand()))?,
-            Width::Dword => self.a.mov(r10d, dword_ptr(operand()))?,
+            Width::Byte => self.a.movzx(r10d, byte_ptr(operand))?,
+            Width::Word => self.a.movzx(r10d, word_ptr(operand))?,
+            Width::Dword => self.a.mov(r10d, dword_ptr(operand))?,
         }
         Ok(())
     }
 
-    /// Stores `r10d` at `r9d`.
+    /// Stores `r10d` in the present operand.
     pub(super) fn store(&mut self, w: Width) -> Done {
+        let operand = self.operand();
         match w {
-            Width::Byte => self.a.mov(byte_ptr(operand()), r10b)?,
-            Width::Word => self.a.mov(word_ptr(operand()), r10w)?,
-            Width::Dword => self.a.mov(dword_ptr(operand()), r10d)?,
+            Width::Byte => self.a.mov(byte_ptr(operand), r10b)?,
+            Width::Word => self.a.mov(word_ptr(operand), r10w)?,
+            Width::Dword => self.a.mov(dword_ptr(operand), r10d)?,
         }
         Ok(())
     }
@@ -402,8 +473,6 @@ pub(super) fn common(ip: u64) -> Done<(Vec<u8>, Common)> {
     let (mask, open) = layout::BESIDE;
     a.set_label(&mut beside)?;
     a.push(r11)?;
-    a.mov(r10d, r9d)?;
-    a.shr(r10d, 12)?;
     a.movzx(r11d, byte_ptr(r12 + r10 - layout::PAGES))?;
     a.and(r11d, i32::from(mask))?;
     a.cmp(r11d, i32::from(open))?;

@@ -66,8 +66,7 @@ pub(super) fn binary(e: &mut Emitter, s: &Step<'_>) -> Done {
     let w = width(ins);
     let (x, y) = (Operand::of(ins, 0, w), Operand::of(ins, 1, w));
     if x == Operand::Memory || y == Operand::Memory {
-        e.address(ins)?;
-        e.open(w.bytes(), x == Operand::Memory && !matches!(m, M::Cmp | M::Test))?;
+        e.reach(ins, w.bytes(), x == Operand::Memory && !matches!(m, M::Cmp | M::Test), s.accesses.operand)?;
     }
     if matches!(m, M::Adc | M::Sbb) {
         if !e.need(CF)? {
@@ -222,8 +221,7 @@ pub(super) fn step(e: &mut Emitter, s: &Step<'_>) -> Done {
     let over = if down { Over::Dec } else { Over::Inc };
     let x = Operand::of(ins, 0, w);
     if x == Operand::Memory {
-        e.address(ins)?;
-        e.open(w.bytes(), true)?;
+        e.reach(ins, w.bytes(), true, s.accesses.operand)?;
     }
     if s.seen && !matches!(e.pending, Pending::Step { .. }) {
         // The record keeps the carry.
@@ -273,8 +271,7 @@ pub(super) fn unary(e: &mut Emitter, s: &Step<'_>) -> Done {
     let (ins, w) = (s.ins, width(s.ins));
     let x = Operand::of(ins, 0, w);
     if x == Operand::Memory {
-        e.address(ins)?;
-        e.open(w.bytes(), true)?;
+        e.reach(ins, w.bytes(), true, s.accesses.operand)?;
     }
     if ins.mnemonic() == M::Not {
         if let Operand::Reg(r) | Operand::High(r) = x {
@@ -297,8 +294,7 @@ pub(super) fn shift(e: &mut Emitter, s: &Step<'_>) -> Done {
     let (ins, w) = (s.ins, width(s.ins));
     let x = Operand::of(ins, 0, w);
     if x == Operand::Memory {
-        e.address(ins)?;
-        e.open(w.bytes(), true)?;
+        e.reach(ins, w.bytes(), true, s.accesses.operand)?;
     }
     let by_register = ins.op1_kind() == OpKind::Register;
     let count = if by_register { None } else { Some(ins.immediate(1) as u32 & 31) };
@@ -352,8 +348,7 @@ pub(super) fn shift(e: &mut Emitter, s: &Step<'_>) -> Done {
 pub(super) fn multiply(e: &mut Emitter, s: &Step<'_>) -> Done {
     let ins = s.ins;
     if ins.op_kinds().any(|k| k == OpKind::Memory) {
-        e.address(ins)?;
-        e.open(4, false)?;
+        e.reach(ins, 4, false, s.accesses.operand)?;
     }
     e.native(ins)?;
     e.set(Pending::Stored, CF | OF);
@@ -397,8 +392,7 @@ pub(super) fn set_condition(e: &mut Emitter, s: &Step<'_>, flags: u32) -> Done {
     let ins = s.ins;
     let x = Operand::of(ins, 0, Width::Byte);
     if x == Operand::Memory {
-        e.address(ins)?;
-        e.open(1, true)?;
+        e.reach(ins, 1, true, s.accesses.operand)?;
     }
     if !e.need(flags)? {
         return e.stop();

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`emit`] | registers, checked memory operands, ways out |
 //! | [`pending`] | flags that are stored only where the block is left |
+//! | [`windows`] | parts of the stack that are checked once |
 //! | [`integer`], [`transfer`] | instructions |
 //! | [`enter`] | the way in and back |
 //!
@@ -23,14 +24,16 @@ mod enter;
 mod integer;
 mod pending;
 mod transfer;
+mod windows;
 
 use self::emit::{Common, Done, Emitter};
 use super::block::Part;
 use super::decode::Decoded;
-use super::general::{condition, short_address};
+use super::general::{GATE, condition, short_address};
 use super::lower::is_padding;
 use super::state::CODE_END;
 use crate::mem::Executable;
+use windows::{Accesses, Windows};
 use iced_x86::{Code as K, IcedError, Instruction, Mnemonic as M, OpKind, Register as R};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -76,6 +79,8 @@ struct Step<'a> {
     live: bool,
     /// Instructions of the block behind it.
     behind: i32,
+    /// Its accesses to the stack that need no check of their own.
+    accesses: Accesses,
 }
 
 /// Whether control goes on behind an instruction.
@@ -130,6 +135,8 @@ pub(super) struct Source<'a> {
     pub(super) flags: &'a [(bool, bool)],
     /// Where control goes on behind it.
     pub(super) next: Option<u32>,
+    /// The stack holds no code: it can be checked in windows.
+    pub(super) plain_stack: bool,
 }
 
 impl Translator {
@@ -245,28 +252,30 @@ impl Ready {
 /// Writes the code of a block; none where too little of it would be translated.
 fn write(common: Common, source: &Source<'_>) -> Done<Option<Emitter>> {
     let total = source.code.len();
-    let mut e = Emitter::new(common, source.eip, total as u32)?;
+    let served = source.code.iter().zip(source.flags).take_while(|(part, (seen, _))| serves(&part.d, *seen)).count();
+    let windows = if source.plain_stack { Windows::find(source, served) } else { Windows::default() };
+    let mut e = Emitter::new(common, source.eip, total as u32, windows)?;
     let mut op = source.first;
-    let mut done = 0;
     for (i, (part, &(seen, live))) in source.code.iter().zip(source.flags).enumerate() {
-        done = i;
         let d = &part.d;
         if part.followed || is_padding(&d.ins) {
             continue;
         }
         e.begin(op);
         op += 1;
-        let step = Step { ins: &d.ins, seen, live, behind: (total - i - 1) as i32 };
-        if !serves(d, seen) {
+        let step = Step { ins: &d.ins, seen, live, behind: (total - i - 1) as i32, accesses: e.accesses(i) };
+        if i >= served {
+            if is_gate(&d.ins) {
+                e.show()?;
+            }
             e.stop()?;
         } else if let Flow::Ends = instruction(&mut e, &step)? {
             return Ok(Some(e));
         }
         if e.stopped {
-            return Ok((done >= WORTH_WHILE || done * 2 > total).then_some(e));
+            return Ok((i >= WORTH_WHILE || i * 2 > total).then_some(e));
         }
     }
-    let _ = done;
     let Some(next) = source.next else { return Ok(None) };
     e.begin(op);
     transfer::jump(&mut e, next)?;
@@ -329,6 +338,11 @@ fn serves(d: &Decoded, seen: bool) -> bool {
     }
 }
 
+/// A call of the kernel.
+fn is_gate(ins: &Instruction) -> bool {
+    ins.is_call_far() && ins.far_branch_selector() & !3 == GATE
+}
+
 /// A jump or call to a 32-bit address in a register or in memory.
 fn is_indirect(ins: &Instruction) -> bool {
     matches!(ins.code(), K::Jmp_rm32 | K::Call_rm32)
@@ -352,7 +366,7 @@ fn instruction(e: &mut Emitter, s: &Step<'_>) -> Done<Flow> {
         M::Leave => transfer::leave(e, s)?,
         M::Ret => {
             let more = if ins.op_count() > 0 { u32::from(ins.immediate16()) } else { 0 };
-            return transfer::ret(e, 4 + more);
+            return transfer::ret(e, s, 4 + more);
         }
         M::Call if ins.is_call_near() => return transfer::call(e, s),
         M::Call => return transfer::indirect(e, s, true),

@@ -290,6 +290,14 @@ impl Emitter {
         Ok(())
     }
 
+    /// Stores the flags themselves instead of their operands, where that is easily done: the kernel wants to see them.
+    pub(super) fn show(&mut self) -> Done {
+        if self.pending != Pending::Stored && self.need(ARITHMETIC)? {
+            self.capture()?;
+        }
+        Ok(())
+    }
+
     /// Stores the tag of a record whose operands are there.
     pub(super) fn tag(&mut self, class: Class, w: Width) -> Done {
         Ok(self.a.mov(field(TAG), record::tag(class, w) as i32)?)

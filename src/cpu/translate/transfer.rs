@@ -1,6 +1,6 @@
 //! Translation of moves, the stack and branches.
 
-use super::emit::{Done, ESP, Emitter, Jump, REGS, operand};
+use super::emit::{Done, ESP, Emitter, Jump, REGS};
 use super::integer::width;
 use super::pending::Pending;
 use super::{Flow, Step};
@@ -35,13 +35,11 @@ fn usual(ins: &Instruction) -> Instruction {
 pub(super) fn mov(e: &mut Emitter, s: &Step<'_>) -> Done {
     let ins = usual(s.ins);
     if ins.op0_kind() == OpKind::Memory {
-        e.address(&ins)?;
-        e.open(width(&ins).bytes(), true)?;
+        e.reach(&ins, width(&ins).bytes(), true, s.accesses.operand)?;
         return e.native(&ins);
     }
     if ins.op1_kind() == OpKind::Memory {
-        e.address(&ins)?;
-        e.open(ins.memory_size().size() as u32, false)?;
+        e.reach(&ins, ins.memory_size().size() as u32, false, s.accesses.operand)?;
     }
     e.changes(number(ins.op0_register()), s.live)?;
     e.native(&ins)
@@ -68,11 +66,15 @@ pub(super) fn registers(e: &mut Emitter, s: &Step<'_>) -> Done {
     e.native(s.ins)
 }
 
-/// Makes room for a word on the stack, whose address is then in `r9d`; the stack pointer does not move yet.
+/// Makes sure that a word can be pushed; the stack pointer does not move yet.
 fn below(e: &mut Emitter, s: &Step<'_>) -> Done {
-    e.a.lea(r9d, ptr(r8 - 4))?;
-    e.open(4, true)?;
+    e.reach_word(ESP, -4, true, s.accesses.stack)?;
     e.changes(ESP, s.live)
+}
+
+/// Moves the stack pointer; keeps the host's flags.
+fn move_stack(e: &mut Emitter, by: i32) -> Done {
+    Ok(e.a.lea(r8d, ptr(r8 + by))?)
 }
 
 /// `push` of 32 bits.
@@ -81,45 +83,39 @@ pub(super) fn push(e: &mut Emitter, s: &Step<'_>) -> Done {
     match ins.op0_kind() {
         OpKind::Register => {
             below(e, s)?;
-            e.a.mov(dword_ptr(operand()), REGS[ins.op0_register().number()])?;
+            e.a.mov(dword_ptr(e.operand()), REGS[ins.op0_register().number()])?;
         }
         OpKind::Memory => {
-            e.address(ins)?;
-            e.open(4, false)?;
-            e.a.mov(r11d, dword_ptr(operand()))?;
+            e.reach(ins, 4, false, s.accesses.operand)?;
+            e.a.mov(r11d, dword_ptr(e.operand()))?;
             below(e, s)?;
-            e.a.mov(dword_ptr(operand()), r11d)?;
+            e.a.mov(dword_ptr(e.operand()), r11d)?;
         }
         _ => {
             below(e, s)?;
-            e.a.mov(dword_ptr(operand()), ins.immediate(0) as i32)?;
+            e.a.mov(dword_ptr(e.operand()), ins.immediate(0) as i32)?;
         }
     }
-    Ok(e.a.mov(REGS[ESP], r9d)?)
+    move_stack(e, -4)
 }
 
 /// `pop` of a 32-bit register.
 pub(super) fn pop(e: &mut Emitter, s: &Step<'_>) -> Done {
     let to = s.ins.op0_register().number();
-    e.a.mov(r9d, REGS[ESP])?;
-    e.open(4, false)?;
+    e.reach_word(ESP, 0, false, s.accesses.stack)?;
     e.changes(ESP, s.live)?;
     e.changes(to, s.live)?;
-    e.a.mov(REGS[to], dword_ptr(operand()))?;
-    if to != ESP {
-        e.a.lea(REGS[ESP], ptr(r9 + 4))?;
-    }
-    Ok(())
+    e.a.mov(REGS[to], dword_ptr(e.operand()))?;
+    if to == ESP { Ok(()) } else { move_stack(e, 4) }
 }
 
 /// `leave`.
 pub(super) fn leave(e: &mut Emitter, s: &Step<'_>) -> Done {
-    e.a.mov(r9d, REGS[EBP])?;
-    e.open(4, false)?;
+    e.reach_word(EBP, 0, false, s.accesses.stack)?;
     e.changes(ESP, s.live)?;
     e.changes(EBP, s.live)?;
-    e.a.mov(REGS[EBP], dword_ptr(operand()))?;
-    Ok(e.a.lea(REGS[ESP], ptr(r9 + 4))?)
+    e.a.lea(REGS[ESP], ptr(rbp + 4))?;
+    Ok(e.a.mov(REGS[EBP], dword_ptr(e.operand()))?)
 }
 
 /// `jmp rel`, and the way on behind a block.
@@ -133,19 +129,18 @@ pub(super) fn jump(e: &mut Emitter, target: u32) -> Done<Flow> {
 pub(super) fn call(e: &mut Emitter, s: &Step<'_>) -> Done<Flow> {
     e.settle()?;
     below(e, s)?;
-    e.a.mov(dword_ptr(operand()), s.ins.next_ip32() as i32)?;
-    e.a.mov(REGS[ESP], r9d)?;
+    e.a.mov(dword_ptr(e.operand()), s.ins.next_ip32() as i32)?;
+    move_stack(e, -4)?;
     e.jump(Jump { target: s.ins.near_branch32(), op: e.op(), left: 0, pushed: 4 })?;
     Ok(Flow::Ends)
 }
 
 /// `ret`; `behind` is what the stack pointer grows by.
-pub(super) fn ret(e: &mut Emitter, behind: u32) -> Done<Flow> {
+pub(super) fn ret(e: &mut Emitter, s: &Step<'_>, behind: u32) -> Done<Flow> {
     e.settle()?;
-    e.a.mov(r9d, REGS[ESP])?;
-    e.open(4, false)?;
-    e.a.mov(r11d, dword_ptr(operand()))?;
-    e.find(|e| Ok(e.a.lea(REGS[ESP], ptr(r9 + behind as i32))?))?;
+    e.reach_word(ESP, 0, false, s.accesses.stack)?;
+    e.a.mov(r11d, dword_ptr(e.operand()))?;
+    e.find(|e| move_stack(e, behind as i32))?;
     Ok(Flow::Ends)
 }
 
@@ -155,9 +150,8 @@ pub(super) fn indirect(e: &mut Emitter, s: &Step<'_>, call: bool) -> Done<Flow> 
     if s.ins.op0_kind() == OpKind::Register {
         e.a.mov(r11d, REGS[s.ins.op0_register().number()])?;
     } else {
-        e.address(s.ins)?;
-        e.open(4, false)?;
-        e.a.mov(r11d, dword_ptr(operand()))?;
+        e.reach(s.ins, 4, false, s.accesses.operand)?;
+        e.a.mov(r11d, dword_ptr(e.operand()))?;
     }
     if call {
         below(e, s)?;
@@ -165,8 +159,8 @@ pub(super) fn indirect(e: &mut Emitter, s: &Step<'_>, call: bool) -> Done<Flow> 
     let behind = s.ins.next_ip32() as i32;
     e.find(|e| {
         if call {
-            e.a.mov(dword_ptr(operand()), behind)?;
-            e.a.mov(REGS[ESP], r9d)?;
+            e.a.mov(dword_ptr(e.operand()), behind)?;
+            move_stack(e, -4)?;
         }
         Ok(())
     })?;
