@@ -14,8 +14,8 @@ use super::Options;
 use super::decode::{self, Decoded};
 use super::fast::float::Units;
 use super::fast::general::{closed, fall};
-use super::fast::warm;
 use super::fast::pair;
+use super::fast::warm;
 use super::lower;
 use super::op::{Handler, Link, Links, Op};
 use super::state::{CODE_END, Slot};
@@ -203,6 +203,9 @@ impl Blocks {
             Some(place) => {
                 (head.disp, head.aux) = (place.at, place.head);
                 head.next = warm::enter;
+                if let Some(op) = place.gap.and_then(|at| self.arena.get_mut(at as usize)) {
+                    op.next = warm::rejoin;
+                }
             }
             None => head.next = warm::pass,
         }

@@ -22,8 +22,9 @@ impl Executable {
     pub fn new(len: usize) -> io::Result<Self> {
         let all = ProtFlags::READ | ProtFlags::WRITE | ProtFlags::EXEC;
         // SAFETY: a new anonymous mapping at an address of the host's choice touches nothing.
-        let start =
-            unsafe { mm::mmap_anonymous(ptr::null_mut(), len, all, MapFlags::PRIVATE | MapFlags::NORESERVE)? };
+        let start = unsafe {
+            mm::mmap_anonymous(ptr::null_mut(), len, all, MapFlags::PRIVATE | MapFlags::NORESERVE)?
+        };
         NonNull::new(start.cast()).map(|start| Self { start, len }).ok_or(io::ErrorKind::OutOfMemory.into())
     }
 

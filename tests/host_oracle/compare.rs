@@ -207,7 +207,11 @@ impl Comparison {
         if !self.general {
             // The last block ends where the case does, so that it runs whole.
             let translate = self.translated.then_some(0);
-            cpu.set_options(Options { block: case.instructions.len() as u8, translate, ..Options::default() });
+            cpu.set_options(Options {
+                block: case.instructions.len() as u8,
+                translate,
+                ..Options::default()
+            });
         }
         let trap = cpu.run(&mut frame, &mut self.space, case.count.unwrap_or(100_000)).trap;
         frame.seg = null(frame.seg);

@@ -2,10 +2,9 @@
 //!
 //! Between the header of such a block and its first operation lies one that holds the count.
 
-use super::{lost, out, take};
+use super::{find, lost, out, take};
 use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
-use crate::cpu::translate::Place;
 use crate::mem::View;
 
 /// Counts an entry.
@@ -37,8 +36,7 @@ pub(in crate::cpu) fn pass<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<
 pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     let (arena, blocks) = (st.arena, st.blocks);
     let Some(head) = arena.get(arena.len().wrapping_sub(ops.len() + 1)) else { return lost() };
-    let place = Place { at: head.disp, head: head.aux };
-    let Some(at) = blocks.translator.enter(st, head.eip, place, left) else { return lost() };
+    let Some(at) = blocks.translator.enter(st, head.eip, head.disp, head.aux, left) else { return lost() };
     if at == 0 {
         return out(Exit::Lookup);
     }
@@ -47,4 +45,11 @@ pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>
     };
     let left = st.left;
     (before.next)(st, rest.iter(), view, left)
+}
+
+/// In place of the handler of an operation behind one that is not translated: goes on in the block that begins
+/// there, which has code of its own.
+pub(in crate::cpu) fn rejoin<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    find(st, view, left.wrapping_add(i64::from(op.rest)), op.eip)
 }

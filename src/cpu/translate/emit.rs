@@ -89,6 +89,8 @@ pub(super) struct Emitter {
     out: Option<CodeLabel>,
     /// The interpreter goes on: nothing more is to be translated.
     pub(super) stopped: bool,
+    /// The operation at which it does, where more behind it is worth translating.
+    pub(super) gap: Option<u32>,
     late: Vec<Late>,
     links: Vec<(CodeLabel, u32)>,
 }
@@ -145,6 +147,7 @@ impl Emitter {
             op: 0,
             out: None,
             stopped: false,
+            gap: None,
             late: Vec::new(),
             links: Vec::new(),
         })
@@ -201,7 +204,13 @@ impl Emitter {
     }
 
     /// Makes sure that the memory operand can be accessed.
-    pub(super) fn reach(&mut self, ins: &Instruction, bytes: u32, store: bool, access: Option<Access>) -> Done {
+    pub(super) fn reach(
+        &mut self,
+        ins: &Instruction,
+        bytes: u32,
+        store: bool,
+        access: Option<Access>,
+    ) -> Done {
         let away = ins.memory_displacement32() as i32;
         if let Some(access) = access {
             return self.near(ins.memory_base().number() & 7, away, access);
@@ -211,7 +220,13 @@ impl Emitter {
     }
 
     /// Makes sure that the word at this distance from a register can be accessed.
-    pub(super) fn reach_word(&mut self, register: usize, away: i32, store: bool, access: Option<Access>) -> Done {
+    pub(super) fn reach_word(
+        &mut self,
+        register: usize,
+        away: i32,
+        store: bool,
+        access: Option<Access>,
+    ) -> Done {
         if let Some(access) = access {
             return self.near(register, away, access);
         }
@@ -417,7 +432,8 @@ impl Emitter {
             self.late(self.late[at])?;
             at += 1;
         }
-        let options = BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS | BlockEncoderOptions::DONT_FIX_BRANCHES;
+        let options =
+            BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS | BlockEncoderOptions::DONT_FIX_BRANCHES;
         let made = self.a.assemble_options(ip, options)?;
         let links = self.links.iter().map(|(label, target)| Ok((made.label_ip(label)? + 1, *target)));
         let links = links.collect::<Done<_>>()?;
@@ -488,7 +504,8 @@ pub(super) fn common(ip: u64) -> Done<(Vec<u8>, Common)> {
     a.pop(r11)?;
     a.ret()?;
 
-    let options = BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS | BlockEncoderOptions::DONT_FIX_BRANCHES;
+    let options =
+        BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS | BlockEncoderOptions::DONT_FIX_BRANCHES;
     let made = a.assemble_options(ip, options)?;
     let common = Common { leave: made.label_ip(&leave)?, beside: made.label_ip(&beside)? };
     Ok((made.inner.code_buffer, common))

@@ -1,7 +1,7 @@
 //! The way from the interpreter into translated code and back.
 #![allow(unsafe_code)] // one call, with its proof
 
-use super::{Entry, Place, Translator};
+use super::{Entry, Translator};
 use crate::cpu::state::State;
 use std::cell::Cell;
 
@@ -9,15 +9,22 @@ use std::cell::Cell;
 type Enter = extern "sysv64" fn(*mut State<'_>, u64, i64, *const u8, *const Cell<Entry>) -> u32;
 
 impl Translator {
-    /// Runs the code of the block at `eip`; gives the operation with which the interpreter goes on, or zero where
+    /// Runs the code of the block at `eip`, which [`Place`](super::Place) describes; gives the operation with which the interpreter goes on, or zero where
     /// it goes on at [`State::eip`].  [`State::left`] is what is left of the budget then.
     #[inline(always)]
-    pub(in crate::cpu) fn enter(&self, st: &mut State<'_>, eip: u32, place: Place, left: i64) -> Option<u32> {
+    pub(in crate::cpu) fn enter(
+        &self,
+        st: &mut State<'_>,
+        eip: u32,
+        at: u32,
+        head: u8,
+        left: i64,
+    ) -> Option<u32> {
         let ready = self.ready.as_ref()?;
         st.flags.without_rotate();
-        let at = ready.memory.address(place.at as usize);
+        let at = ready.memory.address(at as usize);
         // Returns to it need not come this way again.
-        ready.entry(eip)?.set(Entry { eip, code: at - u64::from(place.head) });
+        ready.entry(eip)?.set(Entry { eip, code: at - u64::from(head) });
         // SAFETY: the address is that of the way in, which was written when the memory was made and is never
         // written again; it keeps the registers that the convention wants kept.
         let enter: Enter = unsafe { std::mem::transmute(ready.memory.address(0) as *const u8) };

@@ -33,10 +33,10 @@ use super::general::{GATE, condition, short_address};
 use super::lower::is_padding;
 use super::state::CODE_END;
 use crate::mem::Executable;
-use windows::{Accesses, Windows};
 use iced_x86::{Code as K, IcedError, Instruction, Mnemonic as M, OpKind, Register as R};
 use std::cell::Cell;
 use std::collections::HashMap;
+use windows::{Accesses, Windows};
 
 /// Memory for code; what has no room is forgotten with everything else.
 const MEMORY: usize = 16 << 20;
@@ -45,6 +45,9 @@ const ENTRIES: usize = 2048;
 /// Instructions at the start of a block that must be translated for its code to be worth while, unless they are
 /// more than half of it.
 const WORTH_WHILE: usize = 8;
+
+/// Instructions behind one that is not translated for which it is worth while to leave the block.
+const WORTH_REJOINING: usize = 4;
 
 /// Something that is not translated.
 pub(super) struct Unserved;
@@ -89,12 +92,15 @@ enum Flow {
     Ends,
 }
 
-/// Where the interpreter enters the code of a block, in bytes from the beginning of all code, and how many bytes
-/// before that other code does.
+/// The code of a block.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
+    /// Where the interpreter enters it, in bytes from the beginning of all code, and how many bytes before that other
+    /// code does.
     pub(super) at: u32,
     pub(super) head: u8,
+    /// The operation at which its code ends, where more behind that is worth translating.
+    pub(super) gap: Option<u32>,
 }
 
 /// Code of a block that has been translated.
@@ -214,6 +220,7 @@ impl Ready {
 
     fn place(&mut self, eip: u32, emitter: Emitter) -> Done<Place> {
         let used = self.used.next_multiple_of(16);
+        let gap = emitter.gap;
         let code = emitter.finish(self.memory.address(used))?;
         if !self.memory.put(used, &code.bytes) {
             return Err(Unserved);
@@ -233,7 +240,7 @@ impl Ready {
         if let Some(entry) = self.entry(eip) {
             entry.set(Entry { eip, code: start });
         }
-        Ok(Place { at: self.at(inner) as u32, head: (inner - start) as u8 })
+        Ok(Place { at: self.at(inner) as u32, head: (inner - start) as u8, gap })
     }
 
     fn drop_block(&mut self, eip: u32) {
@@ -252,7 +259,8 @@ impl Ready {
 /// Writes the code of a block; none where too little of it would be translated.
 fn write(common: Common, source: &Source<'_>) -> Done<Option<Emitter>> {
     let total = source.code.len();
-    let served = source.code.iter().zip(source.flags).take_while(|(part, (seen, _))| serves(&part.d, *seen)).count();
+    let served =
+        source.code.iter().zip(source.flags).take_while(|(part, (seen, _))| serves(&part.d, *seen)).count();
     let windows = if source.plain_stack { Windows::find(source, served) } else { Windows::default() };
     let mut e = Emitter::new(common, source.eip, total as u32, windows)?;
     let mut op = source.first;
@@ -267,6 +275,8 @@ fn write(common: Common, source: &Source<'_>) -> Done<Option<Emitter>> {
         if i >= served {
             if is_gate(&d.ins) {
                 e.show()?;
+            } else if d.escape == 0 && total - i > WORTH_REJOINING {
+                e.gap = Some(op - 1);
             }
             e.stop()?;
         } else if let Flow::Ends = instruction(&mut e, &step)? {
@@ -334,7 +344,10 @@ fn serves(d: &Decoded, seen: bool) -> bool {
         M::Call => ins.is_call_near() && ins.op0_kind() == OpKind::NearBranch32 || is_indirect(ins),
         M::Jmp => ins.is_jmp_short_or_near() && ins.op0_kind() == OpKind::NearBranch32 || is_indirect(ins),
         _ if ins.is_jcc_short_or_near() => ins.op0_kind() == OpKind::NearBranch32,
-        _ => ins.condition_code() != iced_x86::ConditionCode::None && integer::width(ins) == super::alu::Width::Byte,
+        _ => {
+            ins.condition_code() != iced_x86::ConditionCode::None
+                && integer::width(ins) == super::alu::Width::Byte
+        }
     }
 }
 
@@ -351,7 +364,9 @@ fn is_indirect(ins: &Instruction) -> bool {
 fn instruction(e: &mut Emitter, s: &Step<'_>) -> Done<Flow> {
     let ins = s.ins;
     match ins.mnemonic() {
-        M::Add | M::Or | M::Adc | M::Sbb | M::And | M::Sub | M::Xor | M::Cmp | M::Test => integer::binary(e, s)?,
+        M::Add | M::Or | M::Adc | M::Sbb | M::And | M::Sub | M::Xor | M::Cmp | M::Test => {
+            integer::binary(e, s)?
+        }
         M::Inc | M::Dec => integer::step(e, s)?,
         M::Neg | M::Not => integer::unary(e, s)?,
         M::Shl | M::Sal | M::Shr | M::Sar | M::Rol | M::Ror => integer::shift(e, s)?,

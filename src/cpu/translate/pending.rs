@@ -311,7 +311,11 @@ impl Emitter {
         self.a.jnz(leave)?;
         self.a.test(field(A), flag as i32)?;
         self.host = 0;
-        if set { self.a.jnz(label)? } else { self.a.jz(label)? }
+        if set {
+            self.a.jnz(label)?
+        } else {
+            self.a.jz(label)?
+        }
         Ok(())
     }
 }

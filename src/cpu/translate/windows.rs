@@ -81,8 +81,11 @@ impl Windows {
             current: Vec::new(),
         };
         for part in source.code.iter().take(count) {
-            let accesses =
-                if part.followed || is_padding(&part.d.ins) { Accesses::default() } else { search.look(&part.d.ins) };
+            let accesses = if part.followed || is_padding(&part.d.ins) {
+                Accesses::default()
+            } else {
+                search.look(&part.d.ins)
+            };
             search.found.accesses.push(accesses);
         }
         search.found
@@ -123,7 +126,8 @@ impl Search {
         }
         let at = from.at + away;
         let windows = &mut self.found.windows;
-        let current = self.current.iter().find(|(anchor, _)| *anchor == from.anchor).map(|&(_, window)| window);
+        let current =
+            self.current.iter().find(|(anchor, _)| *anchor == from.anchor).map(|&(_, window)| window);
         if let Some(index) = current
             && let Some(window) = windows.get_mut(index)
         {
@@ -198,9 +202,9 @@ impl Search {
                 (_, M::Add) if is_wide_immediate(ins) => {
                     self.register(register(0)).and_then(|from| moved(from, ins.immediate(1) as i32))
                 }
-                (_, M::Sub) if is_wide_immediate(ins) => {
-                    self.register(register(0)).and_then(|from| moved(from, (ins.immediate(1) as i32).wrapping_neg()))
-                }
+                (_, M::Sub) if is_wide_immediate(ins) => self
+                    .register(register(0))
+                    .and_then(|from| moved(from, (ins.immediate(1) as i32).wrapping_neg())),
                 _ => None,
             };
             self.set(register(0), value);
