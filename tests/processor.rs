@@ -447,10 +447,12 @@ fn rewriting_and_running_a_kilobyte_a_hundred_thousand_times_grows_nothing() {
 #[test]
 fn a_hundred_million_instructions_need_no_host_stack() {
     // 1: inc eax; dec ecx; jnz 1b; int3
-    let mut guest = Guest::new(&[0x40, 0x49, 0x75, 0xfc, 0xcc], Options::default());
-    guest.frame.set(Gpr::Ecx, 33_333_333);
-    let stopped = guest.run(u64::MAX);
-    assert_eq!(stopped, Stopped { trap: Trap::Breakpoint, retired: 33_333_333 * 3 + 1 });
+    for way in [Options { translate: None, ..Options::default() }, Options::default()] {
+        let mut guest = Guest::new(&[0x40, 0x49, 0x75, 0xfc, 0xcc], way);
+        guest.frame.set(Gpr::Ecx, 33_333_333);
+        let stopped = guest.run(u64::MAX);
+        assert_eq!(stopped, Stopped { trap: Trap::Breakpoint, retired: 33_333_333 * 3 + 1 });
+    }
 }
 
 #[test]
@@ -461,7 +463,7 @@ fn no_kind_of_handler_uses_up_the_host_stack() {
     let back = -(code.len() as i32 + 5);
     code.push(0xe9);
     code.extend(back.to_le_bytes());
-    let mut guest = Guest::new(&code, Options::default());
+    let mut guest = Guest::new(&code, Options { translate: None, ..Options::default() });
     assert_eq!(guest.run(40_000_000), Stopped { trap: Trap::Budget, retired: 40_000_000 });
 }
 

@@ -103,6 +103,11 @@ impl Cpu {
         self.blocks.arena.len()
     }
 
+    /// Blocks that have been translated and not been dropped since.
+    pub fn translated(&self) -> usize {
+        self.blocks.translator.len()
+    }
+
     /// Sets the count that `rdtsc` shows.
     pub fn set_clock(&mut self, clock: u64) {
         self.clock = clock;

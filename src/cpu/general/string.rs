@@ -70,7 +70,8 @@ pub(super) fn execute(st: &mut State<'_>, ins: &Instruction) -> Result<(), Trap>
         if total == 0 || stopped {
             return Ok(());
         }
-        if allowed == 0 || st.code_hit.get() {
+        // One that overwrites itself goes on: it is not fetched again.
+        if allowed == 0 {
             st.eip = ins.ip32();
             return Ok(());
         }

@@ -14,6 +14,7 @@
 //! that follows.  Whatever is rare (a page that refuses, a branch that is not linked) ends there, before anything
 //! of the instruction has happened, and costs no code of its own.
 
+use super::assemble::assemble;
 use super::pending::Pending;
 use super::windows::{self, Access, Accesses, Windows};
 use super::{ENTRIES, Unserved};
@@ -21,7 +22,7 @@ use crate::cpu::alu::Width;
 use crate::cpu::state::offset;
 use crate::mem::layout;
 use iced_x86::code_asm::*;
-use iced_x86::{BlockEncoderOptions, Instruction, Register as R};
+use iced_x86::{Instruction, Register as R};
 
 /// A step of the translation.
 pub(super) type Done<T = ()> = Result<T, Unserved>;
@@ -81,8 +82,9 @@ pub(super) struct Emitter {
     common: Common,
     windows: Windows,
     place: Place,
-    /// For other blocks, for the interpreter, and what takes their place when the block is dropped.
-    entries: [CodeLabel; 3],
+    /// For other blocks, for the interpreter, and what takes their place when the block is dropped: indices of
+    /// instructions.
+    entries: [usize; 3],
     /// The present operation.
     op: u32,
     /// The way out that leads to it.
@@ -92,7 +94,8 @@ pub(super) struct Emitter {
     /// The operation at which it does, where more behind it is worth translating.
     pub(super) gap: Option<u32>,
     late: Vec<Late>,
-    links: Vec<(CodeLabel, u32)>,
+    /// Direct branches that can be linked: indices of instructions, and where they go.
+    links: Vec<(usize, u32)>,
 }
 
 /// What came of it.
@@ -124,18 +127,17 @@ impl Emitter {
     pub(super) fn new(common: Common, eip: u32, instructions: u32, windows: Windows) -> Done<Self> {
         let mut a = CodeAssembler::new(64)?;
         a.set_prefer_short_branch(false);
-        let [mut exhausted, mut dropped, mut start, mut inner] = std::array::from_fn(|_| a.create_label());
+        let mut exhausted = a.create_label();
         a.set_label(&mut exhausted)?;
         a.add(r14, instructions as i32)?;
-        a.set_label(&mut dropped)?;
+        let dropped = a.instructions().len();
         a.mov(field(offset::EIP), eip as i32)?;
         a.xor(r11d, r11d)?;
         a.jmp(common.leave)?;
-        a.set_label(&mut start)?;
+        let start = a.instructions().len();
         a.sub(r14, instructions as i32)?;
         a.js(exhausted)?;
-        a.set_label(&mut inner)?;
-        a.zero_bytes()?;
+        let inner = a.instructions().len();
         Ok(Self {
             a,
             pending: Pending::Stored,
@@ -300,6 +302,8 @@ impl Emitter {
     /// The guest's instruction itself, with the present operand in place of its memory operand.
     pub(super) fn native(&mut self, ins: &Instruction) -> Done {
         let mut ins = *ins;
+        // Addresses of instructions are labels here.
+        ins.set_ip(0);
         for i in 0..ins.op_count() {
             if ins.op_kind(i) == iced_x86::OpKind::Register {
                 ins.set_op_register(i, host_register(ins.op_register(i)));
@@ -344,10 +348,9 @@ impl Emitter {
 
     /// Goes to another block; the flags must be stored.
     pub(super) fn jump(&mut self, jump: Jump) -> Done {
-        let (mut site, label) = (self.a.create_label(), self.a.create_label());
-        self.a.set_label(&mut site)?;
+        let label = self.a.create_label();
+        self.links.push((self.a.instructions().len(), jump.target));
         self.a.jmp(label)?;
-        self.links.push((site, jump.target));
         self.late.push(Late::Unlinked { label, jump });
         Ok(())
     }
@@ -432,16 +435,16 @@ impl Emitter {
             self.late(self.late[at])?;
             at += 1;
         }
-        let options =
-            BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS | BlockEncoderOptions::DONT_FIX_BRANCHES;
-        let made = self.a.assemble_options(ip, options)?;
-        let links = self.links.iter().map(|(label, target)| Ok((made.label_ip(label)? + 1, *target)));
-        let links = links.collect::<Done<_>>()?;
+        let made = assemble(&self.a, ip)?;
+        let at = |index: usize| made.offsets.get(index).map(|&at| ip + u64::from(at)).ok_or(Unserved);
         let mut entries = [0; 3];
-        for (entry, label) in entries.iter_mut().zip(&self.entries) {
-            *entry = made.label_ip(label)?;
+        for (entry, index) in entries.iter_mut().zip(self.entries) {
+            *entry = at(index)?;
         }
-        Ok(Code { links, entries, bytes: made.inner.code_buffer })
+        // A jump is its code and the distance.
+        let links = self.links.iter().map(|&(index, target)| Ok((at(index)? + 1, target)));
+        let links = links.collect::<Done<_>>()?;
+        Ok(Code { links, entries, bytes: made.bytes })
     }
 }
 
@@ -459,7 +462,7 @@ fn host_register(r: R) -> R {
 pub(super) fn common(ip: u64) -> Done<(Vec<u8>, Common)> {
     let mut a = CodeAssembler::new(64)?;
     a.set_prefer_short_branch(false);
-    let (mut leave, mut beside, mut watched) = (a.create_label(), a.create_label(), a.create_label());
+    let mut watched = a.create_label();
     let kept = [rbx, rbp, r12, r13, r14, r15];
     // State, code, instructions left, base of memory, entries.
     for register in kept {
@@ -475,7 +478,7 @@ pub(super) fn common(ip: u64) -> Done<(Vec<u8>, Common)> {
     }
     a.jmp(r11)?;
 
-    a.set_label(&mut leave)?;
+    let leave = a.instructions().len();
     a.mov(qword_ptr(r13 + offset::LEFT), r14)?;
     for (i, register) in REGS.into_iter().enumerate() {
         a.mov(field(offset::REGS + 4 * i), register)?;
@@ -487,7 +490,7 @@ pub(super) fn common(ip: u64) -> Done<(Vec<u8>, Common)> {
     a.ret()?;
 
     let (mask, open) = layout::BESIDE;
-    a.set_label(&mut beside)?;
+    let beside = a.instructions().len();
     a.push(r11)?;
     a.movzx(r11d, byte_ptr(r12 + r10 - layout::PAGES))?;
     a.and(r11d, i32::from(mask))?;
@@ -504,9 +507,8 @@ pub(super) fn common(ip: u64) -> Done<(Vec<u8>, Common)> {
     a.pop(r11)?;
     a.ret()?;
 
-    let options =
-        BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS | BlockEncoderOptions::DONT_FIX_BRANCHES;
-    let made = a.assemble_options(ip, options)?;
-    let common = Common { leave: made.label_ip(&leave)?, beside: made.label_ip(&beside)? };
-    Ok((made.inner.code_buffer, common))
+    let made = assemble(&a, ip)?;
+    let at = |index: usize| made.offsets.get(index).map(|&at| ip + u64::from(at)).ok_or(Unserved);
+    let common = Common { leave: at(leave)?, beside: at(beside)? };
+    Ok((made.bytes, common))
 }

@@ -9,6 +9,7 @@
 //!
 //! | file | idea |
 //! |---|---|
+//! | [`assemble`] | instructions with labels to bytes |
 //! | [`emit`] | registers, checked memory operands, ways out |
 //! | [`pending`] | flags that are stored only where the block is left |
 //! | [`windows`] | parts of the stack that are checked once |
@@ -19,6 +20,7 @@
 //! jump from code to code once both ends are there; returns and indirect branches look the target up in a table.
 //! When a block is dropped a jump is written over its beginning, which leads out.
 
+mod assemble;
 mod emit;
 mod enter;
 mod integer;
@@ -151,6 +153,11 @@ impl Translator {
         if let Some(ready) = &mut self.ready {
             ready.forget();
         }
+    }
+
+    /// Blocks with code.
+    pub(super) fn len(&self) -> usize {
+        self.ready.as_ref().map_or(0, |ready| ready.blocks.len())
     }
 
     /// Whether there is no room for more.

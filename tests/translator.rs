@@ -1,0 +1,335 @@
+//! The translator against the interpreter: programs made of what it translates, loops that get code, code that
+//! goes away again.
+#![allow(missing_docs)]
+
+use bsd21::cpu::{Cpu, Options, Stopped};
+use bsd21::mem::{AddressSpace, Prot};
+use bsd21::trapframe::{Gpr, Trap, Trapframe};
+use proptest::prelude::*;
+
+const TEXT: u32 = 0x1000;
+const DATA: u32 = 0x8000;
+/// The middle of what registers point to.
+const MIDDLE: u32 = DATA + 0x1000;
+/// Counts the rounds of a program.
+const COUNT: u32 = DATA + 0x1ff0;
+const RW: Prot = Prot::READ.union(Prot::WRITE);
+
+struct Guest {
+    space: AddressSpace,
+    frame: Trapframe,
+    cpu: Cpu,
+}
+
+impl Guest {
+    fn new(code: &[u8], translate: Option<u16>) -> Self {
+        Self::with(code, Options { translate, ..Options::default() })
+    }
+
+    fn with(code: &[u8], options: Options) -> Self {
+        let mut space = AddressSpace::new().expect("memory");
+        space.map_anon(TEXT, 0x4000, RW).expect("text");
+        space.map_anon(DATA, 0x2000, RW).expect("data");
+        space.poke(TEXT, code).expect("code");
+        let mut frame = Trapframe::new();
+        frame.eip = TEXT;
+        frame.set(Gpr::Esp, MIDDLE);
+        Self { space, frame, cpu: Cpu::with_options(options) }
+    }
+
+    fn run(&mut self, budget: u64) -> Stopped {
+        self.cpu.run(&mut self.frame, &mut self.space, budget)
+    }
+
+    fn memory(&self) -> Vec<u8> {
+        let mut bytes = vec![0; 0x2000];
+        self.space.copyin(DATA, &mut bytes).expect("data");
+        bytes
+    }
+}
+
+/// Whether this host has a translator.
+fn translates() -> bool {
+    cfg!(target_arch = "x86_64")
+}
+
+#[test]
+fn a_loop_gets_code_and_a_straight_run_none() {
+    // 1: inc eax; dec ecx; jnz 1b; int3
+    let code = [0x40, 0x49, 0x75, 0xfc, 0xcc];
+    let mut guest = Guest::with(&code, Options::default());
+    guest.frame.set(Gpr::Ecx, 3);
+    assert_eq!(guest.run(100).trap, Trap::Breakpoint);
+    assert_eq!(guest.cpu.translated(), 0);
+    guest.frame.eip = TEXT;
+    guest.frame.set(Gpr::Ecx, 10_000);
+    assert_eq!(guest.run(100_000), Stopped { trap: Trap::Breakpoint, retired: 30_001 });
+    assert_eq!(guest.cpu.translated(), if translates() { 1 } else { 0 });
+    assert_eq!(guest.frame.get(Gpr::Eax), 10_003);
+}
+
+#[test]
+fn code_of_the_host_leads_from_block_to_block() {
+    // 1: call f; dec ecx; jnz 1b; int3; f: add eax, 2; ret
+    let code = [0xe8, 4, 0, 0, 0, 0x49, 0x75, 0xf8, 0xcc, 0x83, 0xc0, 2, 0xc3];
+    let mut guest = Guest::new(&code, Some(0));
+    guest.frame.set(Gpr::Ecx, 1_000);
+    let end = Stopped { trap: Trap::Breakpoint, retired: 5_001 };
+    assert_eq!(guest.run(1_000_000), end);
+    assert_eq!(guest.frame.get(Gpr::Eax), 2_000);
+    // Whoever changes the function changes it for those who are linked to it: add eax, 3.
+    guest.space.copyout(TEXT + 11, &[3]).expect("writable");
+    guest.frame.eip = TEXT;
+    guest.frame.set(Gpr::Ecx, 1_000);
+    assert_eq!(guest.run(1_000_000), end);
+    assert_eq!(guest.frame.get(Gpr::Eax), 5_000);
+}
+
+#[test]
+fn an_indirect_call_finds_no_block_where_there_is_none() {
+    // call eax, with addresses that look like the empty places of the table
+    for target in [u32::MAX, !0x800u32, 0, 0xf000_0000] {
+        let mut guest = Guest::new(&[0xff, 0xd0], Some(0));
+        let mut plain = Guest::new(&[0xff, 0xd0], None);
+        for guest in [&mut guest, &mut plain] {
+            guest.frame.set(Gpr::Eax, target);
+        }
+        assert_eq!(guest.run(10), plain.run(10), "{target:#x}");
+        assert_eq!(guest.frame, plain.frame, "{target:#x}");
+    }
+}
+
+#[test]
+fn a_window_of_the_stack_wraps_nowhere() {
+    // mov eax, [ebp+16]; mov [ebp-16], eax; int3, with ebp at both ends of the address space
+    let code = [0x8b, 0x45, 16, 0x89, 0x45, 0xf0, 0xcc];
+    for ebp in
+        [0, 8, 15, 16, u32::MAX - 8, u32::MAX - 15, u32::MAX - 19, 0xefbf_dff0, DATA + 16, DATA + 0x1ff0]
+    {
+        let ends = [Some(0), None].map(|translate| {
+            let mut guest = Guest::new(&code, translate);
+            guest.space.map_anon(0, 0x1000, RW).expect("the first page");
+            guest.space.map_anon(0xefbf_d000, 0x1000, RW).expect("the last page");
+            for page in [0, 0xefbf_d000] {
+                guest.space.copyout(page, &[1; 0x1000]).expect("written");
+            }
+            guest.frame.set(Gpr::Ebp, ebp);
+            let stopped = guest.run(10);
+            let mut low = vec![0; 0x1000];
+            guest.space.copyin(0, &mut low).expect("the first page");
+            (stopped, guest.frame.clone(), guest.memory(), low)
+        });
+        assert_eq!(ends[0], ends[1], "{ebp:#x}");
+    }
+}
+
+#[test]
+fn what_is_full_is_forgotten_and_work_goes_on() {
+    // add eax, [esi] over and over: blocks of 48 instructions, one for each start.
+    let mut guest = Guest::new(&[0x03, 0x46, 0].repeat(0x1500), Some(1));
+    let (mut blocks, mut forgotten) = (0, 0);
+    for start in (0..0x3e00).step_by(3) {
+        for _ in 0..3 {
+            guest.frame.eip = TEXT + start;
+            guest.frame.set(Gpr::Esi, DATA);
+            assert_eq!(guest.run(48), Stopped { trap: Trap::Budget, retired: 48 });
+        }
+        let now = guest.cpu.translated();
+        forgotten += u32::from(now < blocks);
+        blocks = now;
+    }
+    assert!(forgotten > 1 || !translates(), "forgotten {forgotten} times");
+}
+
+/// The place of an operand.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Reg(u8),
+    Esp(i8),
+    Ebp(i8),
+    Esi(i8),
+    Indexed(u8, i8),
+    Absolute(u16),
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![4 => (0u8..8).prop_map(Place::Reg), 7 => memory()]
+}
+
+fn memory() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        1 => any::<i8>().prop_map(Place::Esp),
+        2 => any::<i8>().prop_map(Place::Ebp),
+        2 => any::<i8>().prop_map(Place::Esi),
+        1 => (0u8..4, any::<i8>()).prop_map(|(r, d)| Place::Indexed(r, d)),
+        1 => (0u16..0x1fe0).prop_map(Place::Absolute),
+    ]
+}
+
+/// ModRM, SIB and displacement.
+fn modrm(place: Place, reg: u8) -> Vec<u8> {
+    let reg = (reg & 7) << 3;
+    match place {
+        Place::Reg(r) => vec![0xc0 | reg | r],
+        Place::Esp(d) => vec![0x44 | reg, 0x24, d as u8],
+        Place::Ebp(d) => vec![0x45 | reg, d as u8],
+        Place::Esi(d) => vec![0x46 | reg, d as u8],
+        // [ebp + r*1 + d]
+        Place::Indexed(r, d) => vec![0x44 | reg, r << 3 | 5, d as u8],
+        Place::Absolute(at) => {
+            let mut bytes = vec![0x05 | reg];
+            bytes.extend((DATA + u32::from(at)).to_le_bytes());
+            bytes
+        }
+    }
+}
+
+/// One instruction; pointers are mostly left alone, so that programs run for a while.
+fn instruction() -> impl Strategy<Value = Vec<u8>> {
+    let join = |opcode: Vec<u8>, place: Place, reg: u8, tail: Vec<u8>| {
+        let mut bytes = opcode;
+        bytes.extend(modrm(place, reg));
+        bytes.extend(tail);
+        bytes
+    };
+    // Registers that may be written: eax ecx edx ebx edi, rarely any.
+    let to = || prop_oneof![12 => prop::sample::select(vec![0u8, 1, 2, 3, 7]), 1 => 0u8..8];
+    let at = || {
+        prop_oneof![
+            3 => to().prop_map(Place::Reg),
+            4 => memory(),
+        ]
+    };
+    let plain = prop_oneof![
+        // op r/m, r and op r, r/m, all widths
+        4 => (0u8..8, 0u8..2, at(), 0u8..8).prop_map(move |(o, w, p, r)| join(vec![o << 3 | w], p, r, vec![])),
+        4 => (0u8..8, 0u8..2, place(), to())
+            .prop_map(move |(o, w, p, r)| join(vec![o << 3 | 2 | w], p, r, vec![])),
+        // op eax, imm
+        1 => (0u8..8, any::<u8>()).prop_map(|(o, i)| vec![o << 3 | 4, i]),
+        // op r/m, imm8
+        3 => (0u8..8, prop::sample::select(vec![0x80u8, 0x83]), at(), any::<u8>())
+            .prop_map(move |(o, code, p, i)| join(vec![code], p, o, vec![i])),
+        2 => (0u8..2, place(), 0u8..8).prop_map(move |(w, p, r)| join(vec![0x84 | w], p, r, vec![])),
+        1 => (place(), any::<u8>()).prop_map(move |(p, i)| join(vec![0xf6], p, 0, vec![i])),
+        // inc dec, short and long
+        2 => (to(), 0u8..2).prop_map(|(r, d)| vec![0x40 | d << 3 | r]),
+        2 => (0u8..2, at(), 0u8..2).prop_map(move |(w, p, d)| join(vec![0xfe | w], p, d, vec![])),
+        // not neg mul imul div idiv
+        3 => (0u8..2, at(), 2u8..8).prop_map(move |(w, p, o)| join(vec![0xf6 | w], p, o, vec![])),
+        // shifts and rotates
+        3 => (0u8..2, at(), prop::sample::select(vec![0u8, 1, 2, 3, 4, 5, 7]), any::<u8>())
+            .prop_map(move |(w, p, o, n)| join(vec![0xc0 | w], p, o, vec![n & 33])),
+        2 => (prop::sample::select(vec![0xd0u8, 0xd1, 0xd2, 0xd3]), at(), 0u8..8)
+            .prop_map(move |(code, p, o)| join(vec![code], p, o, vec![])),
+        1 => (place(), to()).prop_map(move |(p, r)| join(vec![0x0f, 0xaf], p, r, vec![])),
+        1 => (place(), to(), any::<u8>()).prop_map(move |(p, r, i)| join(vec![0x6b], p, r, vec![i])),
+        // mov, movzx, movsx, lea
+        3 => (0u8..2, at(), 0u8..8).prop_map(move |(w, p, r)| join(vec![0x88 | w], p, r, vec![])),
+        3 => (0u8..2, place(), to()).prop_map(move |(w, p, r)| join(vec![0x8a | w], p, r, vec![])),
+        1 => (to(), any::<u8>()).prop_map(|(r, i)| vec![0xb0 | r, i]),
+        1 => (at(), any::<u8>()).prop_map(move |(p, i)| join(vec![0xc6], p, 0, vec![i])),
+        2 => (prop::sample::select(vec![0xb6u8, 0xb7, 0xbe, 0xbf]), place(), to())
+            .prop_map(move |(code, p, r)| join(vec![0x0f, code], p, r, vec![])),
+        1 => (memory(), to())
+            .prop_map(move |(p, r)| join(vec![0x8d], p, r, vec![])),
+        1 => (to(), to()).prop_map(|(a, b)| vec![0x87, 0xc0 | a << 3 | b]),
+        // setcc
+        2 => (0u8..16, at()).prop_map(move |(c, p)| join(vec![0x0f, 0x90 | c], p, 0, vec![])),
+        // the stack
+        2 => (0u8..8).prop_map(|r| vec![0x50 | r]),
+        2 => to().prop_map(|r| vec![0x58 | r]),
+        1 => any::<u8>().prop_map(|i| vec![0x6a, i]),
+        1 => place().prop_map(move |p| join(vec![0xff], p, 6, vec![])),
+        1 => any::<i8>().prop_map(|d| vec![0x83, 0xc4, (d & !3) as u8]),
+        // cdq cwde nop cmc clc stc lahf sahf pushf
+        2 => prop::sample::select(vec![0x99u8, 0x98, 0x90, 0xf5, 0xf8, 0xf9, 0x9f, 0x9e, 0x9c])
+            .prop_map(|b| vec![b]),
+        // call the next instruction; ret to the next instruction; call and jump by a register
+        1 => Just(vec![0xe8, 0, 0, 0, 0]),
+        1 => Just(vec![0xe8, 2, 0, 0, 0, 0xeb, 1, 0xc3]),
+        1 => Just(vec![0xe8, 0, 0, 0, 0, 0x58, 0x83, 0xc0, 6, 0xff, 0xe0]),
+        // a frame
+        1 => Just(vec![0x55, 0x89, 0xe5, 0x83, 0xec, 8, 0x89, 0x45, 0xfc, 0xc9]),
+        1 => Just(vec![0xf3, 0xaa]),
+    ];
+    (plain, 0u8..8).prop_map(|(bytes, prefix)| {
+        let jumps = matches!(bytes[0], 0xe8 | 0x55 | 0xf3 | 0xff);
+        let narrow = prefix == 0 && !jumps && !matches!(bytes[0], 0x50..=0x5f | 0x6a | 0x9c);
+        if narrow && !matches!(bytes[0], 0x81 | 0xc7) { [vec![0x66], bytes].concat() } else { bytes }
+    })
+}
+
+/// A body with conditional branches over some of what follows, run several times.
+fn program() -> impl Strategy<Value = (Vec<u8>, u8)> {
+    let part = (instruction(), prop::option::weighted(0.2, (0u8..16, 1usize..4)));
+    (prop::collection::vec(part, 1..40), 1u8..9).prop_map(|(parts, rounds)| {
+        let mut body = Vec::new();
+        for (i, (bytes, branch)) in parts.iter().enumerate() {
+            body.extend(bytes);
+            if let Some((condition, over)) = branch {
+                let len: usize = parts
+                    .iter()
+                    .skip(i + 1)
+                    .take(*over)
+                    .map(|(b, j)| b.len() + if j.is_some() { 6 } else { 0 })
+                    .sum();
+                body.extend([0x0f, 0x80 | condition]);
+                body.extend((len as u32).to_le_bytes());
+            }
+        }
+        // dec dword [COUNT]; jnz to the beginning; int3
+        body.extend([0xff, 0x0d]);
+        body.extend(COUNT.to_le_bytes());
+        let back = -(body.len() as i32 + 6);
+        body.extend([0x0f, 0x85]);
+        body.extend(back.to_le_bytes());
+        body.push(0xcc);
+        (body, rounds)
+    })
+}
+
+/// More than the usual number, since most programs end early.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1500)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    /// The same registers, flags, memory, traps and counts as without any decoded block.
+    #[test]
+    fn programs_do_the_same_as_interpreted(
+        (code, rounds) in program(),
+        gpr in prop::array::uniform8(prop_oneof![any::<u32>(), DATA..DATA + 0x2000, 0u32..40]),
+        budget in prop_oneof![1u64..60, Just(2000)],
+    ) {
+        let none = Options { cache: false, ..Options::default() };
+        let ways = [
+            none,
+            Options { translate: Some(0), ..Options::default() },
+            Options { translate: Some(1), ..Options::default() },
+            Options { translate: Some(0), block: 7, ..Options::default() },
+            Options { translate: None, ..Options::default() },
+        ];
+        let mut first: Option<(Stopped, Trapframe, Vec<u8>)> = None;
+        for way in ways {
+            let mut guest = Guest::with(&code, way);
+            guest.space.copyout(DATA, &[0x5a; 0x2000]).expect("data");
+            guest.space.copyout(COUNT, &u32::from(rounds).to_le_bytes()).expect("the count");
+            guest.frame.gpr = gpr;
+            for (register, value) in [(Gpr::Esp, MIDDLE), (Gpr::Ebp, MIDDLE + 0x80), (Gpr::Esi, MIDDLE - 0x400)] {
+                guest.frame.set(register, value);
+            }
+            let stopped = guest.run(budget);
+            match &first {
+                None => first = Some((stopped, guest.frame.clone(), guest.memory())),
+                Some((s, f, m)) => {
+                    prop_assert_eq!(&stopped, s, "{:?}", way);
+                    prop_assert_eq!(&guest.frame, f, "{:?}", way);
+                    prop_assert_eq!(&guest.memory(), m, "{:?}", way);
+                }
+            }
+        }
+    }
+}
