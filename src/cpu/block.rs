@@ -378,15 +378,15 @@ fn goes_on(ins: &Instruction) -> bool {
 }
 
 /// For each instruction, whether somebody may see the flags it sets: not when they are all set
-/// again before they are read and before the block can be left.  And whether somebody may see any behind it.
-fn live_flags(code: &[Part]) -> Vec<(bool, bool)> {
+/// again before they are read and before the block can be left.  And which flags somebody may see behind it.
+fn live_flags(code: &[Part]) -> Vec<(bool, u32)> {
     const ALL: u32 = F::OF | F::SF | F::ZF | F::AF | F::CF | F::PF;
     let mut live = ALL;
-    let mut result = vec![(true, true); code.len()];
+    let mut result = vec![(true, ALL); code.len()];
     for (part, seen) in code.iter().zip(&mut result).rev() {
         let (d, ins) = (&part.d, &part.d.ins);
         let written = ins.rflags_modified() & ALL;
-        *seen = (written & live != 0, live != 0);
+        *seen = (written & live != 0, live);
         if !part.followed && can_leave(d) {
             live = ALL;
             continue;

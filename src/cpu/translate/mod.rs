@@ -31,6 +31,7 @@ mod windows;
 use self::emit::{Common, Done, Emitter};
 use super::block::Part;
 use super::decode::Decoded;
+use super::flags::ARITHMETIC;
 use super::general::{GATE, condition, short_address};
 use super::lower::is_padding;
 use super::state::CODE_END;
@@ -139,8 +140,8 @@ pub(super) struct Source<'a> {
     /// Arena index of its first operation.
     pub(super) first: u32,
     pub(super) code: &'a [Part],
-    /// For each instruction, whether the flags that it sets are seen, and whether any are behind it.
-    pub(super) flags: &'a [(bool, bool)],
+    /// For each instruction, whether the flags that it sets are seen, and which are seen behind it.
+    pub(super) flags: &'a [(bool, u32)],
     /// Where control goes on behind it.
     pub(super) next: Option<u32>,
     /// The stack holds no code: it can be checked in windows.
@@ -278,11 +279,18 @@ fn write(common: Common, source: &Source<'_>) -> Done<Option<Emitter>> {
         }
         e.begin(op);
         op += 1;
-        let step = Step { ins: &d.ins, seen, live, behind: (total - i - 1) as i32, accesses: e.accesses(i) };
+        let step = Step {
+            ins: &d.ins,
+            seen,
+            live: live != 0,
+            behind: (total - i - 1) as i32,
+            accesses: e.accesses(i),
+        };
         if i >= served {
             if is_gate(&d.ins) {
                 e.show()?;
-            } else if d.escape == 0 && total - i > WORTH_REJOINING {
+            } else if d.escape == 0 && live == ARITHMETIC && total - i > WORTH_REJOINING {
+                // All flags are kept there, as where a block begins.
                 e.gap = Some(op - 1);
             }
             e.stop()?;
