@@ -22,6 +22,7 @@ const FPU_EXCEPTIONS: u16 = 0x80ff;
 
 impl Kernel {
     /// Serves a trap of the current process, up to the return to user mode, a sleep or its end.
+    #[inline]
     pub fn trap(&mut self, id: ProcId, trap: Trap) {
         match trap {
             Trap::Syscall => {
@@ -46,7 +47,14 @@ impl Kernel {
     /// Tells the observer that a process goes on with its program behind a call.
     #[inline]
     fn call_returned(&mut self, id: ProcId) {
-        if self.observed() && self.in_user_mode(id) {
+        if self.observed() {
+            self.tell_of_return(id);
+        }
+    }
+
+    #[cold]
+    fn tell_of_return(&mut self, id: ProcId) {
+        if self.in_user_mode(id) {
             self.note(id, Event::UserReturn);
         }
     }
@@ -94,6 +102,7 @@ impl Kernel {
         self.procs.get(id).is_some_and(|p: &Proc| p.state == State::Run && p.asleep.is_none())
     }
 
+    #[inline(never)]
     fn fault(&mut self, id: ProcId, trap: Trap) {
         let frame = &mut self.procs[id].frame;
         let mut error = NO_ERROR_CODE;
