@@ -97,6 +97,7 @@ impl Chain {
     }
 
     /// Takes the first mbuf off.
+    #[inline]
     pub fn pop_front(&mut self) -> Option<Mbuf> {
         let mut first = self.first.take()?;
         self.first = first.next.take();
@@ -122,8 +123,8 @@ impl Chain {
 impl Drop for Chain {
     #[inline]
     fn drop(&mut self) {
-        while self.first.is_some() {
-            self.pop_front();
+        while let Some(m) = self.pop_front() {
+            m.free();
         }
     }
 }

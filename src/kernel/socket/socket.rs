@@ -15,7 +15,7 @@ use syscalls::errno::Errno;
 use syscalls::flags::SockType;
 
 use super::protosw::{ProtoFlags, Protosw};
-use super::sockbuf::Sockbuf;
+use super::sockbuf::{Sockbuf, SockbufFlags};
 use super::unix::Unpcb;
 use super::{Network, inet, unix};
 use crate::kernel::arena::{Arena, Id};
@@ -298,7 +298,21 @@ impl Side {
 }
 
 impl Socket {
+    /// Whether anybody is to be told of a change in a buffer.
+    #[inline]
+    pub(super) fn somebody_cares(&self, side: Side) -> bool {
+        let sb = match side {
+            Side::Rcv => &self.rcv,
+            Side::Snd => &self.snd,
+        };
+        debug_assert!(!sb.sel.is_noted() || sb.flags.contains(SockbufFlags::SEL), "who selects is flagged");
+        sb.flags.intersects(SockbufFlags::SEL | SockbufFlags::WAIT)
+            || self.state.contains(SockState::ASYNC)
+            || self.upcall.is_some()
+    }
+
     /// One of the two buffers.
+    #[inline]
     pub fn side_mut(&mut self, side: Side) -> &mut Sockbuf {
         match side {
             Side::Rcv => &mut self.rcv,
