@@ -122,6 +122,7 @@ impl<'k> Context<'k> {
 /// Whether a range lies below the end of the user's part of the address space (VM_MAXUSER_ADDRESS).
 #[inline]
 fn check_user_range(address: u32, len: usize) -> Result<(), Errno> {
-    let end = u32::try_from(len).ok().and_then(|len| address.checked_add(len)).ok_or(Errno::EFAULT)?;
-    if end > USRSTACK { Err(Errno::EFAULT) } else { Ok(()) }
+    // No buffer is long enough for the sum to overflow.
+    let end = u64::from(address) + len as u64;
+    if end > u64::from(USRSTACK) { Err(Errno::EFAULT) } else { Ok(()) }
 }

@@ -11,7 +11,7 @@ use super::{FileId, FileObject, Uio};
 use crate::kernel::{Context, Stop, Sysret, signal, socket, vfs};
 
 /// Reads from a file that stands for an object; gives the number of bytes.
-#[inline]
+#[inline(always)]
 pub fn read(cx: &mut Context<'_>, file: FileId, object: FileObject, uio: Uio) -> Sysret<i32> {
     match object {
         FileObject::Vnode(_) => vfs::vn_read(cx, file, uio),
@@ -21,7 +21,7 @@ pub fn read(cx: &mut Context<'_>, file: FileId, object: FileObject, uio: Uio) ->
 }
 
 /// Writes to a file that stands for an object; gives the number of bytes.
-#[inline]
+#[inline(always)]
 pub fn write(cx: &mut Context<'_>, file: FileId, object: FileObject, uio: Uio) -> Sysret<i32> {
     match object {
         FileObject::Vnode(_) => vfs::vn_write(cx, file, uio),

@@ -59,6 +59,16 @@ impl Uio {
     /// the buffer where it happened.
     #[inline]
     pub fn move_out(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Errno> {
+        if bytes.len() > self.current.len as usize {
+            return self.move_out_pieces(cx, bytes);
+        }
+        cx.copyout(self.current.base, bytes)?;
+        self.advance(bytes.len() as u32);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn move_out_pieces(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Errno> {
         let mut rest = bytes;
         while !rest.is_empty() && self.resid > 0 {
             let Some((base, n)) = self.segment(rest.len()) else { break };
@@ -74,6 +84,16 @@ impl Uio {
     /// many.  A fault leaves the transfer at the buffer where it happened.
     #[inline]
     pub fn move_in(&mut self, cx: &Context<'_>, bytes: &mut [u8]) -> Result<usize, Errno> {
+        if bytes.is_empty() || bytes.len() > self.current.len as usize {
+            return self.move_in_pieces(cx, bytes);
+        }
+        cx.copyin(self.current.base, bytes)?;
+        self.advance(bytes.len() as u32);
+        Ok(bytes.len())
+    }
+
+    #[inline(never)]
+    fn move_in_pieces(&mut self, cx: &Context<'_>, bytes: &mut [u8]) -> Result<usize, Errno> {
         let mut done = 0;
         while done < bytes.len() && self.resid > 0 {
             let Some((base, n)) = self.segment(bytes.len() - done) else { break };
@@ -100,12 +120,12 @@ impl Uio {
         Some((self.current.base, (self.current.len as usize).min(max)))
     }
 
-    /// Counts `n` bytes of the current buffer as transferred.
+    /// Counts `n` bytes of the current buffer, which has as many, as transferred.
     #[inline]
-    pub fn advance(&mut self, n: u32) {
+    fn advance(&mut self, n: u32) {
         self.current.base = self.current.base.wrapping_add(n);
-        self.current.len -= n.min(self.current.len);
-        self.resid -= n.min(self.resid);
+        self.current.len -= n;
+        self.resid -= n;
         self.offset = self.offset.wrapping_add(i64::from(n));
     }
 }

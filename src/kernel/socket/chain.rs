@@ -123,9 +123,16 @@ impl Chain {
 impl Drop for Chain {
     #[inline]
     fn drop(&mut self) {
-        while let Some(m) = self.pop_front() {
-            m.free();
+        if self.first.is_some() {
+            free_all(self);
         }
+    }
+}
+
+#[inline(never)]
+fn free_all(chain: &mut Chain) {
+    while let Some(m) = chain.pop_front() {
+        m.free();
     }
 }
 

@@ -17,7 +17,6 @@ use std::ops::{Deref, DerefMut};
 
 use bitflags::bitflags;
 
-use super::chain::Chain;
 use super::cluster::Cluster;
 use crate::kernel::file::FileId;
 
@@ -64,31 +63,29 @@ bitflags! {
 const KEPT: usize = 256;
 
 thread_local! {
-    static FREE: FreeMbufs = const { FreeMbufs { chain: Cell::new(Chain::new()), len: Cell::new(0) } };
+    static FREE: FreeMbufs = const { FreeMbufs { first: Cell::new(None), len: Cell::new(0) } };
 }
 
-/// The free mbufs, the last one first.
+/// The free mbufs, each holding the next one.
 struct FreeMbufs {
-    chain: Cell<Chain>,
+    first: Cell<Option<Mbuf>>,
     len: Cell<usize>,
 }
 
 impl FreeMbufs {
     #[inline]
     fn take(&self) -> Option<Mbuf> {
-        let mut chain = self.chain.take();
-        let m = chain.pop_front()?;
-        self.chain.set(chain);
+        let mut m = self.first.take()?;
+        self.first.set(m.next.take());
         self.len.set(self.len.get() - 1);
         Some(m)
     }
 
     #[inline]
-    fn give(&self, m: Mbuf) {
+    fn give(&self, mut m: Mbuf) {
         if self.len.get() < KEPT {
-            let mut chain = self.chain.take();
-            chain.push_front(m);
-            self.chain.set(chain);
+            m.next = self.first.take();
+            self.first.set(Some(m));
             self.len.set(self.len.get() + 1);
         }
     }
@@ -157,6 +154,13 @@ impl Mbuf {
         m
     }
 
+    /// Takes off what hangs on an mbuf.
+    #[inline(never)]
+    fn strip(&mut self) {
+        self.rights = None;
+        self.cluster.take().into_iter().for_each(Cluster::free);
+    }
+
     #[cold]
     fn fresh(kind: MbufType, flags: MbufFlags, offset: u16) -> Self {
         let (data, cluster) = ([0; MLEN], None);
@@ -166,8 +170,9 @@ impl Mbuf {
     /// Lets go of an mbuf that is in no chain, for the next one who wants one (MFREE).
     #[inline]
     pub(super) fn free(mut self) {
-        self.cluster = None;
-        self.rights = None;
+        if self.cluster.is_some() || self.rights.is_some() {
+            self.strip();
+        }
         // While the thread ends there is no list any more.
         let _ = FREE.try_with(|free| free.give(self));
     }

@@ -217,12 +217,14 @@ pub struct Layer {
 impl Index<SocketId> for Layer {
     type Output = Socket;
 
+    #[inline(always)]
     fn index(&self, id: SocketId) -> &Socket {
         &self.sockets[id]
     }
 }
 
 impl IndexMut<SocketId> for Layer {
+    #[inline(always)]
     fn index_mut(&mut self, id: SocketId) -> &mut Socket {
         &mut self.sockets[id]
     }
@@ -298,7 +300,7 @@ impl Side {
 }
 
 impl Socket {
-    /// Whether anybody is to be told of a change in a buffer.
+    /// Whether anybody is to be told of a change in a buffer, so that waking is worth a call.
     #[inline]
     pub(super) fn somebody_cares(&self, side: Side) -> bool {
         let sb = match side {

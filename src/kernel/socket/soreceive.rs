@@ -94,8 +94,6 @@ pub enum At {
 enum Halt {
     Fail(Stop),
     Wait(At),
-    /// The receive starts over: nothing was delivered.
-    Restart,
 }
 
 impl From<Errno> for Halt {
@@ -110,17 +108,14 @@ pub fn soreceive(cx: &mut Context<'_>, mut op: Soreceive) -> Sysret<i32> {
         let received = receive_oob(cx, &mut op);
         return finish(cx, &mut op, received);
     }
-    let confirming = cx.kernel.sockets[op.so].state.contains(SockState::ISCONFIRMING);
-    if confirming && op.requested != 0 {
-        // An error of the protocol is nobody's business here.
-        let _ = pr_usrreq(cx, op.so, UserRequest::Rcvd { flags: MsgFlags::empty() });
-    }
-    match go_on(cx, &mut op, Entry::Start) {
-        Ok(result) => result,
-        Err(at) => park(cx, Box::new(op), at),
+    match receive(cx, &mut op, Entry::First) {
+        Ok(()) => finish(cx, &mut op, Ok(())),
+        Err(Halt::Wait(at)) => park(cx, Box::new(op), at),
+        Err(Halt::Fail(stop)) => finish(cx, &mut op, Err(stop)),
     }
 }
 
+#[cold]
 fn receive_oob(cx: &mut Context<'_>, op: &mut Soreceive) -> Sysret<()> {
     let mut m = Mbuf::get(MbufType::Data);
     pr_usrreq(cx, op.so, UserRequest::RcvOob { m: &mut m, flags: op.flags & MsgFlags::PEEK })?;
@@ -148,9 +143,10 @@ pub(super) fn resume(cx: &mut Context<'_>, mut op: Box<Soreceive>, at: At, wake:
             return finish(cx, &mut op, Ok(()));
         }
     };
-    match go_on(cx, &mut op, from) {
-        Ok(result) => result,
-        Err(at) => park(cx, op, at),
+    match receive(cx, &mut op, from) {
+        Ok(()) => finish(cx, &mut op, Ok(())),
+        Err(Halt::Wait(at)) => park(cx, op, at),
+        Err(Halt::Fail(stop)) => finish(cx, &mut op, Err(stop)),
     }
 }
 
@@ -163,26 +159,20 @@ fn park(cx: &mut Context<'_>, op: Box<Soreceive>, at: At) -> Sysret<i32> {
     synch::sleep(sleep, Resume::Receive(op, at).into())
 }
 
+/// Where the engine begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Entry {
+    /// Before the label `restart`.
+    First,
+    /// At the label `restart`.
     Start,
+    /// Behind the lock.
     Locked,
+    /// Behind the sleep of MSG_WAITALL.
     Rest,
 }
 
-/// Receives as far as it goes; the error is where it sleeps.
 #[inline(always)]
-fn go_on(cx: &mut Context<'_>, op: &mut Soreceive, mut from: Entry) -> Result<Sysret<i32>, At> {
-    loop {
-        match receive(cx, op, from) {
-            Err(Halt::Restart) => from = Entry::Start,
-            Err(Halt::Wait(at)) => return Err(at),
-            Err(Halt::Fail(stop)) => return Ok(finish(cx, op, Err(stop))),
-            Ok(()) => return Ok(finish(cx, op, Ok(()))),
-        }
-    }
-}
-
-#[inline]
 fn finish(cx: &mut Context<'_>, op: &mut Soreceive, result: Sysret<()>) -> Sysret<i32> {
     let result = ops::finish_read(op.requested, &op.uio, result);
     match std::mem::replace(&mut op.caller, Caller::Read) {
@@ -236,40 +226,67 @@ impl Cursor {
     }
 }
 
-/// The engine, from the label `restart` on; or from the sleep of MSG_WAITALL.
+/// The engine.
 #[inline(always)]
-fn receive(cx: &mut Context<'_>, op: &mut Soreceive, from: Entry) -> Result<(), Halt> {
+fn receive(cx: &mut Context<'_>, op: &mut Soreceive, mut from: Entry) -> Result<(), Halt> {
     let may_wait = !op.flags.contains(MsgFlags::DONTWAIT);
-    if matches!(from, Entry::Start) && !sblock(&mut cx.kernel.sockets[op.so].rcv, may_wait) {
-        return Err(Halt::Wait(At::Lock));
+    loop {
+        let mut socket = &mut cx.kernel.sockets[op.so];
+        if from == Entry::First && socket.state.contains(SockState::ISCONFIRMING) && op.requested != 0 {
+            // An error of the protocol is nobody's business here.
+            let _ = pr_usrreq(cx, op.so, UserRequest::Rcvd { flags: MsgFlags::empty() });
+            socket = &mut cx.kernel.sockets[op.so];
+        }
+        if matches!(from, Entry::First | Entry::Start) && !sblock(&mut socket.rcv, may_wait) {
+            return Err(Halt::Wait(At::Lock));
+        }
+        let ready = if from == Entry::Rest { Ok(true) } else { something_to_receive(socket, op) };
+        let received = match ready {
+            Ok(true) => {
+                let control = socket.rcv.first().is_some_and(|m| m.kind == MbufType::Control);
+                let data_alone = !control && !socket.is(ProtoFlags::ADDR);
+                receive_record(cx, op, from, data_alone)
+            }
+            Ok(false) => Ok(Done::Delivered),
+            Err(halt) => Err(halt),
+        };
+        // One who waits for the rest keeps the lock.
+        if !matches!(received, Err(Halt::Wait(At::All))) {
+            sbunlock(cx.kernel, op.so, Side::Rcv);
+        }
+        match received {
+            Ok(Done::Delivered) => return Ok(()),
+            Ok(Done::Nothing) => from = Entry::Start,
+            Err(halt) => return Err(halt),
+        }
     }
-    let result = receive_locked(cx, op, from);
-    // One who waits for the rest keeps the lock.
-    if !matches!(result, Err(Halt::Wait(At::All))) {
-        sbunlock(cx.kernel, op.so, Side::Rcv);
-    }
-    result
 }
 
+/// What came of a record.
+enum Done {
+    /// All that was to be delivered.
+    Delivered,
+    /// Nothing, so that the receive starts over.
+    Nothing,
+}
+
+/// Receives from the first record, which is there.
 #[inline(always)]
-fn receive_locked(cx: &mut Context<'_>, op: &mut Soreceive, from: Entry) -> Result<(), Halt> {
+fn receive_record(
+    cx: &mut Context<'_>,
+    op: &mut Soreceive,
+    from: Entry,
+    data_alone: bool,
+) -> Result<Done, Halt> {
     let peek = op.flags.contains(MsgFlags::PEEK);
     let mut cursor = Cursor { peek, index: 0, used_up: false };
     let mut error = None;
-    if matches!(from, Entry::Rest) {
+    if from == Entry::Rest {
         wait_for_the_rest(&cx.kernel.sockets[op.so], op, &cursor)?;
     } else {
-        let socket = &mut cx.kernel.sockets[op.so];
-        if !something_to_receive(socket, op)? {
-            return Ok(());
-        }
-        let named = socket.is(ProtoFlags::ADDR);
-        let data_alone = !named && socket.rcv.first().is_none_or(|m| m.kind != MbufType::Control);
         cx.proc_mut().usage.msgrcv += 1;
-        if named {
-            take_name(cx, op, &mut cursor);
-        }
         if !data_alone {
+            take_name(cx, op, &mut cursor);
             error = take_control(cx, op, &mut cursor).err();
         }
     }
@@ -294,15 +311,15 @@ fn receive_locked(cx: &mut Context<'_>, op: &mut Soreceive, from: Entry) -> Resu
     if nothing_delivered && !op.flags.contains(MsgFlags::EOR) && !peek {
         let at_end = cx.kernel.sockets[op.so].state.contains(SockState::CANTRCVMORE);
         if !at_end {
-            return Err(Halt::Restart);
+            return Ok(Done::Nothing);
         }
     }
     op.msg_flags.insert(op.flags);
-    error.map_or(Ok(()), |error| Err(error.into()))
+    error.map_or(Ok(Done::Delivered), |error| Err(error.into()))
 }
 
 /// Whether there is something to receive: true, false at the end of everything, or one waits.
-#[inline]
+#[inline(always)]
 fn something_to_receive(socket: &mut Socket, op: &Soreceive) -> Result<bool, Halt> {
     let too_little = socket.rcv.cc < op.uio.resid && too_little(socket, op);
     if socket.rcv.records.is_empty() || too_little { nothing_to_receive(socket, op) } else { Ok(true) }
@@ -352,9 +369,12 @@ fn nothing_to_receive(socket: &mut Socket, op: &Soreceive) -> Result<bool, Halt>
     Err(Halt::Wait(At::Data))
 }
 
-/// Takes the sender's name, with which the record begins.
+/// Takes the sender's name, where records begin with one.
 fn take_name(cx: &mut Context<'_>, op: &mut Soreceive, cursor: &mut Cursor) {
     let socket = &mut cx.kernel.sockets[op.so];
+    if !socket.is(ProtoFlags::ADDR) {
+        return;
+    }
     op.orig_resid = 0;
     let seen = cursor.current(&socket.rcv).filter(|_| cursor.peek).map(Mbuf::copy);
     let name = cursor.step(&mut socket.rcv).or(seen);

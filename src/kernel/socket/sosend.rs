@@ -73,9 +73,10 @@ pub fn sosend(cx: &mut Context<'_>, mut op: Sosend) -> Sysret<i32> {
         return Err(Errno::EINVAL.into());
     }
     cx.proc_mut().usage.msgsnd += 1;
-    match go_on(cx, &mut op, false) {
-        Ok(result) => result,
-        Err(at) => park(cx, Box::new(op), at),
+    match send(cx, &mut op, false) {
+        Ok(()) => finish(cx, &op, Ok(())),
+        Err(Halt::Wait(at)) => park(cx, Box::new(op), at),
+        Err(Halt::Fail(stop)) => finish(cx, &op, Err(stop)),
     }
 }
 
@@ -88,9 +89,10 @@ pub(super) fn resume(cx: &mut Context<'_>, mut op: Box<Sosend>, at: At, wake: Wa
         (At::Room, Wake::TimedOut) => return finish(cx, &op, Err(Errno::EWOULDBLOCK.into())),
         (At::Room, Wake::Interrupted(how)) => return finish(cx, &op, Err(how.into())),
     };
-    match go_on(cx, &mut op, locked) {
-        Ok(result) => result,
-        Err(at) => park(cx, op, at),
+    match send(cx, &mut op, locked) {
+        Ok(()) => finish(cx, &op, Ok(())),
+        Err(Halt::Wait(at)) => park(cx, op, at),
+        Err(Halt::Fail(stop)) => finish(cx, &op, Err(stop)),
     }
 }
 
@@ -103,16 +105,6 @@ fn park(cx: &mut Context<'_>, op: Box<Sosend>, at: At) -> Sysret<i32> {
     synch::sleep(sleep, Resume::Send(op, at).into())
 }
 
-/// Sends as far as it goes; the error is where it sleeps.
-#[inline(always)]
-fn go_on(cx: &mut Context<'_>, op: &mut Sosend, locked: bool) -> Result<Sysret<i32>, At> {
-    match send(cx, op, locked) {
-        Err(Halt::Wait(at)) => Err(at),
-        Err(Halt::Fail(stop)) => Ok(finish(cx, op, Err(stop))),
-        Ok(()) => Ok(finish(cx, op, Ok(()))),
-    }
-}
-
 fn finish(cx: &mut Context<'_>, op: &Sosend, result: Sysret<()>) -> Sysret<i32> {
     ops::finish_write(cx, op.requested, &op.uio, result)
 }
@@ -121,33 +113,44 @@ fn finish(cx: &mut Context<'_>, op: &Sosend, result: Sysret<()>) -> Sysret<i32> 
 #[inline(always)]
 fn send(cx: &mut Context<'_>, op: &mut Sosend, locked: bool) -> Result<(), Halt> {
     let may_wait = !op.flags.contains(MsgFlags::DONTWAIT);
-    if !locked && !sblock(&mut cx.kernel.sockets[op.so].snd, may_wait) {
+    let socket = &mut cx.kernel.sockets[op.so];
+    if !locked && !sblock(&mut socket.snd, may_wait) {
         return Err(Halt::Wait(At::Lock));
     }
-    let result = send_all(cx, op);
+    let proto = socket.proto;
+    let mut space = space(socket, op);
+    let result = loop {
+        let sent = match space {
+            Ok(space) => send_packets(cx, op, proto, space),
+            Err(halt) => Err(halt),
+        };
+        if sent.is_err() || op.uio.resid == 0 {
+            break sent;
+        }
+        space = self::space(&cx.kernel.sockets[op.so], op);
+    };
     // One who waits for room does not hold the lock meanwhile.
     sbunlock(cx.kernel, op.so, Side::Snd);
     result
 }
 
+/// Sends one packet at least, and more as long as there is something to send and room for it.
 #[inline(always)]
-fn send_all(cx: &mut Context<'_>, op: &mut Sosend) -> Result<(), Halt> {
+fn send_packets(cx: &mut Context<'_>, op: &mut Sosend, proto: &Protosw, mut space: i32) -> Result<(), Halt> {
     loop {
-        let socket = &cx.kernel.sockets[op.so];
-        check(socket, op)?;
-        let mut space = room(socket, op)?;
-        let proto = socket.proto;
-        loop {
-            let top = packet(cx, op, &mut space, proto.flags.contains(ProtoFlags::ATOMIC))?;
-            transmit(cx, op, proto, top)?;
-            if op.uio.resid == 0 {
-                return Ok(());
-            }
-            if space <= 0 {
-                break;
-            }
+        let top = packet(cx, op, &mut space, proto.flags.contains(ProtoFlags::ATOMIC))?;
+        transmit(cx, op, proto, top)?;
+        if op.uio.resid == 0 || space <= 0 {
+            return Ok(());
         }
     }
+}
+
+/// Room for data where the socket can send; else one waits for it.
+#[inline(always)]
+fn space(socket: &Socket, op: &Sosend) -> Result<i32, Halt> {
+    check(socket, op)?;
+    room(socket, op)
 }
 
 /// Whether the socket can send at all, in the original's order.
@@ -257,17 +260,27 @@ fn fill(
     let from = op.uio.base();
     let moved = op.uio.move_in(cx, m.bytes_mut());
     events::copied_in(cx.kernel, from, len, moved.map(|_| ()));
-    // What was not filled is what the storage held before.
-    m.set_len(moved?);
+    let moved = moved?;
+    if moved < len {
+        // What was not filled is what the storage held before.
+        m.set_len(moved);
+    }
     Ok(m)
 }
 
 /// Gives a packet, and with the first one the control information, to the protocol.
+#[inline(always)]
 fn transmit(cx: &mut Context<'_>, op: &mut Sosend, proto: &Protosw, m: Chain) -> Result<(), Errno> {
     if op.flags.is_empty() {
         let message = Message { m, nam: op.addr.as_ref(), control: std::mem::take(&mut op.control) };
         return proto_usrreq(cx, op.so, proto, UserRequest::Send(message));
     }
+    transmit_flagged(cx, op, proto, m)
+}
+
+/// [`transmit`] as the flags of the call say.
+#[inline(never)]
+fn transmit_flagged(cx: &mut Context<'_>, op: &mut Sosend, proto: &Protosw, m: Chain) -> Result<(), Errno> {
     let socket = &mut cx.kernel.sockets[op.so];
     let dontroute = op.flags.contains(MsgFlags::DONTROUTE)
         && !socket.options.contains(SocketOptions::DONTROUTE)

@@ -196,14 +196,7 @@ pub fn soreserve(socket: &mut Socket, sndcc: u32, rcvcc: u32) -> Result<(), Errn
 }
 
 /// Tells everybody who may care that something arrived.
-#[inline]
 pub fn sorwakeup(kernel: &mut Kernel, so: SocketId) {
-    if kernel.observed() || kernel.sockets[so].somebody_cares(Side::Rcv) {
-        wake_readers(kernel, so);
-    }
-}
-
-fn wake_readers(kernel: &mut Kernel, so: SocketId) {
     events::begin(kernel, so, "sorwakeup");
     sowakeup(kernel, so, Side::Rcv);
     if let Some(upcall) = kernel.sockets[so].upcall {
@@ -213,14 +206,7 @@ fn wake_readers(kernel: &mut Kernel, so: SocketId) {
 }
 
 /// Tells everybody who may care that there is room to send.
-#[inline]
 pub fn sowwakeup(kernel: &mut Kernel, so: SocketId) {
-    if kernel.observed() || kernel.sockets[so].somebody_cares(Side::Snd) {
-        wake_writers(kernel, so);
-    }
-}
-
-fn wake_writers(kernel: &mut Kernel, so: SocketId) {
     events::begin(kernel, so, "sowwakeup");
     sowakeup(kernel, so, Side::Snd);
     events::end(kernel, so, "sowwakeup", Ok(()));

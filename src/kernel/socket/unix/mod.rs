@@ -27,7 +27,7 @@ use super::chain::Chain;
 use super::mbuf::Mbuf;
 use super::protosw::{Domain, Message, ProtoFlags, Protosw, UserRequest};
 use super::sockbuf::Sockbuf;
-use super::socket::{Pcb, SockState, Socket, SocketId};
+use super::socket::{Pcb, Side, SockState, Socket, SocketId};
 use super::state::{socantrcvmore, socantsendmore, soisdisconnected, soreserve, sorwakeup, sowwakeup};
 use super::{events, sofree, sorflush};
 use crate::kernel::vfs::VnodeId;
@@ -298,8 +298,11 @@ fn received(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
         && let Some(so2) = peer
     {
         let gained = Gain::since_the_last_time(socket);
-        gained.charge(&mut kernel.sockets[so2].snd);
-        sowwakeup(kernel, so2);
+        let sender = &mut kernel.sockets[so2];
+        gained.charge(&mut sender.snd);
+        if sender.somebody_cares(Side::Snd) || kernel.observed() {
+            sowwakeup(kernel, so2);
+        }
     }
     Ok(())
 }
@@ -333,15 +336,15 @@ impl Gain {
 /// Sends a message.  Rights are taken in before anything can fail, and their references are not given
 /// back when it does (uipc_usrreq.c, label release).
 fn send(cx: &mut Context<'_>, so: SocketId, mut message: Message<'_>) -> Result<(), Errno> {
-    if cx.kernel.sockets[so].unpcb().is_none() {
-        return Err(Errno::EINVAL);
-    }
+    let socket = &cx.kernel.sockets[so];
+    let conn = socket.unpcb().ok_or(Errno::EINVAL)?.conn;
+    let (kind, state) = (socket.kind, socket.state);
     if let Some(m) = message.control.front_mut() {
         events::within(cx, so, "unp_internalize", |cx| rights::internalize(cx, m))?;
     }
-    match cx.kernel.sockets[so].kind {
+    match kind {
         SockType::Dgram => send_datagram(cx, so, message),
-        _ => send_stream(cx, so, message),
+        _ => send_stream(cx, so, state, conn, message),
     }
 }
 
@@ -368,24 +371,33 @@ fn send_datagram(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Re
 }
 
 #[inline]
-fn send_stream(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Result<(), Errno> {
-    let mut socket = &cx.kernel.sockets[so];
-    if !socket.state.contains(SockState::ISCONNECTED) {
+fn send_stream(
+    cx: &mut Context<'_>,
+    so: SocketId,
+    mut state: SockState,
+    mut conn: Option<SocketId>,
+    message: Message<'_>,
+) -> Result<(), Errno> {
+    if !state.contains(SockState::ISCONNECTED) {
         let nam = message.nam.ok_or(Errno::ENOTCONN)?;
         connect::connect(cx, so, nam)?;
-        socket = &cx.kernel.sockets[so];
+        state = cx.kernel.sockets[so].state;
+        conn = unp(cx.kernel, so).conn;
     }
-    if socket.state.contains(SockState::CANTSENDMORE) {
+    if state.contains(SockState::CANTSENDMORE) {
         return Err(Errno::EPIPE);
     }
-    let so2 = socket.unpcb().and_then(|unp| unp.conn).ok_or(Errno::ENOTCONN)?;
+    let so2 = conn.ok_or(Errno::ENOTCONN)?;
     let function = if message.control.is_empty() { "sbappend" } else { "sbappendcontrol" };
     let receiver = &mut cx.kernel.sockets[so2];
     append(receiver, message.m, message.control);
     let gained = Gain::since_the_last_time(receiver);
+    let awaited = receiver.somebody_cares(Side::Rcv);
     gained.charge(&mut cx.kernel.sockets[so].snd);
-    events::note(cx.kernel, so2, function);
-    sorwakeup(cx.kernel, so2);
+    if awaited || cx.kernel.observed() {
+        events::note(cx.kernel, so2, function);
+        sorwakeup(cx.kernel, so2);
+    }
     Ok(())
 }
 
