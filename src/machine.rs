@@ -257,7 +257,9 @@ impl Machine {
             self.instructions += stopped.retired;
             self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
             let over = matches!(stopped.trap, Trap::Budget);
-            if !over {
+            if matches!(stopped.trap, Trap::Syscall) {
+                self.kernel.call(id);
+            } else if !over {
                 self.kernel.trap(id, stopped.trap);
             }
             left = left.saturating_sub(stopped.retired + TRAP_COST);

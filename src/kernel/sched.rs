@@ -113,7 +113,7 @@ impl Kernel {
         if self.run_queues.current != Some(id) {
             return None;
         }
-        self.procs.get_mut(id).filter(|p| p.state == State::Run && p.asleep.is_none())
+        self.procs.get_mut(id).filter(|p| p.in_user_mode())
     }
 
     /// Takes the next process to run off its queue and makes it the current one (`cpu_switch`).

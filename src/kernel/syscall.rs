@@ -34,8 +34,8 @@ pub struct Call {
     pub eip: u32,
 }
 
-/// Serves `lcall $7,$0`.
-pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
+/// Serves `lcall $7,$0`; true where the process has gone back to its program already, as nearly all do.
+pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) -> bool {
     let proc = &mut kernel.procs[id];
     proc.trap_error = 0;
     let mut call = Call::default();
@@ -45,7 +45,10 @@ pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
         _ => announce(kernel, id, &call, copied),
     };
     match result {
-        Err(Stop::Park(parked)) => park_call(kernel, id, call, parked),
+        Err(Stop::Park(parked)) => {
+            park_call(kernel, id, call, parked);
+            false
+        }
         other => finish(kernel, id, &call, other),
     }
 }
@@ -78,7 +81,7 @@ fn park_call(kernel: &mut Kernel, id: ProcId, call: Call, parked: Box<Parked>) {
     if let Some(proc) = kernel.procs.get_mut(id) {
         proc.call = Some(call);
     }
-    park(kernel, id, *parked);
+    park(kernel, id, parked);
 }
 
 /// Reads number and argument words of the call at whose gate a process is.
@@ -118,7 +121,7 @@ pub(super) fn resume(kernel: &mut Kernel, id: ProcId) {
 }
 
 /// Puts the process of a call to sleep; a sleep that is over at once goes on at once.
-fn park(kernel: &mut Kernel, id: ProcId, parked: Parked) {
+fn park(kernel: &mut Kernel, id: ProcId, parked: Box<Parked>) {
     let slept = kernel.tsleep(id, parked);
     go_on_until_asleep(kernel, id, slept);
 }
@@ -126,10 +129,11 @@ fn park(kernel: &mut Kernel, id: ProcId, parked: Parked) {
 fn go_on_until_asleep(kernel: &mut Kernel, id: ProcId, mut slept: Slept) {
     while let Slept::Over(parked, wake) = slept {
         match go_on(&mut Context::new(kernel, id), parked.resume, wake) {
-            Err(Stop::Park(parked)) => slept = kernel.tsleep(id, *parked),
+            Err(Stop::Park(parked)) => slept = kernel.tsleep(id, parked),
             other => {
                 let call = kernel.procs.get(id).and_then(|proc| proc.call);
-                return finish(kernel, id, &call.unwrap_or_default(), other);
+                finish(kernel, id, &call.unwrap_or_default(), other);
+                return;
             }
         }
     }
@@ -146,34 +150,40 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     }
 }
 
-/// Sets the result registers.
+/// Sets the result registers; true where the process goes on with its program, and nobody is to be told.
 #[inline(always)]
-fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) {
-    let Some(proc) = kernel.procs.get_mut(id) else { return };
+fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) -> bool {
+    let Some(proc) = kernel.procs.get_mut(id) else { return false };
     proc.call = None;
     if proc.state == State::Zombie {
-        return;
+        return false;
     }
-    set_registers(&mut proc.frame, &result);
-    kernel.note_with(id, |_| Event::Leave(*call, outcome(&result)));
+    if let Ok(retval) = &result {
+        proc.frame.set(Gpr::Eax, retval.eax);
+        if let Some(edx) = retval.edx {
+            proc.frame.set(Gpr::Edx, edx);
+        }
+        proc.frame.eflags &= !eflags::CF;
+    } else {
+        set_failure(&mut proc.frame, &result);
+    }
+    if kernel.watched {
+        kernel.note(id, Event::Leave(*call, outcome(&result)));
+        return false;
+    }
+    proc.goes_on()
 }
 
-#[inline]
-fn set_registers(frame: &mut Trapframe, result: &Sysret<Retval>) {
+/// Sets the registers of a call that does not succeed.
+#[inline(never)]
+fn set_failure(frame: &mut Trapframe, result: &Sysret<Retval>) {
     match result {
-        Ok(retval) => {
-            frame.set(Gpr::Eax, retval.eax);
-            if let Some(edx) = retval.edx {
-                frame.set(Gpr::Edx, edx);
-            }
-            frame.eflags &= !eflags::CF;
-        }
         Err(Stop::Errno(errno)) => {
             frame.set(Gpr::Eax, *errno as u32);
             frame.eflags |= eflags::CF;
         }
         Err(Stop::Restart) => frame.eip = frame.eip.wrapping_sub(LCALL_LEN),
-        Err(Stop::JustReturn | Stop::Park(_)) => {}
+        Ok(_) | Err(Stop::JustReturn | Stop::Park(_)) => {}
     }
 }
 
