@@ -65,7 +65,9 @@ pub enum Ended {
 /// The processor state of one process that is not architectural: decoded code.
 #[derive(Default)]
 struct Slot {
-    owner: Option<(ProcId, u64)>,
+    owner: Option<ProcId>,
+    /// The program of its owner that is decoded ([`Proc::image_generation`](crate::kernel::proc::Proc)).
+    image: Option<u64>,
     cpu: Cpu,
 }
 
@@ -240,12 +242,14 @@ impl Machine {
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, Slot::default);
         }
-        while self.kernel.is_current(id) {
-            let proc = &mut self.kernel.procs[id];
+        let slot = &mut self.slots[index];
+        if slot.owner != Some(id) {
+            (slot.owner, slot.image) = (Some(id), None);
+        }
+        while let Some(proc) = self.kernel.running(id) {
             let slot = &mut self.slots[index];
-            let owner = Some((id, proc.image_generation));
-            if slot.owner != owner {
-                slot.owner = owner;
+            if slot.image != Some(proc.image_generation) {
+                slot.image = Some(proc.image_generation);
                 slot.cpu.reset();
             }
             let stopped = slot.cpu.run(&mut proc.frame, &mut proc.vm.space, left);
@@ -253,7 +257,9 @@ impl Machine {
             self.instructions += stopped.retired;
             self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
             let over = matches!(stopped.trap, Trap::Budget);
-            if !over {
+            if matches!(stopped.trap, Trap::Syscall) {
+                self.kernel.call(id);
+            } else if !over {
                 self.kernel.trap(id, stopped.trap);
             }
             left = left.saturating_sub(stopped.retired + TRAP_COST);

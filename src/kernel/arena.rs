@@ -139,12 +139,14 @@ impl<T> Arena<T> {
     }
 
     /// The object, if it still exists.
+    #[inline(always)]
     pub fn get(&self, id: Id<T>) -> Option<&T> {
         let entry = self.entries.get(id.index())?;
         if entry.generation == id.generation { entry.object.as_ref() } else { None }
     }
 
     /// The object, if it still exists, to change it.
+    #[inline(always)]
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.index())?;
         if entry.generation == id.generation { entry.object.as_mut() } else { None }
@@ -172,12 +174,14 @@ impl<T> Arena<T> {
 impl<T> Index<Id<T>> for Arena<T> {
     type Output = T;
 
+    #[inline(always)]
     fn index(&self, id: Id<T>) -> &T {
         self.get(id).expect("a key held by a live object refers to a live object")
     }
 }
 
 impl<T> IndexMut<Id<T>> for Arena<T> {
+    #[inline(always)]
     fn index_mut(&mut self, id: Id<T>) -> &mut T {
         self.get_mut(id).expect("a key held by a live object refers to a live object")
     }

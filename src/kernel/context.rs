@@ -58,13 +58,25 @@ impl<'k> Context<'k> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let range = check_user_range(address, bytes.len());
-        let result = range.and_then(|()| vm::copyout(self.kernel, self.id, address, bytes));
         if self.kernel.observed() {
-            let len = bytes.len() as u32;
-            self.kernel.note(self.id, Event::Copy { out: true, address, len, result });
+            self.observed_copyout(address, bytes)
+        } else {
+            self.store(address, bytes)
         }
+    }
+
+    #[cold]
+    fn observed_copyout(&mut self, address: u32, bytes: &[u8]) -> Result<(), Errno> {
+        let result = self.store(address, bytes);
+        let len = bytes.len() as u32;
+        self.kernel.note(self.id, Event::Copy { out: true, address, len, result });
         result
+    }
+
+    #[inline]
+    fn store(&mut self, address: u32, bytes: &[u8]) -> Result<(), Errno> {
+        check_user_range(address, bytes.len())?;
+        vm::copyout(self.kernel, self.id, address, bytes)
     }
 
     /// A string of at most `max` bytes with its terminator, given without it; EFAULT or ENAMETOOLONG.
@@ -108,7 +120,9 @@ impl<'k> Context<'k> {
 }
 
 /// Whether a range lies below the end of the user's part of the address space (VM_MAXUSER_ADDRESS).
+#[inline]
 fn check_user_range(address: u32, len: usize) -> Result<(), Errno> {
-    let end = u32::try_from(len).ok().and_then(|len| address.checked_add(len)).ok_or(Errno::EFAULT)?;
-    if end > USRSTACK { Err(Errno::EFAULT) } else { Ok(()) }
+    // No buffer is long enough for the sum to overflow.
+    let end = u64::from(address) + len as u64;
+    if end > u64::from(USRSTACK) { Err(Errno::EFAULT) } else { Ok(()) }
 }

@@ -217,9 +217,14 @@ impl Kernel {
     #[inline]
     pub fn note_with(&mut self, id: ProcId, describe: impl FnOnce(&Self) -> Event) {
         if self.watched {
-            let event = describe(self);
-            self.tell(id, &event);
+            self.tell_what(id, describe);
         }
+    }
+
+    #[cold]
+    fn tell_what(&mut self, id: ProcId, describe: impl FnOnce(&Self) -> Event) {
+        let event = describe(self);
+        self.tell(id, &event);
     }
 
     /// Tells the observer that a call begins, and asks whether its result is made up.

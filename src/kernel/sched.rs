@@ -102,14 +102,18 @@ impl Kernel {
     }
 
     /// Whether the current process is to give way (`want_resched`).
+    #[inline]
     pub fn wants_resched(&self) -> bool {
         self.run_queues.want_resched
     }
 
-    /// Whether the process has the processor and is ready to go on in user mode.
-    pub fn is_current(&self, id: ProcId) -> bool {
-        self.run_queues.current == Some(id)
-            && self.procs.get(id).is_some_and(|p| p.state == State::Run && p.asleep.is_none())
+    /// The process, if it has the processor and is ready to go on in user mode.
+    #[inline]
+    pub fn running(&mut self, id: ProcId) -> Option<&mut Proc> {
+        if self.run_queues.current != Some(id) {
+            return None;
+        }
+        self.procs.get_mut(id).filter(|p| p.in_user_mode())
     }
 
     /// Takes the next process to run off its queue and makes it the current one (`cpu_switch`).

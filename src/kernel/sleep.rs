@@ -15,12 +15,12 @@ pub(super) enum Slept {
     /// It sleeps, or is stopped; another process runs.
     Still,
     /// Its call goes on.
-    Over(Parked, Wake),
+    Over(Box<Parked>, Wake),
 }
 
 impl Kernel {
     /// Puts the current process to sleep; it does not sleep where a signal is already there.
-    pub(super) fn tsleep(&mut self, id: ProcId, parked: Parked) -> Slept {
+    pub(super) fn tsleep(&mut self, id: ProcId, parked: Box<Parked>) -> Slept {
         let sleep = parked.sleep;
         let since = if self.observed() { self.clock.uptime() } else { 0 };
         let timeout = sleep.timeout_ticks.filter(|&ticks| ticks > 0).map(|ticks| {

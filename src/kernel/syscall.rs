@@ -34,36 +34,59 @@ pub struct Call {
     pub eip: u32,
 }
 
-/// Serves `lcall $7,$0`.
-pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) {
+/// Serves `lcall $7,$0`; true where the process has gone back to its program already, as nearly all do.
+pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) -> bool {
     let proc = &mut kernel.procs[id];
     proc.trap_error = 0;
-    let (call, copied) = read_call(proc);
-    let made_up = if kernel.observed() {
-        kernel.procs[id].call = Some(call);
-        kernel.note_enter(id, &call)
-    } else {
-        None
-    };
-    let result = match (made_up, copied) {
-        (Some(Ok(eax)), _) => Ok(Retval { eax, edx: None }),
-        (Some(Err(errno)), _) => Err(errno.into()),
-        (None, Err(errno)) => Err(errno.into()),
-        (None, Ok(())) => dispatch(&mut Context::new(kernel, id), &call),
+    let mut call = Call::default();
+    let copied = read_call(proc, &mut call);
+    let result = match copied {
+        Ok(()) if !kernel.observed() => dispatch(&mut Context::new(kernel, id), &call),
+        _ => announce(kernel, id, &call, copied),
     };
     match result {
         Err(Stop::Park(parked)) => {
-            if let Some(proc) = kernel.procs.get_mut(id) {
-                proc.call = Some(call);
-            }
-            park(kernel, id, *parked);
+            park_call(kernel, id, call, parked);
+            false
         }
         other => finish(kernel, id, &call, other),
     }
 }
 
-/// Number and argument words of the call at whose gate a process is, and whether the words could be read.
-fn read_call(proc: &Proc) -> (Call, Result<(), Errno>) {
+/// Makes a call of which an observer wants to know, and which he may make up; or one that fails because its
+/// words could not be read.
+#[cold]
+fn announce(kernel: &mut Kernel, id: ProcId, call: &Call, copied: Result<(), Errno>) -> Sysret<Retval> {
+    let made_up = if kernel.observed() {
+        kernel.procs[id].call = Some(*call);
+        kernel.note_enter(id, call)
+    } else {
+        None
+    };
+    match (made_up, copied) {
+        (Some(Ok(eax)), _) => Ok(Retval { eax, edx: None }),
+        (Some(Err(errno)), _) | (None, Err(errno)) => Err(errno.into()),
+        (None, Ok(())) => dispatch_apart(&mut Context::new(kernel, id), call),
+    }
+}
+
+#[inline(never)]
+fn dispatch_apart(cx: &mut Context<'_>, call: &Call) -> Sysret<Retval> {
+    dispatch(cx, call)
+}
+
+/// Puts the process of a call to sleep, which is kept for the way back.
+#[inline(never)]
+fn park_call(kernel: &mut Kernel, id: ProcId, call: Call, parked: Box<Parked>) {
+    if let Some(proc) = kernel.procs.get_mut(id) {
+        proc.call = Some(call);
+    }
+    park(kernel, id, parked);
+}
+
+/// Reads number and argument words of the call at whose gate a process is.
+#[inline]
+fn read_call(proc: &Proc, call: &mut Call) -> Result<(), Errno> {
     let mut number = proc.frame.get(Gpr::Eax);
     let mut params = proc.frame.get(Gpr::Esp).wrapping_add(4);
     let indirect = match number {
@@ -77,16 +100,17 @@ fn read_call(proc: &Proc) -> (Call, Result<(), Errno>) {
         params = params.wrapping_add(indirect);
     }
     let narg = syscalls::sysent::row(number).map_or(0, |row| usize::from(row.narg)).min(MAX_WORDS);
-    let mut words = [0; MAX_WORDS];
-    let mut copied = Ok(());
-    if proc.vm.space.copyin_words(params, &mut words[..narg]).is_err() {
-        let mut bytes = [0; 4 * MAX_WORDS];
-        copied = super::vm::copyin(proc, params, &mut bytes[..4 * narg]);
-        words = std::array::from_fn(|n| {
-            u32::from_le_bytes([bytes[4 * n], bytes[4 * n + 1], bytes[4 * n + 2], bytes[4 * n + 3]])
-        });
+    call.number = number;
+    call.eip = proc.frame.eip.wrapping_sub(LCALL_LEN);
+    if proc.vm.space.copyin_words(params, &mut call.words[..narg]).is_ok() {
+        return Ok(());
     }
-    (Call { number, words, eip: proc.frame.eip.wrapping_sub(LCALL_LEN) }, copied)
+    let mut bytes = [0; 4 * MAX_WORDS];
+    let copied = super::vm::copyin(proc, params, &mut bytes[..4 * narg]);
+    call.words = std::array::from_fn(|n| {
+        u32::from_le_bytes([bytes[4 * n], bytes[4 * n + 1], bytes[4 * n + 2], bytes[4 * n + 3]])
+    });
+    copied
 }
 
 /// Lets a call go on whose process has slept, once the process runs again.
@@ -97,7 +121,7 @@ pub(super) fn resume(kernel: &mut Kernel, id: ProcId) {
 }
 
 /// Puts the process of a call to sleep; a sleep that is over at once goes on at once.
-fn park(kernel: &mut Kernel, id: ProcId, parked: Parked) {
+fn park(kernel: &mut Kernel, id: ProcId, parked: Box<Parked>) {
     let slept = kernel.tsleep(id, parked);
     go_on_until_asleep(kernel, id, slept);
 }
@@ -105,10 +129,11 @@ fn park(kernel: &mut Kernel, id: ProcId, parked: Parked) {
 fn go_on_until_asleep(kernel: &mut Kernel, id: ProcId, mut slept: Slept) {
     while let Slept::Over(parked, wake) = slept {
         match go_on(&mut Context::new(kernel, id), parked.resume, wake) {
-            Err(Stop::Park(parked)) => slept = kernel.tsleep(id, *parked),
+            Err(Stop::Park(parked)) => slept = kernel.tsleep(id, parked),
             other => {
                 let call = kernel.procs.get(id).and_then(|proc| proc.call);
-                return finish(kernel, id, &call.unwrap_or_default(), other);
+                finish(kernel, id, &call.unwrap_or_default(), other);
+                return;
             }
         }
     }
@@ -125,37 +150,49 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     }
 }
 
-/// Sets the result registers.
-#[inline]
-fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) {
-    let Some(proc) = kernel.procs.get_mut(id) else { return };
+/// Sets the result registers; true where the process goes on with its program, and nobody is to be told.
+#[inline(always)]
+fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) -> bool {
+    let Some(proc) = kernel.procs.get_mut(id) else { return false };
     proc.call = None;
     if proc.state == State::Zombie {
-        return;
+        return false;
     }
-    let outcome = set_registers(&mut proc.frame, result);
-    kernel.note_with(id, |_| Event::Leave(*call, outcome));
+    if let Ok(retval) = &result {
+        proc.frame.set(Gpr::Eax, retval.eax);
+        if let Some(edx) = retval.edx {
+            proc.frame.set(Gpr::Edx, edx);
+        }
+        proc.frame.eflags &= !eflags::CF;
+    } else {
+        set_failure(&mut proc.frame, &result);
+    }
+    if kernel.watched {
+        kernel.note(id, Event::Leave(*call, outcome(&result)));
+        return false;
+    }
+    proc.goes_on()
 }
 
-fn set_registers(frame: &mut Trapframe, result: Sysret<Retval>) -> Outcome {
+/// Sets the registers of a call that does not succeed.
+#[inline(never)]
+fn set_failure(frame: &mut Trapframe, result: &Sysret<Retval>) {
     match result {
-        Ok(retval) => {
-            frame.set(Gpr::Eax, retval.eax);
-            if let Some(edx) = retval.edx {
-                frame.set(Gpr::Edx, edx);
-            }
-            frame.eflags &= !eflags::CF;
-            Outcome::Success(retval)
-        }
         Err(Stop::Errno(errno)) => {
-            frame.set(Gpr::Eax, errno as u32);
+            frame.set(Gpr::Eax, *errno as u32);
             frame.eflags |= eflags::CF;
-            Outcome::Failure(errno)
         }
-        Err(Stop::Restart) => {
-            frame.eip = frame.eip.wrapping_sub(LCALL_LEN);
-            Outcome::Restart
-        }
+        Err(Stop::Restart) => frame.eip = frame.eip.wrapping_sub(LCALL_LEN),
+        Ok(_) | Err(Stop::JustReturn | Stop::Park(_)) => {}
+    }
+}
+
+/// What the observer is told of a result.
+fn outcome(result: &Sysret<Retval>) -> Outcome {
+    match result {
+        Ok(retval) => Outcome::Success(*retval),
+        Err(Stop::Errno(errno)) => Outcome::Failure(*errno),
+        Err(Stop::Restart) => Outcome::Restart,
         Err(Stop::JustReturn | Stop::Park(_)) => Outcome::NoReturn,
     }
 }
@@ -193,6 +230,7 @@ macro_rules! define_dispatch {
         ;
     )*) => {
         /// Calls the handler of a row; rows without one are no calls.
+        #[inline(always)]
         fn dispatch(cx: &mut Context<'_>, call: &Call) -> Sysret<Retval> {
             let words: &[u32] = &call.words;
             match call.number {

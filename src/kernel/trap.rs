@@ -3,7 +3,7 @@
 //! 2.1 counterpart: i386/i386/trap.c (trap, trap_pfault, userret), i386/isa/npx.c (npxintr).
 
 use super::event::Event;
-use super::proc::{Proc, ProcId, State};
+use super::proc::{Proc, ProcId};
 use super::signal::{Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal};
 use super::{Kernel, syscall, vm};
 use crate::trapframe::{Access, Fault, FaultCause, Trap, eflags};
@@ -24,15 +24,20 @@ impl Kernel {
     /// Serves a trap of the current process, up to the return to user mode, a sleep or its end.
     pub fn trap(&mut self, id: ProcId, trap: Trap) {
         match trap {
-            Trap::Syscall => {
-                syscall::syscall(self, id);
-                self.user_return(id);
-                self.call_returned(id);
-            }
+            Trap::Syscall => self.call(id),
             other => {
                 self.fault(id, other);
                 self.user_return(id);
             }
+        }
+    }
+
+    /// Serves the trap of a call.
+    #[inline]
+    pub fn call(&mut self, id: ProcId) {
+        if !syscall::syscall(self, id) {
+            self.user_return(id);
+            self.call_returned(id);
         }
     }
 
@@ -46,7 +51,14 @@ impl Kernel {
     /// Tells the observer that a process goes on with its program behind a call.
     #[inline]
     fn call_returned(&mut self, id: ProcId) {
-        if self.observed() && self.in_user_mode(id) {
+        if self.observed() {
+            self.tell_of_return(id);
+        }
+    }
+
+    #[cold]
+    fn tell_of_return(&mut self, id: ProcId) {
+        if self.in_user_mode(id) {
             self.note(id, Event::UserReturn);
         }
     }
@@ -56,14 +68,8 @@ impl Kernel {
     #[inline]
     fn user_return(&mut self, id: ProcId) {
         let Some(proc) = self.procs.get_mut(id) else { return };
-        let nothing = proc.sig.pending & !proc.sig.mask == 0 && proc.sig.stopped_by == 0;
-        if proc.asleep.is_some() || proc.state != State::Run {
-            // Still inside of its call: a sleep has its own priority until the call is over.
-            return;
-        }
-        if nothing && proc.trace_stop.is_none() {
-            proc.priority = proc.usrpri;
-        } else {
+        // Inside of its call a process does not look: a sleep has its own priority until the call is over.
+        if !proc.goes_on() && proc.in_user_mode() {
             self.act_on_signals(id);
         }
     }
@@ -91,9 +97,10 @@ impl Kernel {
 
     /// Whether the process runs, and no call of it sleeps.
     fn in_user_mode(&self, id: ProcId) -> bool {
-        self.procs.get(id).is_some_and(|p: &Proc| p.state == State::Run && p.asleep.is_none())
+        self.procs.get(id).is_some_and(Proc::in_user_mode)
     }
 
+    #[inline(never)]
     fn fault(&mut self, id: ProcId, trap: Trap) {
         let frame = &mut self.procs[id].frame;
         let mut error = NO_ERROR_CODE;

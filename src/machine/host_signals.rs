@@ -4,18 +4,23 @@
 //! to the group of the first program.
 
 use super::Machine;
-use crate::host::signal::{HostSignal, suspend};
+use crate::host::signal::{HostSignal, Signals, suspend};
 use crate::kernel::proc::State;
 use crate::kernel::signal::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH, pgsignal};
 use crate::kernel::tty;
 
 impl Machine {
     /// Passes on what has come since the last look.
+    #[inline]
     pub(super) fn pass_host_signals(&mut self) {
-        let Some(signals) = &self.signals else { return };
-        if !signals.any() {
-            return;
+        if self.signals.as_ref().is_some_and(Signals::any) {
+            self.pass_those_that_came();
         }
+    }
+
+    #[cold]
+    fn pass_those_that_came(&mut self) {
+        let Some(signals) = &self.signals else { return };
         for signal in signals.take() {
             let number = match signal {
                 HostSignal::Hangup => SIGHUP,

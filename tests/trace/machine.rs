@@ -146,7 +146,7 @@ impl Machine {
     /// Makes a call that may sleep.
     fn begin(&mut self, id: ProcId, call: &Call) {
         for _ in 0..64 {
-            if self.kernel.is_current(id) {
+            if self.kernel.running(id).is_some() {
                 break;
             }
             self.kernel.yield_current();

@@ -24,37 +24,39 @@ const PIPE_BUF: i32 = 512;
 
 /// Reads into one buffer.
 pub fn read(cx: &mut Context<'_>, fd: Fd, buf: OutBuf) -> Sysret<i32> {
-    let file = open_for(cx, fd, FileFlag::READ)?;
+    let (file, object) = open_for(cx, fd, FileFlag::READ)?;
     if (buf.cap as i32) < 0 {
         return Err(Errno::EINVAL.into());
     }
-    ops::read(cx, file, Uio::single(buf.addr, buf.cap))
+    ops::read(cx, file, object, Uio::single(buf.addr, buf.cap))
 }
 
 /// Reads into several buffers.
 pub fn readv(cx: &mut Context<'_>, fd: Fd, iov: IovecOut) -> Sysret<i32> {
-    let file = open_for(cx, fd, FileFlag::READ)?;
+    let (file, object) = open_for(cx, fd, FileFlag::READ)?;
     let uio = scattered(cx, iov.addr, iov.count)?;
-    ops::read(cx, file, uio)
+    ops::read(cx, file, object, uio)
 }
 
 /// Writes one buffer.
 pub fn write(cx: &mut Context<'_>, fd: Fd, buf: InBuf) -> Sysret<i32> {
-    let file = open_for(cx, fd, FileFlag::WRITE)?;
-    ops::write(cx, file, Uio::single(buf.addr, buf.len))
+    let (file, object) = open_for(cx, fd, FileFlag::WRITE)?;
+    ops::write(cx, file, object, Uio::single(buf.addr, buf.len))
 }
 
 /// Writes several buffers.
 pub fn writev(cx: &mut Context<'_>, fd: Fd, iov: IovecIn) -> Sysret<i32> {
-    let file = open_for(cx, fd, FileFlag::WRITE)?;
+    let (file, object) = open_for(cx, fd, FileFlag::WRITE)?;
     let uio = scattered(cx, iov.addr, iov.count)?;
-    ops::write(cx, file, uio)
+    ops::write(cx, file, object, uio)
 }
 
-/// The file behind a descriptor that is open for what is wanted.
-fn open_for(cx: &Context<'_>, fd: Fd, wanted: FileFlag) -> Result<FileId, Errno> {
-    let file = getfile(cx, fd)?;
-    if cx.kernel.files[file].flag.contains(wanted) { Ok(file) } else { Err(Errno::EBADF) }
+/// The file behind a descriptor that is open for what is wanted, and what it stands for.
+#[inline]
+fn open_for(cx: &Context<'_>, fd: Fd, wanted: FileFlag) -> Result<(FileId, FileObject), Errno> {
+    let id = getfile(cx, fd)?;
+    let file = &cx.kernel.files[id];
+    if file.flag.contains(wanted) { Ok((id, file.object)) } else { Err(Errno::EBADF) }
 }
 
 /// Copies in the buffers of a scattered transfer; their lengths must not add up to more than 2^31 - 1.

@@ -2,8 +2,8 @@
 
 use syscalls::result::{Int, Ret};
 
-use super::FileId;
 use super::select::{self, Selecting};
+use super::{FileId, ops};
 use crate::kernel::{Context, Retval, Sysret, Wake};
 
 /// What a parked call on descriptors keeps.
@@ -29,8 +29,11 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
         Resume::Select(selecting) => select::resume(cx, *selecting, wake).map(Int::regs),
         Resume::Host { file, uio, write } => match wake {
             Wake::Interrupted(how) => Err(how.into()),
-            _ if write => super::ops::write(cx, file, uio).map(Int::regs),
-            _ => super::ops::read(cx, file, uio).map(Int::regs),
+            _ => {
+                let object = cx.kernel.files[file].object;
+                let again = if write { ops::write } else { ops::read };
+                again(cx, file, object, uio).map(Int::regs)
+            }
         },
     }
 }

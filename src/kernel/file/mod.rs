@@ -106,12 +106,14 @@ pub struct Table {
 impl std::ops::Index<FileId> for Table {
     type Output = File;
 
+    #[inline(always)]
     fn index(&self, id: FileId) -> &File {
         &self.files[id]
     }
 }
 
 impl std::ops::IndexMut<FileId> for Table {
+    #[inline(always)]
     fn index_mut(&mut self, id: FileId) -> &mut File {
         &mut self.files[id]
     }

@@ -10,18 +10,20 @@ use super::select::Which;
 use super::{FileId, FileObject, Uio};
 use crate::kernel::{Context, Stop, Sysret, signal, socket, vfs};
 
-/// Reads; gives the number of bytes.
-pub fn read(cx: &mut Context<'_>, file: FileId, uio: Uio) -> Sysret<i32> {
-    match cx.kernel.files[file].object {
+/// Reads from a file that stands for an object; gives the number of bytes.
+#[inline(always)]
+pub fn read(cx: &mut Context<'_>, file: FileId, object: FileObject, uio: Uio) -> Sysret<i32> {
+    match object {
         FileObject::Vnode(_) => vfs::vn_read(cx, file, uio),
         FileObject::Socket(socket) => socket::soo_read(cx, socket, uio),
         FileObject::Unset => Err(Errno::EBADF.into()),
     }
 }
 
-/// Writes; gives the number of bytes.
-pub fn write(cx: &mut Context<'_>, file: FileId, uio: Uio) -> Sysret<i32> {
-    match cx.kernel.files[file].object {
+/// Writes to a file that stands for an object; gives the number of bytes.
+#[inline(always)]
+pub fn write(cx: &mut Context<'_>, file: FileId, object: FileObject, uio: Uio) -> Sysret<i32> {
+    match object {
         FileObject::Vnode(_) => vfs::vn_write(cx, file, uio),
         FileObject::Socket(socket) => socket::soo_write(cx, socket, uio),
         FileObject::Unset => Err(Errno::EBADF.into()),
@@ -66,6 +68,7 @@ pub fn close(cx: &mut Context<'_>, file: FileId) -> Sysret<()> {
 }
 
 /// The common end of read: what was transferred before an interruption is a success.
+#[inline]
 pub fn finish_read(requested: u32, uio: &Uio, result: Sysret<()>) -> Sysret<i32> {
     let done = requested - uio.resid;
     match result {
@@ -76,6 +79,7 @@ pub fn finish_read(requested: u32, uio: &Uio, result: Sysret<()>) -> Sysret<i32>
 }
 
 /// The common end of write: as for read, and a broken pipe is a signal too.
+#[inline]
 pub fn finish_write(cx: &mut Context<'_>, requested: u32, uio: &Uio, result: Sysret<()>) -> Sysret<i32> {
     let result = finish_read(requested, uio, result);
     if matches!(result, Err(Stop::Errno(Errno::EPIPE))) {

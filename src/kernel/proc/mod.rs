@@ -98,7 +98,7 @@ bitflags! {
 #[derive(Debug)]
 pub struct Asleep {
     /// The sleep and the continuation.
-    pub parked: Parked,
+    pub parked: Box<Parked>,
     /// The process was stopped by a signal before it began to sleep; it looks at signals first.
     pub stopped_at_entry: bool,
     /// When it went to sleep, for the tracer.
@@ -187,6 +187,28 @@ pub struct Proc {
 }
 
 impl Proc {
+    /// Whether it is ready to run, and no call of it sleeps.
+    #[inline]
+    pub(in crate::kernel) fn in_user_mode(&self) -> bool {
+        self.state == State::Run && self.asleep.is_none()
+    }
+
+    /// Whether a signal may have to be acted on: one that is not masked, or that stopped it.
+    #[inline]
+    pub(in crate::kernel) fn is_signalled(&self) -> bool {
+        self.sig.pending & !self.sig.mask != 0 || self.sig.stopped_by != 0 || self.trace_stop.is_some()
+    }
+
+    /// Goes back to user mode, to the priority there, if there is nothing to look at before.
+    #[inline]
+    pub(in crate::kernel) fn goes_on(&mut self) -> bool {
+        let free = self.in_user_mode() && !self.is_signalled();
+        if free {
+            self.priority = self.usrpri;
+        }
+        free
+    }
+
     /// Whether it leads its session (`SESS_LEADER`).
     pub fn is_session_leader(&self, table: &Table) -> bool {
         table.session(self.pgrp).leader == Some(self.pid)

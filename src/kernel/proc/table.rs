@@ -25,12 +25,14 @@ pub struct Table {
 impl Index<ProcId> for Table {
     type Output = Proc;
 
+    #[inline(always)]
     fn index(&self, id: ProcId) -> &Proc {
         &self.procs[id]
     }
 }
 
 impl IndexMut<ProcId> for Table {
+    #[inline(always)]
     fn index_mut(&mut self, id: ProcId) -> &mut Proc {
         &mut self.procs[id]
     }
@@ -48,11 +50,13 @@ impl Table {
     }
 
     /// The process, if it still exists.
+    #[inline]
     pub fn get(&self, id: ProcId) -> Option<&Proc> {
         self.procs.get(id)
     }
 
     /// The process, if it still exists, to change it.
+    #[inline]
     pub fn get_mut(&mut self, id: ProcId) -> Option<&mut Proc> {
         self.procs.get_mut(id)
     }

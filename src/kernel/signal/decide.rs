@@ -24,7 +24,12 @@ pub enum Cursig {
 
 /// Finds the signal that the process must act on.  Stops happen here; a stopped process asks again when
 /// it runs.
+#[inline]
 pub fn issignal(kernel: &mut Kernel, id: ProcId) -> Cursig {
+    if kernel.procs[id].is_signalled() { find_signal(kernel, id) } else { Cursig::None }
+}
+
+fn find_signal(kernel: &mut Kernel, id: ProcId) -> Cursig {
     // The signal that stopped the process is taken when it goes on: one of the same kind that came after
     // SIGCONT and before this moment is lost with it.
     let sig = &mut kernel.procs[id].sig;

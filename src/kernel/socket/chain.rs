@@ -97,6 +97,7 @@ impl Chain {
     }
 
     /// Takes the first mbuf off.
+    #[inline]
     pub fn pop_front(&mut self) -> Option<Mbuf> {
         let mut first = self.first.take()?;
         self.first = first.next.take();
@@ -122,9 +123,16 @@ impl Chain {
 impl Drop for Chain {
     #[inline]
     fn drop(&mut self) {
-        while self.first.is_some() {
-            self.pop_front();
+        if self.first.is_some() {
+            free_all(self);
         }
+    }
+}
+
+#[inline(never)]
+fn free_all(chain: &mut Chain) {
+    while let Some(m) = chain.pop_front() {
+        m.free();
     }
 }
 

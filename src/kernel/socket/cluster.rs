@@ -22,23 +22,36 @@ thread_local! {
 }
 
 /// A cluster.
-pub(super) struct Cluster(Option<Storage>);
+pub(super) struct Cluster(Storage);
 
 impl Cluster {
     /// A cluster, its bytes being whatever they are.
     pub(super) fn get() -> Self {
         let kept = FREE.with_borrow_mut(Vec::pop);
-        Self(Some(kept.unwrap_or_else(|| Box::new([0; MCLBYTES]))))
+        Self(kept.unwrap_or_else(|| Box::new([0; MCLBYTES])))
+    }
+
+    /// Lets go of a cluster, for the next one who wants one.
+    pub(super) fn free(self) {
+        // While the thread ends there is no list any more.
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free.len() < KEPT {
+                free.push(self.0);
+            }
+        });
     }
 
     /// Its bytes.
+    #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |storage| storage.as_slice())
+        self.0.as_slice()
     }
 
     /// Its bytes, to change them.
+    #[inline]
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        self.0.as_mut().map_or(&mut [], |storage| storage.as_mut_slice())
+        self.0.as_mut_slice()
     }
 }
 
@@ -47,19 +60,6 @@ impl Clone for Cluster {
         let mut copy = Self::get();
         copy.bytes_mut().copy_from_slice(self.bytes());
         copy
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let Some(storage) = self.0.take() else { return };
-        // While the thread ends there is no list any more.
-        let _ = FREE.try_with(|free| {
-            let mut free = free.borrow_mut();
-            if free.len() < KEPT {
-                free.push(storage);
-            }
-        });
     }
 }
 
@@ -78,7 +78,7 @@ mod tests {
         let mut cluster = Cluster::get();
         cluster.bytes_mut()[7] = 42;
         let place = cluster.bytes().as_ptr();
-        drop(cluster);
+        cluster.free();
         let again = Cluster::get();
         assert_eq!(again.bytes().as_ptr(), place);
         assert_eq!((again.bytes().len(), again.clone().bytes()[7]), (MCLBYTES, 42));

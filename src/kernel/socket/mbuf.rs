@@ -1,14 +1,18 @@
 //! Mbufs: the pieces that messages are kept in while they wait in a socket buffer.
 //!
-//! The mechanics of the original are gone (no free list of mbufs, no pointer arithmetic, no sharing of
-//! clusters; see [`super::cluster`] for those), its *accounting* is exact: how many bytes fit into a
+//! The mechanics of the original are gone (no pointer arithmetic, no sharing of clusters; see
+//! [`super::cluster`] for those), its *accounting* is exact: how many bytes fit into a
 //! piece, where they begin, whether a cluster hangs on it, and what it therefore costs.  That decides when
 //! small writes are merged and when a writer blocks, so a guest can see it.
+//!
+//! An mbuf that was [freed](Mbuf::free) is used again and still holds the old bytes, as a cluster does: it
+//! shows as many as were put into it.
 //!
 //! This file does not know sockets.
 //!
 //! 2.1 counterpart: sys/mbuf.h, kern/uipc_mbuf.c.
 
+use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use bitflags::bitflags;
@@ -55,10 +59,36 @@ bitflags! {
     }
 }
 
-#[derive(Clone, Debug)]
-enum Storage {
-    Internal([u8; MLEN]),
-    Cluster(Cluster),
+/// Free mbufs that are kept; what is more goes back to the host.
+const KEPT: usize = 256;
+
+thread_local! {
+    static FREE: FreeMbufs = const { FreeMbufs { first: Cell::new(None), len: Cell::new(0) } };
+}
+
+/// The free mbufs, each holding the next one.
+struct FreeMbufs {
+    first: Cell<Option<Mbuf>>,
+    len: Cell<usize>,
+}
+
+impl FreeMbufs {
+    #[inline]
+    fn take(&self) -> Option<Mbuf> {
+        let mut m = self.first.take()?;
+        self.first.set(m.next.take());
+        self.len.set(self.len.get() - 1);
+        Some(m)
+    }
+
+    #[inline]
+    fn give(&self, mut m: Mbuf) {
+        if self.len.get() < KEPT {
+            m.next = self.first.take();
+            self.first.set(Some(m));
+            self.len.set(self.len.get() + 1);
+        }
+    }
 }
 
 /// One piece of a message; a handle, so that it can travel from queue to queue.
@@ -78,7 +108,10 @@ pub struct Body {
     offset: u16,
     /// How many there are (`m_len`).
     len: u16,
-    storage: Storage,
+    /// Its own bytes (`m_dat`).
+    data: [u8; MLEN],
+    /// What holds the bytes instead (`m_ext`).
+    cluster: Option<Cluster>,
     /// The open files that a rights message carries; the bytes hold only stand-ins for them.
     /// Forgetting an mbuf does not release them: 2.1 loses references that way, too.
     pub rights: Option<Box<Vec<Option<FileId>>>>,
@@ -100,24 +133,48 @@ impl DerefMut for Mbuf {
 
 impl Mbuf {
     /// An empty mbuf (MGET).
+    #[inline]
     pub fn get(kind: MbufType) -> Self {
-        Self(Box::new(Body {
-            next: None,
-            kind,
-            flags: MbufFlags::empty(),
-            offset: 0,
-            len: 0,
-            storage: Storage::Internal([0; MLEN]),
-            rights: None,
-        }))
+        Self::make(kind, MbufFlags::empty(), 0)
     }
 
     /// An empty mbuf with a packet header (MGETHDR).
+    #[inline]
     pub fn gethdr(kind: MbufType) -> Self {
-        let mut m = Self::get(kind);
-        m.flags = MbufFlags::PKTHDR;
-        m.offset = (MLEN - MHLEN) as u16;
+        Self::make(kind, MbufFlags::PKTHDR, (MLEN - MHLEN) as u16)
+    }
+
+    #[inline]
+    fn make(kind: MbufType, flags: MbufFlags, offset: u16) -> Self {
+        let Some(mut m) = FREE.with(FreeMbufs::take) else { return Self::fresh(kind, flags, offset) };
+        m.kind = kind;
+        m.flags = flags;
+        m.offset = offset;
+        m.len = 0;
         m
+    }
+
+    /// Takes off what hangs on an mbuf.
+    #[inline(never)]
+    fn strip(&mut self) {
+        self.rights = None;
+        self.cluster.take().into_iter().for_each(Cluster::free);
+    }
+
+    #[cold]
+    fn fresh(kind: MbufType, flags: MbufFlags, offset: u16) -> Self {
+        let (data, cluster) = ([0; MLEN], None);
+        Self(Box::new(Body { next: None, kind, flags, offset, len: 0, data, cluster, rights: None }))
+    }
+
+    /// Lets go of an mbuf that is in no chain, for the next one who wants one (MFREE).
+    #[inline]
+    pub(super) fn free(mut self) {
+        if self.cluster.is_some() || self.rights.is_some() {
+            self.strip();
+        }
+        // While the thread ends there is no list any more.
+        let _ = FREE.try_with(|free| free.give(self));
     }
 
     /// An mbuf that holds `bytes`, of which only the first [`MLEN`] fit.
@@ -131,7 +188,7 @@ impl Mbuf {
 
     /// Hangs a cluster on an empty mbuf (MCLGET).
     pub fn clget(&mut self) {
-        self.storage = Storage::Cluster(Cluster::get());
+        self.cluster = Some(Cluster::get());
         self.offset = 0;
         self.flags.insert(MbufFlags::EXT);
     }
@@ -158,10 +215,7 @@ impl Mbuf {
     }
 
     fn capacity(&self) -> usize {
-        match self.storage {
-            Storage::Internal(_) => MLEN,
-            Storage::Cluster(_) => MCLBYTES,
-        }
+        if self.cluster.is_some() { MCLBYTES } else { MLEN }
     }
 
     /// Bytes that fit behind the last one.
@@ -172,28 +226,23 @@ impl Mbuf {
     /// Bytes that fit before the first one (M_LEADINGSPACE); none before those of a cluster.
     pub fn leading_space(&self) -> usize {
         let begin = if self.flags.contains(MbufFlags::PKTHDR) { MLEN - MHLEN } else { 0 };
-        match self.storage {
-            Storage::Internal(_) => usize::from(self.offset).saturating_sub(begin),
-            Storage::Cluster(_) => 0,
-        }
+        if self.cluster.is_some() { 0 } else { usize::from(self.offset).saturating_sub(begin) }
     }
 
     /// The bytes (`mtod`).
     pub fn bytes(&self) -> &[u8] {
         let from = usize::from(self.offset);
-        match &self.storage {
-            Storage::Internal(data) => &data[from..from + usize::from(self.len)],
-            Storage::Cluster(data) => &data.bytes()[from..from + usize::from(self.len)],
-        }
+        let storage = self.cluster.as_ref().map_or(self.data.as_slice(), Cluster::bytes);
+        &storage[from..from + usize::from(self.len)]
     }
 
     /// The bytes, to change them.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let from = usize::from(self.offset);
         let to = from + usize::from(self.len);
-        match &mut self.storage {
-            Storage::Internal(data) => &mut data[from..to],
-            Storage::Cluster(data) => &mut data.bytes_mut()[from..to],
+        match &mut self.0.cluster {
+            None => &mut self.0.data[from..to],
+            Some(cluster) => &mut cluster.bytes_mut()[from..to],
         }
     }
 
@@ -227,23 +276,16 @@ impl Mbuf {
 
     /// What it costs a socket buffer (`sballoc`).
     pub fn mbcnt(&self) -> u32 {
-        match self.storage {
-            Storage::Internal(_) => MSIZE as u32,
-            Storage::Cluster(_) => (MSIZE + MCLBYTES) as u32,
-        }
+        if self.cluster.is_some() { (MSIZE + MCLBYTES) as u32 } else { MSIZE as u32 }
     }
 
     /// A copy of its bytes without anything that hangs on it (`m_copy` of a name or of control).
     pub fn copy(&self) -> Self {
-        Self(Box::new(Body {
-            next: None,
-            kind: self.kind,
-            flags: self.flags,
-            offset: self.offset,
-            len: self.len,
-            storage: self.storage.clone(),
-            rights: None,
-        }))
+        let mut copy = Self::make(self.kind, self.flags, self.offset);
+        copy.len = self.len;
+        copy.data = self.data;
+        copy.cluster = self.cluster.clone();
+        copy
     }
 
     /// Whether `other` can be merged into this one: `sbcompress` does it where a byte remains free.

@@ -27,6 +27,7 @@ pub mod mbuf;
 mod msg;
 pub mod operations;
 pub mod protosw;
+pub mod records;
 pub mod sockbuf;
 #[allow(clippy::module_inception)] // struct socket is looked for under its name
 pub mod socket;
@@ -45,6 +46,7 @@ pub use operations::{
     sorflush, soshutdown,
 };
 pub use protosw::UserRequest;
+use protosw::{Protosw, Usrreq};
 pub use socket::{Layer, Side, Socket, SocketId};
 pub use sockopt::{sogetopt, sosetopt};
 pub use sys_socket::{soo_close, soo_ioctl, soo_read, soo_select, soo_stat, soo_write};
@@ -113,10 +115,32 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
 
 /// Makes a request to a socket's protocol (`(*so->so_proto->pr_usrreq)(…)`).
 pub fn pr_usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
-    let usrreq = cx.kernel.sockets[so].proto.usrreq.ok_or(Errno::EOPNOTSUPP)?;
-    if !cx.kernel.observed() {
-        return usrreq(cx, so, request);
+    let proto = cx.kernel.sockets[so].proto;
+    proto_usrreq(cx, so, proto, request)
+}
+
+/// [`pr_usrreq`] of one who knows the protocol.
+#[inline]
+fn proto_usrreq(
+    cx: &mut Context<'_>,
+    so: SocketId,
+    proto: &Protosw,
+    request: UserRequest<'_>,
+) -> Result<(), Errno> {
+    let usrreq = proto.usrreq.ok_or(Errno::EOPNOTSUPP)?;
+    if cx.kernel.observed() {
+        return observed_usrreq(cx, so, usrreq, request);
     }
+    usrreq(cx, so, request)
+}
+
+#[cold]
+fn observed_usrreq(
+    cx: &mut Context<'_>,
+    so: SocketId,
+    usrreq: Usrreq,
+    request: UserRequest<'_>,
+) -> Result<(), Errno> {
     let name = request.name();
     events::begin(cx.kernel, so, name);
     let result = usrreq(cx, so, request);

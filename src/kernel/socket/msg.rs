@@ -18,7 +18,7 @@ use super::events;
 use super::mbuf::{MLEN, Mbuf, MbufType};
 use super::socket::SocketId;
 use super::soreceive::{Caller, Soreceive, soreceive};
-use super::sosend::sosend;
+use super::sosend::{Sosend, sosend};
 use crate::kernel::file::uio::Iovec;
 use crate::kernel::file::{FileObject, Uio, getfile};
 use crate::kernel::{Context, Sysret};
@@ -119,17 +119,18 @@ pub(super) fn sendit(cx: &mut Context<'_>, fd: Fd, msg: Outgoing, flags: MsgFlag
         (address, len) => Some(sockargs(cx, address, len, MbufType::Soname)?),
     };
     let control = match msg.control {
-        (0, _) => None,
+        (0, _) => Chain::new(),
         (_, len) if (len as usize) < CMSGHDR && !msg.compat => return Err(Errno::EINVAL.into()),
         (address, len) => {
             let mut chain = Chain::from(sockargs(cx, address, len, MbufType::Control)?);
             if msg.compat {
                 chain.push_front(header_of_its_own());
             }
-            Some(chain)
+            chain
         }
     };
-    events::within(cx, so, "sosend", |cx| sosend(cx, so, to, uio, control, flags))
+    let send = Sosend::new(so, to, uio, control, flags);
+    events::within(cx, so, "sosend", |cx| sosend(cx, send))
 }
 
 /// The head that the original makes for old access rights.  It takes its length from the head alone, so
@@ -208,7 +209,8 @@ pub(super) fn recvit(
     let so = getsock(cx, fd)?;
     let uio = transfer(iov)?;
     let caller = Caller::Recvit(Box::new(Recvit { msg, namelenp, call }));
-    events::within(cx, so, "soreceive", |cx| soreceive(cx, so, uio, caller))
+    let receive = Soreceive::new(so, uio, caller);
+    events::within(cx, so, "soreceive", |cx| soreceive(cx, receive))
 }
 
 impl Recvit {

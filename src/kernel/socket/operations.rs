@@ -9,9 +9,10 @@ use syscalls::flags::{Domain as Family, SockType};
 
 use super::mbuf::Mbuf;
 use super::protosw::{ProtoFlags, UserRequest, domain, pffindproto, pffindtype};
-use super::sockbuf::{Records, SockbufFlags};
+use super::records::Records;
+use super::sockbuf::SockbufFlags;
 use super::socket::{SockState, Socket, SocketId, SocketOptions};
-use super::state::{Queue, sblock, sbunlock, socantrcvmore, soqremque, ticks};
+use super::state::{Queue, sb_lock, sblock, sbunlock, socantrcvmore, soqremque, ticks};
 use super::{Resume, Side, events, pr_usrreq};
 use crate::kernel::synch::{self, Channel, Sleep, Wake, priority};
 use crate::kernel::{Context, Kernel, Sysret};
@@ -275,7 +276,7 @@ pub fn sorflush(cx: &mut Context<'_>, so: SocketId) {
 fn lock_to_flush(kernel: &mut Kernel, so: SocketId) -> Option<Sleep> {
     let rcv = &mut kernel.sockets[so].rcv;
     rcv.flags.insert(SockbufFlags::NOINTR);
-    sblock(rcv, true, Side::Rcv.lock(so))
+    if sblock(rcv, true) { None } else { Some(sb_lock(kernel, so, Side::Rcv)) }
 }
 
 fn flush(kernel: &mut Kernel, so: SocketId) -> Records {

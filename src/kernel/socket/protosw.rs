@@ -16,7 +16,7 @@ use syscalls::flags::{Domain as Family, MsgFlags, SockType};
 use super::chain::Chain;
 use super::inet::{Ends, Packet};
 use super::mbuf::Mbuf;
-use super::sockbuf::Records;
+use super::records::Records;
 use super::{SocketId, inet, unix};
 use crate::kernel::sysctl::Transfer;
 use crate::kernel::{Context, Kernel};
@@ -298,8 +298,8 @@ pub struct Message<'a> {
     pub m: Chain,
     /// Where to.
     pub nam: Option<&'a Mbuf>,
-    /// Control information.
-    pub control: Option<Chain>,
+    /// Control information; no mbuf where there is none.
+    pub control: Chain,
 }
 
 /// Names of the requests, by number.

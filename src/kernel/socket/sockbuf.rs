@@ -11,12 +11,11 @@
 //!
 //! 2.1 counterpart: struct sockbuf (sys/socketvar.h), the sb* functions of kern/uipc_socket2.c.
 
-use std::collections::VecDeque;
-
 use bitflags::bitflags;
 
 use super::chain::Chain;
 use super::mbuf::{MCLBYTES, MLEN, MSIZE, Mbuf, MbufFlags, MbufType};
+use super::records::Records;
 use crate::kernel::file::select::Selinfo;
 
 /// Most bytes that a socket buffer may be told to hold, mbuf overhead included (`sb_max`).
@@ -45,9 +44,6 @@ bitflags! {
     }
 }
 
-/// Records in the order in which they came.
-pub type Records = VecDeque<Chain>;
-
 /// One direction of a socket.
 #[derive(Debug, Default)]
 pub struct Sockbuf {
@@ -73,6 +69,7 @@ pub struct Sockbuf {
 
 impl Sockbuf {
     /// How much more fits; less than nothing where limits were lowered (`sbspace`).
+    #[inline]
     pub fn space(&self) -> i32 {
         let bytes = self.hiwat.wrapping_sub(self.cc) as i32;
         let mbufs = self.mbmax.wrapping_sub(self.mbcnt) as i32;
@@ -108,35 +105,42 @@ impl Sockbuf {
     }
 
     /// Counts an mbuf that comes in (`sballoc`).
+    #[inline]
     fn alloc(&mut self, m: &Mbuf) {
         self.cc += m.len() as u32;
         self.mbcnt += m.mbcnt();
     }
 
     /// Counts an mbuf that goes out (`sbfree`).
+    #[inline]
     pub fn free(&mut self, m: &Mbuf) {
         self.cc -= m.len() as u32;
         self.mbcnt -= m.mbcnt();
     }
 
     /// The first mbuf (`sb_mb`).
+    #[inline]
     pub fn first(&self) -> Option<&Mbuf> {
-        self.records.front().and_then(|record| record.front())
+        self.records.first()
     }
 
     /// Adds data to the last record, or begins a new one if that is closed (`sbappend`).
+    #[inline]
     pub fn append(&mut self, chain: Chain) {
+        if self.records.is_empty() && chain.is_single() && chain.bytes() > 0 {
+            // The usual case of an empty buffer: there is nothing to merge.
+            self.push_record(chain);
+        } else {
+            self.append_behind(chain);
+        }
+    }
+
+    fn append_behind(&mut self, chain: Chain) {
         match self.records.back() {
             Some(record) if record.iter().any(|m| m.flags.contains(MbufFlags::EOR)) => {
                 self.append_record(chain);
             }
-            Some(_) => self.compress(chain),
-            // The usual case of an empty buffer: there is nothing to merge.
-            None if chain.is_single() && chain.bytes() > 0 => self.push_record(chain),
-            None => {
-                self.records.push_back(Chain::new());
-                self.compress(chain);
-            }
+            _ => self.compress(chain),
         }
     }
 
@@ -180,6 +184,7 @@ impl Sockbuf {
         true
     }
 
+    #[inline]
     fn push_record(&mut self, record: Chain) {
         for m in &record {
             self.alloc(m);
@@ -189,7 +194,7 @@ impl Sockbuf {
 
     /// Adds a chain to the last record, merging mbufs where the original does (`sbcompress`).
     fn compress(&mut self, mut chain: Chain) {
-        let mut record = self.records.pop_back().unwrap_or_default();
+        let record = self.records.last_or_new();
         let mut eor = false;
         while let Some(mut m) = chain.pop_front() {
             eor |= m.flags.contains(MbufFlags::EOR);
@@ -203,28 +208,23 @@ impl Sockbuf {
             {
                 n.push(m.bytes());
                 self.cc += m.len() as u32;
+                m.free();
                 continue;
             }
-            self.alloc(&m);
+            self.cc += m.len() as u32;
+            self.mbcnt += m.mbcnt();
             m.flags.remove(MbufFlags::EOR);
             record.push_back(m);
         }
         if eor && let Some(n) = record.back_mut() {
             n.flags.insert(MbufFlags::EOR);
         }
-        if !record.is_empty() {
-            self.records.push_back(record);
-        }
     }
 
     /// Takes `len` bytes off the front, over record boundaries if it must (`sbdrop`).
     pub fn drop(&mut self, mut len: u32) {
         while len > 0 {
-            let Some(record) = self.records.front_mut() else { return };
-            let Some(m) = record.front_mut() else {
-                self.records.pop_front();
-                continue;
-            };
+            let Some(m) = self.records.first_mut() else { return };
             if m.len() as u32 > len {
                 m.trim_front(len as usize);
                 self.cc -= len;
@@ -244,20 +244,16 @@ impl Sockbuf {
     }
 
     /// Takes the first mbuf out, and says whether its record went with it.
+    #[inline]
     pub fn take_first(&mut self) -> Option<(Mbuf, bool)> {
-        let record = self.records.front_mut()?;
-        let m = record.pop_front()?;
-        let used_up = record.is_empty();
-        if used_up {
-            self.records.pop_front();
-        }
+        let (m, used_up) = self.records.take_first()?;
         self.free(&m);
         Some((m, used_up))
     }
 
     /// Takes `count` bytes off the first mbuf, which keeps at least one.
     pub fn trim_first(&mut self, count: usize) {
-        if let Some(m) = self.records.front_mut().and_then(|record| record.front_mut()) {
+        if let Some(m) = self.records.first_mut() {
             m.trim_front(count);
             self.cc -= count as u32;
         }
@@ -267,6 +263,7 @@ impl Sockbuf {
     pub fn drop_record(&mut self) {
         for m in self.records.pop_front().into_iter().flatten() {
             self.free(&m);
+            m.free();
         }
     }
 

@@ -15,7 +15,7 @@ use syscalls::errno::Errno;
 use syscalls::flags::SockType;
 
 use super::protosw::{ProtoFlags, Protosw};
-use super::sockbuf::Sockbuf;
+use super::sockbuf::{Sockbuf, SockbufFlags};
 use super::unix::Unpcb;
 use super::{Network, inet, unix};
 use crate::kernel::arena::{Arena, Id};
@@ -217,12 +217,14 @@ pub struct Layer {
 impl Index<SocketId> for Layer {
     type Output = Socket;
 
+    #[inline(always)]
     fn index(&self, id: SocketId) -> &Socket {
         &self.sockets[id]
     }
 }
 
 impl IndexMut<SocketId> for Layer {
+    #[inline(always)]
     fn index_mut(&mut self, id: SocketId) -> &mut Socket {
         &mut self.sockets[id]
     }
@@ -298,7 +300,21 @@ impl Side {
 }
 
 impl Socket {
+    /// Whether anybody is to be told of a change in a buffer, so that waking is worth a call.
+    #[inline]
+    pub(super) fn somebody_cares(&self, side: Side) -> bool {
+        let sb = match side {
+            Side::Rcv => &self.rcv,
+            Side::Snd => &self.snd,
+        };
+        debug_assert!(!sb.sel.is_noted() || sb.flags.contains(SockbufFlags::SEL), "who selects is flagged");
+        sb.flags.intersects(SockbufFlags::SEL | SockbufFlags::WAIT)
+            || self.state.contains(SockState::ASYNC)
+            || self.upcall.is_some()
+    }
+
     /// One of the two buffers.
+    #[inline]
     pub fn side_mut(&mut self, side: Side) -> &mut Sockbuf {
         match side {
             Side::Rcv => &mut self.rcv,

@@ -11,15 +11,16 @@
 use syscalls::errno::Errno;
 use syscalls::flags::MsgFlags;
 
+use super::chain::Chain;
 use super::mbuf::{Mbuf, MbufFlags, MbufType};
 use super::msg::{self, Recvit};
 use super::protosw::{ProtoFlags, UserRequest, domain};
 use super::sockbuf::Sockbuf;
-use super::socket::{Side, SockState, SocketId};
-use super::state::{sblock, sbunlock, sbwait};
-use super::{Resume, pr_usrreq};
+use super::socket::{Side, SockState, Socket, SocketId};
+use super::state::{sb_lock, sblock, sbunlock, sbwait};
+use super::{Resume, pr_usrreq, proto_usrreq};
 use crate::kernel::file::{Uio, ops};
-use crate::kernel::synch::{self, Sleep, Wake};
+use crate::kernel::synch::{self, Wake};
 use crate::kernel::{Context, Stop, Sysret};
 
 /// A receive in progress: what soreceive and its callers keep on their stacks.
@@ -42,9 +43,32 @@ pub struct Soreceive {
     /// The sender's name, if it is wanted and came.
     pub(super) from: Option<Mbuf>,
     /// The control information, if it came.
-    pub(super) control: Vec<Mbuf>,
+    pub(super) control: Chain,
     /// Who receives.
     caller: Caller,
+}
+
+impl Soreceive {
+    /// A receive that is to begin.
+    #[inline]
+    pub(super) fn new(so: SocketId, uio: Uio, caller: Caller) -> Self {
+        let msg_flags = match &caller {
+            Caller::Read => MsgFlags::empty(),
+            Caller::Recvit(recvit) => recvit.flags(),
+        };
+        Self {
+            so,
+            requested: uio.resid,
+            orig_resid: uio.resid,
+            uio,
+            flags: msg_flags - MsgFlags::EOR,
+            msg_flags,
+            peeked: 0,
+            from: None,
+            control: Chain::new(),
+            caller,
+        }
+    }
 }
 
 /// Who receives, and what happens at the end.
@@ -69,9 +93,7 @@ pub enum At {
 
 enum Halt {
     Fail(Stop),
-    Wait(Sleep, At),
-    /// The receive starts over: nothing was delivered.
-    Restart,
+    Wait(At),
 }
 
 impl From<Errno> for Halt {
@@ -81,40 +103,19 @@ impl From<Errno> for Halt {
 }
 
 /// Receives; gives the number of bytes, and tells the caller's user all that he wants to know.
-pub fn soreceive(cx: &mut Context<'_>, so: SocketId, uio: Uio, caller: Caller) -> Sysret<i32> {
-    let requested = uio.resid;
-    let msg_flags = match &caller {
-        Caller::Read => MsgFlags::empty(),
-        Caller::Recvit(recvit) => recvit.flags(),
-    };
-    let flags = msg_flags - MsgFlags::EOR;
-    let mut op = Soreceive {
-        so,
-        uio,
-        requested,
-        orig_resid: requested,
-        flags,
-        msg_flags,
-        peeked: 0,
-        from: None,
-        control: Vec::new(),
-        caller,
-    };
-    if flags.contains(MsgFlags::OOB) {
+pub fn soreceive(cx: &mut Context<'_>, mut op: Soreceive) -> Sysret<i32> {
+    if op.flags.contains(MsgFlags::OOB) {
         let received = receive_oob(cx, &mut op);
         return finish(cx, &mut op, received);
     }
-    let confirming = cx.kernel.sockets[so].state.contains(SockState::ISCONFIRMING);
-    if confirming && requested != 0 {
-        // An error of the protocol is nobody's business here.
-        let _ = pr_usrreq(cx, so, UserRequest::Rcvd { flags: MsgFlags::empty() });
-    }
-    match go_on(cx, &mut op, Entry::Start) {
-        Ok(result) => result,
-        Err((sleep, at)) => park(Box::new(op), sleep, at),
+    match receive(cx, &mut op, Entry::First) {
+        Ok(()) => finish(cx, &mut op, Ok(())),
+        Err(Halt::Wait(at)) => park(cx, Box::new(op), at),
+        Err(Halt::Fail(stop)) => finish(cx, &mut op, Err(stop)),
     }
 }
 
+#[cold]
 fn receive_oob(cx: &mut Context<'_>, op: &mut Soreceive) -> Sysret<()> {
     let mut m = Mbuf::get(MbufType::Data);
     pr_usrreq(cx, op.so, UserRequest::RcvOob { m: &mut m, flags: op.flags & MsgFlags::PEEK })?;
@@ -142,44 +143,53 @@ pub(super) fn resume(cx: &mut Context<'_>, mut op: Box<Soreceive>, at: At, wake:
             return finish(cx, &mut op, Ok(()));
         }
     };
-    match go_on(cx, &mut op, from) {
-        Ok(result) => result,
-        Err((sleep, at)) => park(op, sleep, at),
+    match receive(cx, &mut op, from) {
+        Ok(()) => finish(cx, &mut op, Ok(())),
+        Err(Halt::Wait(at)) => park(cx, op, at),
+        Err(Halt::Fail(stop)) => finish(cx, &mut op, Err(stop)),
     }
 }
 
-fn park(op: Box<Soreceive>, sleep: Sleep, at: At) -> Sysret<i32> {
+#[cold]
+fn park(cx: &mut Context<'_>, op: Box<Soreceive>, at: At) -> Sysret<i32> {
+    let sleep = match at {
+        At::Lock => sb_lock(cx.kernel, op.so, Side::Rcv),
+        At::Data | At::All => sbwait(cx.kernel, op.so, Side::Rcv),
+    };
     synch::sleep(sleep, Resume::Receive(op, at).into())
 }
 
+/// Where the engine begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Entry {
+    /// Before the label `restart`.
+    First,
+    /// At the label `restart`.
     Start,
+    /// Behind the lock.
     Locked,
+    /// Behind the sleep of MSG_WAITALL.
     Rest,
 }
 
-/// Receives as far as it goes; the error is a sleep, and where.
-fn go_on(cx: &mut Context<'_>, op: &mut Soreceive, mut from: Entry) -> Result<Sysret<i32>, (Sleep, At)> {
-    loop {
-        match receive(cx, op, from) {
-            Err(Halt::Restart) => from = Entry::Start,
-            Err(Halt::Wait(sleep, at)) => return Err((sleep, at)),
-            Err(Halt::Fail(stop)) => return Ok(finish(cx, op, Err(stop))),
-            Ok(()) => return Ok(finish(cx, op, Ok(()))),
-        }
-    }
-}
-
+#[inline(always)]
 fn finish(cx: &mut Context<'_>, op: &mut Soreceive, result: Sysret<()>) -> Sysret<i32> {
     let result = ops::finish_read(op.requested, &op.uio, result);
     match std::mem::replace(&mut op.caller, Caller::Read) {
         Caller::Read => result,
-        Caller::Recvit(recvit) => {
-            let count = result?;
-            recvit.finish(cx, op)?;
-            Ok(count)
-        }
+        Caller::Recvit(recvit) => finish_recvit(cx, op, recvit, result),
     }
+}
+
+fn finish_recvit(
+    cx: &mut Context<'_>,
+    op: &mut Soreceive,
+    recvit: Box<Recvit>,
+    result: Sysret<i32>,
+) -> Sysret<i32> {
+    let count = result?;
+    recvit.finish(cx, op)?;
+    Ok(count)
 }
 
 /// The place in the first record where a receive is: a peek walks on, everything else takes mbufs off
@@ -216,44 +226,76 @@ impl Cursor {
     }
 }
 
-/// The engine, from the label `restart` on; or from the sleep of MSG_WAITALL.
-fn receive(cx: &mut Context<'_>, op: &mut Soreceive, from: Entry) -> Result<(), Halt> {
-    let so = op.so;
-    if matches!(from, Entry::Start) {
-        let may_wait = !op.flags.contains(MsgFlags::DONTWAIT);
-        if let Some(sleep) = sblock(&mut cx.kernel.sockets[so].rcv, may_wait, Side::Rcv.lock(so)) {
-            return Err(Halt::Wait(sleep, At::Lock));
+/// The engine.
+#[inline(always)]
+fn receive(cx: &mut Context<'_>, op: &mut Soreceive, mut from: Entry) -> Result<(), Halt> {
+    let may_wait = !op.flags.contains(MsgFlags::DONTWAIT);
+    loop {
+        let mut socket = &mut cx.kernel.sockets[op.so];
+        if from == Entry::First && socket.state.contains(SockState::ISCONFIRMING) && op.requested != 0 {
+            // An error of the protocol is nobody's business here.
+            let _ = pr_usrreq(cx, op.so, UserRequest::Rcvd { flags: MsgFlags::empty() });
+            socket = &mut cx.kernel.sockets[op.so];
+        }
+        if matches!(from, Entry::First | Entry::Start) && !sblock(&mut socket.rcv, may_wait) {
+            return Err(Halt::Wait(At::Lock));
+        }
+        let ready = if from == Entry::Rest { Ok(true) } else { something_to_receive(socket, op) };
+        let received = match ready {
+            Ok(true) => {
+                let control = socket.rcv.first().is_some_and(|m| m.kind == MbufType::Control);
+                let data_alone = !control && !socket.is(ProtoFlags::ADDR);
+                receive_record(cx, op, from, data_alone)
+            }
+            Ok(false) => Ok(Done::Delivered),
+            Err(halt) => Err(halt),
+        };
+        // One who waits for the rest keeps the lock.
+        if !matches!(received, Err(Halt::Wait(At::All))) {
+            sbunlock(cx.kernel, op.so, Side::Rcv);
+        }
+        match received {
+            Ok(Done::Delivered) => return Ok(()),
+            Ok(Done::Nothing) => from = Entry::Start,
+            Err(halt) => return Err(halt),
         }
     }
-    let result = receive_locked(cx, op, from);
-    // One who waits for the rest keeps the lock; one who waits for anything has given it back.
-    if !matches!(result, Err(Halt::Wait(..))) {
-        sbunlock(cx.kernel, so, Side::Rcv);
-    }
-    result
 }
 
-fn receive_locked(cx: &mut Context<'_>, op: &mut Soreceive, from: Entry) -> Result<(), Halt> {
+/// What came of a record.
+enum Done {
+    /// All that was to be delivered.
+    Delivered,
+    /// Nothing, so that the receive starts over.
+    Nothing,
+}
+
+/// Receives from the first record, which is there.
+#[inline(always)]
+fn receive_record(
+    cx: &mut Context<'_>,
+    op: &mut Soreceive,
+    from: Entry,
+    data_alone: bool,
+) -> Result<Done, Halt> {
     let peek = op.flags.contains(MsgFlags::PEEK);
     let mut cursor = Cursor { peek, index: 0, used_up: false };
     let mut error = None;
-    if matches!(from, Entry::Rest) {
-        if cursor.current(&cx.kernel.sockets[op.so].rcv).is_none() {
-            wait_for_the_rest(cx, op, &cursor)?;
-        }
+    if from == Entry::Rest {
+        wait_for_the_rest(&cx.kernel.sockets[op.so], op, &cursor)?;
     } else {
-        if !something_to_receive(cx, op)? {
-            return Ok(());
-        }
         cx.proc_mut().usage.msgrcv += 1;
-        take_name(cx, op, &mut cursor);
-        error = take_control(cx, op, &mut cursor).err();
+        if !data_alone {
+            take_name(cx, op, &mut cursor);
+            error = take_control(cx, op, &mut cursor).err();
+        }
     }
     if error.is_none() {
         error = take_data(cx, op, &mut cursor)?.err();
     }
 
     let socket = &mut cx.kernel.sockets[op.so];
+    let proto = socket.proto;
     if socket.sendallatonce() && cursor.current(&socket.rcv).is_some() {
         op.flags.insert(MsgFlags::TRUNC);
         if !peek {
@@ -262,36 +304,42 @@ fn receive_locked(cx: &mut Context<'_>, op: &mut Soreceive, from: Entry) -> Resu
     }
     if !peek && socket.is(ProtoFlags::WANTRCVD) && socket.pcb.is_some() {
         // As in the original, an error of the protocol is nobody's business here.
-        let _ = pr_usrreq(cx, op.so, UserRequest::Rcvd { flags: op.flags });
+        let _ = proto_usrreq(cx, op.so, proto, UserRequest::Rcvd { flags: op.flags });
     }
     let nothing_delivered = op.orig_resid == op.uio.resid && op.orig_resid != 0;
-    let at_end = cx.kernel.sockets[op.so].state.contains(SockState::CANTRCVMORE);
     // A peek that delivers nothing starts over for ever in the original; here it ends.
-    if nothing_delivered && !op.flags.contains(MsgFlags::EOR) && !at_end && !peek {
-        return Err(Halt::Restart);
+    if nothing_delivered && !op.flags.contains(MsgFlags::EOR) && !peek {
+        let at_end = cx.kernel.sockets[op.so].state.contains(SockState::CANTRCVMORE);
+        if !at_end {
+            return Ok(Done::Nothing);
+        }
     }
     op.msg_flags.insert(op.flags);
-    error.map_or(Ok(()), |error| Err(error.into()))
+    error.map_or(Ok(Done::Delivered), |error| Err(error.into()))
 }
 
-/// Whether there is something to receive: true, false at the end of everything, or a sleep.
-///
+/// Whether there is something to receive: true, false at the end of everything, or one waits.
+#[inline(always)]
+fn something_to_receive(socket: &mut Socket, op: &Soreceive) -> Result<bool, Halt> {
+    let too_little = socket.rcv.cc < op.uio.resid && too_little(socket, op);
+    if socket.rcv.records.is_empty() || too_little { nothing_to_receive(socket, op) } else { Ok(true) }
+}
+
 /// Even where data wait, a stream's receive of more than there is blocks below the low-water mark, and
 /// with MSG_WAITALL unless it is hopeless.
-fn something_to_receive(cx: &mut Context<'_>, op: &Soreceive) -> Result<bool, Halt> {
-    let socket = &mut cx.kernel.sockets[op.so];
+fn too_little(socket: &Socket, op: &Soreceive) -> bool {
     let rcv = &socket.rcv;
-    let resid = op.uio.resid;
-    let first = rcv.records.front();
-    let too_little = !op.flags.contains(MsgFlags::DONTWAIT)
-        && rcv.cc < resid
+    !op.flags.contains(MsgFlags::DONTWAIT)
         // Unsigned as in the original: a negative mark counts as huge.
-        && (rcv.cc < rcv.lowat as u32 || (op.flags.contains(MsgFlags::WAITALL) && resid <= rcv.hiwat))
+        && (rcv.cc < rcv.lowat as u32
+            || (op.flags.contains(MsgFlags::WAITALL) && op.uio.resid <= rcv.hiwat))
         && rcv.records.len() == 1
-        && !socket.sendallatonce();
-    if first.is_some() && !too_little {
-        return Ok(true);
-    }
+        && !socket.sendallatonce()
+}
+
+/// What becomes of a receive where nothing waits, or too little.
+fn nothing_to_receive(socket: &mut Socket, op: &Soreceive) -> Result<bool, Halt> {
+    let first = socket.rcv.records.front();
     if let Some(error) = socket.error {
         if first.is_some() {
             return Ok(true);
@@ -312,15 +360,13 @@ fn something_to_receive(cx: &mut Context<'_>, op: &Soreceive) -> Result<bool, Ha
     {
         return Err(Errno::ENOTCONN.into());
     }
-    if resid == 0 {
+    if op.uio.resid == 0 {
         return Ok(false);
     }
     if socket.state.contains(SockState::NBIO) || op.flags.contains(MsgFlags::DONTWAIT) {
         return Err(Errno::EWOULDBLOCK.into());
     }
-    sbunlock(cx.kernel, op.so, Side::Rcv);
-    let sleep = sbwait(&mut cx.kernel.sockets[op.so].rcv, Side::Rcv.data(op.so));
-    Err(Halt::Wait(sleep, At::Data))
+    Err(Halt::Wait(At::Data))
 }
 
 /// Takes the sender's name, where records begin with one.
@@ -359,12 +405,13 @@ fn take_control(cx: &mut Context<'_>, op: &mut Soreceive, cursor: &mut Cursor) -
         let rights = msg::cmsg_type(&m) == Some(msg::SCM_RIGHTS);
         let externalize = domain(family).and_then(|d| d.externalize).filter(|_| rights);
         let done = externalize.map_or(Ok(()), |externalize| externalize(cx, &mut m));
-        op.control.push(m);
+        op.control.push_back(m);
         done?;
     }
 }
 
 /// Takes data, as much as is wanted: the outer result is a sleep, the inner one a fault.
+#[inline(always)]
 fn take_data(
     cx: &mut Context<'_>,
     op: &mut Soreceive,
@@ -379,7 +426,8 @@ fn take_data(
         let eor = m.flags.contains(MbufFlags::EOR);
         socket.state.remove(SockState::RCVATMARK);
         let mut len = rest.min(op.uio.resid as usize);
-        if socket.oobmark != 0 {
+        let marked = socket.oobmark != 0;
+        if marked {
             len = len.min(socket.oobmark.wrapping_sub(op.peeked) as usize);
         }
         if eor && len == rest {
@@ -389,6 +437,7 @@ fn take_data(
             // The usual case: the mbuf goes, whether the user takes its bytes or faults.
             if let Some(m) = cursor.step(&mut socket.rcv) {
                 done = op.uio.move_out(cx, m.bytes());
+                m.free();
             }
         } else {
             let bytes = m.bytes()[within..within + len].to_vec();
@@ -402,22 +451,20 @@ fn take_data(
             }
             done = op.uio.move_out(cx, &bytes);
         }
-        if at_the_mark(cx, op, cursor.peek, len as u32) || op.flags.contains(MsgFlags::EOR) {
+        let at_the_mark = marked && count_to_the_mark(cx, op, cursor.peek, len as u32);
+        if at_the_mark || op.flags.contains(MsgFlags::EOR) {
             break;
         }
-        if cursor.current(&cx.kernel.sockets[op.so].rcv).is_none() {
-            wait_for_the_rest(cx, op, cursor)?;
+        if op.uio.resid > 0 {
+            wait_for_the_rest(&cx.kernel.sockets[op.so], op, cursor)?;
         }
     }
     Ok(done)
 }
 
 /// Counts bytes towards the out-of-band mark; true when it is reached.
-fn at_the_mark(cx: &mut Context<'_>, op: &mut Soreceive, peek: bool, len: u32) -> bool {
+fn count_to_the_mark(cx: &mut Context<'_>, op: &mut Soreceive, peek: bool, len: u32) -> bool {
     let socket = &mut cx.kernel.sockets[op.so];
-    if socket.oobmark == 0 {
-        return false;
-    }
     if peek {
         op.peeked += len;
         return op.peeked == socket.oobmark;
@@ -431,15 +478,17 @@ fn at_the_mark(cx: &mut Context<'_>, op: &mut Soreceive, peek: bool, len: u32) -
 
 /// With MSG_WAITALL, sleeps when the record is used up but not all is there; the lock stays held.
 /// A fault that happened before is forgotten, as in the original.
-fn wait_for_the_rest(cx: &mut Context<'_>, op: &Soreceive, cursor: &Cursor) -> Result<(), Halt> {
-    let socket = &mut cx.kernel.sockets[op.so];
+#[inline]
+fn wait_for_the_rest(socket: &Socket, op: &Soreceive, cursor: &Cursor) -> Result<(), Halt> {
     let wanted = op.flags.contains(MsgFlags::WAITALL) && op.uio.resid > 0;
-    if !wanted || socket.sendallatonce() || cursor.more_records(&socket.rcv) {
+    if !wanted || cursor.current(&socket.rcv).is_some() {
+        return Ok(());
+    }
+    if socket.sendallatonce() || cursor.more_records(&socket.rcv) {
         return Ok(());
     }
     if socket.error.is_some() || socket.state.contains(SockState::CANTRCVMORE) {
         return Ok(());
     }
-    let sleep = sbwait(&mut socket.rcv, Side::Rcv.data(op.so));
-    Err(Halt::Wait(sleep, At::All))
+    Err(Halt::Wait(At::All))
 }

@@ -12,12 +12,12 @@ use syscalls::flags::MsgFlags;
 
 use super::chain::Chain;
 use super::mbuf::{MCLBYTES, MHLEN, MINCLSIZE, MLEN, Mbuf, MbufFlags, MbufType};
-use super::protosw::{Message, ProtoFlags, UserRequest};
-use super::socket::{Side, SockState, SocketId, SocketOptions};
-use super::state::{sblock, sbunlock, sbwait};
-use super::{Resume, events, pr_usrreq};
+use super::protosw::{Message, ProtoFlags, Protosw, UserRequest};
+use super::socket::{Side, SockState, Socket, SocketId, SocketOptions};
+use super::state::{sb_lock, sblock, sbunlock, sbwait};
+use super::{Resume, events, proto_usrreq};
 use crate::kernel::file::{Uio, ops};
-use crate::kernel::synch::{self, Sleep, Wake};
+use crate::kernel::synch::{self, Wake};
 use crate::kernel::{Context, Stop, Sysret};
 
 /// A send in progress: what sosend keeps on its stack.
@@ -30,11 +30,19 @@ pub struct Sosend {
     /// How much it was.
     requested: u32,
     /// Control information; gone after the first packet.
-    control: Option<Chain>,
+    control: Chain,
     /// Where to.
     addr: Option<Mbuf>,
     /// `MSG_*`.
     flags: MsgFlags,
+}
+
+impl Sosend {
+    /// A send that is to begin.
+    #[inline]
+    pub(super) fn new(so: SocketId, addr: Option<Mbuf>, uio: Uio, control: Chain, flags: MsgFlags) -> Self {
+        Self { so, requested: uio.resid, uio, control, addr, flags }
+    }
 }
 
 /// Where a send sleeps.
@@ -48,7 +56,7 @@ pub enum At {
 
 enum Halt {
     Fail(Stop),
-    Wait(Sleep, At),
+    Wait(At),
 }
 
 impl From<Errno> for Halt {
@@ -60,23 +68,15 @@ impl From<Errno> for Halt {
 /// Sends; gives the number of bytes that were taken.
 ///
 /// An interruption after a part was sent is a success; EPIPE is SIGPIPE, too.
-pub fn sosend(
-    cx: &mut Context<'_>,
-    so: SocketId,
-    addr: Option<Mbuf>,
-    uio: Uio,
-    control: Option<Chain>,
-    flags: MsgFlags,
-) -> Sysret<i32> {
-    let requested = uio.resid;
-    if (requested as i32) < 0 {
+pub fn sosend(cx: &mut Context<'_>, mut op: Sosend) -> Sysret<i32> {
+    if (op.requested as i32) < 0 {
         return Err(Errno::EINVAL.into());
     }
     cx.proc_mut().usage.msgsnd += 1;
-    let mut op = Sosend { so, uio, requested, control, addr, flags };
-    match go_on(cx, &mut op, false) {
-        Ok(result) => result,
-        Err((sleep, at)) => park(Box::new(op), sleep, at),
+    match send(cx, &mut op, false) {
+        Ok(()) => finish(cx, &op, Ok(())),
+        Err(Halt::Wait(at)) => park(cx, Box::new(op), at),
+        Err(Halt::Fail(stop)) => finish(cx, &op, Err(stop)),
     }
 }
 
@@ -89,23 +89,20 @@ pub(super) fn resume(cx: &mut Context<'_>, mut op: Box<Sosend>, at: At, wake: Wa
         (At::Room, Wake::TimedOut) => return finish(cx, &op, Err(Errno::EWOULDBLOCK.into())),
         (At::Room, Wake::Interrupted(how)) => return finish(cx, &op, Err(how.into())),
     };
-    match go_on(cx, &mut op, locked) {
-        Ok(result) => result,
-        Err((sleep, at)) => park(op, sleep, at),
+    match send(cx, &mut op, locked) {
+        Ok(()) => finish(cx, &op, Ok(())),
+        Err(Halt::Wait(at)) => park(cx, op, at),
+        Err(Halt::Fail(stop)) => finish(cx, &op, Err(stop)),
     }
 }
 
-fn park(op: Box<Sosend>, sleep: Sleep, at: At) -> Sysret<i32> {
+#[cold]
+fn park(cx: &mut Context<'_>, op: Box<Sosend>, at: At) -> Sysret<i32> {
+    let sleep = match at {
+        At::Lock => sb_lock(cx.kernel, op.so, Side::Snd),
+        At::Room => sbwait(cx.kernel, op.so, Side::Snd),
+    };
     synch::sleep(sleep, Resume::Send(op, at).into())
-}
-
-/// Sends as far as it goes; the error is a sleep, and where.
-fn go_on(cx: &mut Context<'_>, op: &mut Sosend, locked: bool) -> Result<Sysret<i32>, (Sleep, At)> {
-    match send(cx, op, locked) {
-        Err(Halt::Wait(sleep, at)) => Err((sleep, at)),
-        Err(Halt::Fail(stop)) => Ok(finish(cx, op, Err(stop))),
-        Ok(()) => Ok(finish(cx, op, Ok(()))),
-    }
 }
 
 fn finish(cx: &mut Context<'_>, op: &Sosend, result: Sysret<()>) -> Sysret<i32> {
@@ -113,40 +110,52 @@ fn finish(cx: &mut Context<'_>, op: &Sosend, result: Sysret<()>) -> Sysret<i32> 
 }
 
 /// The engine, from the label `restart` on.
+#[inline(always)]
 fn send(cx: &mut Context<'_>, op: &mut Sosend, locked: bool) -> Result<(), Halt> {
-    if !locked {
-        let may_wait = !op.flags.contains(MsgFlags::DONTWAIT);
-        if let Some(sleep) = sblock(&mut cx.kernel.sockets[op.so].snd, may_wait, Side::Snd.lock(op.so)) {
-            return Err(Halt::Wait(sleep, At::Lock));
+    let may_wait = !op.flags.contains(MsgFlags::DONTWAIT);
+    let socket = &mut cx.kernel.sockets[op.so];
+    if !locked && !sblock(&mut socket.snd, may_wait) {
+        return Err(Halt::Wait(At::Lock));
+    }
+    let proto = socket.proto;
+    let mut space = space(socket, op);
+    let result = loop {
+        let sent = match space {
+            Ok(space) => send_packets(cx, op, proto, space),
+            Err(halt) => Err(halt),
+        };
+        if sent.is_err() || op.uio.resid == 0 {
+            break sent;
         }
-    }
-    let result = send_all(cx, op);
-    if !matches!(result, Err(Halt::Wait(..))) {
-        sbunlock(cx.kernel, op.so, Side::Snd);
-    }
+        space = self::space(&cx.kernel.sockets[op.so], op);
+    };
+    // One who waits for room does not hold the lock meanwhile.
+    sbunlock(cx.kernel, op.so, Side::Snd);
     result
 }
 
-fn send_all(cx: &mut Context<'_>, op: &mut Sosend) -> Result<(), Halt> {
+/// Sends one packet at least, and more as long as there is something to send and room for it.
+#[inline(always)]
+fn send_packets(cx: &mut Context<'_>, op: &mut Sosend, proto: &Protosw, mut space: i32) -> Result<(), Halt> {
     loop {
-        check(cx, op)?;
-        let mut space = room(cx, op)?;
-        loop {
-            let top = packet(cx, op, &mut space)?;
-            transmit(cx, op, top)?;
-            if op.uio.resid == 0 {
-                return Ok(());
-            }
-            if space <= 0 {
-                break;
-            }
+        let top = packet(cx, op, &mut space, proto.flags.contains(ProtoFlags::ATOMIC))?;
+        transmit(cx, op, proto, top)?;
+        if op.uio.resid == 0 || space <= 0 {
+            return Ok(());
         }
     }
 }
 
+/// Room for data where the socket can send; else one waits for it.
+#[inline(always)]
+fn space(socket: &Socket, op: &Sosend) -> Result<i32, Halt> {
+    check(socket, op)?;
+    room(socket, op)
+}
+
 /// Whether the socket can send at all, in the original's order.
-fn check(cx: &Context<'_>, op: &Sosend) -> Result<(), Errno> {
-    let socket = &cx.kernel.sockets[op.so];
+#[inline]
+fn check(socket: &Socket, op: &Sosend) -> Result<(), Errno> {
     if socket.state.contains(SockState::CANTSENDMORE) {
         return Err(Errno::EPIPE);
     }
@@ -154,9 +163,10 @@ fn check(cx: &Context<'_>, op: &Sosend) -> Result<(), Errno> {
         // Not cleared: it is told again and again until a receive or SO_ERROR takes it.
         return Err(error);
     }
-    if socket.state.contains(SockState::ISCONNECTED) {
-        return Ok(());
-    }
+    if socket.state.contains(SockState::ISCONNECTED) { Ok(()) } else { check_unconnected(socket, op) }
+}
+
+fn check_unconnected(socket: &Socket, op: &Sosend) -> Result<(), Errno> {
     if socket.is(ProtoFlags::CONNREQUIRED) && !socket.is(ProtoFlags::IMPLOPCL) {
         let control_alone = op.uio.resid == 0 && control_len(op) != 0;
         if !socket.state.contains(SockState::ISCONFIRMING) && !control_alone {
@@ -171,14 +181,14 @@ fn check(cx: &Context<'_>, op: &Sosend) -> Result<(), Errno> {
 
 /// Length of the first control mbuf; the original does not look at the others.
 fn control_len(op: &Sosend) -> u32 {
-    op.control.as_ref().and_then(|c| c.front()).map_or(0, |m| m.len() as u32)
+    op.control.front().map_or(0, |m| m.len() as u32)
 }
 
-/// Room for data, once there is enough; else the sleep until there is.
-fn room(cx: &mut Context<'_>, op: &Sosend) -> Result<i32, Halt> {
+/// Room for data, once there is enough; else one waits for it.
+#[inline]
+fn room(socket: &Socket, op: &Sosend) -> Result<i32, Halt> {
     let clen = control_len(op);
     let resid = op.uio.resid;
-    let socket = &mut cx.kernel.sockets[op.so];
     let atomic = socket.sendallatonce();
     let mut space = socket.snd.space();
     if op.flags.contains(MsgFlags::OOB) {
@@ -194,56 +204,83 @@ fn room(cx: &mut Context<'_>, op: &Sosend) -> Result<i32, Halt> {
         if socket.state.contains(SockState::NBIO) {
             return Err(Errno::EWOULDBLOCK.into());
         }
-        sbunlock(cx.kernel, op.so, Side::Snd);
-        let sleep = sbwait(&mut cx.kernel.sockets[op.so].snd, Side::Snd.data(op.so));
-        return Err(Halt::Wait(sleep, At::Room));
+        return Err(Halt::Wait(At::Room));
     }
     Ok(space.wrapping_sub(clen as i32))
 }
 
 /// Moves the user's next data into a packet: all of them where the protocol wants that, else one mbuf.
-fn packet(cx: &mut Context<'_>, op: &mut Sosend, space: &mut i32) -> Result<Chain, Errno> {
-    let atomic = cx.kernel.sockets[op.so].sendallatonce();
-    let mut top = Chain::new();
-    loop {
-        let resid = op.uio.resid as usize;
-        let (mut m, mut mlen) = if top.is_empty() {
-            (Mbuf::gethdr(MbufType::Data), MHLEN)
-        } else {
-            (Mbuf::get(MbufType::Data), MLEN)
-        };
-        if resid >= MINCLSIZE {
-            m.clget();
-            mlen = MCLBYTES;
-        }
-        // Unsigned as in the original: less than no room is all the room of the world.
-        let len = mlen.min(resid).min(*space as u32 as usize);
-        if resid < MINCLSIZE && atomic && top.is_empty() && len < mlen {
-            m.align(len);
-        }
-        *space = space.wrapping_sub(len as i32);
-        m.set_len(len);
-        let from = op.uio.rest().first().map_or(0, |buffer| buffer.base);
-        let moved = op.uio.move_in(cx, m.bytes_mut());
-        events::copied_in(cx.kernel, from, len, moved.map(|_| ()));
-        // What was not filled is what the storage held before.
-        m.set_len(moved?);
-        top.push_back(m);
-        if op.uio.resid == 0 {
-            if op.flags.contains(MsgFlags::EOR) {
-                top.front_mut().into_iter().for_each(|first| first.flags.insert(MbufFlags::EOR));
-            }
-            break;
-        }
-        if *space <= 0 || !atomic {
-            break;
-        }
+#[inline(always)]
+fn packet(cx: &mut Context<'_>, op: &mut Sosend, space: &mut i32, atomic: bool) -> Result<Chain, Errno> {
+    let m = Mbuf::gethdr(MbufType::Data);
+    let mut top = Chain::from(fill(cx, op, m, MHLEN, space, atomic)?);
+    if atomic {
+        fill_up(cx, op, &mut top, space)?;
+    }
+    if op.uio.resid == 0 && op.flags.contains(MsgFlags::EOR) {
+        top.front_mut().into_iter().for_each(|first| first.flags.insert(MbufFlags::EOR));
     }
     Ok(top)
 }
 
+/// Adds mbufs to a packet until it holds all of the user's data.
+#[inline(never)]
+fn fill_up(cx: &mut Context<'_>, op: &mut Sosend, top: &mut Chain, space: &mut i32) -> Result<(), Errno> {
+    while op.uio.resid > 0 && *space > 0 {
+        let m = Mbuf::get(MbufType::Data);
+        top.push_back(fill(cx, op, m, MLEN, space, false)?);
+    }
+    Ok(())
+}
+
+/// Moves the user's next data into an mbuf of `mlen` bytes, or into a cluster where they are more than two
+/// mbufs hold; at the end of the mbuf, if lower layers will put headers before them.
+#[inline(always)]
+fn fill(
+    cx: &mut Context<'_>,
+    op: &mut Sosend,
+    mut m: Mbuf,
+    mut mlen: usize,
+    space: &mut i32,
+    headers: bool,
+) -> Result<Mbuf, Errno> {
+    let resid = op.uio.resid as usize;
+    let small = resid < MINCLSIZE;
+    if !small {
+        m.clget();
+        mlen = MCLBYTES;
+    }
+    // Unsigned as in the original: less than no room is all the room of the world.
+    let len = mlen.min(resid).min(*space as u32 as usize);
+    if small && headers && len < mlen {
+        m.align(len);
+    }
+    *space = space.wrapping_sub(len as i32);
+    m.set_len(len);
+    let from = op.uio.base();
+    let moved = op.uio.move_in(cx, m.bytes_mut());
+    events::copied_in(cx.kernel, from, len, moved.map(|_| ()));
+    let moved = moved?;
+    if moved < len {
+        // What was not filled is what the storage held before.
+        m.set_len(moved);
+    }
+    Ok(m)
+}
+
 /// Gives a packet, and with the first one the control information, to the protocol.
-fn transmit(cx: &mut Context<'_>, op: &mut Sosend, m: Chain) -> Result<(), Errno> {
+#[inline(always)]
+fn transmit(cx: &mut Context<'_>, op: &mut Sosend, proto: &Protosw, m: Chain) -> Result<(), Errno> {
+    if op.flags.is_empty() {
+        let message = Message { m, nam: op.addr.as_ref(), control: std::mem::take(&mut op.control) };
+        return proto_usrreq(cx, op.so, proto, UserRequest::Send(message));
+    }
+    transmit_flagged(cx, op, proto, m)
+}
+
+/// [`transmit`] as the flags of the call say.
+#[inline(never)]
+fn transmit_flagged(cx: &mut Context<'_>, op: &mut Sosend, proto: &Protosw, m: Chain) -> Result<(), Errno> {
     let socket = &mut cx.kernel.sockets[op.so];
     let dontroute = op.flags.contains(MsgFlags::DONTROUTE)
         && !socket.options.contains(SocketOptions::DONTROUTE)
@@ -252,7 +289,7 @@ fn transmit(cx: &mut Context<'_>, op: &mut Sosend, m: Chain) -> Result<(), Errno
         socket.options.insert(SocketOptions::DONTROUTE);
     }
     let last = op.flags.contains(MsgFlags::EOF) && socket.is(ProtoFlags::IMPLOPCL) && op.uio.resid == 0;
-    let message = Message { m, nam: op.addr.as_ref(), control: op.control.take() };
+    let message = Message { m, nam: op.addr.as_ref(), control: std::mem::take(&mut op.control) };
     let request = if op.flags.contains(MsgFlags::OOB) {
         UserRequest::SendOob(message)
     } else if last {
@@ -260,7 +297,7 @@ fn transmit(cx: &mut Context<'_>, op: &mut Sosend, m: Chain) -> Result<(), Errno
     } else {
         UserRequest::Send(message)
     };
-    let sent = pr_usrreq(cx, op.so, request);
+    let sent = proto_usrreq(cx, op.so, proto, request);
     if dontroute {
         cx.kernel.sockets[op.so].options.remove(SocketOptions::DONTROUTE);
     }

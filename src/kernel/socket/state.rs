@@ -253,29 +253,32 @@ pub fn sohasoutofband(kernel: &mut Kernel, so: SocketId) {
 }
 
 /// The sleep of one who waits for data or room (`sbwait`).
-pub(super) fn sbwait(sb: &mut Sockbuf, channel: Channel) -> Sleep {
+pub(super) fn sbwait(kernel: &mut Kernel, so: SocketId, side: Side) -> Sleep {
+    let sb = kernel.sockets[so].side_mut(side);
     sb.flags.insert(SockbufFlags::WAIT);
-    let timeout_ticks = ticks(sb.timeo);
-    sb_sleep(sb, channel, timeout_ticks)
+    sb_sleep(sb, side.data(so), ticks(sb.timeo))
 }
 
-/// Takes the lock of a buffer, or gives the sleep of one who must wait for it (`sblock`, `sb_lock`).
+/// Takes the lock of a buffer; false for one who must wait for it in [`sb_lock`] (`sblock`).
 ///
 /// The original's macro always yields 0, whatever `sb_lock` said (a comma operator, socketvar.h): one
 /// who may not wait, or whose wait a signal ends, goes on without the lock.  Callers do the same.
-pub(super) fn sblock(sb: &mut Sockbuf, may_wait: bool, channel: Channel) -> Option<Sleep> {
-    if !sb.flags.contains(SockbufFlags::LOCK) {
-        sb.flags.insert(SockbufFlags::LOCK);
-        return None;
-    }
-    if !may_wait {
-        return None;
-    }
+#[inline]
+pub(super) fn sblock(sb: &mut Sockbuf, may_wait: bool) -> bool {
+    let free = !sb.flags.contains(SockbufFlags::LOCK);
+    sb.flags.insert(SockbufFlags::LOCK);
+    free || !may_wait
+}
+
+/// The sleep of one who waits for the lock of a buffer (`sb_lock`).
+pub(super) fn sb_lock(kernel: &mut Kernel, so: SocketId, side: Side) -> Sleep {
+    let sb = kernel.sockets[so].side_mut(side);
     sb.flags.insert(SockbufFlags::WANT);
-    Some(sb_sleep(sb, channel, None))
+    sb_sleep(sb, side.lock(so), None)
 }
 
 /// Gives the lock of a buffer back and wakes those who want it.
+#[inline]
 pub(super) fn sbunlock(kernel: &mut Kernel, so: SocketId, side: Side) {
     let flags = &mut kernel.sockets[so].side_mut(side).flags;
     flags.remove(SockbufFlags::LOCK);

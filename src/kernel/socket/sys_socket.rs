@@ -9,12 +9,13 @@ use syscalls::flags::MsgFlags;
 use syscalls::ioctl::{FIOASYNC, FIONBIO, FIONREAD, Request, SIOCATMARK, SIOCGPGRP, SIOCSPGRP};
 use syscalls::layout::Stat;
 
+use super::chain::Chain;
 use super::operations::soclose;
 use super::protosw::{Sense, UserRequest};
 use super::sockbuf::SockbufFlags;
 use super::socket::{Side, SockState, SocketId};
-use super::soreceive::{Caller, soreceive};
-use super::sosend::sosend;
+use super::soreceive::{Caller, Soreceive, soreceive};
+use super::sosend::{Sosend, sosend};
 use super::{events, inet, pr_usrreq};
 use crate::kernel::file::Uio;
 use crate::kernel::file::select::{Which, selrecord};
@@ -24,17 +25,27 @@ use crate::kernel::{Context, Sysret};
 const S_IFSOCK: u16 = 0o140_000;
 
 /// Reads from a socket.
+#[inline]
 pub fn soo_read(cx: &mut Context<'_>, so: SocketId, uio: Uio) -> Sysret<i32> {
-    events::within(cx, so, "soo_read", |cx| {
-        events::within(cx, so, "soreceive", |cx| soreceive(cx, so, uio, Caller::Read))
-    })
+    let receive = Soreceive::new(so, uio, Caller::Read);
+    if cx.kernel.observed() { observed_read(cx, so, receive) } else { soreceive(cx, receive) }
+}
+
+#[cold]
+fn observed_read(cx: &mut Context<'_>, so: SocketId, receive: Soreceive) -> Sysret<i32> {
+    events::within(cx, so, "soo_read", |cx| events::within(cx, so, "soreceive", |cx| soreceive(cx, receive)))
 }
 
 /// Writes to a socket.
+#[inline]
 pub fn soo_write(cx: &mut Context<'_>, so: SocketId, uio: Uio) -> Sysret<i32> {
-    events::within(cx, so, "soo_write", |cx| {
-        events::within(cx, so, "sosend", |cx| sosend(cx, so, None, uio, None, MsgFlags::empty()))
-    })
+    let send = Sosend::new(so, None, uio, Chain::new(), MsgFlags::empty());
+    if cx.kernel.observed() { observed_write(cx, so, send) } else { sosend(cx, send) }
+}
+
+#[cold]
+fn observed_write(cx: &mut Context<'_>, so: SocketId, send: Sosend) -> Sysret<i32> {
+    events::within(cx, so, "soo_write", |cx| events::within(cx, so, "sosend", |cx| sosend(cx, send)))
 }
 
 /// Does what an ioctl asks of a socket.  Interface and routing requests go to the internet domain,

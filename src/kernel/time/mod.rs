@@ -293,6 +293,9 @@ impl Kernel {
         let before = proc.usage.user_ns;
         proc.usage.user_ns += ns;
         let ticks = proc.usage.user_ns / STAT_NS - before / STAT_NS;
+        if ticks == 0 && !used::is_watched(proc) && !proc.itimer[1..].iter().any(|timer| timer.value > 0) {
+            return;
+        }
         if ticks > 0 {
             let pages = [proc.vm.text_pages, proc.vm.data_pages, proc.vm.stack_pages];
             for (sum, pages) in proc.usage.integrals.iter_mut().zip(pages) {

@@ -7,7 +7,7 @@ use syscalls::layout::U16;
 
 use super::SECOND_NS;
 use crate::kernel::limits::{INFINITY, Resource, Rlimit};
-use crate::kernel::proc::{Flags, ProcId};
+use crate::kernel::proc::{Flags, Proc, ProcId};
 use crate::kernel::signal::{SIGKILL, SIGXCPU, psignal};
 use crate::kernel::{Context, Kernel};
 
@@ -18,6 +18,19 @@ const LONG: u64 = 600;
 const NICER: i32 = 4;
 /// By how many seconds the soft limit rises with each warning.
 const GRACE: i64 = 5;
+
+/// Whether anything depends on the processor time of a process but what it shows of it.
+#[inline]
+pub(super) fn is_watched(proc: &Proc) -> bool {
+    proc.flags.contains(Flags::PROFIL) || !is_modest(proc)
+}
+
+/// Whether a process has no limit and has not used the processor for long.
+#[inline]
+fn is_modest(proc: &Proc) -> bool {
+    let unlimited = proc.limits.get(Resource::Cpu).cur == INFINITY;
+    unlimited && proc.usage.user_ns + proc.usage.system_ns < LONG * SECOND_NS
+}
 
 /// Looks at a process whose user time was `before` nanoseconds and has grown.
 pub(super) fn used(kernel: &mut Kernel, id: ProcId, before: u64) {
@@ -51,8 +64,7 @@ fn count(cx: &mut Context<'_>, ticks: u64) {
 
 fn check_limit(kernel: &mut Kernel, id: ProcId) {
     let proc = &mut kernel.procs[id];
-    let unlimited = proc.limits.get(Resource::Cpu).cur == INFINITY;
-    if unlimited && proc.usage.user_ns + proc.usage.system_ns < LONG * SECOND_NS {
+    if is_modest(proc) {
         return;
     }
     let seconds = (proc.usage.user_ns + proc.usage.system_ns) / SECOND_NS;

@@ -138,11 +138,7 @@ pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), E
 pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), Errno> {
     match device {
         Device::Null | Device::Zero | Device::Random => {
-            while uio.resid > 0 {
-                let Some(len) = uio.rest().iter().map(|v| v.len).find(|&len| len > 0) else { break };
-                skip_empty(uio, cx);
-                uio.advance(len);
-            }
+            uio.pass_over();
             Ok(())
         }
         Device::Console => {
@@ -155,12 +151,6 @@ pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), 
         }
         Device::Tty | Device::Terminal(_) | Device::Descriptor(_) => Err(Errno::ENXIO),
     }
-}
-
-/// Lets a transfer step over buffers of no length.
-fn skip_empty(uio: &mut Uio, cx: &Context<'_>) {
-    // A move of nothing stops at the first buffer that has room.
-    let _ = uio.move_in(cx, &mut []);
 }
 
 /// Random bytes: the host's, or in a repeatable run those of a fixed seed.

@@ -320,7 +320,7 @@ fn established(kernel: &mut Kernel, id: InpcbId, peer: InpcbId) {
 
 /// Queues data, connecting first if that is implied.
 fn queue(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), Errno> {
-    if message.control.is_some_and(|control| control.iter().any(|m| !m.is_empty())) {
+    if message.control.iter().any(|m| !m.is_empty()) {
         return Err(Errno::EINVAL);
     }
     let mut m = message.m;

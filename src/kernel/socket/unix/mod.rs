@@ -26,7 +26,8 @@ pub use rights::{dispose, externalize};
 use super::chain::Chain;
 use super::mbuf::Mbuf;
 use super::protosw::{Domain, Message, ProtoFlags, Protosw, UserRequest};
-use super::socket::{Pcb, SockState, Socket, SocketId};
+use super::sockbuf::Sockbuf;
+use super::socket::{Pcb, Side, SockState, Socket, SocketId};
 use super::state::{socantrcvmore, socantsendmore, soisdisconnected, soreserve, sorwakeup, sowwakeup};
 use super::{events, sofree, sorflush};
 use crate::kernel::vfs::VnodeId;
@@ -107,20 +108,28 @@ pub struct State {
 
 /// Serves the requests of the socket layer (`uipc_usrreq`).
 pub fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
-    if matches!(request, UserRequest::Control { .. }) {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let attached = cx.kernel.sockets[so].unpcb().is_some();
-    if !attached && !matches!(request, UserRequest::Attach { .. }) {
-        return Err(Errno::EINVAL);
-    }
     match request {
+        UserRequest::Rcvd { .. } => received(cx.kernel, so),
+        UserRequest::Send(message) => send(cx, so, message),
+        request => manage(cx, so, request),
+    }
+}
+
+/// Serves what is requested less often than once a transfer.
+#[inline(never)]
+fn manage(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
+    let attached = cx.kernel.sockets[so].unpcb().is_some();
+    match request {
+        UserRequest::Control { .. } => Err(Errno::EOPNOTSUPP),
         UserRequest::Attach { .. } if attached => Err(Errno::EISCONN),
         UserRequest::Attach { .. } => events::within(cx, so, "unp_attach", |cx| {
             attach(&mut cx.kernel.sockets[so])?;
             events::note_reserved(cx.kernel, so);
             Ok(())
         }),
+        _ if !attached => Err(Errno::EINVAL),
+        UserRequest::Rcvd { .. } => received(cx.kernel, so),
+        UserRequest::Send(message) => send(cx, so, message),
         UserRequest::Detach => {
             detach(cx, so);
             Ok(())
@@ -148,11 +157,6 @@ pub fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> R
             shutdown(cx.kernel, so);
             Ok(())
         }
-        UserRequest::Rcvd { .. } => {
-            received(cx.kernel, so);
-            Ok(())
-        }
-        UserRequest::Send(message) => send(cx, so, message),
         UserRequest::SendEof(message) => {
             let sent = send(cx, so, message);
             socantsendmore(cx.kernel, so);
@@ -188,7 +192,6 @@ pub fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> R
         UserRequest::FastTimo | UserRequest::SlowTimo | UserRequest::ProtoRcv | UserRequest::ProtoSend => {
             Ok(())
         }
-        UserRequest::Control { .. } => Err(Errno::EOPNOTSUPP),
     }
 }
 
@@ -288,36 +291,60 @@ fn drop(cx: &mut Context<'_>, so: SocketId, error: Errno) {
 }
 
 /// Data were taken: gives the room back to the sender and wakes it.
-fn received(kernel: &mut Kernel, so: SocketId) {
-    if kernel.sockets[so].kind == SockType::Stream
-        && let Some(so2) = unp(kernel, so).conn
+fn received(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
+    let socket = &mut kernel.sockets[so];
+    let peer = socket.unpcb().ok_or(Errno::EINVAL)?.conn;
+    if socket.kind == SockType::Stream
+        && let Some(so2) = peer
     {
-        balance(kernel, so2, so);
-        sowwakeup(kernel, so2);
+        let gained = Gain::since_the_last_time(socket);
+        let sender = &mut kernel.sockets[so2];
+        gained.charge(&mut sender.snd);
+        if sender.somebody_cares(Side::Snd) || kernel.observed() {
+            sowwakeup(kernel, so2);
+        }
     }
+    Ok(())
 }
 
-/// Moves what the receiver's buffer gained or lost since the last time off or onto the sender's limits.
-fn balance(kernel: &mut Kernel, sender: SocketId, receiver: SocketId) {
-    let socket = &mut kernel.sockets[receiver];
-    let (cc, mbcnt) = (socket.rcv.cc, socket.rcv.mbcnt);
-    let unp = socket.unpcb_mut().expect("the peer of a socket of the local domain is attached to it, too");
-    let more_cc = cc.wrapping_sub(std::mem::replace(&mut unp.cc, cc));
-    let more_mbcnt = mbcnt.wrapping_sub(std::mem::replace(&mut unp.mbcnt, mbcnt));
-    let snd = &mut kernel.sockets[sender].snd;
-    snd.hiwat = snd.hiwat.wrapping_sub(more_cc);
-    snd.mbmax = snd.mbmax.wrapping_sub(more_mbcnt);
+/// What a receiver's buffer gained or, by wrapping, lost.
+struct Gain {
+    cc: u32,
+    mbcnt: u32,
+}
+
+impl Gain {
+    #[inline]
+    fn since_the_last_time(receiver: &mut Socket) -> Self {
+        let (cc, mbcnt) = (receiver.rcv.cc, receiver.rcv.mbcnt);
+        let unp =
+            receiver.unpcb_mut().expect("the peer of a socket of the local domain is attached to it, too");
+        Self {
+            cc: cc.wrapping_sub(std::mem::replace(&mut unp.cc, cc)),
+            mbcnt: mbcnt.wrapping_sub(std::mem::replace(&mut unp.mbcnt, mbcnt)),
+        }
+    }
+
+    /// Moves it off the sender's limits.
+    #[inline]
+    fn charge(self, snd: &mut Sockbuf) {
+        snd.hiwat = snd.hiwat.wrapping_sub(self.cc);
+        snd.mbmax = snd.mbmax.wrapping_sub(self.mbcnt);
+    }
 }
 
 /// Sends a message.  Rights are taken in before anything can fail, and their references are not given
 /// back when it does (uipc_usrreq.c, label release).
 fn send(cx: &mut Context<'_>, so: SocketId, mut message: Message<'_>) -> Result<(), Errno> {
-    if let Some(m) = message.control.as_mut().and_then(|control| control.front_mut()) {
+    let socket = &cx.kernel.sockets[so];
+    let conn = socket.unpcb().ok_or(Errno::EINVAL)?.conn;
+    let (kind, state) = (socket.kind, socket.state);
+    if let Some(m) = message.control.front_mut() {
         events::within(cx, so, "unp_internalize", |cx| rights::internalize(cx, m))?;
     }
-    match cx.kernel.sockets[so].kind {
+    match kind {
         SockType::Dgram => send_datagram(cx, so, message),
-        _ => send_stream(cx, so, message),
+        _ => send_stream(cx, so, state, conn, message),
     }
 }
 
@@ -331,7 +358,8 @@ fn send_datagram(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Re
     let unp = unp(cx.kernel, so);
     let so2 = unp.conn.ok_or(Errno::ENOTCONN)?;
     let from = unp.addr.as_ref().map_or(NONAME.to_vec(), |addr| addr.bytes().to_vec());
-    let fits = cx.kernel.sockets[so2].rcv.append_addr(&from, Some(message.m), message.control);
+    let control = Some(message.control).filter(|control| !control.is_empty());
+    let fits = cx.kernel.sockets[so2].rcv.append_addr(&from, Some(message.m), control);
     events::note_with(cx.kernel, so2, "sbappendaddr", || if fits { "" } else { "no room" });
     if fits {
         sorwakeup(cx.kernel, so2);
@@ -342,30 +370,43 @@ fn send_datagram(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Re
     if fits { Ok(()) } else { Err(Errno::ENOBUFS) }
 }
 
-fn send_stream(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -> Result<(), Errno> {
-    if !cx.kernel.sockets[so].state.contains(SockState::ISCONNECTED) {
+#[inline]
+fn send_stream(
+    cx: &mut Context<'_>,
+    so: SocketId,
+    mut state: SockState,
+    mut conn: Option<SocketId>,
+    message: Message<'_>,
+) -> Result<(), Errno> {
+    if !state.contains(SockState::ISCONNECTED) {
         let nam = message.nam.ok_or(Errno::ENOTCONN)?;
         connect::connect(cx, so, nam)?;
+        state = cx.kernel.sockets[so].state;
+        conn = unp(cx.kernel, so).conn;
     }
-    let socket = &cx.kernel.sockets[so];
-    if socket.state.contains(SockState::CANTSENDMORE) {
+    if state.contains(SockState::CANTSENDMORE) {
         return Err(Errno::EPIPE);
     }
-    let so2 = socket.unpcb().and_then(|unp| unp.conn).ok_or(Errno::ENOTCONN)?;
-    let function = if message.control.is_some() { "sbappendcontrol" } else { "sbappend" };
-    append(&mut cx.kernel.sockets[so2], message.m, message.control);
-    balance(cx.kernel, so, so2);
-    events::note(cx.kernel, so2, function);
-    sorwakeup(cx.kernel, so2);
+    let so2 = conn.ok_or(Errno::ENOTCONN)?;
+    let function = if message.control.is_empty() { "sbappend" } else { "sbappendcontrol" };
+    let receiver = &mut cx.kernel.sockets[so2];
+    append(receiver, message.m, message.control);
+    let gained = Gain::since_the_last_time(receiver);
+    let awaited = receiver.somebody_cares(Side::Rcv);
+    gained.charge(&mut cx.kernel.sockets[so].snd);
+    if awaited || cx.kernel.observed() {
+        events::note(cx.kernel, so2, function);
+        sorwakeup(cx.kernel, so2);
+    }
     Ok(())
 }
 
 /// Where control and data do not fit both vanish, rights and all, and the sender does not learn of it.
-fn append(receiver: &mut Socket, data: Chain, control: Option<Chain>) {
-    match control {
-        Some(control) => {
-            receiver.rcv.append_control(data, control);
-        }
-        None => receiver.rcv.append(data),
+#[inline]
+fn append(receiver: &mut Socket, data: Chain, control: Chain) {
+    if control.is_empty() {
+        receiver.rcv.append(data);
+    } else {
+        receiver.rcv.append_control(data, control);
     }
 }

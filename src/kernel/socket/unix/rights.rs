@@ -14,7 +14,7 @@ use syscalls::errno::Errno;
 use super::super::events;
 use super::super::mbuf::Mbuf;
 use super::super::msg::{CMSGHDR, SCM_RIGHTS, SOL_SOCKET, cmsg_len, cmsg_level, cmsg_type};
-use super::super::sockbuf::Records;
+use super::super::records::Records;
 use crate::kernel::Context;
 use crate::kernel::file::{self, FileId, drop_reference, fd_alloc, fd_avail};
 

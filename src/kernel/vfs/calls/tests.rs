@@ -85,13 +85,15 @@ impl Guest {
         let mut cx = self.cx();
         cx.copyout(RESULT, data)?;
         let file = getfile(&cx, fd)?;
-        ops::write(&mut cx, file, Uio::single(RESULT, data.len() as u32))
+        let object = cx.kernel.files[file].object;
+        ops::write(&mut cx, file, object, Uio::single(RESULT, data.len() as u32))
     }
 
     fn read(&mut self, fd: Fd, len: u32) -> Sysret<Vec<u8>> {
         let mut cx = self.cx();
         let file = getfile(&cx, fd)?;
-        let length = ops::read(&mut cx, file, Uio::single(RESULT, len))?;
+        let object = cx.kernel.files[file].object;
+        let length = ops::read(&mut cx, file, object, Uio::single(RESULT, len))?;
         Ok(cx.copyin_vec(RESULT, length as usize)?)
     }
 
@@ -224,10 +226,11 @@ fn a_fault_in_the_middle_of_a_write_keeps_what_went_before() {
     let mut g = guest();
     let fd = g.open("f", O_WRONLY | O_CREAT).unwrap();
     let file = getfile(&g.cx(), fd).unwrap();
+    let object = g.cx().kernel.files[file].object;
     let end = MEMORY + 0x20000;
-    assert_eq!(errno(ops::write(&mut g.cx(), file, Uio::single(end, 10))), Errno::EFAULT);
+    assert_eq!(errno(ops::write(&mut g.cx(), file, object, Uio::single(end, 10))), Errno::EFAULT);
     let iov = vec![Iovec { base: RESULT, len: 3 }, Iovec { base: end, len: 3 }];
-    assert_eq!(errno(ops::write(&mut g.cx(), file, Uio::vector(iov))), Errno::EFAULT);
+    assert_eq!(errno(ops::write(&mut g.cx(), file, object, Uio::vector(iov))), Errno::EFAULT);
     assert_eq!(std::fs::metadata(g.dir.path().join("f")).unwrap().len(), 3);
 }
 

@@ -112,11 +112,16 @@ pub fn service(kernel: &mut Kernel, ids: impl IntoIterator<Item = InpcbId>) {
 }
 
 /// Looks at all sockets of the host without waiting, as a busy machine does now and then.
+#[inline]
 pub fn look(kernel: &mut Kernel) {
     if kernel.sockets.inet.bridged {
-        let ids: Vec<InpcbId> = interests(kernel).iter().map(|interest| interest.id).collect();
-        service(kernel, ids);
+        look_at_all(kernel);
     }
+}
+
+fn look_at_all(kernel: &mut Kernel) {
+    let ids: Vec<InpcbId> = interests(kernel).iter().map(|interest| interest.id).collect();
+    service(kernel, ids);
 }
 
 /// Whether data of closed sockets still wait for the host.

@@ -256,7 +256,7 @@ fn ended(kernel: &mut Kernel, id: InpcbId) {
 }
 
 fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>, urgent: bool) -> Result<(), Errno> {
-    if message.control.is_some_and(|control| control.iter().any(|m| !m.is_empty())) {
+    if message.control.iter().any(|m| !m.is_empty()) {
         return Err(Errno::EINVAL);
     }
     let so = socket_of(cx.kernel, id);
