@@ -32,6 +32,7 @@ use crate::trapframe::eflags::RF;
 use crate::trapframe::{Gpr, Trap, Trapframe};
 use block::Blocks;
 pub use decode::is_of_a_pentium;
+use run::Why;
 use state::{State, copy_registers};
 
 /// How a run ended.
@@ -141,54 +142,87 @@ impl Cpu {
     fn slice(&mut self, frame: &mut Trapframe, space: &AddressSpace, budget: u64) -> Stopped {
         let total = budget as i64;
         let clock_end = self.clock.wrapping_add(total as u64);
-        let mut left = total;
         frame.eflags &= !RF;
-        let mut alone = false;
-        let trap = loop {
+        if space.code_written() {
+            self.drop_written(space);
+        }
+        let mut stretch = self.stretch(frame, space, total, clock_end, false);
+        if stretch.why != Why::Trap {
+            stretch = self.go_on(frame, space, stretch, clock_end);
+        }
+        let retired = (total - stretch.left) as u64;
+        self.clock = self.clock.wrapping_add(retired);
+        if is_fault(stretch.trap) {
+            frame.eflags |= RF;
+        }
+        let trap = space.take_bus_fault().map_or(stretch.trap, Trap::Page);
+        Stopped { trap, retired }
+    }
+
+    /// Runs until something ends the run or the blocks must change; `alone` says that the first instruction cannot
+    /// be in a block.
+    #[inline(always)]
+    fn stretch(
+        &self,
+        frame: &mut Trapframe,
+        space: &AddressSpace,
+        left: i64,
+        clock_end: u64,
+        alone: bool,
+    ) -> Stretch {
+        let Trapframe { gpr, eip, eflags, seg, fpu } = &mut *frame;
+        let mut st = State::new(gpr, *eip, *eflags, *seg, fpu, space, &self.blocks);
+        st.left = left;
+        st.clock_end = clock_end;
+        let why = run::run(&mut st, &self.blocks, &self.options, alone);
+        copy_registers(gpr, &st.regs);
+        *eip = st.eip;
+        *eflags = st.eflags();
+        *seg = st.seg;
+        Stretch { why, trap: st.trap, left: st.left }
+    }
+
+    /// Changes the blocks as a stretch has asked for, and goes on until the run ends.
+    #[cold]
+    #[inline(never)]
+    fn go_on(
+        &mut self,
+        frame: &mut Trapframe,
+        space: &AddressSpace,
+        mut stretch: Stretch,
+        clock_end: u64,
+    ) -> Stretch {
+        while stretch.why != Why::Trap {
             if space.code_written() {
                 self.drop_written(space);
             }
-            let Trapframe { gpr, eip, eflags, seg, fpu } = &mut *frame;
-            let mut st = State::new(gpr, *eip, *eflags, *seg, fpu, space, &self.blocks);
-            st.left = left;
-            st.clock_end = clock_end;
-            let why = run::run(&mut st, &self.blocks, &self.options, alone);
-            left = st.left;
-            copy_registers(gpr, &st.regs);
-            *eip = st.eip;
-            *eflags = st.eflags();
-            *seg = st.seg;
-            match why {
-                run::Why::Trap => break st.trap,
-                run::Why::Code => alone = false,
-                run::Why::Hot => {
-                    self.blocks.translate(space, *eip, &self.options, stack(gpr));
-                    alone = false;
-                }
-                run::Why::Build => {
-                    alone = self.blocks.build(space, *eip, &self.options, stack(gpr)).is_none();
-                }
+            let (eip, stack) = (frame.eip, [frame.get(Gpr::Esp), frame.get(Gpr::Ebp)]);
+            let mut alone = false;
+            match stretch.why {
+                Why::Build => alone = self.blocks.build(space, eip, &self.options, stack).is_none(),
+                Why::Hot => self.blocks.translate(space, eip, &self.options, stack),
+                Why::Code | Why::Trap => {}
             }
-        };
-        let retired = (total - left) as u64;
-        self.clock = self.clock.wrapping_add(retired);
-        if is_fault(trap) {
-            frame.eflags |= RF;
+            stretch = self.stretch(frame, space, stretch.left, clock_end, alone);
         }
-        let trap = space.take_bus_fault().map_or(trap, Trap::Page);
-        Stopped { trap, retired }
+        stretch
     }
+}
+
+/// A part of a run, between two changes of the blocks.
+struct Stretch {
+    /// Why it ended.
+    why: Why,
+    /// Why the run ends, if it does.
+    trap: Trap,
+    /// Instructions that may still be started.
+    left: i64,
 }
 
 impl Default for Cpu {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The stack and the frame pointer.
-fn stack(gpr: &[u32; 8]) -> [u32; 2] {
-    [gpr[Gpr::Esp as usize], gpr[Gpr::Ebp as usize]]
 }
 
 /// Whether a trap is reported at its instruction, which has not happened then.

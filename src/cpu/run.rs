@@ -11,6 +11,7 @@ use crate::trapframe::Trap;
 use crate::trapframe::eflags::TF;
 
 /// Why the loop returned.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
     /// The run ends: [`State::trap`] says why.
     Trap,
@@ -42,6 +43,9 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
                 Err(why) => return why,
             },
         };
+        if exit == Exit::Trap {
+            return Why::Trap;
+        }
         match exit {
             Exit::Trap => return Why::Trap,
             Exit::Hot => return Why::Hot,

@@ -5,7 +5,9 @@
 use super::{find, lost, out, take};
 use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
+use crate::cpu::translate;
 use crate::mem::View;
+use crate::trapframe::Trap;
 
 /// Counts an entry.
 pub(in crate::cpu) fn count<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
@@ -37,14 +39,23 @@ pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>
     let (arena, blocks) = (st.arena, st.blocks);
     let Some(head) = arena.get(arena.len().wrapping_sub(ops.len() + 1)) else { return lost() };
     let Some(at) = blocks.translator.enter(st, head.eip, head.disp, head.aux, left) else { return lost() };
-    if at == 0 {
-        return out(Exit::Lookup);
+    match at {
+        translate::GATE_CALLED => return gate(st),
+        translate::LOOK_UP => return out(Exit::Lookup),
+        _ => {}
     }
     let (Some(before), Some(rest)) = (arena.get(at as usize - 1), arena.get(at as usize..)) else {
         return lost();
     };
     let left = st.left;
     (before.next)(st, rest.iter(), view, left)
+}
+
+/// The code has called the kernel.
+#[inline(always)]
+fn gate(st: &mut State<'_>) -> Exit {
+    st.trap = Trap::Syscall;
+    out(Exit::Trap)
 }
 
 /// In place of the handler of an operation behind one that is not translated: goes on in the block that begins

@@ -17,7 +17,7 @@
 use super::assemble::assemble;
 use super::pending::Pending;
 use super::windows::{self, Access, Accesses, Windows};
-use super::{ENTRIES, Unserved};
+use super::{ENTRIES, GATE_CALLED, LOOK_UP, Step, Unserved};
 use crate::cpu::alu::Width;
 use crate::cpu::state::offset;
 use crate::mem::layout;
@@ -132,7 +132,7 @@ impl Emitter {
         a.add(r14, instructions as i32)?;
         let dropped = a.instructions().len();
         a.mov(field(offset::EIP), eip as i32)?;
-        a.xor(r11d, r11d)?;
+        a.mov(r11d, LOOK_UP as i32)?;
         a.jmp(common.leave)?;
         let start = a.instructions().len();
         a.sub(r14, instructions as i32)?;
@@ -344,6 +344,15 @@ impl Emitter {
             Width::Dword => self.a.mov(dword_ptr(operand), r10d)?,
         }
         Ok(())
+    }
+
+    /// Ends the block with a call of the kernel.
+    pub(super) fn call_kernel(&mut self, s: &Step<'_>) -> Done {
+        self.settle()?;
+        self.a.mov(field(offset::EIP), s.ins.next_ip32() as i32)?;
+        self.a.lea(r14, ptr(r14 + s.behind))?;
+        self.a.mov(r11d, GATE_CALLED as i32)?;
+        Ok(self.a.jmp(self.common.leave)?)
     }
 
     /// Goes to another block; the flags must be stored.

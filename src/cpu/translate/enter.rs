@@ -9,8 +9,8 @@ use std::cell::Cell;
 type Enter = extern "sysv64" fn(*mut State<'_>, u64, i64, *const u8, *const Cell<Entry>) -> u32;
 
 impl Translator {
-    /// Runs the code of the block at `eip`, which [`Place`](super::Place) describes; gives the operation with which the interpreter goes on, or zero where
-    /// it goes on at [`State::eip`].  [`State::left`] is what is left of the budget then.
+    /// Runs the code of the block at `eip`, which [`Place`](super::Place) describes; gives the operation with which the interpreter goes on, or
+    /// [`super::LOOK_UP`] or [`super::GATE_CALLED`].  [`State::left`] is what is left of the budget then.
     #[inline(always)]
     pub(in crate::cpu) fn enter(
         &self,

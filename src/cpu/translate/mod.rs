@@ -52,6 +52,12 @@ const WORTH_WHILE: usize = 8;
 /// Instructions behind one that is not translated for which it is worth while to leave the block.
 const WORTH_REJOINING: usize = 4;
 
+/// In place of an operation: the interpreter goes on at [`State::eip`](super::state::State::eip).
+pub(super) const LOOK_UP: u32 = 0;
+/// In place of an operation: the kernel was called, by the instruction before the same.  Neither number is that of an
+/// operation, which has its header and its count before it.
+pub(super) const GATE_CALLED: u32 = 1;
+
 /// Something that is not translated.
 pub(super) struct Unserved;
 
@@ -289,6 +295,8 @@ fn write(common: Common, source: &Source<'_>) -> Done<Option<Emitter>> {
         if i >= served {
             if is_gate(&d.ins) {
                 e.show()?;
+                e.call_kernel(&step)?;
+                return Ok(Some(e));
             } else if d.escape == 0 && live == ARITHMETIC && total - i > WORTH_REJOINING {
                 // All flags are kept there, as where a block begins.
                 e.gap = Some(op - 1);
