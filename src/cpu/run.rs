@@ -46,20 +46,24 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
         if exit == Exit::Trap {
             return Why::Trap;
         }
-        match exit {
-            Exit::Trap => return Why::Trap,
-            Exit::Hot => return Why::Hot,
-            Exit::Enter | Exit::Lookup if st.code_hit.get() => return Why::Code,
-            Exit::Enter | Exit::Lookup => {}
-            Exit::Careful => {
-                if let Some(why) = step(st) {
-                    return why;
-                }
-            }
+        if let Some(why) = behind(st, exit) {
+            return why;
         }
     }
     st.trap = Trap::Budget;
     Why::Trap
+}
+
+/// What follows an exit that is no trap; says whether the loop ends with it.
+#[cold]
+#[inline(never)]
+fn behind(st: &mut State<'_>, exit: Exit) -> Option<Why> {
+    match exit {
+        Exit::Trap => Some(Why::Trap),
+        Exit::Hot => Some(Why::Hot),
+        Exit::Enter | Exit::Lookup => st.code_hit.get().then_some(Why::Code),
+        Exit::Careful => step(st),
+    }
 }
 
 /// The usual case, behind a call of the kernel: the block is in the table, the budget allows it, and there is

@@ -261,12 +261,15 @@ impl<'a> State<'a> {
     }
 }
 
-/// The registers of a frame and a zero, taken one by one as [`copy_registers`] does.
+/// The registers of a frame and a zero.
+///
+/// The results of a call, which the kernel has just set, are taken by themselves: a wide load of them and their
+/// neighbours would have to wait, as [`copy_registers`] says.
 #[inline(always)]
 fn registers(gpr: &[u32; 8]) -> [u32; 9] {
-    let mut regs = [0; 9];
-    copy_registers(&mut regs, gpr);
-    regs
+    use std::hint::black_box;
+    let &[eax, ecx, edx, ebx, esp, ebp, esi, edi] = gpr;
+    [black_box(eax), ecx, black_box(edx), ebx, esp, ebp, esi, edi, 0]
 }
 
 /// Copies the general registers one by one: a wide load of what has just been stored in parts would have to
