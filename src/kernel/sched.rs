@@ -140,6 +140,16 @@ impl Kernel {
     /// Makes a new, sleeping or stopped process ready to run (`setrunnable`).
     pub fn set_runnable(&mut self, id: ProcId) {
         self.unsleep(id);
+        self.make_ready(id);
+        let better = match self.run_queues.current.and_then(|c| self.procs.get(c)) {
+            Some(current) => self.procs[id].priority < current.usrpri,
+            None => true,
+        };
+        self.run_queues.want_resched |= better;
+    }
+
+    /// Puts a process that sleeps on nothing any more on its run queue.
+    pub(super) fn make_ready(&mut self, id: ProcId) {
         let proc = &mut self.procs[id];
         debug_assert!(matches!(proc.state, State::Embryo | State::Sleep | State::Stop));
         proc.state = State::Run;
@@ -148,11 +158,6 @@ impl Kernel {
         }
         self.procs[id].slptime = 0;
         self.set_run_queue(id);
-        let better = match self.run_queues.current.and_then(|c| self.procs.get(c)) {
-            Some(current) => self.procs[id].priority < current.usrpri,
-            None => true,
-        };
-        self.run_queues.want_resched |= better;
     }
 
     /// Recomputes the priority that a process has in user mode; the current process gives way to one that

@@ -138,9 +138,10 @@ impl Kernel {
     /// Makes every process that sleeps on the channel ready to run (`wakeup`).
     pub fn wakeup(&mut self, channel: Channel) {
         while let Some(id) = self.sleepers.pop(channel) {
-            self.procs[id].wchan = None;
-            if self.procs[id].state == State::Sleep {
-                self.set_runnable(id);
+            let proc = &mut self.procs[id];
+            proc.wchan = None;
+            if proc.state == State::Sleep {
+                self.make_ready(id);
                 self.run_queues.want_resched = true;
             }
         }

@@ -14,7 +14,7 @@ use syscalls::flags::MsgFlags;
 use super::chain::Chain;
 use super::mbuf::{Mbuf, MbufFlags, MbufType};
 use super::msg::{self, Recvit};
-use super::protosw::{ProtoFlags, UserRequest, domain};
+use super::protosw::{ProtoFlags, Protosw, UserRequest, domain};
 use super::sockbuf::Sockbuf;
 use super::socket::{Side, SockState, Socket, SocketId};
 use super::state::{sb_lock, sblock, sbunlock, sbwait};
@@ -244,8 +244,12 @@ fn receive(cx: &mut Context<'_>, op: &mut Soreceive, mut from: Entry) -> Result<
         let received = match ready {
             Ok(true) => {
                 let control = socket.rcv.first().is_some_and(|m| m.kind == MbufType::Control);
-                let data_alone = !control && !socket.is(ProtoFlags::ADDR);
-                receive_record(cx, op, from, data_alone)
+                let record = Record {
+                    proto: socket.proto,
+                    attached: socket.pcb.is_some(),
+                    data_alone: !control && !socket.is(ProtoFlags::ADDR),
+                };
+                receive_record(cx, op, from, record)
             }
             Ok(false) => Ok(Done::Delivered),
             Err(halt) => Err(halt),
@@ -270,14 +274,24 @@ enum Done {
     Nothing,
 }
 
+/// What is known of the first record and its socket, which stays so while the record is received.
+struct Record {
+    proto: &'static Protosw,
+    /// The protocol has not let go of the socket.
+    attached: bool,
+    /// There is neither a name nor control information.
+    data_alone: bool,
+}
+
 /// Receives from the first record, which is there.
 #[inline(always)]
 fn receive_record(
     cx: &mut Context<'_>,
     op: &mut Soreceive,
     from: Entry,
-    data_alone: bool,
+    record: Record,
 ) -> Result<Done, Halt> {
+    let Record { proto, attached, data_alone } = record;
     let peek = op.flags.contains(MsgFlags::PEEK);
     let mut cursor = Cursor { peek, index: 0, used_up: false };
     let mut error = None;
@@ -294,15 +308,16 @@ fn receive_record(
         error = take_data(cx, op, &mut cursor)?.err();
     }
 
-    let socket = &mut cx.kernel.sockets[op.so];
-    let proto = socket.proto;
-    if socket.sendallatonce() && cursor.current(&socket.rcv).is_some() {
-        op.flags.insert(MsgFlags::TRUNC);
-        if !peek {
-            socket.rcv.drop_record();
+    if proto.flags.contains(ProtoFlags::ATOMIC) {
+        let rcv = &mut cx.kernel.sockets[op.so].rcv;
+        if cursor.current(rcv).is_some() {
+            op.flags.insert(MsgFlags::TRUNC);
+            if !peek {
+                rcv.drop_record();
+            }
         }
     }
-    if !peek && socket.is(ProtoFlags::WANTRCVD) && socket.pcb.is_some() {
+    if !peek && attached && proto.flags.contains(ProtoFlags::WANTRCVD) {
         // As in the original, an error of the protocol is nobody's business here.
         let _ = proto_usrreq(cx, op.so, proto, UserRequest::Rcvd { flags: op.flags });
     }

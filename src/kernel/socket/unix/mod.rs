@@ -388,14 +388,14 @@ fn send_stream(
         return Err(Errno::EPIPE);
     }
     let so2 = conn.ok_or(Errno::ENOTCONN)?;
-    let function = if message.control.is_empty() { "sbappend" } else { "sbappendcontrol" };
+    let data_alone = message.control.is_empty();
     let receiver = &mut cx.kernel.sockets[so2];
     append(receiver, message.m, message.control);
     let gained = Gain::since_the_last_time(receiver);
     let awaited = receiver.somebody_cares(Side::Rcv);
     gained.charge(&mut cx.kernel.sockets[so].snd);
     if awaited || cx.kernel.observed() {
-        events::note(cx.kernel, so2, function);
+        events::note(cx.kernel, so2, if data_alone { "sbappend" } else { "sbappendcontrol" });
         sorwakeup(cx.kernel, so2);
     }
     Ok(())
