@@ -1,16 +1,14 @@
 //! The way from the interpreter into translated code and back.
 #![allow(unsafe_code)] // one call, with its proof
 
-use super::{Entry, Translator};
+use super::Translator;
 use crate::cpu::state::State;
-use std::cell::Cell;
 
-/// The way in, as [`super::emit::common`] writes it.
-type Enter = extern "sysv64" fn(*mut State<'_>, u64, i64, *const u8, *const Cell<Entry>) -> u32;
-
+#[cfg(target_arch = "x86_64")]
 impl Translator {
-    /// Runs the code of the block at `eip`, which [`Place`](super::Place) describes; gives the operation with which the interpreter goes on, or
-    /// [`super::LOOK_UP`] or [`super::GATE_CALLED`].  [`State::left`] is what is left of the budget then.
+    /// Runs the code of the block at `eip`, which [`Place`](super::Place) describes; gives the operation with which
+    /// the interpreter goes on, or [`super::LOOK_UP`] or [`super::GATE_CALLED`].  [`State::left`] is what is left
+    /// of the budget then.
     #[inline(always)]
     pub(in crate::cpu) fn enter(
         &self,
@@ -20,6 +18,12 @@ impl Translator {
         head: u8,
         left: i64,
     ) -> Option<u32> {
+        use super::Entry;
+        use std::cell::Cell;
+
+        /// The way in, as [`super::emit::common`] writes it.
+        type Enter = extern "sysv64" fn(*mut State<'_>, u64, i64, *const u8, *const Cell<Entry>) -> u32;
+
         let ready = self.ready.as_ref()?;
         st.flags.without_rotate();
         let at = ready.memory.address(at as usize);
@@ -32,5 +36,13 @@ impl Translator {
         // writes fields of the state that `state::offset` names, the guest's memory behind `base` where the page
         // bytes allow it (the same test as `mem::view`, whose argument for safety holds here), and its own table.
         Some(enter(st, at, left, st.view.base(), ready.entries.as_ptr()))
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Translator {
+    /// Other hosts have no code to enter.
+    pub(in crate::cpu) fn enter(&self, _: &mut State<'_>, _: u32, _: u32, _: u8, _: i64) -> Option<u32> {
+        None
     }
 }
