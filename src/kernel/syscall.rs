@@ -158,20 +158,22 @@ fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) 
     if proc.state == State::Zombie {
         return false;
     }
-    if let Ok(retval) = &result {
-        proc.frame.set(Gpr::Eax, retval.eax);
-        if let Some(edx) = retval.edx {
-            proc.frame.set(Gpr::Edx, edx);
-        }
-        proc.frame.eflags &= !eflags::CF;
-    } else {
-        set_failure(&mut proc.frame, &result);
-    }
+    set_registers(&mut proc.frame, &result);
     if kernel.watched {
         kernel.note(id, Event::Leave(*call, outcome(&result)));
         return false;
     }
     proc.goes_on()
+}
+
+#[inline(always)]
+fn set_registers(frame: &mut Trapframe, result: &Sysret<Retval>) {
+    let Ok(retval) = result else { return set_failure(frame, result) };
+    frame.set(Gpr::Eax, retval.eax);
+    if let Some(edx) = retval.edx {
+        frame.set(Gpr::Edx, edx);
+    }
+    frame.eflags &= !eflags::CF;
 }
 
 /// Sets the registers of a call that does not succeed.

@@ -177,14 +177,14 @@ fn finish(cx: &mut Context<'_>, op: &mut Soreceive, result: Sysret<()>) -> Sysre
     let result = ops::finish_read(op.requested, &op.uio, result);
     match std::mem::replace(&mut op.caller, Caller::Read) {
         Caller::Read => result,
-        Caller::Recvit(recvit) => finish_recvit(cx, op, recvit, result),
+        Caller::Recvit(recvit) => finish_recvit(cx, op, *recvit, result),
     }
 }
 
 fn finish_recvit(
     cx: &mut Context<'_>,
     op: &mut Soreceive,
-    recvit: Box<Recvit>,
+    recvit: Recvit,
     result: Sysret<i32>,
 ) -> Sysret<i32> {
     let count = result?;
