@@ -93,7 +93,7 @@ impl Comparison {
     pub fn round(&mut self, n: u64) {
         // One round in four does without the specialised forms, two translate; blocks are stale after the former.
         let general = n / ROUND % 4 == 3;
-        self.translated = n / ROUND % 2 == 0;
+        self.translated = (n / ROUND).is_multiple_of(2);
         if self.general && !general {
             self.cpus[0].reset();
         }
