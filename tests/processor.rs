@@ -463,8 +463,14 @@ fn no_kind_of_handler_uses_up_the_host_stack() {
     let back = -(code.len() as i32 + 5);
     code.push(0xe9);
     code.extend(back.to_le_bytes());
-    let mut guest = Guest::new(&code, Options { translate: None, ..Options::default() });
-    assert_eq!(guest.run(40_000_000), Stopped { trap: Trap::Budget, retired: 40_000_000 });
+    for translate in [None, Some(0), Some(500)] {
+        let mut guest = Guest::new(&code, Options { translate, ..Options::default() });
+        assert_eq!(
+            guest.run(40_000_000),
+            Stopped { trap: Trap::Budget, retired: 40_000_000 },
+            "{translate:?}"
+        );
+    }
 }
 
 proptest! {

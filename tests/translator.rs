@@ -124,6 +124,37 @@ fn a_window_of_the_stack_wraps_nowhere() {
 }
 
 #[test]
+fn a_pointer_that_wraps_leaves_its_window() {
+    // 1: mov esp, X; mov eax, [esp]; sub esp, 0x9000; mov ebx, [esp+0x9000]; dec ecx; jnz 1b; int3
+    let mut code = vec![0xbc, 0, 0, 0, 0, 0x8b, 0x04, 0x24, 0x81, 0xec, 0, 0x90, 0, 0];
+    code.extend([0x8b, 0x9c, 0x24, 0, 0x90, 0, 0, 0x49, 0x75, 0xe8, 0xcc]);
+    for stack in [DATA + 0x800, 0x9000, 0x8fff, 0x9001, 0x2_0000] {
+        code[1..5].copy_from_slice(&u32::to_le_bytes(stack));
+        let ends = [Some(0), None].map(|translate| {
+            let mut guest = Guest::new(&code, translate);
+            guest.space.map_anon(0x2_0000, 0x1000, RW).expect("a page further up");
+            guest.space.copyout(0x8ff0, &[7; 0x20]).expect("written");
+            guest.frame.set(Gpr::Ecx, 3);
+            (guest.run(100), guest.frame.clone())
+        });
+        assert_eq!(ends[0], ends[1], "{stack:#x}");
+        assert_eq!(ends[0].0, Stopped { trap: Trap::Breakpoint, retired: 19 }, "{stack:#x}");
+    }
+}
+
+#[test]
+fn code_that_is_left_again_and_again_uses_no_host_stack() {
+    // Each round leaves at an instruction that is not translated: bswap edx; or at a branch whose flags are not
+    // known, because they were set in another block: 1: jl 1b.
+    let swap = [&[0x40; 6][..], &[0x0f, 0xca, 0x49, 0x75, 0xf5, 0xcc]].concat();
+    let branch = vec![0x31, 0xc0, 0x83, 0xf8, 1, 0x7c, 0, 0x7c, 0xfe];
+    for code in [swap, branch] {
+        let mut guest = Guest::new(&code, Some(0));
+        assert_eq!(guest.run(30_000_000), Stopped { trap: Trap::Budget, retired: 30_000_000 }, "{code:x?}");
+    }
+}
+
+#[test]
 fn what_is_full_is_forgotten_and_work_goes_on() {
     // add eax, [esi] over and over: blocks of 48 instructions, one for each start.
     let mut guest = Guest::new(&[0x03, 0x46, 0].repeat(0x1500), Some(1));

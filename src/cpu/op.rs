@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     Careful,
     /// The block at [`State::eip`] has been entered often enough to be translated.
     Hot,
+    /// Translated code leaves the operation [`State::resume`] to the interpreter.
+    Resume,
 }
 
 /// What executes an operation.

@@ -36,13 +36,16 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
                 None => continue,
             }
         }
-        let exit = match known(st) {
+        let mut exit = match known(st) {
             Some((head, block, left)) => (head.next)(st, block, st.view, left),
             None => match look_up(st, blocks, options) {
                 Ok(exit) => exit,
                 Err(why) => return why,
             },
         };
+        while exit == Exit::Resume {
+            exit = resume(st);
+        }
         if exit == Exit::Trap {
             return Why::Trap;
         }
@@ -54,12 +57,23 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
     Why::Trap
 }
 
+/// Goes on with an operation that translated code has left to the interpreter.
+#[inline(always)]
+fn resume(st: &mut State<'_>) -> Exit {
+    let at = st.resume as usize;
+    let (Some(before), Some(rest)) = (st.arena.get(at.wrapping_sub(1)), st.arena.get(at..)) else {
+        return Exit::Lookup;
+    };
+    (before.next)(st, rest.iter(), st.view, st.left)
+}
+
 /// What follows an exit that is no trap; says whether the loop ends with it.
 #[cold]
 #[inline(never)]
 fn behind(st: &mut State<'_>, exit: Exit) -> Option<Why> {
     match exit {
         Exit::Trap => Some(Why::Trap),
+        Exit::Resume => None,
         Exit::Hot => Some(Why::Hot),
         Exit::Enter | Exit::Lookup => st.code_hit.get().then_some(Why::Code),
         Exit::Careful => step(st),

@@ -62,6 +62,8 @@ pub(crate) struct State<'a> {
     pub(crate) eip: u32,
     /// Index of the operation whose link misses.
     pub(crate) from: u32,
+    /// Index of the operation that translated code leaves to the interpreter.
+    pub(crate) resume: u32,
     /// Why the run ends.
     pub(crate) trap: Trap,
     /// A general handler has set [`State::trap`].
@@ -117,6 +119,7 @@ impl<'a> State<'a> {
             blocks,
             eip,
             from: 0,
+            resume: 0,
             trap: Trap::Budget,
             ended: false,
             system: eflags & !ARITHMETIC,

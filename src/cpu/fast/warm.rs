@@ -34,28 +34,23 @@ pub(in crate::cpu) fn pass<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<
     (op.next)(st, ops, view, left)
 }
 
-/// Enters the code of a block, and goes on with the operation at which it leaves.
-pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+/// Enters the code of a block; the operation at which it leaves is the business of the loop around the handlers:
+/// a handler that has called something does not always end in a jump.
+pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, _view: View<'a>, left: i64) -> Exit {
     let (arena, blocks) = (st.arena, st.blocks);
     let Some(head) = arena.get(arena.len().wrapping_sub(ops.len() + 1)) else { return lost() };
     let Some(at) = blocks.translator.enter(st, head.eip, head.disp, head.aux, left) else { return lost() };
     match at {
-        translate::GATE_CALLED => return gate(st),
-        translate::LOOK_UP => return out(Exit::Lookup),
-        _ => {}
+        translate::GATE_CALLED => {
+            st.trap = Trap::Syscall;
+            Exit::Trap
+        }
+        translate::LOOK_UP => Exit::Lookup,
+        _ => {
+            st.resume = at;
+            Exit::Resume
+        }
     }
-    let (Some(before), Some(rest)) = (arena.get(at as usize - 1), arena.get(at as usize..)) else {
-        return lost();
-    };
-    let left = st.left;
-    (before.next)(st, rest.iter(), view, left)
-}
-
-/// The code has called the kernel.
-#[inline(always)]
-fn gate(st: &mut State<'_>) -> Exit {
-    st.trap = Trap::Syscall;
-    out(Exit::Trap)
 }
 
 /// In place of the handler of an operation behind one that is not translated: goes on in the block that begins

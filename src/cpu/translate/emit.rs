@@ -245,8 +245,15 @@ impl Emitter {
             return Ok(());
         }
         let bit = i32::from(if window.store { layout::STORES } else { layout::LOADS });
+        let below = self.windows.below(access);
         let leave = self.leave();
-        self.a.cmp(REGS[register], windows::HIGHEST as i32)?;
+        // No pointer of the window may wrap, neither below zero nor above.
+        if below > 0 {
+            self.a.lea(r10d, ptr(WIDE[register] - below))?;
+            self.a.cmp(r10d, windows::HIGHEST.wrapping_sub(below as u32) as i32)?;
+        } else {
+            self.a.cmp(REGS[register], windows::HIGHEST as i32)?;
+        }
         self.a.ja(leave)?;
         for end in [low, last] {
             self.a.lea(r10d, ptr(WIDE[register] + (away + end)))?;

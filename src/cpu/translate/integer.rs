@@ -165,7 +165,7 @@ pub(super) fn binary(e: &mut Emitter, s: &Step<'_>) -> Done {
 /// An instruction has set all flags, as the host does: stores them if they are seen.
 fn with_all(e: &mut Emitter, s: &Step<'_>) -> Done {
     if s.seen {
-        return e.capture();
+        return e.capture(matches!(s.ins.mnemonic(), M::And | M::Or | M::Xor | M::Test));
     }
     e.set(Pending::Stored, ARITHMETIC);
     Ok(())

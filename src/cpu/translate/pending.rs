@@ -9,7 +9,7 @@ use super::emit::{Done, Emitter, REGS, field};
 use crate::cpu::alu::Width;
 use crate::cpu::flags::{ARITHMETIC, Class, Over, record};
 use crate::cpu::state::offset;
-use crate::trapframe::eflags::CF;
+use crate::trapframe::eflags::{AF, CF};
 use iced_x86::code_asm::*;
 
 const TAG: usize = offset::FLAGS + record::TAG;
@@ -279,11 +279,13 @@ impl Emitter {
         Ok(self.host & flags == flags)
     }
 
-    /// Stores what the host's flags are, all of which the last instruction has set.
-    pub(super) fn capture(&mut self) -> Done {
+    /// Stores what the host's flags are, all of which the last instruction has set; what a `logic` one leaves
+    /// undefined is clear.
+    pub(super) fn capture(&mut self, logic: bool) -> Done {
+        let defined = if logic { ARITHMETIC & !AF } else { ARITHMETIC };
         self.a.pushfq()?;
         self.a.pop(r10)?;
-        self.a.and(r10d, ARITHMETIC as i32)?;
+        self.a.and(r10d, defined as i32)?;
         self.a.mov(field(A), r10d)?;
         self.a.mov(field(TAG), record::tag(Class::Explicit, Width::Dword) as i32)?;
         self.set(Pending::Stored, 0);
@@ -293,7 +295,7 @@ impl Emitter {
     /// Stores the flags themselves instead of their operands, where that is easily done: the kernel wants to see them.
     pub(super) fn show(&mut self) -> Done {
         if self.pending != Pending::Stored && self.need(ARITHMETIC)? {
-            self.capture()?;
+            self.capture(matches!(self.pending, Pending::Logic { .. }))?;
         }
         Ok(())
     }

@@ -14,7 +14,8 @@ use iced_x86::{Code as K, Instruction, Mnemonic as M, OpKind, Register as R};
 const SPAN: i32 = 4096;
 /// Most that a displacement or a pointer is away from its anchor: sums of such stay small.
 const FAR: i32 = 1 << 16;
-/// Beyond this address a pointer opens no window, so that no address in one wraps.
+/// Beyond this address a pointer opens no window, so that neither it nor an address in one wraps; nor does one
+/// that others go so far below that they would.
 pub(super) const HIGHEST: u32 = 0xffe0_0000;
 
 /// A stretch of the stack.
@@ -23,6 +24,8 @@ pub(super) struct Window {
     /// Distances of its ends from its anchor.
     low: i32,
     high: i32,
+    /// The least distance of a pointer through which it is accessed.
+    pointer: i32,
     /// Something is stored in it.
     pub(super) store: bool,
     /// It has been looked at.
@@ -33,8 +36,9 @@ pub(super) struct Window {
 #[derive(Clone, Copy)]
 pub(super) struct Access {
     pub(super) window: usize,
-    /// Distance from the anchor.
+    /// Distance from the anchor, and that of the pointer.
     at: i32,
+    pointer: i32,
 }
 
 /// The accesses of an instruction that lie in windows.
@@ -102,6 +106,11 @@ impl Windows {
         let (low, last) = (window.low - access.at, window.high - 1 - access.at);
         Some((window, low, last))
     }
+
+    /// How far below the pointer of an access those of the others in its window go.
+    pub(super) fn below(&self, access: Access) -> i32 {
+        self.windows.get(access.window).map_or(0, |window| access.pointer - window.pointer)
+    }
 }
 
 impl Search {
@@ -134,15 +143,16 @@ impl Search {
             let (low, high) = (window.low.min(at), window.high.max(at + bytes));
             if high - low <= SPAN {
                 (window.low, window.high) = (low, high);
+                window.pointer = window.pointer.min(from.at);
                 window.store |= store;
-                return Some(Access { window: index, at });
+                return Some(Access { window: index, at, pointer: from.at });
             }
         }
         let index = windows.len();
-        windows.push(Window { low: at, high: at + bytes, store, open: false });
+        windows.push(Window { low: at, high: at + bytes, pointer: from.at, store, open: false });
         self.current.retain(|(anchor, _)| *anchor != from.anchor);
         self.current.push((from.anchor, index));
-        Some(Access { window: index, at })
+        Some(Access { window: index, at, pointer: from.at })
     }
 
     /// The memory operand of an instruction, if it lies at a known distance.
