@@ -3,9 +3,11 @@
 #![allow(missing_docs)]
 
 use bsd21::cpu::{Cpu, Options, Stopped};
-use bsd21::mem::{AddressSpace, Prot};
+use bsd21::mem::{AddressSpace, FileId, Prot, Sharing};
 use bsd21::trapframe::{Gpr, Trap, Trapframe};
 use proptest::prelude::*;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 
 const TEXT: u32 = 0x1000;
 const DATA: u32 = 0x8000;
@@ -155,6 +157,66 @@ fn code_that_is_left_again_and_again_uses_no_host_stack() {
 }
 
 #[test]
+fn code_that_changed_unseen_is_not_translated() {
+    // 20 instructions in one operation: nop …, mov eax, eax, ret; then as many in 20: inc eax …, bswap edx, ret.
+    let mut file = tempfile::tempfile().expect("a file");
+    let old = [&[0x90; 18][..], &[0x89, 0xc0, 0xc3]].concat();
+    let new = [&[0x40; 18][..], &[0x0f, 0xca, 0xc3]].concat();
+    let write = |file: &mut std::fs::File, code: &[u8]| {
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(code)).expect("written");
+    };
+    file.write_all(&[0; 0x1000]).expect("a page");
+    write(&mut file, &old);
+    let mut guest = Guest::new(&[0xff, 0xd6, 0xcc], Some(2));
+    let id = FileId { dev: 1, ino: 1 };
+    let at = 0x10_0000;
+    guest.space.map_file(at, 0x1000, RW, file.as_fd(), 0, Sharing::Shared, id).expect("mapped");
+    for round in 0..6 {
+        if round == 2 {
+            // Another process stores to the memory that it shares with us.
+            write(&mut file, &new);
+        }
+        guest.frame.eip = TEXT;
+        guest.frame.set(Gpr::Esi, at);
+        let stopped = guest.run(100);
+        assert_eq!(stopped, Stopped { trap: Trap::Breakpoint, retired: 22 }, "round {round}");
+    }
+}
+
+#[test]
+fn flags_that_nobody_sees_may_be_anything() {
+    // 1: inc ebp …; shl ebx, 5; cmp eax, [esi]; jz +0; mov eax, 1; shl bx, 3; dec ecx; jnz 1b; int3
+    let mut code = vec![0x45; 8];
+    code.extend([0xc1, 0xe3, 5, 0x3b, 0x06, 0x74, 0, 0xb8, 1, 0, 0, 0, 0x66, 0xc1, 0xe3, 3, 0x49]);
+    code.extend([0x75, (-(code.len() as i8 + 2)) as u8, 0xcc]);
+    let ends = [Some(0), None].map(|translate| {
+        let mut guest = Guest::new(&code, translate);
+        guest.space.copyout(DATA, &0x1000u32.to_le_bytes()).expect("data");
+        guest.frame.set(Gpr::Esi, DATA);
+        guest.frame.set(Gpr::Ecx, 5);
+        (guest.run(1000), guest.frame)
+    });
+    assert_eq!(ends[0], ends[1]);
+}
+
+#[test]
+fn the_rest_of_a_block_gets_code_of_its_own() {
+    // 1: inc eax x 8; bswap edx; mov [esi], eax; add eax, [esi] x 6; dec ecx; jnz 1b; int3
+    let mut code = vec![0x40; 8];
+    code.extend([0x0f, 0xca, 0x89, 0x06]);
+    code.extend([0x03, 0x06].repeat(6));
+    code.extend([0x49, 0x75, (-(code.len() as i8 + 3)) as u8, 0xcc]);
+    let ends = [Some(10), None].map(|translate| {
+        let mut guest = Guest::new(&code, translate);
+        guest.frame.set(Gpr::Esi, DATA);
+        guest.frame.set(Gpr::Ecx, 100);
+        (guest.run(10_000), guest.frame.clone(), guest.memory(), guest.cpu.translated())
+    });
+    assert_eq!((&ends[0].0, &ends[0].1, &ends[0].2), (&ends[1].0, &ends[1].1, &ends[1].2));
+    assert_eq!(ends[0].3, if translates() { 2 } else { 0 });
+}
+
+#[test]
 fn what_is_full_is_forgotten_and_work_goes_on() {
     // add eax, [esi] over and over: blocks of 48 instructions, one for each start.
     let mut guest = Guest::new(&[0x03, 0x46, 0].repeat(0x1500), Some(1));
@@ -176,8 +238,8 @@ fn what_is_full_is_forgotten_and_work_goes_on() {
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Reg(u8),
-    Esp(i8),
-    Ebp(i8),
+    Esp(i16),
+    Ebp(i16),
     Esi(i8),
     Indexed(u8, i8),
     Absolute(u16),
@@ -187,10 +249,15 @@ fn place() -> impl Strategy<Value = Place> {
     prop_oneof![4 => (0u8..8).prop_map(Place::Reg), 7 => memory()]
 }
 
+/// A distance that mostly fits a byte.
+fn far() -> impl Strategy<Value = i16> {
+    prop_oneof![4 => -128i16..128, 1 => -0x800i16..0x800]
+}
+
 fn memory() -> impl Strategy<Value = Place> {
     prop_oneof![
-        1 => any::<i8>().prop_map(Place::Esp),
-        2 => any::<i8>().prop_map(Place::Ebp),
+        1 => far().prop_map(Place::Esp),
+        2 => far().prop_map(Place::Ebp),
         2 => any::<i8>().prop_map(Place::Esi),
         1 => (0u8..4, any::<i8>()).prop_map(|(r, d)| Place::Indexed(r, d)),
         1 => (0u16..0x1fe0).prop_map(Place::Absolute),
@@ -202,8 +269,8 @@ fn modrm(place: Place, reg: u8) -> Vec<u8> {
     let reg = (reg & 7) << 3;
     match place {
         Place::Reg(r) => vec![0xc0 | reg | r],
-        Place::Esp(d) => vec![0x44 | reg, 0x24, d as u8],
-        Place::Ebp(d) => vec![0x45 | reg, d as u8],
+        Place::Esp(d) => distance(0x04 | reg, &[0x24], d),
+        Place::Ebp(d) => distance(0x05 | reg, &[], d),
         Place::Esi(d) => vec![0x46 | reg, d as u8],
         // [ebp + r*1 + d]
         Place::Indexed(r, d) => vec![0x44 | reg, r << 3 | 5, d as u8],
@@ -212,6 +279,14 @@ fn modrm(place: Place, reg: u8) -> Vec<u8> {
             bytes.extend((DATA + u32::from(at)).to_le_bytes());
             bytes
         }
+    }
+}
+
+/// ModRM with a displacement of one byte or four.
+fn distance(modrm: u8, sib: &[u8], d: i16) -> Vec<u8> {
+    match i8::try_from(d) {
+        Ok(d) => [&[0x40 | modrm], sib, &[d as u8]].concat(),
+        Err(_) => [&[0x80 | modrm], sib, &i32::from(d).to_le_bytes()].concat(),
     }
 }
 

@@ -185,9 +185,18 @@ impl Blocks {
             return self.clear();
         }
         if let Some(&at) = self.by_address.get(&eip) {
-            // Nothing has been written to the block, or it would have been dropped.
             self.translate_code(space, at, &read(space, eip, options), stack);
         }
+    }
+
+    /// Whether instructions are those of the operations that a block has.  The way of working may have changed since
+    /// these were made, and so may memory that another process shares.
+    fn is_decoded(&self, source: &Source<'_>) -> bool {
+        let own = source.code.iter().filter(|part| !part.followed && !lower::is_padding(&part.d.ins));
+        let mut ops = self.arena.get(source.first as usize..).unwrap_or_default().iter();
+        own.map(|part| &part.d.ins)
+            .all(|ins| ops.next().is_some_and(|op| (op.eip, usize::from(op.len)) == (ins.ip32(), ins.len())))
+            && source.next.is_none_or(|next| ops.next().is_some_and(|op| (op.imm, op.len) == (next, 0)))
     }
 
     fn translate_code(&mut self, space: &AddressSpace, at: u32, code: &[Part], stack: [u32; 2]) {
@@ -197,9 +206,11 @@ impl Blocks {
         // Where the stack holds code each store to it needs its own look.
         let plain_stack = !stack.iter().any(|&pointer| space.watches(pointer));
         let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next, plain_stack };
-        // The way of working may have changed since.
-        let same = code.len() == head.imm as usize;
-        match if same { self.translator.translate(&source) } else { None } {
+        let decoded = head.imm as usize;
+        let same = code.len() == decoded && self.is_decoded(&source);
+        let place = if same { self.translator.translate(&source) } else { None };
+        let Some(head) = self.arena.get_mut(at as usize) else { return };
+        match place {
             Some(place) => {
                 (head.disp, head.aux) = (place.at, place.head);
                 head.next = warm::enter;
@@ -216,7 +227,7 @@ impl Blocks {
         let live = live_flags(code);
         let total = code.len();
         let mut ops = Vec::with_capacity(total + 1);
-        for (i, (part, (flags, _))) in code.iter().zip(live).enumerate() {
+        for (i, (part, Seen { own: flags, .. })) in code.iter().zip(live).enumerate() {
             let d = &part.d;
             if part.followed || options.fast && lower::is_padding(&d.ins) {
                 continue;
@@ -275,6 +286,17 @@ pub(super) struct Part {
     pub(super) d: Decoded,
     /// A direct jump, behind which the block goes on at the target.
     pub(super) followed: bool,
+}
+
+/// What somebody may see of the flags.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    /// Those that an instruction sets.
+    pub(super) own: bool,
+    /// Any of those that are there behind it.
+    pub(super) any: bool,
+    /// All of them.
+    pub(super) all: bool,
 }
 
 /// An operation on its way into the arena.
@@ -378,15 +400,16 @@ fn goes_on(ins: &Instruction) -> bool {
 }
 
 /// For each instruction, whether somebody may see the flags it sets: not when they are all set
-/// again before they are read and before the block can be left.  And which flags somebody may see behind it.
-fn live_flags(code: &[Part]) -> Vec<(bool, u32)> {
+/// again before they are read and before the block can be left.  And whether any, and whether all flags may be seen
+/// behind it.
+fn live_flags(code: &[Part]) -> Vec<Seen> {
     const ALL: u32 = F::OF | F::SF | F::ZF | F::AF | F::CF | F::PF;
     let mut live = ALL;
-    let mut result = vec![(true, ALL); code.len()];
+    let mut result = vec![Seen { own: true, any: true, all: true }; code.len()];
     for (part, seen) in code.iter().zip(&mut result).rev() {
         let (d, ins) = (&part.d, &part.d.ins);
         let written = ins.rflags_modified() & ALL;
-        *seen = (written & live != 0, live);
+        *seen = Seen { own: written & live != 0, any: live != 0, all: live == ALL };
         if !part.followed && can_leave(d) {
             live = ALL;
             continue;

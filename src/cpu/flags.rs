@@ -348,9 +348,10 @@ impl Flags {
             Class::Sub => w.cut(a) < w.cut(b),
             Class::SubBorrow => w.cut(a) <= w.cut(b),
             Class::Logic => false,
-            Class::Shl => (u64::from(a) << b) >> w.bits() & 1 != 0,
-            Class::Shr => (a >> ((b - 1) & 31)) & 1 != 0,
-            Class::Sar => (w.extend(a) >> ((b - 1) & 31)) & 1 != 0,
+            // Nobody looks at what a dead record says, but it may be asked: its count may be anything.
+            Class::Shl => (u64::from(a) << (b & 31)) >> w.bits() & 1 != 0,
+            Class::Shr => (a >> (b.wrapping_sub(1) & 31)) & 1 != 0,
+            Class::Sar => (w.extend(a) >> (b.wrapping_sub(1) & 31)) & 1 != 0,
             Class::Mul => b != 0,
         }
     }

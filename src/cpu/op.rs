@@ -44,11 +44,11 @@ pub(crate) struct Op {
     pub(crate) next: Handler,
     /// Immediate operand; branch target; instructions in the block (headers).
     pub(crate) imm: u32,
-    /// Displacement of the memory operand.
+    /// Displacement of the memory operand; where the code of a translated block is (headers).
     pub(crate) disp: u32,
     /// Address of the instruction.
     pub(crate) eip: u32,
-    /// Arena index of the block to go to; zero: not known.
+    /// Arena index of the block to go to; zero: not known.  Entries that are left before a block is translated.
     pub(crate) link: Cell<u32>,
     /// First register operand.
     pub(crate) r: Slot,
@@ -64,7 +64,7 @@ pub(crate) struct Op {
     pub(crate) len: u8,
     /// Instructions of the block from this one on.
     pub(crate) rest: u8,
-    /// Whatever else the handler needs.
+    /// Whatever else the handler needs; how far before its code others enter a translated block (headers).
     pub(crate) aux: u8,
 }
 

@@ -5,7 +5,7 @@
 use super::block::Blocks;
 use super::op::{Exit, Link, Op, Ops};
 use super::state::State;
-use super::{Options, decode, general, is_fault};
+use super::{Options, decode, fast, general, is_fault};
 use crate::mem::AddressSpace;
 use crate::trapframe::Trap;
 use crate::trapframe::eflags::TF;
@@ -62,7 +62,7 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
 fn resume(st: &mut State<'_>) -> Exit {
     let at = st.resume as usize;
     let (Some(before), Some(rest)) = (st.arena.get(at.wrapping_sub(1)), st.arena.get(at..)) else {
-        return Exit::Lookup;
+        return fast::lost();
     };
     (before.next)(st, rest.iter(), st.view, st.left)
 }

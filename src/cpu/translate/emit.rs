@@ -12,7 +12,8 @@
 //!
 //! Code leaves in one way only: it names an operation of the block, which the interpreter then executes with all
 //! that follows.  Whatever is rare (a page that refuses, a branch that is not linked) ends there, before anything
-//! of the instruction has happened, and costs no code of its own.
+//! of the instruction has happened, and costs no code of its own.  (A call that is not linked has stored its return
+//! address, but not moved the stack pointer: it is stored again.)
 
 use super::assemble::assemble;
 use super::pending::Pending;
@@ -32,7 +33,8 @@ pub(super) const ESP: usize = 4;
 
 /// The host registers of the guest's, in the order of their numbers.
 pub(super) const REGS: [AsmRegister32; 8] = [eax, ecx, edx, ebx, r8d, ebp, esi, edi];
-const WIDE: [AsmRegister64; 8] = [rax, rcx, rdx, rbx, r8, rbp, rsi, rdi];
+/// The same with their upper halves, which are zero.
+pub(super) const WIDE: [AsmRegister64; 8] = [rax, rcx, rdx, rbx, r8, rbp, rsi, rdi];
 
 /// Addresses of the code that all blocks share.
 #[derive(Clone, Copy, Default)]

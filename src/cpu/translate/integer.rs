@@ -1,15 +1,13 @@
 //! Translation of arithmetic: mostly the instruction itself, with a note of its flags where they are seen.
 
 use super::Step;
-use super::emit::{Done, Emitter, REGS};
+use super::emit::{Done, Emitter, REGS, field};
 use super::pending::{A, B, Pending, RESULT, Value};
 use crate::cpu::alu::Width;
 use crate::cpu::flags::{ARITHMETIC, Class, Over};
 use crate::trapframe::eflags::{AF, CF, OF};
 use iced_x86::code_asm::*;
 use iced_x86::{Code as K, Instruction, Mnemonic as M, OpKind, Register as R};
-
-use super::emit::field;
 
 const EAX: usize = 0;
 const EDX: usize = 2;
@@ -181,22 +179,7 @@ fn with_r10(e: &mut Emitter, ins: &Instruction, operand: u32) -> Done {
     };
     ins.set_op_kind(operand, OpKind::Register);
     ins.set_op_register(operand, r);
-    // `test eax, imm` and its like name their register in the opcode.
-    ins.set_code(general_form(ins.code()));
     e.native(&ins)
-}
-
-/// The form of an instruction that takes any register.
-fn general_form(code: K) -> K {
-    match code {
-        K::Add_AL_imm8 => K::Add_rm8_imm8,
-        K::Add_AX_imm16 => K::Add_rm16_imm16,
-        K::Add_EAX_imm32 => K::Add_rm32_imm32,
-        K::And_AL_imm8 => K::And_rm8_imm8,
-        K::And_AX_imm16 => K::And_rm16_imm16,
-        K::And_EAX_imm32 => K::And_rm32_imm32,
-        other => other,
-    }
 }
 
 /// `and` in place of `test`: the same flags, and the result.

@@ -29,9 +29,8 @@ mod transfer;
 mod windows;
 
 use self::emit::{Common, Done, Emitter};
-use super::block::Part;
+use super::block::{Part, Seen};
 use super::decode::Decoded;
-use super::flags::ARITHMETIC;
 use super::general::{GATE, condition, short_address};
 use super::lower::is_padding;
 use super::state::CODE_END;
@@ -41,8 +40,10 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use windows::{Accesses, Windows};
 
-/// Memory for code; what has no room is forgotten with everything else.
-const MEMORY: usize = 16 << 20;
+/// Memory for code.
+const MEMORY: usize = 8 << 20;
+/// Room that any block has enough of; where it is no longer there everything is forgotten.
+const ROOM: usize = 64 << 10;
 /// Entries of the table of returns and indirect branches.
 const ENTRIES: usize = 2048;
 /// Instructions at the start of a block that must be translated for its code to be worth while, unless they are
@@ -146,8 +147,8 @@ pub(super) struct Source<'a> {
     /// Arena index of its first operation.
     pub(super) first: u32,
     pub(super) code: &'a [Part],
-    /// For each instruction, whether the flags that it sets are seen, and which are seen behind it.
-    pub(super) flags: &'a [(bool, u32)],
+    /// For each instruction, what is seen of the flags.
+    pub(super) flags: &'a [Seen],
     /// Where control goes on behind it.
     pub(super) next: Option<u32>,
     /// The stack holds no code: it can be checked in windows.
@@ -169,7 +170,7 @@ impl Translator {
 
     /// Whether there is no room for more.
     pub(super) fn is_full(&self) -> bool {
-        self.ready.as_ref().is_some_and(|ready| ready.used > MEMORY / 2)
+        self.ready.as_ref().is_some_and(|ready| ready.used > MEMORY - ROOM)
     }
 
     /// Translates a block; gives where its code is.
@@ -274,11 +275,11 @@ impl Ready {
 fn write(common: Common, source: &Source<'_>) -> Done<Option<Emitter>> {
     let total = source.code.len();
     let served =
-        source.code.iter().zip(source.flags).take_while(|(part, (seen, _))| serves(&part.d, *seen)).count();
+        source.code.iter().zip(source.flags).take_while(|(part, seen)| serves(&part.d, seen.own)).count();
     let windows = if source.plain_stack { Windows::find(source, served) } else { Windows::default() };
     let mut e = Emitter::new(common, source.eip, total as u32, windows)?;
     let mut op = source.first;
-    for (i, (part, &(seen, live))) in source.code.iter().zip(source.flags).enumerate() {
+    for (i, (part, flags)) in source.code.iter().zip(source.flags).enumerate() {
         let d = &part.d;
         if part.followed || is_padding(&d.ins) {
             continue;
@@ -287,8 +288,8 @@ fn write(common: Common, source: &Source<'_>) -> Done<Option<Emitter>> {
         op += 1;
         let step = Step {
             ins: &d.ins,
-            seen,
-            live: live != 0,
+            seen: flags.own,
+            live: flags.any,
             behind: (total - i - 1) as i32,
             accesses: e.accesses(i),
         };
@@ -297,16 +298,19 @@ fn write(common: Common, source: &Source<'_>) -> Done<Option<Emitter>> {
                 e.show()?;
                 e.call_kernel(&step)?;
                 return Ok(Some(e));
-            } else if d.escape == 0 && live == ARITHMETIC && total - i > WORTH_REJOINING {
+            }
+            if d.escape == 0 && flags.all && total - i > WORTH_REJOINING {
                 // All flags are kept there, as where a block begins.
                 e.gap = Some(op - 1);
             }
             e.stop()?;
-        } else if let Flow::Ends = instruction(&mut e, &step)? {
-            return Ok(Some(e));
         }
+        let flow = if e.stopped { Flow::Ends } else { instruction(&mut e, &step)? };
         if e.stopped {
             return Ok((i >= WORTH_WHILE || i * 2 > total).then_some(e));
+        }
+        if let Flow::Ends = flow {
+            return Ok(Some(e));
         }
     }
     let Some(next) = source.next else { return Ok(None) };

@@ -5,7 +5,7 @@
 //! to change is stored before.  Instructions that read flags take the host's, where these are still the guest's,
 //! or do the operation of the note again.
 
-use super::emit::{Done, Emitter, REGS, field};
+use super::emit::{Done, Emitter, REGS, WIDE, field};
 use crate::cpu::alu::Width;
 use crate::cpu::flags::{ARITHMETIC, Class, Over, record};
 use crate::cpu::state::offset;
@@ -72,27 +72,23 @@ impl Value {
     /// Puts register `r` less this, the second operand, into `r10d`; keeps the host's flags.
     fn less(self, a: &mut CodeAssembler, r: usize) -> Done {
         match self {
-            Self::Imm(value) => return Ok(a.lea(r10d, ptr(wide(r) + value.wrapping_neg() as i32))?),
+            Self::Imm(value) => return Ok(a.lea(r10d, ptr(WIDE[r] + value.wrapping_neg() as i32))?),
             Self::Reg(n) => a.mov(r10d, REGS[n])?,
             Self::Saved => a.mov(r10d, field(B))?,
         }
         a.not(r10d)?;
-        Ok(a.lea(r10d, ptr(wide(r) + r10 + 1))?)
+        Ok(a.lea(r10d, ptr(WIDE[r] + r10 + 1))?)
     }
 
     /// Puts register `r` plus this, the second operand, into `r10d`; keeps the host's flags.
     fn plus(self, a: &mut CodeAssembler, r: usize) -> Done {
         match self {
-            Self::Imm(value) => return Ok(a.lea(r10d, ptr(wide(r) + value as i32))?),
-            Self::Reg(n) => return Ok(a.lea(r10d, ptr(wide(r) + wide(n)))?),
+            Self::Imm(value) => return Ok(a.lea(r10d, ptr(WIDE[r] + value as i32))?),
+            Self::Reg(n) => return Ok(a.lea(r10d, ptr(WIDE[r] + WIDE[n]))?),
             Self::Saved => a.mov(r10d, field(B))?,
         }
-        Ok(a.lea(r10d, ptr(wide(r) + r10))?)
+        Ok(a.lea(r10d, ptr(WIDE[r] + r10))?)
     }
-}
-
-fn wide(n: usize) -> AsmRegister64 {
-    [rax, rcx, rdx, rbx, r8, rbp, rsi, rdi][n]
 }
 
 impl Pending {
@@ -273,7 +269,7 @@ impl Emitter {
 
     /// Makes some flags those of the host; false where that takes the interpreter.
     pub(super) fn need(&mut self, flags: u32) -> Done<bool> {
-        if self.host & flags != flags {
+        if self.host & flags != flags && self.pending != Pending::Stored {
             self.host = self.pending.again(&mut self.a)?;
         }
         Ok(self.host & flags == flags)

@@ -15,7 +15,8 @@ const SPAN: i32 = 4096;
 /// Most that a displacement or a pointer is away from its anchor: sums of such stay small.
 const FAR: i32 = 1 << 16;
 /// Beyond this address a pointer opens no window, so that neither it nor an address in one wraps; nor does one
-/// that others go so far below that they would.
+/// that others go so far below that they would.  An address below zero is found by its page: none at or above the
+/// end of the user's part of the address space is ever accessible.
 pub(super) const HIGHEST: u32 = 0xffe0_0000;
 
 /// A stretch of the stack.
@@ -204,7 +205,7 @@ impl Search {
             _ => {}
         }
         let compares = matches!(m, M::Cmp | M::Test);
-        let stores = ins.op_count() > 0 && ins.op_kind(0) == OpKind::Memory && !compares;
+        let stores = ins.op_count() > 0 && ins.op_kind(0) == OpKind::Memory && !compares && m != M::Jmp;
         let operand = self.operand(ins, stores);
         if ins.op_count() > 0 && !compares {
             let value = match (ins.code(), m) {
