@@ -65,7 +65,7 @@ impl Default for Options {
     }
 }
 
-/// How often a block is entered before it is translated, which takes about as long as to interpret it so often.
+/// How often a block is entered before it is translated, which takes as long as to interpret it some hundred times.
 const OFTEN: u16 = 500;
 
 /// Instructions run at a stretch; less than a block that must not be entered asks for.
