@@ -53,6 +53,11 @@ pub fn is_mapped(id: FileId) -> bool {
     OBJECTS.with_borrow(|objects| objects.contains_key(&id))
 }
 
+/// Lets nobody find what lay below mappings of a file so far: its bytes are elsewhere from now on.
+pub fn forget_mapped(id: FileId) {
+    OBJECTS.with_borrow_mut(|objects| objects.remove(&id));
+}
+
 impl Object {
     /// The object of a file.
     pub(super) fn of_file(file: BorrowedFd<'_>, id: FileId, sharing: Sharing) -> io::Result<Rc<Self>> {

@@ -14,6 +14,7 @@ use super::Vfs;
 use super::repeat::Change;
 use super::vnode::{VnodeId, Vtype};
 use crate::host::fs::{self, OpenFor};
+use crate::mem::FileId;
 
 impl Vfs {
     /// The host descriptor for the content of a regular file: also for mapping it.
@@ -34,8 +35,17 @@ impl Vfs {
                 node.reading.clone().ok_or(Errno::EIO)
             }
             OpenFor::Writing => {
+                self.disarm(id)?;
+                let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::ENXIO) };
+                let moved = node.place.moves_on_write();
                 let fd = Rc::new(node.place.open_file(purpose)?);
                 node.writing = Some(fd.clone());
+                if moved {
+                    // Who reads it reads the copy from now on.
+                    node.reading = None;
+                    let id = FileId { dev: node.dev, ino: node.ino };
+                    self.moved.push((id, Rc::new(node.place.open_file(OpenFor::Reading)?)));
+                }
                 Ok(fd)
             }
         }
@@ -67,9 +77,9 @@ impl Vfs {
     pub fn sync_content(&mut self, id: VnodeId) -> Result<(), Errno> {
         let vnode = &self.vnodes[id];
         let Some(node) = vnode.host() else { return Ok(()) };
-        match node.writing.as_ref().or(node.reading.as_ref()) {
-            Some(fd) => Ok(fs::sync(fd.as_fd())?),
-            None => Ok(()),
+        if let Some(fd) = node.writing.as_ref().or(node.reading.as_ref()) {
+            fs::sync(fd.as_fd())?;
         }
+        Ok(node.place.sync()?)
     }
 }

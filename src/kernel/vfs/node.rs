@@ -7,12 +7,12 @@ use syscalls::Errno;
 
 use super::access::Want;
 use super::attr::{APPEND, Extra, IMMUTABLE, S_ISGID};
+use super::hold::Hold;
 use super::namei::Found;
 use super::repeat::Change;
 use super::vnode::{Body, VnodeId, Vtype};
 use super::{LINK_MAX, Vfs};
 use crate::host::change::NodeKind;
-use crate::host::fs::Place;
 use crate::kernel::cred::Ucred;
 
 /// What is to be made.
@@ -248,7 +248,7 @@ impl Vfs {
     }
 
     /// The host's side of a directory in which something is to be changed.
-    fn directory_place(&self, id: VnodeId) -> Result<&Place, Errno> {
+    fn directory_place(&self, id: VnodeId) -> Result<&Hold, Errno> {
         match &self.vnodes[id].body {
             Body::Host(node) => Ok(&node.place),
             _ => Err(Errno::EROFS),

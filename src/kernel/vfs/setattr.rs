@@ -155,11 +155,37 @@ impl Vfs {
         self.change_mode(id, mode & !(S_ISUID | S_ISGID))
     }
 
+    /// Before the first byte is written, set-id bits of a host file move to where the guest alone sees them:
+    /// what a guest writes must not be a set-id program of the host, not for a moment.
+    pub(super) fn disarm(&mut self, id: VnodeId) -> Result<(), Errno> {
+        let Some(node) = self.vnodes[id].host() else { return Ok(()) };
+        let stat = node.place.stat()?;
+        let bits = stat.perm & u32::from(S_ISUID | S_ISGID);
+        if bits == 0 {
+            return Ok(());
+        }
+        let mode = self.getattr(id)?.mode;
+        if let Some(node) = self.vnodes[id].host_mut() {
+            let before = std::mem::replace(&mut node.extra.mode, Some(mode));
+            if self.save_extra(id).is_err()
+                && let Some(node) = self.vnodes[id].host_mut()
+            {
+                // Where nothing can be kept the guest loses the bits, too.
+                node.extra.mode = before;
+            }
+        }
+        match self.vnodes[id].host() {
+            Some(node) => Ok(node.place.chmod(stat.perm & !bits)?),
+            None => Ok(()),
+        }
+    }
+
     /// Records an owner, without any check.
     pub(super) fn change_owner(&mut self, id: VnodeId, uid: u32, gid: u32) -> Result<(), Errno> {
         let owners = self.options.owners;
         let repeatable = self.options.repeatable;
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
+        let Vfs { vnodes, host_owners, .. } = self;
+        let Some(node) = vnodes[id].host_mut() else { return Err(Errno::EPERM) };
         let before = node.extra;
         if repeatable {
             // Who runs the emulator decides nothing.
@@ -172,6 +198,7 @@ impl Vfs {
         let shown = (owners.guest_uid(stat.uid), owners.guest_gid(stat.gid));
         if shown != (uid, gid)
             && owners.host.0 == 0
+            && *host_owners
             && let (Some(host_uid), Some(host_gid)) = (owners.host_uid(uid), owners.host_gid(gid))
             && node.place.chown(Some(host_uid), Some(host_gid)).is_ok()
         {
