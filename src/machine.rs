@@ -9,10 +9,11 @@
 mod builder;
 mod host_signals;
 mod limits;
+mod mounts;
 mod outcome;
 mod stdio;
 
-pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
+pub use builder::{Builder, Changes, DEFAULT_PATH, Mount, StartError};
 pub use limits::{Limit, Limits};
 use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};

@@ -99,6 +99,13 @@ impl Capture {
             return Err(Failure::usage("no program given"));
         };
         let os = |text: &std::ffi::OsStr| Text(std::os::unix::ffi::OsStrExt::as_bytes(text).to_vec());
+        if guest.overlay.is_some() || guest.read_only || guest.host_owners || !guest.mount_special.is_empty()
+        {
+            return Err(Failure::usage(
+                "a case has a root that is only read, and files of its own: leave out --overlay, --read-only, \
+                 --host-owners and --mount-special",
+            ));
+        }
         let (root, path) = self.root(Path::new(program))?;
         let name = guest.argv0.as_deref().unwrap_or(program);
         let argv = [os(name)].into_iter().chain(args.iter().map(|arg| os(arg))).collect();

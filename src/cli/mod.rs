@@ -10,6 +10,7 @@ mod inspect;
 mod kdump;
 mod listing;
 mod options;
+mod overlay;
 mod run;
 mod status;
 mod survey;
@@ -61,6 +62,8 @@ enum Command {
     Syscalls(Deferred<listing::Syscalls>),
     /// Show how a socket call goes through the kernel, step by step.
     Explain(Deferred<explain::Explain>),
+    /// Show, apply or forget the changes that `run --overlay=DIR` has kept.
+    Overlay(Deferred<overlay::Overlay>),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
     Kdump(Deferred<kdump::Kdump>),
     /// Print shell completions or the manual page.
@@ -105,6 +108,7 @@ impl Command {
             Self::Capture(command) => command.0.run(),
             Self::Verify(command) => command.0.run(),
             Self::Explain(command) => command.0.run(),
+            Self::Overlay(command) => command.0.run(),
             Self::Kdump(command) => command.0.run(),
             Self::Generate(command) => command.0.run(),
         }

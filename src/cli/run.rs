@@ -1,6 +1,6 @@
 //! `bsd21 run` and `bsd21 trace`: build a machine, run it, end as the guest did.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -154,6 +154,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let mut machine = self.machine.build(self.guest.builder()?)?;
+        announce(&self.guest, self.quiet);
         let result = finish(&mut machine);
         report(&machine, self.quiet);
         machine.abandon();
@@ -177,6 +178,7 @@ impl Trace {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
         let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
         let mut machine = self.machine.build(builder)?;
+        announce(&self.guest, self.trace.quiet());
         let result = finish(&mut machine);
         report(&machine, self.trace.quiet());
         match tracer.finish(machine.kernel()) {
@@ -187,6 +189,16 @@ impl Trace {
             _ => {}
         }
         result
+    }
+}
+
+/// One line about where the guest writes, for somebody who looks on.
+fn announce(guest: &GuestOptions, quiet: bool) {
+    if !quiet
+        && io::stderr().is_terminal()
+        && let Some(changes) = guest.changes_go()
+    {
+        super::complain(&changes);
     }
 }
 
