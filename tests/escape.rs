@@ -34,7 +34,6 @@ use Answer::{Any, Errno, Fails};
 const EPERM: Answer = Errno(1);
 const ENOENT: Answer = Errno(2);
 const ENXIO: Answer = Errno(6);
-const EACCES: Answer = Errno(13);
 const EXDEV: Answer = Errno(18);
 const EROFS: Answer = Errno(30);
 const ECONNREFUSED: Answer = Errno(61);
@@ -360,7 +359,9 @@ impl World {
         command.arg("run").arg("-q").env("TMPDIR", self.at("temporary")).env_remove("BSD21_ROOT");
         for option in options {
             let place = |name: &str| self.at(name).display().to_string();
-            command.arg(option.replace("ROOT", &place("root")).replace("RO:", &format!("{}:", place("ro"))));
+            let option =
+                if *option == "RO" { place("ro") } else { option.replace("RO:", &(place("ro") + ":")) };
+            command.arg(option.replace("ROOT", &place("root")));
         }
         command.arg("/bin/attempt").args(calls).current_dir(self.directory.path());
         if let Some(user) = user {

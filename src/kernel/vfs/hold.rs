@@ -27,6 +27,12 @@ macro_rules! either {
             Hold::Layered($held) => $act,
         }
     };
+    ($self:expr, $held:ident => made $act:expr) => {
+        Ok(match $self {
+            Hold::Host($held) => $act?.map(Hold::Host),
+            Hold::Layered($held) => Some(Hold::Layered($act?)),
+        })
+    };
     ($self:expr, $held:ident => new $act:expr) => {
         Ok(match $self {
             Hold::Host($held) => Hold::Host($act?),
@@ -81,6 +87,14 @@ impl Hold {
         either!(self, held => held.open_file(purpose))
     }
 
+    /// The place of the host, where that is what is changed.
+    pub fn on_host(&self) -> Option<&Place> {
+        match self {
+            Hold::Host(held) => Some(held),
+            Hold::Layered(_) => None,
+        }
+    }
+
     /// Whether to open it for writing makes its bytes those of another file of the host.
     pub fn moves_on_write(&self) -> bool {
         matches!(self, Hold::Layered(held) if held.reads_below())
@@ -104,19 +118,31 @@ impl Hold {
         either!(self, held => new held.create(name, perm))
     }
 
-    /// Makes the directory `name`.
-    pub fn mkdir(&self, name: &[u8], perm: u32) -> HostResult<Hold> {
-        either!(self, held => new held.mkdir(name, perm))
+    /// The same, with a descriptor for reading and writing.
+    pub fn create_open(&self, name: &[u8], perm: u32) -> HostResult<(Hold, OwnedFd)> {
+        match self {
+            Hold::Host(held) => held.create_open(name, perm).map(|(made, fd)| (Hold::Host(made), fd)),
+            Hold::Layered(held) => {
+                let made = held.create(name, perm)?;
+                let fd = made.open_file(OpenFor::Writing)?;
+                Ok((Hold::Layered(made), fd))
+            }
+        }
+    }
+
+    /// Makes the directory `name`; nothing is held of what somebody else has replaced already.
+    pub fn mkdir(&self, name: &[u8], perm: u32) -> HostResult<Option<Hold>> {
+        either!(self, held => made held.mkdir(name, perm))
     }
 
     /// Makes a FIFO or socket node called `name`.
-    pub fn mknod(&self, name: &[u8], kind: NodeKind, perm: u32) -> HostResult<Hold> {
-        either!(self, held => new held.mknod(name, kind, perm))
+    pub fn mknod(&self, name: &[u8], kind: NodeKind, perm: u32) -> HostResult<Option<Hold>> {
+        either!(self, held => made held.mknod(name, kind, perm))
     }
 
     /// Makes the symbolic link `name` with `text`.
-    pub fn symlink(&self, name: &[u8], text: &[u8]) -> HostResult<Hold> {
-        either!(self, held => new held.symlink(name, text))
+    pub fn symlink(&self, name: &[u8], text: &[u8]) -> HostResult<Option<Hold>> {
+        either!(self, held => made held.symlink(name, text))
     }
 
     /// Gives `file` the further name `name` in this directory.
@@ -133,12 +159,20 @@ impl Hold {
         either!(self, held => held.remove(name, directory))
     }
 
-    /// Renames the entry `from` of this directory to `to` in the directory `into`.
-    pub fn rename(&self, from: &[u8], into: &Hold, to: &[u8]) -> HostResult<()> {
+    /// Renames the entry `from` of this directory to `to` in the directory `into`; without `replace` only to a
+    /// free name.
+    pub fn rename(&self, from: &[u8], into: &Hold, to: &[u8], replace: bool) -> HostResult<()> {
         match (self, into) {
-            (Hold::Host(held), Hold::Host(into)) => held.rename(from, into, to),
-            (Hold::Layered(held), Hold::Layered(into)) => held.rename(from, into, to),
+            (Hold::Host(held), Hold::Host(into)) => held.rename(from, into, to, replace),
+            (Hold::Layered(held), Hold::Layered(into)) => held.rename(from, into, to, replace),
             _ => Err(HostError::CROSS_DEVICE),
+        }
+    }
+
+    /// The held file has the name `name` in `into` now.
+    pub fn moved(&self, into: &Hold, name: &[u8]) {
+        if let (Hold::Host(held), Hold::Host(into)) = (self, into) {
+            held.moved(into, name);
         }
     }
 

@@ -324,8 +324,9 @@ impl Layered {
         })
     }
 
-    /// Renames the entry `from` of this directory to `to` in the directory `into`.
-    pub fn rename(&self, from: &[u8], into: &Self, to: &[u8]) -> HostResult<()> {
+    /// Renames the entry `from` of this directory to `to` in the directory `into`; without `replace` only to a
+    /// free name.
+    pub fn rename(&self, from: &[u8], into: &Self, to: &[u8], replace: bool) -> HostResult<()> {
         let source = self.child(from)?;
         let target = match into.child(to) {
             Ok(target) => Some(target),
@@ -333,6 +334,9 @@ impl Layered {
             Err(HostError::NO_ENTRY) => None,
             Err(error) => return Err(error),
         };
+        if target.is_some() && !replace {
+            return Err(HostError::EXISTS);
+        }
         if target.as_ref().is_some_and(|target| target.key == source.key) {
             return Ok(());
         }

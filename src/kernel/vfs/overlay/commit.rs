@@ -292,7 +292,7 @@ impl Overlay {
                     return Ok(());
                 }
                 let (directory, name) = self.parent(path)?;
-                directory.rename(&name, &stage, aside.as_bytes())
+                directory.rename(&name, &stage, aside.as_bytes(), false)
             }
             Step::Remove(path) => {
                 let (directory, name) = self.parent(path)?;
@@ -304,7 +304,7 @@ impl Overlay {
             }
             Step::Place(path, number) => {
                 let (directory, name) = self.parent(path)?;
-                match self.stage()?.rename(number.to_string().as_bytes(), &directory, &name) {
+                match self.stage()?.rename(number.to_string().as_bytes(), &directory, &name, true) {
                     Err(HostError::NO_ENTRY) if directory.child(&name).is_ok() => Ok(()),
                     other => other,
                 }
@@ -319,7 +319,7 @@ impl Overlay {
                 let aside = aside(path);
                 ready(&directory, &aside)?;
                 directory.link_to(&aside, &file)?;
-                directory.rename(&aside, &directory, &name)?;
+                directory.rename(&aside, &directory, &name, true)?;
                 // Renaming one name of a file to another one of it does nothing.
                 ready(&directory, &aside)
             }
@@ -334,7 +334,7 @@ impl Overlay {
     /// The directory for what moves.
     fn stage(&self) -> HostResult<Place> {
         match self.root.child(STAGE) {
-            Err(HostError::NO_ENTRY) => self.root.mkdir(STAGE, 0o700),
+            Err(HostError::NO_ENTRY) => self.root.mkdir(STAGE, 0o700)?.ok_or(HostError::NO_ENTRY),
             other => other,
         }
     }
@@ -361,11 +361,12 @@ impl Overlay {
             HostKind::Symlink => directory.symlink(&aside, &facts.text)?,
             HostKind::Fifo => directory.mknod(&aside, NodeKind::Fifo, facts.perm)?,
             HostKind::Socket => directory.mknod(&aside, NodeKind::Socket, facts.perm)?,
-            _ => directory.create(&aside, 0o600)?,
+            _ => Some(directory.create(&aside, 0o600)?),
         };
+        let place = place.ok_or(HostError::STALE)?;
         let times = if facts.own { Some(self.fill(&place, number)?) } else { facts.times };
         tell(&place, facts, times)?;
-        directory.rename(&aside, &directory, &name)
+        directory.rename(&aside, &directory, &name, true)
     }
 
     /// Writes the bytes of a file of the root.
@@ -387,7 +388,7 @@ impl Overlay {
         }
         let times = self.fill(&new, number)?;
         tell(&new, facts, Some(times))?;
-        directory.rename(&aside, &directory, &name)
+        directory.rename(&aside, &directory, &name, true)
     }
 
     /// Copies contents into a file of the root, on to the disk, and gives the times that it shall have.

@@ -91,7 +91,7 @@ impl World {
         if at.vp.is_some() {
             return Err(Errno::EEXIST);
         }
-        self.vfs.make(&at, what, mode, &ROOT)
+        self.vfs.make(&at, what, mode, &ROOT)?.ok_or(Errno::ENOENT)
     }
 
     fn write(&mut self, id: VnodeId, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
