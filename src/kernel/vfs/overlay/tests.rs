@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use syscalls::Errno;
 use tempfile::TempDir;
 
@@ -319,8 +318,6 @@ fn reopened(lower: &Path, upper: &Path) -> (Shared, World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, rng_seed: RngSeed::Fixed(21), ..ProptestConfig::default() })]
-
     #[test]
     fn changes_are_the_same_as_without_an_overlay(acts in acts()) {
         prop_assume!(has_attributes());
