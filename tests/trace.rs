@@ -15,7 +15,7 @@ mod recording;
 
 use bsd21::kernel::ktrace::record::{Body, Reader};
 use bsd21::trace::kdump::Kdump;
-use bsd21::trace::options::{FdDetail, Format, Layers, SortBy, Stamp, Summary};
+use bsd21::trace::options::{FdDetail, Format, Layers, Precision, SortBy, Stamp, Summary};
 use bsd21::trace::{Options, filter};
 
 use golden::golden;
@@ -190,10 +190,10 @@ fn numbers_past_the_table_are_shown_as_numbers() {
 #[test]
 fn prefixes_stand_in_straces_order() {
     let mut machine = Machine::traced(with(|o| {
-        o.stamp = Stamp::Epoch;
+        o.stamp = Stamp::Epoch(Precision::Micro);
         o.numbers = true;
         o.eip = true;
-        o.durations = true;
+        o.durations = Some(Precision::Micro);
         o.column = 20;
     }));
     let _ = machine.call(call("getppid", &[]));

@@ -12,6 +12,7 @@ mod listing;
 mod options;
 mod run;
 mod status;
+mod strace;
 mod survey;
 mod trace;
 mod verify;

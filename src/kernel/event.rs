@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::Kernel;
 use super::file::FileId;
+pub use super::intercept::{Edge, Intercept, Poke};
 use super::proc::ProcId;
 use super::socket::SocketId;
 use super::synch::{Channel, Retval, Wake};
@@ -171,15 +172,6 @@ pub trait Observer: fmt::Debug {
     }
 }
 
-/// What an observer has made up for a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Intercept {
-    /// The result; the call is not made.
-    pub result: Option<Result<u32, Errno>>,
-    /// A signal that the process gets.
-    pub signal: Option<u32>,
-}
-
 impl Kernel {
     /// Sets who observes.
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
@@ -227,17 +219,15 @@ impl Kernel {
         self.tell(id, &event);
     }
 
-    /// Tells the observer that a call begins, and asks whether its result is made up.
+    /// Tells the observer that a call begins, and asks what of it is made up.
     #[cold]
-    pub(super) fn note_enter(&mut self, id: ProcId, call: &Call) -> Option<Result<u32, Errno>> {
+    pub(super) fn note_enter(&mut self, id: ProcId, call: &Call) -> Option<Intercept> {
+        self.intercepted.remove(&id);
         self.tell(id, &Event::Enter(*call));
         let mut observer = self.observer.take()?;
         let intercept = observer.intercept(self, id, call);
         self.observer = Some(observer);
-        if let Some(signal) = intercept.signal {
-            super::signal::psignal(self, id, signal);
-        }
-        intercept.result
+        Some(intercept)
     }
 
     #[cold]

@@ -13,7 +13,7 @@ use crate::kernel::ktrace::transfer::Transfer;
 /// A thing that happened.
 #[derive(Debug)]
 pub struct Record<'a> {
-    /// Its place among all events of the machine.
+    /// Its place among all that the tracer has seen and shown.
     pub sequence: u64,
     /// The process.
     pub pid: i32,
@@ -62,6 +62,8 @@ pub enum What<'a> {
     },
     /// A file was not executed.
     ExecRefused(&'a str),
+    /// The process is traced no more, though it lives.
+    LeftAlone,
     /// The process ended with this status.
     Exit(u32),
     /// The process left or took the processor.

@@ -14,7 +14,7 @@ use crate::trace::text;
 use crate::trace::value::Value;
 
 /// Version of the schema; it grows when a member changes its meaning or goes away.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The rendering.
 #[derive(Debug, Default)]
@@ -115,7 +115,9 @@ fn members(line: &mut String, record: &Record<'_>) -> bool {
             o.text("layer", step.layer).text("text", &step.text);
             o.end();
         }
-        What::Enter(_) | What::Unfinished(_) | What::UserReturn | What::Switch { .. } => return false,
+        What::Enter(_) | What::Unfinished(_) | What::LeftAlone | What::UserReturn | What::Switch { .. } => {
+            return false;
+        }
     }
     true
 }
