@@ -19,22 +19,22 @@ pub(super) struct LongForms {
     decode_pids: Option<String>,
     /// How descriptors are explained: path, socket, all or none.
     #[arg(long = "decode-fds", value_name = "SET", num_args = 0..=1, require_equals = true, default_missing_value = "path", hide_short_help = true)]
-    decode_fds: Option<String>,
+    fd_detail: Option<String>,
     /// Leave out remarks: attach, exit, path-resolution, personality, thread-execve, all or none.
     #[arg(long = "quiet", visible_aliases = ["silent", "silence"], value_name = "SET", num_args = 0..=1, require_equals = true, default_missing_value = "attach,personality", hide_short_help = true)]
-    quiet: Option<String>,
+    remarks: Option<String>,
     /// Time in front of each line: none, time or unix, and s, ms, us or ns.
     #[arg(long = "absolute-timestamps", visible_alias = "timestamps", value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "", hide_short_help = true)]
-    stamp: Option<String>,
+    stamp_format: Option<String>,
     /// Time since the line before, in s, ms, us or ns.
     #[arg(long = "relative-timestamps", value_name = "PRECISION", num_args = 0..=1, require_equals = true, default_missing_value = "us", hide_short_help = true)]
-    relative: Option<String>,
+    relative_precision: Option<String>,
     /// Time that each call took, in s, ms, us or ns.
     #[arg(long = "syscall-times", value_name = "PRECISION", num_args = 0..=1, require_equals = true, default_missing_value = "us", hide_short_help = true)]
-    durations: Option<String>,
+    duration_precision: Option<String>,
     /// Strings in base 16: all, non-ascii or none.
     #[arg(long = "strings-in-hex", value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = ["all", "non-ascii", "none"], hide_short_help = true)]
-    hex: Option<String>,
+    hex_strings: Option<String>,
     /// One file a process: -ff.
     #[arg(long = "output-separately", hide_short_help = true)]
     pub(super) separately: bool,
@@ -46,7 +46,7 @@ pub(super) struct LongForms {
     call_limit: Option<u64>,
     /// Only calls that use one of these descriptors.
     #[arg(long = "trace-fds", visible_alias = "trace-fd", value_name = "FDS", hide_short_help = true)]
-    fds: Option<String>,
+    used_fds: Option<String>,
     /// Colour the lines: auto is where they go to a terminal.
     #[arg(long = "color", value_enum, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -65,8 +65,6 @@ struct Unused {
     overhead: Option<String>,
     #[arg(long = "seccomp-bpf", hide = true)]
     seccomp: bool,
-    #[arg(long = "kill-on-exit", hide = true)]
-    kill_on_exit: bool,
 }
 
 /// When lines are coloured.
@@ -91,17 +89,17 @@ impl LongForms {
             Color::Never => false,
             Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         };
-        if let Some(text) = &self.stamp {
+        if let Some(text) = &self.stamp_format {
             options.stamp = Stamp::parse(text).map_err(|e| format!("--absolute-timestamps: {e}"))?;
         }
-        if let Some(text) = &self.relative {
+        if let Some(text) = &self.relative_precision {
             options.relative =
                 Some(Precision::parse(text).map_err(|e| format!("--relative-timestamps: {e}"))?);
         }
-        if let Some(text) = &self.durations {
+        if let Some(text) = &self.duration_precision {
             options.durations = Some(Precision::parse(text).map_err(|e| format!("--syscall-times: {e}"))?);
         }
-        if let Some(which) = &self.hex {
+        if let Some(which) = &self.hex_strings {
             options.style.hex_strings = match which.as_str() {
                 "all" => crate::trace::text::HexStrings::Always,
                 "non-ascii" => crate::trace::text::HexStrings::NotAscii,
@@ -110,9 +108,9 @@ impl LongForms {
         }
         let sets = [
             ("decode-pids", &self.decode_pids),
-            ("decode-fds", &self.decode_fds),
-            ("quiet", &self.quiet),
-            ("trace-fds", &self.fds),
+            ("decode-fds", &self.fd_detail),
+            ("quiet", &self.remarks),
+            ("trace-fds", &self.used_fds),
         ];
         for (key, value) in sets.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))) {
             options.apply(&format!("{key}={value}")).map_err(|e| format!("--{key}: {e}"))?;
