@@ -196,3 +196,26 @@ fn only_the_mounted_directories_are_there() {
         Command::new(env!("CARGO_BIN_EXE_bsd21")).args(["run", &hello]).current_dir(&outside).output();
     assert_eq!(stdout(&output.expect("bsd21 runs")), "hello, world\n");
 }
+
+#[test]
+fn the_log_shows_what_bsd21_does() {
+    let output = bsd21(&["run", "--log", "bsd21::process=info,bsd21::file=debug", "fixtures/bin/fork"]);
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    for expected in [
+        "path=fixtures/bin/fork format=\"a.out QMAGIC\"",
+        "process{pid=5 comm=\"fork\"}",
+        "forks",
+        "looks up",
+    ] {
+        assert!(log.contains(expected), "{expected} in {log}");
+    }
+    assert!(bsd21(&["run", "fixtures/bin/fork"]).stderr.is_empty(), "silent unless asked");
+    fails(&["run", "--log", "bsd21=loud", "fixtures/bin/fork"], 125, "--log bsd21=loud");
+    let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+        .args(["run", "--root", "fixtures", "/bin/hello"])
+        .env("BSD21_LOG", "bsd21::mount=debug")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("bsd21 runs");
+    assert_eq!(stdout(&output), "hello, world\n");
+}

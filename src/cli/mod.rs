@@ -11,6 +11,7 @@ mod inspect;
 mod inspect_json;
 mod kdump;
 mod listing;
+mod log;
 mod options;
 mod run;
 mod status;
@@ -39,6 +40,10 @@ pub use trace::TraceOptions;
                         of 2.1, 127 for one that is not found."
 )]
 struct Cli {
+    /// Say on standard error what bsd21 itself does: a level (info, debug, trace) or TARGET=LEVEL, such as
+    /// bsd21::file=debug.  BSD21_LOG does the same.
+    #[arg(long, global = true, value_name = "FILTER", hide_short_help = true)]
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -87,7 +92,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let result = match parsed {
-        Ok(cli) => cli.command.run(),
+        Ok(cli) => log::start(cli.log.as_deref()).and_then(|()| cli.command.run()),
         Err(error) => usage(&error),
     };
     match result {

@@ -10,7 +10,7 @@ use std::fmt;
 use super::Kernel;
 use super::file::FileId;
 pub use super::intercept::{Edge, Intercept, Poke};
-use super::proc::ProcId;
+use super::proc::{ProcId, Waker};
 use super::socket::SocketId;
 use super::synch::{Channel, Retval, Wake};
 use super::syscall::Call;
@@ -118,6 +118,8 @@ pub enum Event {
         wake: Wake,
         /// How long it was, in nanoseconds.
         slept: u64,
+        /// Who ended it, where it was a process.
+        by: Option<Waker>,
     },
     /// A step inside of the socket layer.
     Socket {

@@ -9,6 +9,7 @@ use super::decode::Argument;
 use super::value::Value;
 use crate::kernel::event::Outcome;
 use crate::kernel::ktrace::transfer::Transfer;
+use crate::kernel::proc::Waker;
 
 /// A thing that happened.
 #[derive(Debug)]
@@ -153,6 +154,8 @@ pub struct Slept {
     pub since: u64,
     /// Nanoseconds; a sleep that is not over has none.
     pub duration: Option<u64>,
+    /// Who ended it, where it was a process.
+    pub woken: Option<Waker>,
     /// What `ps` shows.
     pub wmesg: &'static str,
     /// What it waits for.

@@ -157,10 +157,10 @@ impl State {
                     self.emit(kernel, id, What::Switch { out: true });
                 }
                 if let Some(call) = self.pending.get_mut(&id) {
-                    call.sleeps.push(Slept { since, duration: None, wmesg, channel });
+                    call.sleeps.push(Slept { since, duration: None, woken: None, wmesg, channel });
                 }
             }
-            Event::Wakeup { wake, slept } => {
+            Event::Wakeup { wake, slept, by } => {
                 self.step(kernel, id, sequence, Layers::SLEEP, "sleep", || {
                     format!(
                         "wakeup {wake:?} after {}.{:06} s",
@@ -172,7 +172,7 @@ impl State {
                     self.emit(kernel, id, What::Switch { out: false });
                 }
                 if let Some(last) = self.pending.get_mut(&id).and_then(|c| c.sleeps.last_mut()) {
-                    last.duration = Some(*slept);
+                    (last.duration, last.woken) = (Some(*slept), *by);
                 }
             }
             Event::Socket { phase: Phase::End(Ok(())), .. } | Event::Copy { .. } => {}

@@ -7,6 +7,7 @@ use syscalls::{Signal, Sysent};
 
 use super::Render;
 use crate::kernel::event::Outcome;
+use crate::kernel::proc::Waker;
 use crate::trace::json::{self, Object};
 use crate::trace::output::Output;
 use crate::trace::record::{Call, Frame, Record, What};
@@ -184,6 +185,9 @@ fn call(mut o: Object<'_>, call: &Call) {
             o.text("wmesg", s.wmesg).text("channel", &s.channel).number("began_ns", s.since);
             if let Some(duration) = s.duration {
                 o.number("duration_ns", duration);
+            }
+            if let Some(Waker { pid, at }) = s.woken {
+                o.number("woken_by", pid).number("woken_ns", at);
             }
             o.end();
         });
