@@ -7,6 +7,7 @@
 //! 2.1 counterpart: none; the place of a shell that sleeps in wait4.
 
 use super::{Flags, PgrpId, ProcId, State};
+use crate::host::terminal::Terminal;
 use crate::kernel::Kernel;
 use crate::kernel::signal::{SIGCONT, pgsignal, psignal};
 use crate::kernel::tty::{self, TtyId};
@@ -113,15 +114,20 @@ pub fn take_terminal(kernel: &mut Kernel) {
 }
 
 /// Gives the terminal back to the group that had it, or to the first program's, where we are in the
-/// foreground of the host's terminal ourselves.
+/// foreground of the host's terminal ourselves; takes it where we are not.
 pub fn lend_terminal(kernel: &mut Kernel) {
     let (Some(tty), Some(group)) = (terminal(kernel), first_group(kernel)) else { return };
-    let Some(leader) = &kernel.leader else { return };
-    let own = kernel.procs[leader.id].pgrp;
-    let group = leader.lent_to.filter(|&g| kernel.procs.group_exists(g) && g != own).unwrap_or(group);
-    let Some(terminal) = kernel.ttys.get_mut(tty) else { return };
-    let in_front = terminal.host.as_ref().is_none_or(crate::host::terminal::Terminal::is_foreground);
-    terminal.pgrp = Some(if in_front { group } else { own });
+    let Some(terminal) = kernel.ttys.get(tty) else { return };
+    if !terminal.host.as_ref().is_none_or(Terminal::is_foreground) {
+        return take_terminal(kernel);
+    }
+    let Some(leader) = &mut kernel.leader else { return };
+    if terminal.pgrp == Some(kernel.procs[leader.id].pgrp) {
+        let before = leader.lent_to.take().filter(|&before| kernel.procs.group_exists(before));
+        if let Some(terminal) = kernel.ttys.get_mut(tty) {
+            terminal.pgrp = Some(before.unwrap_or(group));
+        }
+    }
 }
 
 /// Gives the terminal back if the leader has it, which a process in the background asks for: a job of the
