@@ -36,7 +36,7 @@ fn parse_umask(text: &str) -> Result<u16, String> {
 
 impl HostOptions {
     /// Describes what the program inherits; a run that can be repeated has nothing of the host.
-    pub(super) fn apply(&self, builder: Builder, repeatable: bool) -> Result<Builder, Failure> {
+    pub(super) fn apply(&self, mut builder: Builder, repeatable: bool) -> Result<Builder, Failure> {
         let clean = self.clean || repeatable;
         let passed = inherit::descriptors();
         if let Some(wrong) = self.fd.iter().find(|fd| !passed.contains(fd)) {
@@ -44,7 +44,9 @@ impl HostOptions {
                 "--fd {wrong}: not an open file, pipe, socket or terminal that can be passed"
             )));
         }
-        let mut builder = builder.as_job();
+        if !repeatable {
+            builder = builder.as_job();
+        }
         if !clean {
             builder = builder.inherit();
         }

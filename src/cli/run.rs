@@ -161,7 +161,10 @@ impl Run {
         let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
-            report(&machine, &self.guest, ended, self.quiet);
+            if !self.quiet {
+                report_end(&machine, &self.guest, ended);
+                report(&machine);
+            }
             status::of_run(ended)
         });
         machine.abandon();
@@ -190,7 +193,12 @@ impl Trace {
         self.host.watch(&mut machine, self.trace.quiet());
         let ended = finish(&mut machine);
         if let Ok(ended) = &ended {
-            report(&machine, &self.guest, *ended, self.trace.quiet());
+            if !self.trace.quiet() && !self.trace.is_on_stderr() {
+                report_end(&machine, &self.guest, *ended);
+            }
+            if !self.trace.quiet() {
+                report(&machine);
+            }
         }
         match tracer.finish(machine.kernel()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -203,14 +211,15 @@ impl Trace {
     }
 }
 
-/// One line about the signal that ended the program, and one about calls that are not served, if there were any.
-fn report(machine: &Machine, guest: &GuestOptions, ended: Ended, quiet: bool) {
-    if quiet {
-        return;
-    }
+/// One line about the signal that ended the program.
+fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
     if let Some(program) = guest.command.first() {
         host::report_signal(machine, program, ended);
     }
+}
+
+/// One line about calls that are not served, if there were any.
+fn report(machine: &Machine) {
     let ledger = &machine.kernel().ledger;
     if !ledger.is_empty() {
         super::complain(&format_args!("not served: {ledger}"));

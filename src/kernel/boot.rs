@@ -205,7 +205,7 @@ impl Kernel {
     }
 
     /// Makes the session leader, and the first program's process in a group of its own.
-    fn process_below_leader(&mut self, program: &Program) -> ProcId {
+    pub(in crate::kernel) fn process_below_leader(&mut self, program: &Program) -> ProcId {
         let group = self.procs.insert_group(LEADER_PID, login_name(&program.login));
         let leader = self.blank_process(LEADER_PID, self.init, group, Pcred::new(0, 0), LEADER_NAME);
         self.procs.leave_out();

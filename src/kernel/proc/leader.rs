@@ -200,3 +200,85 @@ pub fn disown_first(kernel: &mut Kernel) {
         super::exit::reparent(kernel, id, init);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Context;
+    use crate::kernel::boot::{Config, Inherited, Program};
+    use crate::kernel::proc::{exit, fork};
+    use crate::kernel::signal::{SIGHUP, SIGKILL, SIGTSTP, sigmask};
+
+    fn started(inherited: Inherited) -> (Kernel, ProcId) {
+        let mut kernel = Kernel::new(Config::bare());
+        let program = Program {
+            paths: Vec::new(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: Vec::new(),
+            uid: 7,
+            gid: 7,
+            login: b"user".to_vec(),
+            fpcw: 0,
+            inherited,
+        };
+        let id = kernel.process_below_leader(&program);
+        kernel.procs[id].state = State::Run;
+        (kernel, id)
+    }
+
+    fn child(kernel: &mut Kernel, of: ProcId) -> ProcId {
+        let pid = fork::fork1(&mut Context::new(kernel, of), false).expect("there is room").0;
+        kernel.procs.find(pid as i32).expect("it is new")
+    }
+
+    #[test]
+    fn the_leader_is_the_parent_and_outside_of_counts_and_signals() {
+        let (mut kernel, first) = started(Inherited::default());
+        assert_eq!(kernel.procs[first].pid, 5);
+        let parent = kernel.procs[first].parent.expect("a parent");
+        assert_eq!(
+            (kernel.procs[parent].pid, kernel.procs.len()),
+            (LEADER_PID, 2),
+            "process 1 and the first"
+        );
+        assert_eq!(everybody(&kernel), [first]);
+        signal_everybody(&mut kernel, SIGHUP);
+        psignal(&mut kernel, parent, SIGKILL);
+        assert_eq!(kernel.procs[first].sig.pending, sigmask(SIGHUP));
+        assert_eq!(kernel.procs[parent].state, State::Sleep);
+    }
+
+    #[test]
+    fn the_first_group_stops_unless_nobody_could_continue_it() {
+        let (mut kernel, first) = started(Inherited::default());
+        signal_foreground(&mut kernel, SIGTSTP);
+        assert_eq!(kernel.procs[first].sig.pending, sigmask(SIGTSTP));
+        let (mut kernel, first) = started(Inherited { orphaned: true, ..Inherited::default() });
+        assert_eq!(kernel.procs[first].parent, kernel.init);
+        signal_foreground(&mut kernel, SIGTSTP);
+        assert_eq!(kernel.procs[first].sig.pending, 0, "an orphaned group does not");
+    }
+
+    #[test]
+    fn a_first_program_that_is_disowned_is_continued_and_not_hung_up() {
+        let (mut kernel, first) = started(Inherited::default());
+        kernel.procs[first].state = State::Stop;
+        disown_first(&mut kernel);
+        assert_eq!((kernel.procs[first].state, kernel.procs[first].sig.pending), (State::Run, 0));
+        assert_eq!(kernel.procs[first].parent, kernel.init);
+        assert_eq!(kernel.procs.group(kernel.procs[first].pgrp).jobc, 0);
+    }
+
+    #[test]
+    fn who_lives_on_behind_the_first_program_gets_what_was_meant_for_it() {
+        let (mut kernel, first) = started(Inherited::default());
+        let other = child(&mut kernel, first);
+        exit::exit1(&mut Context::new(&mut kernel, first), 0);
+        assert!(super::first(&kernel).is_none() && kernel.procs.get(first).is_none());
+        assert_eq!(kernel.procs[other].sig.pending, 0, "no hang-up");
+        signal_foreground(&mut kernel, SIGHUP);
+        assert_eq!(kernel.procs[other].sig.pending, sigmask(SIGHUP));
+        assert_eq!(kernel.reaped, [(5, 0)]);
+    }
+}
