@@ -482,3 +482,22 @@ fn keys_do_not_add_up_while_the_first_program_lives() {
     screen.expect("enough");
     screen.expect("ended with 0");
 }
+
+#[test]
+fn the_terminal_is_as_before_whichever_signal_ends_the_run() {
+    let line = format!("exec {}", words("run", "", "raw", "wait"));
+    for (signal, code) in [
+        (Signal::USR1, Some(158)),
+        (Signal::ALARM, Some(142)),
+        (Signal::TERM, Some(143)),
+        (Signal::ABORT, None),
+    ] {
+        let mut screen = Screen::start(&line);
+        screen.expect("raw now");
+        assert!(screen.is_raw());
+        let pid = Pid::from_raw(i32::try_from(screen.child.id()).expect("a number")).expect("a process");
+        kill_process(pid, signal).expect("it is ours");
+        assert_eq!(ended(&mut screen.child).code(), code, "{signal:?}");
+        assert!(!screen.is_raw(), "{signal:?}");
+    }
+}
