@@ -7,6 +7,7 @@ mod deferred;
 mod explain;
 mod generate;
 mod groups;
+mod host;
 mod inspect;
 mod inspect_json;
 mod kdump;
