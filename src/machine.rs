@@ -13,15 +13,14 @@ mod outcome;
 mod stdio;
 
 pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, Limits, MEMORY};
 use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 pub use stdio::Stdio;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-
-use tempfile::TempDir;
+use std::time::Instant;
 
 use limits::Meter;
 
@@ -32,11 +31,13 @@ use crate::host::fs::{HostKind, Place};
 use crate::host::memory;
 use crate::host::signal::Signals;
 use crate::host::stdio::Stream;
+use crate::host::temporary::Directory;
 use crate::kernel::boot::{Config, Program, StartFailure};
 use crate::kernel::proc::ProcId;
 use crate::kernel::socket::inet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, vfs};
+use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
 /// Instructions between two looks at the clock.
@@ -48,6 +49,9 @@ const SLICE_NS: u64 = SECOND_NS / 10;
 
 /// How long a machine without processes waits for the host's network to take what is left to send.
 const SENDING_NS: u64 = 10 * SECOND_NS;
+
+/// Bytes of decoded and translated code that are always kept.
+const CODE_LEAST: u64 = 32 << 20;
 
 /// How the first program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub enum Ended {
 #[derive(Default)]
 struct Slot {
     owner: Option<ProcId>,
+    /// Bytes that its decoded code took at the last look.
+    code: u64,
     /// The program of its owner that is decoded ([`Proc::image_generation`](crate::kernel::proc::Proc)).
     image: Option<u64>,
     cpu: Cpu,
@@ -88,13 +94,15 @@ pub struct Machine {
     /// The host's signals, where they are passed on.
     signals: Option<Signals>,
     /// The directory of the host for the guest's scratch directories.
-    scratch: Option<TempDir>,
+    scratch: Option<Directory>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
     collector: Option<Collector>,
     /// Instructions of all processes so far.
     instructions: u64,
+    /// Bytes of decoded and translated code of all processes.
+    code: u64,
 }
 
 impl Machine {
@@ -111,6 +119,7 @@ impl Machine {
             captured: [None, None, None],
             collector: None,
             instructions: 0,
+            code: 0,
         }
     }
 
@@ -123,6 +132,7 @@ impl Machine {
     fn keep_stream(&mut self, number: usize, file: OwnedFd) {
         if let Some(place) = self.captured.get_mut(number) {
             *place = Some(file);
+            self.kernel.allowance.keeps_output = true;
         }
     }
 
@@ -154,8 +164,11 @@ impl Machine {
 
     /// Sets what the run may use; its time begins now.
     pub fn limit(&mut self, limits: Limits) {
-        self.kernel.allow(limits.procs, limits.memory, limits.output);
+        self.kernel.allow(limits.procs, Some(limits.memory.unwrap_or(MEMORY)), limits.output);
         self.meter = Meter::new(limits);
+        if !self.kernel.clock.is_virtual() {
+            self.meter.host = Some(Instant::now());
+        }
     }
 
     /// Has core files of the guest written to a directory of the host.
@@ -259,11 +272,13 @@ impl Machine {
             let over = matches!(stopped.trap, Trap::Budget);
             if matches!(stopped.trap, Trap::Syscall) {
                 self.kernel.call(id);
-            } else if !over {
+            } else if !over && !is_refused() {
+                // Memory that the run may not have is no fault of the program's: the run ends.
                 self.kernel.trap(id, stopped.trap);
             }
             left = left.saturating_sub(stopped.retired + TRAP_COST);
-            if left == 0 || over || self.kernel.wants_resched() {
+            if left == 0 || over || self.kernel.wants_resched() || is_refused() {
+                self.look_at_code(index);
                 let now = self.kernel.clock.uptime();
                 self.charge(id, now - charged);
                 charged = now;
@@ -286,8 +301,28 @@ impl Machine {
     }
 
     /// The limit that has been hit, if one has.
-    fn exceeded(&self) -> Option<Limit> {
-        self.kernel.excess().map(Limit::from).or_else(|| self.meter.exceeded())
+    fn exceeded(&mut self) -> Option<Limit> {
+        if let Some(excess) = self.kernel.excess() {
+            return Some(excess.into());
+        }
+        let bytes = self.kernel.memory().1.saturating_add(self.code);
+        self.meter.exceeded().or_else(|| self.meter.host_is_full(bytes))
+    }
+
+    /// Counts the decoded code of a process; drops that of all where it would take more memory than there is.
+    fn look_at_code(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let now = slot.cpu.code_bytes() as u64;
+        self.code = self.code.saturating_sub(slot.code).saturating_add(now);
+        slot.code = now;
+        if self.code <= CODE_LEAST || self.code <= self.kernel.memory().0.min(MEMORY) {
+            return;
+        }
+        for slot in &mut self.slots {
+            slot.cpu.release();
+            slot.code = 0;
+        }
+        self.code = 0;
     }
 
     fn charge(&mut self, id: ProcId, ns: u64) {

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::status::{Failure, read_file};
 use crate::image::inspect::{Report, report};
+use crate::image::{MAX_FILE, printable};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -24,8 +25,9 @@ impl Inspect {
         let mut out = std::io::stdout().lock();
         let many = self.files.len() > 1;
         for path in &self.files {
-            let report = report(&read_file(path)?);
-            let heading = if many { format!("{}:\n", path.display()) } else { String::new() };
+            let report = report(&read_file(path, MAX_FILE)?);
+            let heading =
+                if many { format!("{}:\n", printable(&path.to_string_lossy())) } else { String::new() };
             // A reader that went away is no error of ours.
             let written = write!(out, "{heading}{report}").and_then(|()| match self.symbols {
                 true => list(&report, &mut out),
@@ -40,5 +42,5 @@ impl Inspect {
 }
 
 fn list(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
-    report.symbols.iter().try_for_each(|s| writeln!(out, "{:08x} {} {}", s.value, s.kind, s.name))
+    report.symbols.iter().try_for_each(|s| writeln!(out, "{:08x} {} {}", s.value, s.kind, printable(&s.name)))
 }

@@ -13,3 +13,4 @@ pub mod stdio;
 pub mod system;
 pub mod temporary;
 pub mod terminal;
+pub mod tree;

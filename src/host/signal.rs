@@ -5,10 +5,10 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Once};
 
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGWINCH, SIGXFSZ};
 
 /// A flag that is set when somebody wants the program to end; the second time, it does at once.
 pub fn interruption() -> io::Result<Arc<AtomicBool>> {
@@ -90,6 +90,15 @@ impl Signals {
     pub fn wake_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
+}
+
+/// From now on a write beyond the host's limit on the size of files is an error, not the end of this process.
+pub fn outlive_file_limits() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        // Where it cannot be caught the host does what it does to every program.
+        let _ = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    });
 }
 
 /// Stops this process as the terminal's suspend key would, and returns when it is continued.

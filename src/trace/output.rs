@@ -2,12 +2,12 @@
 //!
 //! Must not know what is written.  An output that fails is remembered and written to no more: the guest goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Write};
 
-/// Opens the file of a process.
-pub type Opener = Box<dyn FnMut(i32) -> io::Result<Box<dyn Write>>>;
+/// Opens the file of a process, to go on in it where it was open before.
+pub type Opener = Box<dyn FnMut(i32, bool) -> io::Result<Box<dyn Write>>>;
 
 /// Where a trace goes.
 pub struct Output {
@@ -18,7 +18,7 @@ pub struct Output {
 
 enum Target {
     Stream(Box<dyn Write>),
-    PerProcess { open: Opener, files: BTreeMap<i32, Box<dyn Write>> },
+    PerProcess { open: Opener, files: BTreeMap<i32, Box<dyn Write>>, known: BTreeSet<i32> },
 }
 
 impl fmt::Debug for Output {
@@ -35,7 +35,11 @@ impl Output {
 
     /// One file a process.
     pub fn per_process(open: Opener) -> Self {
-        Self { target: Target::PerProcess { open, files: BTreeMap::new() }, error: None, flush_always: false }
+        Self {
+            target: Target::PerProcess { open, files: BTreeMap::new(), known: BTreeSet::new() },
+            error: None,
+            flush_always: false,
+        }
     }
 
     /// Whether each process has its own file.
@@ -53,13 +57,25 @@ impl Output {
     fn try_write(&mut self, pid: i32, bytes: &[u8]) -> io::Result<()> {
         let stream = match &mut self.target {
             Target::Stream(stream) => stream,
-            Target::PerProcess { open, files } => match files.entry(pid) {
+            Target::PerProcess { open, files, known } => match files.entry(pid) {
                 std::collections::btree_map::Entry::Occupied(file) => file.into_mut(),
-                std::collections::btree_map::Entry::Vacant(place) => place.insert(open(pid)?),
+                std::collections::btree_map::Entry::Vacant(place) => {
+                    place.insert(open(pid, !known.insert(pid))?)
+                }
             },
         };
         stream.write_all(bytes)?;
         if self.flush_always { stream.flush() } else { Ok(()) }
+    }
+
+    /// A process has ended: its file is closed.
+    pub fn ended(&mut self, pid: i32) {
+        if let Target::PerProcess { files, .. } = &mut self.target
+            && let Some(mut file) = files.remove(&pid)
+            && let Err(error) = file.flush()
+        {
+            self.error.get_or_insert(error);
+        }
     }
 
     /// Writes out what is held back, and gives the first error.

@@ -85,6 +85,16 @@ pub fn to_old_form(blocks: &mut [u8]) -> Result<(), Errno> {
 impl Vfs {
     /// The entries of a directory, `.` and `..` first, grafts among the host's, sorted by name.
     pub fn read_directory(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
+        match self.list(id) {
+            Err(Errno::ENFILE) => {
+                self.give_back(id);
+                self.list(id)
+            }
+            result => result,
+        }
+    }
+
+    fn list(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
         let parent = self.parent_number(id)?;
         let own = self.file_number(id)?;
         let mut entries = vec![entry(own, Vtype::Dir, b"."), entry(parent, Vtype::Dir, b"..")];

@@ -94,6 +94,8 @@ pub struct Vfs {
     private: Option<mount::Private>,
     /// The root of all (`rootvnode`), once something is mounted.
     root: Option<VnodeId>,
+    /// The directory and the entry that the last look-up found.
+    found_last: [Option<VnodeId>; 2],
     /// Directories that are being read, as they were when it began.
     snapshots: HashMap<FileId, Rc<[u8]>>,
     /// The directory of devices, once it is mounted.
@@ -121,6 +123,11 @@ pub fn vrele(kernel: &mut Kernel, id: VnodeId) {
 }
 
 impl Vfs {
+    /// Sets how many descriptors the host allows this process.
+    pub fn set_descriptors(&mut self, most: u64) {
+        self.vnodes.set_descriptors(most);
+    }
+
     /// An empty tree; nothing can be looked up before a root is mounted.
     pub fn new(options: Options) -> Vfs {
         let seed = options.repeatable.then_some(options.seed);
