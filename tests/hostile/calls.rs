@@ -7,7 +7,7 @@
 use iced_x86::code_asm::*;
 use syscalls::sysent::SYSENT;
 
-use crate::program::{Layout, START, gate, image};
+use crate::program::{Layout, START, gate, image, install};
 use crate::{Random, asked, bsd21, peak, scratch_in_memory};
 
 /// Calls of a process.
@@ -16,6 +16,8 @@ const BATCH: usize = 250;
 const ENTRY: usize = 9;
 /// Memory for names and structures.
 const POOL: usize = 64 << 10;
+/// Signals that would end a process for a call that 2.1 does not have, or stop it.
+const IGNORED: [i32; 19] = [1, 2, 3, 12, 13, 15, 16, 18, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31];
 const STACK: i32 = 0xefbf_d000_u32 as i32;
 
 const NAMES: [&str; 24] = [
@@ -102,12 +104,15 @@ fn program(random: &mut Random, batches: usize) -> Vec<u8> {
     let pid = layout.words(&[0]);
     let batch = layout.words(&[0]);
     let left = layout.words(&[batches as u32]);
-    let timer = layout.words(&[0, 0, 1, 0]);
+    let timer = layout.words(&[0, 0, 5, 0]);
     let mut names: Vec<u32> =
         NAMES.iter().map(|name| layout.put(&[name.as_bytes(), b"\0"].concat())).collect();
     names.push(layout.put(&[vec![b'n'; 300], vec![0]].concat()));
     names.push(layout.put(&[b"d/".repeat(600), vec![0]].concat()));
     let (out, zero) = (layout.put(b"out\0"), layout.put(b"/dev/zero\0"));
+    let handler = layout.put(&[0xc3]);
+    let ignore = layout.words(&[1, 0, 0]);
+    let tick = layout.words(&[0, 10_000, 0, 10_000]);
     let pool = layout.here();
     for at in 0..POOL / 4 {
         let word = match at % 7 {
@@ -124,7 +129,8 @@ fn program(random: &mut Random, batches: usize) -> Vec<u8> {
         let entry = call(random, &names, pool, first_pid);
         layout.words(&entry);
     }
-    let text = code(&Addresses { counter, current, rest, pid, batch, left, timer, table, out, zero });
+    let text =
+        code(&Addresses { counter, current, rest, pid, batch, left, timer, table, out, zero, handler, ignore, tick });
     image(&text, &layout.data)
 }
 
@@ -139,17 +145,16 @@ struct Addresses {
     table: u32,
     out: u32,
     zero: u32,
+    handler: u32,
+    ignore: u32,
+    tick: u32,
 }
 
 fn code(at: &Addresses) -> Vec<u8> {
     let mut a = CodeAssembler::new(32).expect("an assembler");
     let word = |address: u32| dword_ptr(address);
-    let [mut next, mut child, mut call, mut done, mut ended, mut reap, mut behind, mut handler, mut start] =
+    let [mut next, mut child, mut call, mut done, mut ended, mut reap] =
         std::array::from_fn(|_| a.create_label());
-    a.jmp(start).expect("jmp");
-    a.set_label(&mut handler).expect("label");
-    a.ret().expect("ret");
-    a.set_label(&mut start).expect("label");
     // A page that all processes share counts the calls.
     gate(&mut a, 197, &[0, 4096, 3, 0x1001, -1, 0, 0, 0]);
     a.mov(ecx, eax).expect("mov");
@@ -157,8 +162,7 @@ fn code(at: &Addresses) -> Vec<u8> {
     // SIGALRM: mask, flags and handler are pushed in place of a structure.
     a.push(0).expect("push");
     a.push(0).expect("push");
-    a.lea(eax, ptr(handler)).expect("lea");
-    a.push(eax).expect("push");
+    a.push(at.handler as i32).expect("push");
     a.mov(ecx, esp).expect("mov");
     a.push(0).expect("push");
     a.push(ecx).expect("push");
@@ -166,6 +170,9 @@ fn code(at: &Addresses) -> Vec<u8> {
     a.push(0).expect("push");
     a.mov(eax, 46).expect("mov");
     a.db(&[0x9a, 0, 0, 0, 0, 7, 0]).expect("lcall");
+    for signal in IGNORED {
+        gate(&mut a, 46, &[signal, at.ignore as i32, 0]);
+    }
     a.mov(dword_ptr(at.batch), at.table as i32).expect("mov");
 
     a.set_label(&mut next).expect("label");
@@ -189,7 +196,6 @@ fn code(at: &Addresses) -> Vec<u8> {
     gate(&mut a, 37, &[-1, 9]);
     gate(&mut a, 7, &[-1, 0, 0, 0]);
     a.jnc(reap).expect("jnc");
-    a.set_label(&mut behind).expect("label");
     a.add(word(at.batch), (BATCH * ENTRY * 4) as i32).expect("add");
     a.dec(word(at.left)).expect("dec");
     a.jnz(next).expect("jnz");
@@ -205,6 +211,8 @@ fn code(at: &Addresses) -> Vec<u8> {
 
     a.set_label(&mut child).expect("label");
     gate(&mut a, 82, &[0, 0]);
+    // What sleeps is woken.
+    gate(&mut a, 83, &[0, at.tick as i32, 0]);
     // The standard streams are its own.
     gate(&mut a, 5, &[at.out as i32, 0x602, 0o644]);
     gate(&mut a, 90, &[3, 1]);
@@ -255,8 +263,9 @@ fn run(seed: u64, wanted: u64, batches: usize) -> u64 {
             let mut random = Random::new(seed);
             let place = scratch_in_memory();
             let file = place.path().join("program");
-            std::fs::write(&file, program(&mut random, batches)).expect("a program");
-            let limits = ["--clock", "virtual", "--max-cpu", "600", "--max-output", "64M", "--root", ".", "/program"];
+            install(&file, &program(&mut random, batches));
+            let limits =
+                ["--clock", "virtual", "--max-cpu", "600", "--max-output", "64M", "--root", ".", "/program"];
             let output = bsd21(place.path(), &[way, &limits].concat(), &what);
             let said = String::from_utf8_lossy(&output.stderr);
             let count = output.stdout.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));

@@ -8,6 +8,7 @@ use bsd21::kernel::time::Clock;
 use bsd21::machine::{Limits, Machine, Stdio};
 use bsd21::survey::{self, Options};
 
+use crate::program::install;
 use crate::{Random, asked, fixtures, mutate, peak, scratch_in_memory};
 
 /// Programs of every format.
@@ -38,7 +39,7 @@ fn one(seed: u64, place: &std::path::Path) {
     let shown = report(&bytes).to_string();
     assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "seed {seed}: {shown:?}");
     let file = place.join("program");
-    fs::write(&file, &bytes).expect("a program");
+    install(&file, &bytes);
     let options = Options { root: None, all: true, jobs: 1, run: None };
     let _ = survey::table::render(&survey::survey(place, &options, &|_, _| ()));
     let limits = Limits {

@@ -6,11 +6,11 @@ use std::process::{Command, Output};
 
 use iced_x86::code_asm::*;
 
-use crate::program::{Layout, exit_with_errno, gate, program};
+use crate::program::{Layout, exit_with_errno, gate, install, program};
 use crate::{bsd21, peak, scratch};
 
 fn put(place: &Path, name: &str, image: &[u8]) {
-    fs::write(place.join(name), image).expect("a program");
+    install(&place.join(name), image);
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -143,13 +143,13 @@ fn deep(top: &[u8]) -> Vec<u8> {
 fn deep_trees_are_removed_and_refused() {
     let place = scratch();
     put(place.path(), "private", &deep(b"/tmp\0"));
-    put(place.path(), "case", &deep(b"/case\0"));
+    put(place.path(), "nest", &deep(b"/case\0"));
     let own = place.path().join("tmp");
     fs::create_dir(&own).expect("tmp");
     let output = limited(place.path(), "TMPDIR=$PWD/tmp; export TMPDIR", "run private");
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
     assert_eq!(fs::read_dir(&own).expect("tmp").count(), 0, "the private /tmp is gone");
-    let output = bsd21(place.path(), &["capture", "-o", "c", "--", "case"], "capture");
+    let output = bsd21(place.path(), &["capture", "-o", "c", "--", "nest"], "capture");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(125), "{said}");
     assert!(

@@ -74,3 +74,10 @@ pub(crate) fn exit_with_errno(a: &mut CodeAssembler) {
     a.mov(eax, 1).expect("mov");
     a.db(&[0x9a, 0, 0, 0, 0, 7, 0]).expect("lcall");
 }
+
+/// Puts a program on the host, executable.
+pub(crate) fn install(path: &std::path::Path, image: &[u8]) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, image).expect("a program");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("it can be executed");
+}

@@ -53,7 +53,8 @@ fn endless_and_large_files_are_refused_by_every_reader() {
         refused(&stdin, &format!("--stdin {file}"));
     }
     let survey = bsd21(at, &["survey", "--all", "."], "survey");
-    assert_eq!(survey.status.code(), Some(0), "{}", text(&survey.stderr));
+    assert_eq!(survey.status.code(), Some(1), "{}", text(&survey.stderr));
+    assert!(text(&survey.stdout).contains("sparse: larger than 536870912 bytes"), "{}", text(&survey.stdout));
     assert!(peak(libc::RUSAGE_CHILDREN) < 700 << 20, "{}", peak(libc::RUSAGE_CHILDREN));
 }
 
