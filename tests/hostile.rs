@@ -109,12 +109,17 @@ pub(crate) fn scratch_in_memory() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("bsd21-hostile-").tempdir_in(above).expect("a directory")
 }
 
+/// The program that is tried: the one that was built, or the one that `BSD21_HOSTILE_PROGRAM` names.
+pub(crate) fn tried() -> std::ffi::OsString {
+    std::env::var_os("BSD21_HOSTILE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_bsd21").into())
+}
+
 /// How long a program may take before it counts as hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Runs bsd21 to its end; a run that takes too long is ended and fails.
 pub(crate) fn bsd21(directory: &Path, args: &[&str], what: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+    let mut child = Command::new(tried())
         .current_dir(directory)
         .env_remove("BSD21_ROOT")
         .args(args)

@@ -129,8 +129,21 @@ fn program(random: &mut Random, batches: usize) -> Vec<u8> {
         let entry = call(random, &names, pool, first_pid);
         layout.words(&entry);
     }
-    let text =
-        code(&Addresses { counter, current, rest, pid, batch, left, timer, table, out, zero, handler, ignore, tick });
+    let text = code(&Addresses {
+        counter,
+        current,
+        rest,
+        pid,
+        batch,
+        left,
+        timer,
+        table,
+        out,
+        zero,
+        handler,
+        ignore,
+        tick,
+    });
     image(&text, &layout.data)
 }
 

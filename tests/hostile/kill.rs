@@ -9,10 +9,10 @@ use bsd21::capture::find;
 use bsd21::capture::image::Cache;
 use bsd21::capture::verify::{self, Options, Verdict};
 
-use crate::{Random, asked, fixtures, scratch_in_memory};
+use crate::{Random, asked, fixtures, scratch_in_memory, tried};
 
 fn command(place: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bsd21"));
+    let mut command = Command::new(tried());
     command.current_dir(place).env("TMPDIR", place).env_remove("BSD21_ROOT").args(args);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
