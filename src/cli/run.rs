@@ -38,7 +38,7 @@ pub(super) struct MachineOptions {
     /// End the run when it needs more processes than this at one time.
     #[arg(long, value_name = "N")]
     max_procs: Option<usize>,
-    /// End the run when its processes have more writable memory than this together (K, M, G: powers of 1024).
+    /// End the run when it needs more memory than this in all (K, M, G: powers of 1024; 512M unless given).
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_mem: Option<u64>,
     /// End the run when it writes more than this to standard output, standard error and terminals.

@@ -15,3 +15,4 @@ pub mod stdio;
 pub mod system;
 pub mod temporary;
 pub mod terminal;
+pub mod tree;

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use syscalls::errno::Errno;
-use tempfile::TempDir;
 
 use super::outcome::{Both, Collector};
 use super::{Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
-use crate::host::signal::HostSignal;
-use crate::host::temporary::{self, Temporary};
+use crate::host::signal::{HostSignal, outlive_file_limits};
+use crate::host::temporary::{self, Directory, Temporary};
 use crate::image::Refusal;
 use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
 use crate::kernel::event::Observer;
@@ -385,11 +384,13 @@ impl Builder {
             true => None,
             false => Some(temporary::directory(&above).map_err(StartError::Temporary)?),
         };
-        raise_descriptor_limit();
+        let descriptors = raise_descriptor_limit();
+        outlive_file_limits();
         AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
-        let vfs =
+        let mut vfs =
             self.tree(&here, above, scratch.as_ref(), Options { owners, repeatable, seed: self.seed })?;
+        vfs.set_descriptors(descriptors);
         let config = Config {
             vfs,
             clock: self.clock.take().unwrap_or_else(Clock::host),
@@ -414,7 +415,7 @@ impl Builder {
         &self,
         here: &Path,
         above: PathBuf,
-        scratch: Option<&TempDir>,
+        scratch: Option<&Directory>,
         options: Options,
     ) -> Result<Vfs, StartError> {
         let mut vfs = Vfs::new(options);
