@@ -37,10 +37,11 @@ impl OutputDirectory {
         Ok((Self { directory, append }, name.to_owned()))
     }
 
-    /// Opens a file of the directory for writing, or makes it.
-    pub fn open(&self, name: &OsStr) -> io::Result<File> {
+    /// Opens a file of the directory for writing, or makes it; `again` says that it was open before, and goes on.
+    pub fn open(&self, name: &OsStr, again: bool) -> io::Result<File> {
+        let append = self.append || again;
         let safe = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let safe = if self.append { safe | OFlags::APPEND } else { safe };
+        let safe = if append { safe | OFlags::APPEND } else { safe };
         let mode = Mode::from_raw_mode(0o666);
         let made = fs::openat(&self.directory, name, safe | OFlags::CREATE | OFlags::EXCL, mode);
         let there = match made {
@@ -60,7 +61,7 @@ impl OutputDirectory {
         if found.nlink() != 1 {
             return Err(refused("has another name: remove it first"));
         }
-        if !self.append {
+        if !append {
             file.set_len(0)?;
         }
         Ok(file)
@@ -79,7 +80,7 @@ pub fn create(path: &Path, append: bool) -> io::Result<File> {
         return File::options().write(true).append(append).open(path);
     }
     let (directory, name) = OutputDirectory::of(path, append)?;
-    directory.open(&name)
+    directory.open(&name, false)
 }
 
 #[cfg(test)]
@@ -126,7 +127,7 @@ mod tests {
         let (directory, name) = OutputDirectory::of(&at("own/t"), false).unwrap();
         std::fs::rename(at("own"), at("moved")).unwrap();
         std::os::unix::fs::symlink("elsewhere", at("own")).unwrap();
-        directory.open(&name).unwrap();
+        directory.open(&name, false).unwrap();
         assert!(at("moved/t").exists() && !at("elsewhere/t").exists());
     }
 }

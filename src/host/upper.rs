@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno as Linux;
-use tempfile::TempDir;
 
 use super::error::{HostError, HostResult};
 use super::fs::{HostKind, OpenFor, Place};
-use super::temporary;
+use super::temporary::{self, Directory};
 
 /// Name of the journal.
 const INDEX: &str = "index";
@@ -81,7 +80,7 @@ pub struct Upper {
     /// A line was written in part and could not be taken back: nothing may follow it.
     broken: bool,
     _lock: Option<File>,
-    _private: Option<TempDir>,
+    _private: Option<Directory>,
 }
 
 impl Upper {
