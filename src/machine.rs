@@ -34,7 +34,7 @@ use crate::host::signal::Signals;
 use crate::host::stdio::Stream;
 use crate::kernel::boot::{Config, Program, StartFailure};
 use crate::kernel::proc::ProcId;
-use crate::kernel::socket::inet::bridge;
+use crate::kernel::netinet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, vfs};
 use crate::trapframe::Trap;

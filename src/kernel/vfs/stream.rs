@@ -17,7 +17,7 @@ use crate::host::stdio::{Poll, Stream, StreamKind, wait};
 use crate::host::terminal;
 use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
-use crate::kernel::socket::inet::{InpcbId, bridge};
+use crate::kernel::netinet::{InpcbId, bridge};
 use crate::kernel::synch::{self, Channel, Sleep, priority};
 use crate::kernel::tty::{self, TtyId, Use};
 use crate::kernel::{Context, Kernel, Resume, Sysret, Wake};
