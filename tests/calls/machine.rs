@@ -101,9 +101,14 @@ pub(crate) struct Registers {
 impl Machine {
     /// A machine whose root is `root`, with process 0 as a case finds it.
     pub(crate) fn new(root: &Path, setup: &Setup<'_>) -> Self {
+        Self::with_clock(root, setup, Clock::deterministic())
+    }
+
+    /// The same with a clock.
+    pub(crate) fn with_clock(root: &Path, setup: &Setup<'_>, clock: Clock) -> Self {
         let config = Config {
             vfs: crate::root::vfs(root),
-            clock: Clock::deterministic(),
+            clock,
             system: System::new(b"oracle"),
             network: Network::Loopback,
         };

@@ -125,7 +125,8 @@ fn ifconf(cx: &mut Context<'_>, old: bool, data: &mut [u8]) -> Result<(), Errno>
     let mut result = Ok(());
     'all: for (name, addresses) in entries {
         for address in addresses {
-            if space <= IFREQ as i32 {
+            // Less than nothing is much, as the original compares.
+            if space as u32 <= IFREQ as u32 {
                 break 'all;
             }
             let mut entry = name.clone();
@@ -136,7 +137,7 @@ fn ifconf(cx: &mut Context<'_>, old: bool, data: &mut [u8]) -> Result<(), Errno>
                 (entry[IFR_VALUE], entry[IFR_VALUE + 1]) = (family(&address), 0);
             } else if len > 16 {
                 space -= (len - 16) as i32;
-                if space < IFREQ as i32 {
+                if (space as u32) < IFREQ as u32 {
                     break;
                 }
             }

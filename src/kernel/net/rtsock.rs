@@ -113,6 +113,10 @@ fn request(kernel: &mut Kernel, rtm: &mut Vec<u8>, addresses: &mut Addresses) ->
             kernel.net.rt_mut(rt).refcnt += 1;
             report(kernel, rt, rtm, addresses);
             route::rtfree(kernel, rt);
+            if kernel.net.rtentries.get(rt).is_none() {
+                // Whom the message is for is read from the route when that is gone: for nobody in particular.
+                addresses[rtax::DST] = Some(vec![0; 2]);
+            }
             Ok(())
         }
         other => {

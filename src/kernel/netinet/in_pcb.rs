@@ -25,7 +25,7 @@ use crate::kernel::socket::mbuf::Mbuf;
 use crate::kernel::socket::operations::free;
 use crate::kernel::socket::protosw::{CtlInput, ProtoFlags};
 use crate::kernel::socket::socket::{Pcb, SockState, SocketId, SocketOptions};
-use crate::kernel::socket::{events, state};
+use crate::kernel::socket::events;
 use crate::kernel::time::TICK_NS;
 use crate::kernel::{Context, Kernel};
 
@@ -144,11 +144,6 @@ impl Inet {
     /// The control blocks of a list, the newest first.
     pub(super) fn list(&self, list: List) -> Vec<InpcbId> {
         self.info(list).list.values().rev().copied().collect()
-    }
-
-    /// Whether a list has none.
-    pub(super) fn is_unused(&self, list: List) -> bool {
-        self.info(list).list.is_empty()
     }
 
     /// A control block.
@@ -556,13 +551,6 @@ pub(super) fn losing(kernel: &mut Kernel, id: InpcbId) {
         route::delete_entry(kernel, rt);
     }
     route::rtfree(kernel, rt);
-}
-
-/// Sets the limits of a socket's buffers (`soreserve`).
-pub(super) fn reserve(kernel: &mut Kernel, so: SocketId, snd: u32, rcv: u32) -> Result<(), Errno> {
-    state::soreserve(&mut kernel.sockets[so], snd, rcv)?;
-    events::note_reserved(kernel, so);
-    Ok(())
 }
 
 /// Ticks of the clock in a slow tick of the protocols.

@@ -63,9 +63,10 @@ enum Verdict {
 /// (`ip_dooptions`).
 pub(super) fn ip_dooptions(kernel: &mut Kernel, mut m: Chain) -> Option<Chain> {
     let mut ip = Ip::of(&m)?;
-    let mut options = m.front()?.bytes().get(IP_HEADER..ip.hlen())?.to_vec();
-    let verdict = walk(kernel, &m, &mut ip, &mut options);
-    store(&mut m, IP_HEADER, &options);
+    // What an option has no room for is stored behind it.
+    let mut bytes = m.front()?.bytes().get(IP_HEADER..)?.to_vec();
+    let verdict = walk(kernel, &m, &mut ip, &mut bytes);
+    store(&mut m, IP_HEADER, &bytes);
     match verdict {
         Verdict::Go => {
             ip.store(&mut m);
@@ -86,27 +87,28 @@ pub(super) fn ip_dooptions(kernel: &mut Kernel, mut m: Chain) -> Option<Chain> {
     }
 }
 
-fn walk(kernel: &mut Kernel, m: &Chain, ip: &mut Ip, options: &mut [u8]) -> Verdict {
+fn walk(kernel: &mut Kernel, m: &Chain, ip: &mut Ip, bytes: &mut [u8]) -> Verdict {
     let problem = |at: usize| Verdict::Bad { kind: ICMP_PARAMPROB, code: (IP_HEADER + at) as u8 };
+    let end = bytes.len().min(ip.hlen() - IP_HEADER);
     let mut forward = false;
     let mut at = 0;
-    while at < options.len() {
-        let kind = options[at];
+    while at < end {
+        let kind = bytes[at];
         let len = match kind {
             opt::EOL => break,
             opt::NOP => {
                 at += 1;
                 continue;
             }
-            _ => usize::from(options.get(at + 1).copied().unwrap_or(0)),
+            _ => usize::from(bytes.get(at + 1).copied().unwrap_or(0)),
         };
-        if len == 0 || len > options.len() - at {
+        if len == 0 || len > end - at {
             return problem(at + 1);
         }
-        let option = &mut options[at..at + len];
+        let option = &mut bytes[at..];
         let done = match kind {
-            opt::LSRR | opt::SSRR => source_route(kernel, ip, option, &mut forward),
-            opt::RR => record_route(kernel, ip.dst, option),
+            opt::LSRR | opt::SSRR => source_route(kernel, ip, option, len, &mut forward),
+            opt::RR => record_route(kernel, ip.dst, option, len),
             opt::TS => timestamp(kernel, m, ip.dst, option),
             _ => Ok(()),
         };
@@ -136,9 +138,10 @@ fn offset(option: &[u8]) -> Result<usize, Problem> {
     }
 }
 
-/// Whether an address fits at a place.
-fn fits(option: &[u8], off: usize) -> bool {
-    off + 4 <= option.len()
+/// Whether an address fits at a place.  In an option of less than an address it always does, since the
+/// original's difference is unsigned.
+fn fits(len: usize, off: usize) -> bool {
+    len < 4 || off + 4 <= len
 }
 
 fn address_at(option: &[u8], off: usize) -> Ipv4Addr {
@@ -146,14 +149,17 @@ fn address_at(option: &[u8], off: usize) -> Ipv4Addr {
 }
 
 fn put_address(option: &mut [u8], off: usize, addr: Ipv4Addr) {
-    option[off..off + 4].copy_from_slice(&addr.octets());
-    option[2] += 4;
+    if let Some(room) = option.get_mut(off..off + 4) {
+        room.copy_from_slice(&addr.octets());
+    }
+    option[2] = option[2].wrapping_add(4);
 }
 
 fn source_route(
     kernel: &mut Kernel,
     ip: &mut Ip,
     option: &mut [u8],
+    len: usize,
     forward: &mut bool,
 ) -> Result<(), Problem> {
     let off = offset(option)?;
@@ -161,8 +167,8 @@ fn source_route(
         // Of a loose route somebody else is the next hop.
         return if option[0] == opt::SSRR { Err(Problem::Unreachable(UNREACH_SRCFAIL)) } else { Ok(()) };
     }
-    if !fits(option, off) {
-        save_rte(kernel, option, ip.src);
+    if !fits(len, off) {
+        save_rte(kernel, &option[..len], ip.src);
         return Ok(());
     }
     if kernel.inet.variables.ip_sourceroute == 0 {
@@ -182,9 +188,9 @@ fn source_route(
     Ok(())
 }
 
-fn record_route(kernel: &mut Kernel, dst: Ipv4Addr, option: &mut [u8]) -> Result<(), Problem> {
+fn record_route(kernel: &mut Kernel, dst: Ipv4Addr, option: &mut [u8], len: usize) -> Result<(), Problem> {
     let off = offset(option)?;
-    if !fits(option, off) {
+    if !fits(len, off) {
         return Ok(());
     }
     let own = kernel.net.ifa_ifwithaddr(&sin(dst)).or_else(|| ip_rtaddr(kernel, dst));
@@ -218,14 +224,14 @@ fn timestamp(kernel: &mut Kernel, m: &Chain, dst: Ipv4Addr, option: &mut [u8]) -
             if let Some(room) = option.get_mut(place..place + 4) {
                 room.copy_from_slice(&addr.octets());
             }
-            option[2] += 4;
+            option[2] = option[2].wrapping_add(4);
         }
         PRESPEC if !room => return Err(Problem::At(0)),
         PRESPEC => {
             if kernel.net.ifa_ifwithaddr(&sin(address_at(option, place))).is_none() {
                 return Ok(());
             }
-            option[2] += 4;
+            option[2] = option[2].wrapping_add(4);
         }
         _ => return Err(Problem::At(0)),
     }

@@ -215,8 +215,8 @@ impl Inet {
 /// Makes `lo0` and gives it its address, as `ifconfig lo0 localhost` does.
 fn configure(kernel: &mut Kernel) {
     if !kernel.inet.unconfigured {
-        let now = kernel.clock.now() / 1000;
-        let lo0 = kernel.net.loopattach(now);
+        // Interfaces are found before the time of day is known.
+        let lo0 = kernel.net.loopattach(0);
         in_control::configure(kernel, lo0, SockaddrIn::new(Ipv4Addr::LOCALHOST, 0));
     }
 }

@@ -18,7 +18,7 @@ use super::tcp_var::{Globals, TCP_RTT_SHIFT, Tcpcb, tf};
 use crate::kernel::Kernel;
 use crate::kernel::net::netisr;
 use crate::kernel::socket::socket::SocketOptions;
-use crate::kernel::time::Timeout;
+use crate::kernel::time::{TICK_NS, Timeout};
 
 /// Timers of a connection: retransmission, persistence, keep-alive, and the wait after the end (`TCPT_*`).
 pub(super) const TCPT_REXMT: usize = 0;
@@ -50,6 +50,8 @@ pub(super) const TCP_MAXRXTSHIFT: u32 = 12;
 pub(super) const TCP_BACKOFF: [i32; 13] = [1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64, 64, 64];
 /// Nanoseconds of a fast tick.
 const FAST_TICK_NS: u64 = 200_000_000;
+/// When the first ticks come: with the first tick of the clock (domaininit).
+const FIRST_TICK_NS: u64 = TICK_NS;
 
 /// The slow ticks at which the timers of a connection end; 0 for those that do not run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,7 +118,7 @@ pub(super) fn rangeset(value: i32, min: u32, max: u32) -> i32 {
 
 /// Slow ticks since the machine's start.
 pub(super) fn now(kernel: &Kernel) -> u64 {
-    kernel.clock.uptime() / SLOW_TICK_NS
+    (kernel.clock.uptime() + SLOW_TICK_NS - FIRST_TICK_NS) / SLOW_TICK_NS
 }
 
 /// Counts the ticks that are over.
@@ -139,14 +141,16 @@ pub(super) fn arm_slow(kernel: &mut Kernel, tick: u64) {
     if let Some((_, key)) = due {
         kernel.timeouts.remove(&key);
     }
-    let key = kernel.add_timeout(tick.saturating_mul(SLOW_TICK_NS), Timeout::ProtocolSlow);
+    let due = tick.saturating_mul(SLOW_TICK_NS).saturating_sub(SLOW_TICK_NS - FIRST_TICK_NS);
+    let key = kernel.add_timeout(due, Timeout::ProtocolSlow);
     kernel.inet.tcp.slow_due = Some((tick, key));
 }
 
 /// Has the next fast tick be waited for.
 pub(super) fn arm_fast(kernel: &mut Kernel) {
     if !std::mem::replace(&mut kernel.inet.tcp.fast_due, true) {
-        let due = (kernel.clock.uptime() / FAST_TICK_NS + 1) * FAST_TICK_NS;
+        let over = (kernel.clock.uptime() + FAST_TICK_NS - FIRST_TICK_NS) / FAST_TICK_NS;
+        let due = over * FAST_TICK_NS + FIRST_TICK_NS;
         kernel.add_timeout(due, Timeout::ProtocolFast);
     }
 }

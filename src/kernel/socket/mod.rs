@@ -102,6 +102,13 @@ impl From<Resume> for synch::Resume {
     }
 }
 
+/// Lets go of a socket whose close would wait, on behalf of one who does not.
+pub fn stop_lingering(cx: &mut Context<'_>, resume: &synch::Resume) {
+    if let synch::Resume::Socket(Resume::Linger { so, .. }) = resume {
+        operations::end_lingering(cx, *so);
+    }
+}
+
 /// Goes on with a call after its sleep.
 pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     match state {

@@ -134,7 +134,8 @@ fn close(cx: &mut Context<'_>, so: SocketId) -> Result<Option<i16>, Errno> {
         }
         let socket = &cx.kernel.sockets[so];
         let without_waiting = socket.state.contains(SockState::ISDISCONNECTING | SockState::NBIO);
-        if error.is_ok() && socket.options.contains(SocketOptions::LINGER) && !without_waiting {
+        let lingers = socket.options.contains(SocketOptions::LINGER) && !without_waiting;
+        if error.is_ok() && lingers && socket.state.contains(SockState::ISCONNECTED) {
             return Ok(Some(socket.linger));
         }
     }
