@@ -86,7 +86,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 impl MachineOptions {
     /// The machine, ready to run.
     fn build(&self, builder: Builder) -> Result<Machine, Failure> {
-        let mut machine = self.apply(builder)?.build()?;
+        let mut machine = super::log::listen(self.apply(builder)?).build()?;
         if let Some(directory) = &self.core_dir {
             machine
                 .keep_cores(directory)

@@ -9,7 +9,8 @@ use std::fmt;
 
 use super::Kernel;
 use super::file::FileId;
-use super::proc::ProcId;
+pub use super::intercept::{Edge, Intercept, Poke};
+use super::proc::{ProcId, Waker};
 use super::socket::SocketId;
 use super::synch::{Channel, Retval, Wake};
 use super::syscall::Call;
@@ -117,6 +118,8 @@ pub enum Event {
         wake: Wake,
         /// How long it was, in nanoseconds.
         slept: u64,
+        /// Who ended it, where it was a process.
+        by: Option<Waker>,
     },
     /// A step inside of the socket layer.
     Socket {
@@ -171,15 +174,6 @@ pub trait Observer: fmt::Debug {
     }
 }
 
-/// What an observer has made up for a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Intercept {
-    /// The result; the call is not made.
-    pub result: Option<Result<u32, Errno>>,
-    /// A signal that the process gets.
-    pub signal: Option<u32>,
-}
-
 impl Kernel {
     /// Sets who observes.
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
@@ -227,17 +221,15 @@ impl Kernel {
         self.tell(id, &event);
     }
 
-    /// Tells the observer that a call begins, and asks whether its result is made up.
+    /// Tells the observer that a call begins, and asks what of it is made up.
     #[cold]
-    pub(super) fn note_enter(&mut self, id: ProcId, call: &Call) -> Option<Result<u32, Errno>> {
+    pub(super) fn note_enter(&mut self, id: ProcId, call: &Call) -> Option<Intercept> {
+        self.intercepted.remove(&id);
         self.tell(id, &Event::Enter(*call));
         let mut observer = self.observer.take()?;
         let intercept = observer.intercept(self, id, call);
         self.observer = Some(observer);
-        if let Some(signal) = intercept.signal {
-            super::signal::psignal(self, id, signal);
-        }
-        intercept.result
+        Some(intercept)
     }
 
     #[cold]

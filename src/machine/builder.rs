@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use syscalls::errno::Errno;
 use tempfile::TempDir;
 
-use super::outcome::Collector;
+use super::outcome::{Both, Collector};
 use super::{Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::stdio::Stream;
@@ -314,9 +314,12 @@ impl Builder {
         self
     }
 
-    /// Who observes the run, from the execution of the first program on.
+    /// Who observes the run, from the execution of the first program on; of several the first may make up results.
     pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
-        self.observer = Some(observer);
+        self.observer = Some(match self.observer.take() {
+            Some(first) => Box::new(Both(first, observer)),
+            None => observer,
+        });
         self
     }
 
@@ -431,6 +434,7 @@ impl Builder {
         // The outer ones first, so that the inner ones stay visible.
         mounts.sort_by_key(|m| m.guest.iter().filter(|&&b| b == b'/').count());
         for mount in &mounts {
+            tracing::debug!(target: "bsd21::mount", host = %mount.host.display(), guest = %mount.guest.escape_ascii(), mount.read_only);
             let flags = if mount.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
             mounted(&mount.host, vfs.mount(&Source::Host(&mount.host), &mount.guest, flags))?;
         }

@@ -53,6 +53,14 @@ pub fn is_mapped(id: FileId) -> bool {
     OBJECTS.with_borrow(|objects| objects.contains_key(&id))
 }
 
+/// Whether any address space of this thread maps a file so that stores change it.
+pub(super) fn is_shared(id: FileId) -> bool {
+    let shared = |object: Rc<Object>| object.sharing == Sharing::Shared;
+    OBJECTS.with_borrow(|objects| {
+        objects.get(&id).is_some_and(|all| all.iter().filter_map(Weak::upgrade).any(shared))
+    })
+}
+
 impl Object {
     /// The object of a file.
     pub(super) fn of_file(file: BorrowedFd<'_>, id: FileId, sharing: Sharing) -> io::Result<Rc<Self>> {
