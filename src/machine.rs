@@ -18,6 +18,7 @@ use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 pub use stdio::Stdio;
 
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -35,6 +36,7 @@ use crate::host::stdio::Stream;
 use crate::kernel::boot::{Config, Program, StartFailure};
 use crate::kernel::proc::ProcId;
 use crate::kernel::netinet::bridge;
+use crate::kernel::netinet::trace::Tap;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, vfs};
 use crate::trapframe::Trap;
@@ -165,6 +167,12 @@ impl Machine {
             return Err(HostError::NOT_A_DIRECTORY);
         }
         self.kernel.core_directory = Some(place);
+        Ok(())
+    }
+
+    /// Has every packet of the guest's interfaces recorded, in the form of tcpdump; fails as the writer does.
+    pub fn record_packets(&mut self, to: Box<dyn Write>) -> io::Result<()> {
+        self.kernel.inet.tap = Some(Tap::new(to)?);
         Ok(())
     }
 

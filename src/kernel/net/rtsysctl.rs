@@ -2,6 +2,8 @@
 //!
 //! 2.1 counterpart: net/rtsock.c (sysctl_rtable, sysctl_dumpentry, sysctl_iflist).
 
+use std::ops::Range;
+
 use syscalls::errno::Errno;
 
 use super::interface::{Ifnet, IfIndex};
@@ -11,12 +13,17 @@ use super::rtsock::fill_ifa;
 use super::sockaddr::{AF_INET, family};
 use super::Net;
 use crate::kernel::Context;
-use crate::kernel::sysctl::Transfer;
+use crate::kernel::sysctl::{Transfer, Walked};
 
 /// What is asked for (`NET_RT_*`).
 const NET_RT_DUMP: u32 = 1;
 const NET_RT_FLAGS: u32 = 2;
 const NET_RT_IFLIST: u32 = 3;
+
+/// The fields that each kind of message is given after it is built.
+const DUMP_FIELDS: &[Range<usize>] = &[4..6, 8..32, 36..92];
+const IFINFO_FIELDS: &[Range<usize>] = &[4..14, 16..84];
+const NEWADDR_FIELDS: &[Range<usize>] = &[4..14, 16..20];
 
 /// Gives routes or interfaces, as many messages as fit (`sysctl_rtable`).
 pub fn sysctl_rtable(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer) -> Result<(), Errno> {
@@ -41,7 +48,7 @@ pub fn sysctl_rtable(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer) -
     value.walked(cx, &messages)
 }
 
-fn dump_entry(rt: &Rtentry) -> Vec<u8> {
+fn dump_entry(rt: &Rtentry) -> Walked {
     let mut addresses = Addresses::default();
     addresses[rtax::DST] = Some(rt.key.clone());
     addresses[rtax::GATEWAY] = Some(rt.gateway.clone());
@@ -53,10 +60,10 @@ fn dump_entry(rt: &Rtentry) -> Vec<u8> {
     told[at::RMX..at::RMX + super::metrics::Metrics::LEN].copy_from_slice(&rt.rmx.bytes());
     told[at::INDEX..at::INDEX + 2].copy_from_slice(&rt.ifp.to_le_bytes());
     put(&mut told, at::ADDRS, bits(&addresses));
-    told
+    Walked { bytes: told, fields: DUMP_FIELDS }
 }
 
-fn iflist(net: &Net, af: u8, arg: u32) -> Vec<Vec<u8>> {
+fn iflist(net: &Net, af: u8, arg: u32) -> Vec<Walked> {
     let mut messages = Vec::new();
     for (index, ifp) in (1..).zip(&net.ifnets) {
         if arg == 0 || arg == u32::from(index) {
@@ -66,12 +73,12 @@ fn iflist(net: &Net, af: u8, arg: u32) -> Vec<Vec<u8>> {
     messages
 }
 
-fn list_one(net: &Net, index: IfIndex, ifp: &Ifnet, af: u8, messages: &mut Vec<Vec<u8>>) {
+fn list_one(net: &Net, index: IfIndex, ifp: &Ifnet, af: u8, messages: &mut Vec<Walked>) {
     let mut addresses = Addresses::default();
     addresses[rtax::IFP] = net.link_addr(index).map(<[u8]>::to_vec);
     let mut told = message(Message::Ifinfo, &addresses);
     fill_ifinfo(&mut told, index, ifp, bits(&addresses));
-    messages.push(told);
+    messages.push(Walked { bytes: told, fields: IFINFO_FIELDS });
     for ifa in ifp.addrlist.iter().skip(1).filter_map(|&id| net.ifaddrs.get(id)) {
         if af != 0 && af != family(&ifa.addr) {
             continue;
@@ -82,6 +89,6 @@ fn list_one(net: &Net, index: IfIndex, ifp: &Ifnet, af: u8, messages: &mut Vec<V
         addresses[rtax::BRD] = ifa.dst().map(<[u8]>::to_vec);
         let mut told = message(Message::Newaddr, &addresses);
         fill_ifa(&mut told, ifa.flags, index, ifa.metric, bits(&addresses));
-        messages.push(told);
+        messages.push(Walked { bytes: told, fields: NEWADDR_FIELDS });
     }
 }

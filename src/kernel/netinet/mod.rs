@@ -187,6 +187,8 @@ pub struct Inet {
     pub(crate) tap: Option<trace::Tap>,
     /// Sockets are those of the host.
     bridged: bool,
+    /// What the host gives a piece of a stream into, kept from one to the next.
+    piece: Vec<u8>,
     /// The machine has no network.
     unconfigured: bool,
 }
@@ -204,6 +206,11 @@ impl Inet {
     /// A control block, if it still exists.
     pub fn get(&self, inp: InpcbId) -> Option<&Inpcb> {
         self.pcbs.get(inp)
+    }
+
+    /// How many control blocks there are, of all protocols.
+    pub fn control_blocks(&self) -> usize {
+        self.pcbs.len()
     }
 
     /// The row of a protocol number (`inetsw[ip_protox[…]]`).

@@ -26,23 +26,23 @@ impl Tap {
     /// Begins a record with the header of its form; fails as the writer does.
     pub fn new(mut to: Box<dyn Write>) -> std::io::Result<Self> {
         const MAGIC: u32 = 0xa1b2_c3d4;
+        const VERSION: u32 = 2 | 4 << 16;
         const LINKTYPE_RAW: u32 = 101;
-        let words: [u32; 6] = [MAGIC, 2 | 4 << 16, 0, 0, 65535, LINKTYPE_RAW];
-        for word in words {
-            to.write_all(&word.to_le_bytes())?;
-        }
-        to.flush()?;
+        to.write_all(&words(&[MAGIC, VERSION, 0, 0, u32::from(u16::MAX), LINKTYPE_RAW]))?;
         Ok(Self(to))
     }
 
+    /// Records a packet at a time in microseconds.
     fn record(&mut self, now: u64, packet: &[u8]) -> std::io::Result<()> {
         let len = packet.len() as u32;
-        for word in [(now / 1_000_000) as u32, (now % 1_000_000) as u32, len, len] {
-            self.0.write_all(&word.to_le_bytes())?;
-        }
-        self.0.write_all(packet)?;
-        self.0.flush()
+        let mut record = words(&[(now / 1_000_000) as u32, (now % 1_000_000) as u32, len, len]);
+        record.extend(packet);
+        self.0.write_all(&record)
     }
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// Records a packet that an interface sends or receives; a record that cannot be written ends.

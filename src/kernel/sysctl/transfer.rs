@@ -83,26 +83,6 @@ impl Transfer {
         self.give(cx, bytes)
     }
 
-    /// Messages, as many whole ones as fit; without room their length is told, and some more (the end of
-    /// `sysctl_rtable`).
-    pub(in crate::kernel) fn walked(&mut self, cx: &mut Context<'_>, messages: &[Vec<u8>]) -> Result<(), Errno> {
-        let needed: u32 = messages.iter().map(|message| message.len() as u32).sum();
-        if self.old == 0 {
-            self.oldlen = (u64::from(needed) * 11 / 10) as u32;
-            return Ok(());
-        }
-        let mut stored = 0;
-        for message in messages {
-            if stored + message.len() as u32 > self.oldlen {
-                break;
-            }
-            cx.copyout(self.old.wrapping_add(stored), message)?;
-            stored += message.len() as u32;
-        }
-        self.oldlen = stored;
-        if stored < needed { Err(Errno::ENOMEM) } else { Ok(()) }
-    }
-
     /// A device number, which is transferred as a structure: its length is told only with its value.
     pub(super) fn device(&mut self, cx: &mut Context<'_>, value: i32) -> Result<Option<i32>, Errno> {
         if self.is_short(INT) {

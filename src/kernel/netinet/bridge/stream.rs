@@ -64,7 +64,7 @@ pub(crate) fn usrreq(
             socantsendmore(cx.kernel, so);
             user_closed(cx.kernel, id);
         }
-        UserRequest::Rcvd { .. } => receive(cx.kernel, id),
+        UserRequest::Rcvd { .. } => received(cx.kernel, id),
         UserRequest::Send(message) => return send(cx, id, message, false),
         UserRequest::SendOob(message) => return send(cx, id, message, true),
         UserRequest::SendEof(message) => {
@@ -209,9 +209,24 @@ fn accept(cx: &mut Context<'_>, id: InpcbId) {
     }
 }
 
+/// The guest has taken data: more is asked for when half of its buffer is free, or else when the host says
+/// that there is some.
+fn received(kernel: &mut Kernel, id: InpcbId) {
+    let rcv = &kernel.sockets[socket_of(kernel, id)].rcv;
+    if rcv.cc <= rcv.hiwat / 2 {
+        receive(kernel, id);
+    }
+}
+
 /// Moves what the host has received to the guest, as far as there is room; what nobody will read is dropped.
 fn receive(kernel: &mut Kernel, id: InpcbId) {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = std::mem::take(&mut kernel.inet.piece);
+    buffer.resize(PIECE, 0);
+    receive_pieces(kernel, id, &mut buffer);
+    kernel.inet.piece = buffer;
+}
+
+fn receive_pieces(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
     while let Some(bridge) = kernel.inet.bridge(id).filter(|bridge| !bridge.ended) {
         if state(kernel, id) < TcpState::Established {
             return;
@@ -231,6 +246,9 @@ fn receive(kernel: &mut Kernel, id: InpcbId) {
                 let data = Chain::of_packet(piece.get(..length).unwrap_or_default());
                 kernel.sockets[so].rcv.append(data);
                 sorwakeup(kernel, so);
+                if length < room {
+                    return;
+                }
             }
             Err(error) => return host_error(kernel, id, error),
         }
