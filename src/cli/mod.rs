@@ -7,6 +7,7 @@ mod deferred;
 mod explain;
 mod generate;
 mod groups;
+mod host;
 mod inspect;
 mod inspect_json;
 mod kdump;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::image::printable;
 use deferred::Deferred;
 pub use options::GuestOptions;
 pub use status::Failure;
@@ -113,7 +115,7 @@ fn command() -> clap::Command {
 
 /// One line on standard error; nobody may be there to read it.
 fn complain(what: &impl Display) {
-    let _ = writeln!(io::stderr(), "bsd21: {what}");
+    let _ = writeln!(io::stderr(), "bsd21: {}", printable(&what.to_string()));
 }
 
 /// An answer on standard output; whoever reads may have seen enough.

@@ -328,21 +328,27 @@ impl TraceOptions {
             return Ok(Output::stream(Box::new(reader), false));
         }
         let append = self.append;
-        let open = move |name: &Path| {
+        let open = move |name: &Path, again: bool| {
+            let append = append || again;
             let mut options = File::options();
             options.write(true).create(true).append(append).truncate(!append);
             options.open(name).map(BufWriter::new)
         };
         if self.is_separate() {
-            return Ok(Output::per_process(Box::new(move |pid| {
+            return Ok(Output::per_process(Box::new(move |pid, again| {
                 let mut name = path.clone().into_os_string();
                 name.push(format!(".{pid}"));
-                Ok(Box::new(open(Path::new(&name))?) as Box<dyn Write>)
+                Ok(Box::new(open(Path::new(&name), again)?) as Box<dyn Write>)
             })));
         }
-        let file =
-            open(&path).map_err(|e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e))))?;
+        let file = open(&path, false)
+            .map_err(|e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e))))?;
         Ok(Output::stream(Box::new(file), false))
+    }
+
+    /// Whether the trace stands on standard error, where the guest's end can be read.
+    pub(super) fn is_on_stderr(&self) -> bool {
+        self.output.is_none()
     }
 
     /// What complaints about the trace's destination begin with.

@@ -109,6 +109,10 @@ impl Observer for Tracer {
     fn intercept(&mut self, _kernel: &Kernel, id: ProcId, call: &syscall::Call) -> Intercept {
         self.0.borrow_mut().intercept(id, call.number)
     }
+
+    fn flush(&mut self) {
+        self.0.borrow_mut().output.flush();
+    }
 }
 
 impl State {
@@ -430,6 +434,9 @@ impl State {
         self.symbols.forget(id);
         self.seen.retain(|(other, ..), _| *other != id);
         self.emit(kernel, id, What::Exit(status));
+        if let Some(proc) = kernel.procs.get(id) {
+            self.output.ended(proc.pid);
+        }
     }
 
     /// A step inside of the kernel, where its layer is wanted.
