@@ -146,7 +146,9 @@ fn run(case: &Case) -> Result<(), String> {
         }
         if !machine.go_on(PATIENCE_NS) {
             let stuck = actors.iter().find_map(|actor| actor.begun);
-            return Err(stuck.map_or("nothing goes on".into(), |(index, step)| at(index, step, "never returns")));
+            return Err(
+                stuck.map_or("nothing goes on".into(), |(index, step)| at(index, step, "never returns"))
+            );
         }
     }
 }

@@ -40,8 +40,12 @@ struct Wire {
 }
 
 fn wire() -> impl Strategy<Value = Wire> {
-    (0..25u32, 0..20u32, 0..50u32, 0..10u32)
-        .prop_map(|(lost, repeated, late, damaged)| Wire { lost, repeated, late, damaged })
+    (0..25u32, 0..20u32, 0..50u32, 0..10u32).prop_map(|(lost, repeated, late, damaged)| Wire {
+        lost,
+        repeated,
+        late,
+        damaged,
+    })
 }
 
 /// What one end has to say.
@@ -253,7 +257,11 @@ fn converse(wire: Wire, seed: u64, speeches: [Speech; 2]) {
         if talkers.iter().all(|talker| talker.ended) {
             break;
         }
-        assert!(world.step(), "they wait for ever: {:?}", talkers.each_ref().map(|t| (t.said, t.heard.len())));
+        assert!(
+            world.step(),
+            "they wait for ever: {:?}",
+            talkers.each_ref().map(|t| (t.said, t.heard.len()))
+        );
     }
     for end in 0..2 {
         let (said, heard) = (talkers[end].said, &talkers[1 - end].heard);

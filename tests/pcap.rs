@@ -130,7 +130,8 @@ fn tshark(path: &Path, filter: &str) -> Option<String> {
 
 #[test]
 fn another_program_finds_nothing_wrong() {
-    let wrong = "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0";
+    let wrong =
+        "_ws.malformed || ip.checksum.status == 0 || tcp.checksum.status == 0 || udp.checksum.status == 0";
     for (program, behaviour, _) in SHOWN {
         let (_directory, path) = record(program, behaviour);
         match tshark(&path, wrong) {

@@ -11,9 +11,9 @@ use super::IfIndex;
 use super::if_loop::loioctl;
 use super::interface::{Driver, IFF_CANTCHANGE, IfFlags, if_down, if_up, touch};
 use super::sockaddr::{byte, family, sa_len};
+use crate::kernel::Context;
 use crate::kernel::socket::protosw::UserRequest;
 use crate::kernel::socket::{SocketId, pr_usrreq};
-use crate::kernel::Context;
 
 /// Size of a request, and where its value is.
 const IFREQ: usize = 32;
@@ -45,7 +45,8 @@ pub fn ifioctl(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut Vec<u8>)
 }
 
 fn set(cx: &mut Context<'_>, index: IfIndex, cmd: u32, data: &[u8]) -> Result<(), Errno> {
-    let value = data.get(IFR_VALUE..IFR_VALUE + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let value =
+        data.get(IFR_VALUE..IFR_VALUE + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
     match cmd {
         SIOCSIFFLAGS => {
             let flags = IfFlags::from_bits_retain(value as u16);

@@ -25,7 +25,8 @@ impl Mask {
     /// The one form of a mask.
     pub fn new(given: &[u8]) -> Self {
         let len = sa_len(given).min(MAX_KEYLEN);
-        let mut bytes: Vec<u8> = (0..len).map(|at| if at < OFFSET { 0xff } else { byte(given, at) }).collect();
+        let mut bytes: Vec<u8> =
+            (0..len).map(|at| if at < OFFSET { 0xff } else { byte(given, at) }).collect();
         while bytes.last() == Some(&0) {
             bytes.pop();
         }

@@ -6,13 +6,13 @@ use syscalls::errno::Errno;
 use syscalls::flags::{Domain as Family, SockType};
 
 use super::{rtsock, rtsysctl};
+use crate::kernel::socket::SocketId;
 use crate::kernel::socket::chain::Chain;
 use crate::kernel::socket::events;
 use crate::kernel::socket::operations::free;
 use crate::kernel::socket::protosw::{Domain, ProtoFlags, Protosw, UserRequest};
 use crate::kernel::socket::socket::{Pcb, SockState, SocketOptions};
 use crate::kernel::socket::state::{socantsendmore, soisconnected, soisdisconnected, soreserve, sorwakeup};
-use crate::kernel::socket::SocketId;
 use crate::kernel::{Context, Kernel};
 
 /// Room of a raw socket in each direction (RAWSNDQ, RAWRCVQ).

@@ -297,7 +297,8 @@ fn make_route(
         kernel.net.rtentries.remove(rt);
         return Err(Errno::ENOBUFS);
     }
-    if !in_rmx::in_addroute(kernel, &key, mask.clone(), rt) && !retry_over_clone(kernel, dst, &key, &mask, rt) {
+    if !in_rmx::in_addroute(kernel, &key, mask.clone(), rt) && !retry_over_clone(kernel, dst, &key, &mask, rt)
+    {
         let gwroute = kernel.net.rt_mut(rt).gwroute.take();
         if let Some(gwroute) = gwroute {
             rtfree(kernel, gwroute);

@@ -9,14 +9,16 @@ use syscalls::errno::Errno;
 use super::metrics::Metrics;
 use super::radix::Mask;
 use super::route::{self, Init, RtId, rtf};
+use super::rtmsg::{
+    Addresses, RT_MSGHDR, RTAX_MAX, RTM_VERSION, at, bits, fill_ifinfo, get, message, packet, put,
+};
 pub use super::rtmsg::{Message, rtax};
-use super::rtmsg::{Addresses, RT_MSGHDR, RTAX_MAX, RTM_VERSION, at, bits, fill_ifinfo, get, message, packet, put};
 use super::sockaddr::{AF_INET, family, roundup, sa_len};
 use super::{IfIndex, IfaId, raw_usrreq};
+use crate::kernel::socket::SocketId;
 use crate::kernel::socket::chain::Chain;
 use crate::kernel::socket::protosw::Message as Sent;
 use crate::kernel::socket::socket::SocketOptions;
-use crate::kernel::socket::SocketId;
 use crate::kernel::{Context, Kernel};
 
 /// Takes a user's message, does what it asks, and sends it back to all who listen (`route_output`).
@@ -196,9 +198,7 @@ fn change(kernel: &mut Kernel, rt: RtId, rtm: &[u8], addresses: &Addresses) -> R
     let interface = addresses[rtax::IFP].as_deref().and_then(|ifp| kernel.net.ifa_ifwithnet(ifp));
     let interface = interface.and_then(|ifa| kernel.net.ifaddrs.get(ifa)).map(|ifa| ifa.ifp);
     let ifa = match interface {
-        Some(ifp) => {
-            own.or(gateway.as_deref()).and_then(|addr| kernel.net.ifaof_ifpforaddr(addr, ifp))
-        }
+        Some(ifp) => own.or(gateway.as_deref()).and_then(|addr| kernel.net.ifaof_ifpforaddr(addr, ifp)),
         None => match own.and_then(|own| kernel.net.ifa_ifwithaddr(own)) {
             Some(ifa) => Some(ifa),
             // Without a gateway the original follows a null pointer here.

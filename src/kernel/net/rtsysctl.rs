@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use syscalls::errno::Errno;
 
-use super::interface::{Ifnet, IfIndex};
+use super::Net;
+use super::interface::{IfIndex, Ifnet};
 use super::route::Rtentry;
 use super::rtmsg::{Addresses, Message, at, bits, fill_ifinfo, message, put, rtax};
 use super::rtsock::fill_ifa;
 use super::sockaddr::{AF_INET, family};
-use super::Net;
 use crate::kernel::Context;
 use crate::kernel::sysctl::{Transfer, Walked};
 

@@ -144,7 +144,8 @@ fn query(kernel: &mut Kernel, ifp: IfIndex, ip: &Ip, code: u8, multicast: bool) 
     } else if !multicast {
         return false;
     }
-    let limit = if code == 0 { MAX_HOST_REPORT_DELAY * PR_FASTHZ } else { u32::from(code) * PR_FASTHZ / TIMER_SCALE };
+    let limit =
+        if code == 0 { MAX_HOST_REPORT_DELAY * PR_FASTHZ } else { u32::from(code) * PR_FASTHZ / TIMER_SCALE };
     let groups: Vec<Ipv4Addr> = groups_mut(kernel, ifp).map_or(Vec::new(), |groups| {
         groups.iter().map(|group| group.addr).filter(|addr| !is_local(*addr)).collect()
     });

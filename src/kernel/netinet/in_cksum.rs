@@ -92,7 +92,8 @@ mod tests {
             sum.add(&bytes[..cut]);
             sum.add(&bytes[cut..]);
             assert_eq!(sum.finish(), slow(&bytes));
-            let chain: Chain = [&bytes[..cut], &bytes[cut..]].into_iter().flat_map(Chain::of_packet).collect();
+            let chain: Chain =
+                [&bytes[..cut], &bytes[cut..]].into_iter().flat_map(Chain::of_packet).collect();
             assert_eq!(in_cksum(Sum::default(), &chain, 3, 900), slow(&bytes[3..903]));
         }
     }

@@ -43,7 +43,12 @@ pub fn first_broadcast(kernel: &Kernel) -> Option<Ipv4Addr> {
 
 /// The first address of an interface (IFP_TO_IA).
 pub fn ifp_to_ia(kernel: &Kernel, ifp: IfIndex) -> Option<IfaId> {
-    kernel.inet.ifaddr.iter().copied().find(|&ia| kernel.net.ifaddrs.get(ia).is_some_and(|ifa| ifa.ifp == ifp))
+    kernel
+        .inet
+        .ifaddr
+        .iter()
+        .copied()
+        .find(|&ia| kernel.net.ifaddrs.get(ia).is_some_and(|ifa| ifa.ifp == ifp))
 }
 
 /// The interface that an own address belongs to (INADDR_TO_IFP).

@@ -21,11 +21,11 @@ use crate::kernel::arena::Id;
 use crate::kernel::net::interface::IfFlags;
 use crate::kernel::net::route::{self, Route, rtalloc_ign, rtf};
 use crate::kernel::net::rtsock::{Message, rt_missmsg, rtax};
+use crate::kernel::socket::events;
 use crate::kernel::socket::mbuf::Mbuf;
 use crate::kernel::socket::operations::free;
 use crate::kernel::socket::protosw::{CtlInput, ProtoFlags};
 use crate::kernel::socket::socket::{Pcb, SockState, SocketId, SocketOptions};
-use crate::kernel::socket::events;
 use crate::kernel::time::TICK_NS;
 use crate::kernel::{Context, Kernel};
 
@@ -220,7 +220,8 @@ impl Inet {
             if cards != 0 && !wildcard {
                 return;
             }
-            if best.is_none_or(|(fewest, age, _)| (cards, u64::MAX - inp.sequence) < (fewest, u64::MAX - age)) {
+            if best.is_none_or(|(fewest, age, _)| (cards, u64::MAX - inp.sequence) < (fewest, u64::MAX - age))
+            {
                 best = Some((cards, inp.sequence, id));
             }
         };

@@ -193,7 +193,10 @@ fn act(kernel: &mut Kernel, m: &mut Chain, ip: &Ip, message: &mut [u8], hlen: us
             store(m, hlen + 16, &now);
         }
         ICMP_MASKREQ => {
-            if kernel.inet.variables.icmp_maskrepl == 0 || len < ICMP_MASKLEN || !mask_reply(kernel, m, ip, hlen) {
+            if kernel.inet.variables.icmp_maskrepl == 0
+                || len < ICMP_MASKLEN
+                || !mask_reply(kernel, m, ip, hlen)
+            {
                 return Fate::Raw;
             }
             message[0] = ICMP_MASKREPLY;

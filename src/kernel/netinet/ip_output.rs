@@ -49,7 +49,13 @@ pub(super) enum Way<'a> {
 }
 
 /// Sends a packet of a control block, by its route and with its options.
-pub(super) fn send(kernel: &mut Kernel, id: InpcbId, m: Chain, flags: Flags, multicasts: bool) -> Result<(), Errno> {
+pub(super) fn send(
+    kernel: &mut Kernel,
+    id: InpcbId,
+    m: Chain,
+    flags: Flags,
+    multicasts: bool,
+) -> Result<(), Errno> {
     let inp = kernel.inet.inp_mut(id);
     let mut ro = std::mem::take(&mut inp.route);
     let options = std::mem::take(&mut inp.options);
@@ -110,9 +116,7 @@ fn output(
         Way::Through(ro) => (ro, false),
     };
     let done = route_and_send(kernel, m, ip, hlen, ro, flags, imo);
-    if is_fresh
-        && let Some(rt) = ro.rt
-    {
+    if is_fresh && let Some(rt) = ro.rt {
         rtfree(kernel, rt);
     }
     done
@@ -291,7 +295,14 @@ fn if_output(kernel: &mut Kernel, hop: &Hop, m: Chain) -> Result<(), Errno> {
 }
 
 /// Cuts a packet into fragments of `len` bytes, and sends them in their order.
-fn fragment(kernel: &mut Kernel, mut m: Chain, ip: Ip, hlen: usize, len: usize, hop: &Hop) -> Result<(), Errno> {
+fn fragment(
+    kernel: &mut Kernel,
+    mut m: Chain,
+    ip: Ip,
+    hlen: usize,
+    len: usize,
+    hop: &Hop,
+) -> Result<(), Errno> {
     let total = usize::from(ip.len);
     let options = match m.front() {
         Some(first) if hlen > IP_HEADER => ip_optcopy(first.bytes().get(IP_HEADER..hlen).unwrap_or_default()),

@@ -196,11 +196,7 @@ pub struct Inet {
 impl Inet {
     /// A domain without sockets.
     pub fn new(network: Network) -> Self {
-        Self {
-            bridged: network == Network::Host,
-            unconfigured: network == Network::None,
-            ..Self::default()
-        }
+        Self { bridged: network == Network::Host, unconfigured: network == Network::None, ..Self::default() }
     }
 
     /// A control block, if it still exists.

@@ -125,8 +125,11 @@ fn set_option(kernel: &mut Kernel, options: &mut Moptions, name: u32, bytes: &[u
     match IpOpt::from_raw(name) {
         IpOpt::MulticastIf => {
             let addr = Ipv4Addr::from(<[u8; 4]>::try_from(bytes).map_err(|_| Errno::EINVAL)?);
-            options.interface =
-                if addr == INADDR_ANY { None } else { Some(multicasting(kernel, addr_to_ifp(kernel, addr))?) };
+            options.interface = if addr == INADDR_ANY {
+                None
+            } else {
+                Some(multicasting(kernel, addr_to_ifp(kernel, addr))?)
+            };
         }
         IpOpt::MulticastTtl => options.ttl = *single(bytes)?,
         IpOpt::MulticastLoop => match *single(bytes)? {

@@ -83,7 +83,13 @@ pub(super) fn output(cx: &mut Context<'_>, so: SocketId, message: Message<'_>) -
     rip_output(cx.kernel, so, id, message.m, dst)
 }
 
-fn rip_output(kernel: &mut Kernel, so: SocketId, id: InpcbId, mut m: Chain, dst: Ipv4Addr) -> Result<(), Errno> {
+fn rip_output(
+    kernel: &mut Kernel,
+    so: SocketId,
+    id: InpcbId,
+    mut m: Chain,
+    dst: Ipv4Addr,
+) -> Result<(), Errno> {
     let inp = kernel.inet.inp(id);
     let mut flags = Flags::ALLOWBROADCAST;
     if kernel.sockets[so].options.contains(SocketOptions::DONTROUTE) {

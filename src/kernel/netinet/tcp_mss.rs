@@ -87,7 +87,8 @@ pub(super) fn tcp_mss(kernel: &mut Kernel, id: InpcbId, offer: Offer) {
     tp.maxopd = mss as u32;
     mss = round(mss - option_room(tp, offer == Offer::Unknown));
     let socket = &mut kernel.sockets[so];
-    let up = |size: u32, mss: i32| size.checked_next_multiple_of(mss.max(1) as u32).unwrap_or(SB_MAX).min(SB_MAX);
+    let up =
+        |size: u32, mss: i32| size.checked_next_multiple_of(mss.max(1) as u32).unwrap_or(SB_MAX).min(SB_MAX);
     let bufsize = if rmx.sendpipe == 0 { socket.snd.hiwat } else { rmx.sendpipe };
     if (bufsize as i32) < mss {
         mss = bufsize as i32;

@@ -7,6 +7,7 @@ use syscalls::errno::Errno;
 use super::in_pcb::InpcbId;
 use super::ip::{IP_DF, IP_HEADER, Ip, store};
 use super::ip_options::MAX_LINKHDR;
+use super::ipproto;
 use super::statistics::tcps;
 use super::tcp_fsm::TcpState;
 use super::tcp_mss::tcp_mssopt;
@@ -14,7 +15,6 @@ use super::tcp_seq::{gt, lt};
 use super::tcp_subr::{self, header, tao, tcp_mtudisc, tcp_quench};
 use super::tcp_timer::*;
 use super::tcp_var::*;
-use super::ipproto;
 use crate::kernel::Kernel;
 use crate::kernel::net::metrics::rtv;
 use crate::kernel::net::route::rtf;
@@ -175,8 +175,7 @@ fn options(kernel: &mut Kernel, id: InpcbId, plan: &mut Plan) -> Vec<u8> {
     let now = kernel.inet.tcp.now as u32;
     let mut options = Vec::new();
     let Some(tp) = kernel.inet.tp_mut(id) else { return options };
-    let (syn, ack, rst) =
-        (plan.flags & th::SYN != 0, plan.flags & th::ACK != 0, plan.flags & th::RST != 0);
+    let (syn, ack, rst) = (plan.flags & th::SYN != 0, plan.flags & th::ACK != 0, plan.flags & th::RST != 0);
     if syn {
         tp.snd_nxt = tp.iss;
         if !tp.any(tf::NOOPT) {
@@ -255,7 +254,9 @@ fn segment(kernel: &mut Kernel, id: InpcbId, clock: Clock, plan: &mut Plan, opti
     let inp = kernel.inet.inp_mut(id);
     let so = &kernel.sockets[inp.socket];
     let len = plan.len as usize;
-    if len > 0 && let Some(data) = so.snd.records.front() {
+    if len > 0
+        && let Some(data) = so.snd.records.front()
+    {
         let off = plan.off.max(0) as usize;
         if len <= MHLEN.saturating_sub(hdrlen + MAX_LINKHDR) {
             first.set_len(hdrlen + len);

@@ -127,7 +127,8 @@ pub(super) fn tcp_respond(kernel: &mut Kernel, id: Option<InpcbId>, what: Respon
     m.indent(MAX_LINKHDR);
     m.set_len(TCPIP_HEADER);
     let mut m = Chain::from(m);
-    let mut ip = Ip { tos: base.tos, off: base.off, ..Ip::new(ipproto::TCP as u8, from.0, to.0, TCPIP_HEADER) };
+    let mut ip =
+        Ip { tos: base.tos, off: base.off, ..Ip::new(ipproto::TCP as u8, from.0, to.0, TCPIP_HEADER) };
     ip.ttl = kernel.inet.variables.ip_ttl as u8;
     ip.store(&mut m);
     let header = header(from.1, to.1, seq, ack, (TCP_HEADER / 4) as u8, flags, window, 0);
@@ -214,8 +215,10 @@ fn remember(kernel: &mut Kernel, id: InpcbId) {
     const ENOUGH: u32 = 16;
     let inp = kernel.inet.inp(id);
     let (Some(tp), Some(rt)) = (&inp.tcp, inp.route.rt) else { return };
-    let (srtt, rttvar, ssthresh, maxseg) = (tp.srtt as u32, tp.rttvar as u32, tp.snd_ssthresh, tp.maxseg.max(1));
-    if tp.rttupdated < ENOUGH || kernel.net.rtentries.get(rt).is_none_or(|rt| sin_addr(&rt.key) == INADDR_ANY) {
+    let (srtt, rttvar, ssthresh, maxseg) =
+        (tp.srtt as u32, tp.rttvar as u32, tp.snd_ssthresh, tp.maxseg.max(1));
+    if tp.rttupdated < ENOUGH || kernel.net.rtentries.get(rt).is_none_or(|rt| sin_addr(&rt.key) == INADDR_ANY)
+    {
         return;
     }
     let rmx = &mut kernel.net.rt_mut(rt).rmx;
@@ -320,7 +323,8 @@ pub(super) fn tcp_mtudisc(kernel: &mut Kernel, id: InpcbId, _error: Option<Errno
 /// The route to the peer, looked for if there is none (`tcp_rtlookup`).
 pub(super) fn tcp_rtlookup(kernel: &mut Kernel, id: InpcbId) -> Option<RtId> {
     let inp = kernel.inet.inp_mut(id);
-    let up = |kernel: &Kernel, rt: RtId| kernel.net.rtentries.get(rt).is_some_and(|rt| rt.flags & rtf::UP != 0);
+    let up =
+        |kernel: &Kernel, rt: RtId| kernel.net.rtentries.get(rt).is_some_and(|rt| rt.flags & rtf::UP != 0);
     let (rt, faddr) = (inp.route.rt, inp.faddr);
     if rt.is_some_and(|rt| up(kernel, rt)) || faddr == INADDR_ANY {
         return rt;

@@ -19,13 +19,13 @@ use super::tcp_subr::{next_cc, set_tao, tao, tcp_close, tcp_drop, tcp_newtcpcb};
 use super::tcp_timer::{self, TCPT_2MSL, TCPT_KEEP, TCPTV_MSL, maxidle};
 use super::tcp_var::*;
 use super::{bridge, in_control};
+use crate::kernel::socket::events;
 use crate::kernel::socket::mbuf::{Mbuf, MbufFlags};
 use crate::kernel::socket::protosw::{Message, UserRequest};
 use crate::kernel::socket::socket::{SockState, SocketId, SocketOptions};
 use crate::kernel::socket::state::{
     socantsendmore, soisconnecting, soisdisconnected, soisdisconnecting, soreserve,
 };
-use crate::kernel::socket::events;
 use crate::kernel::{Context, Kernel};
 
 /// How long closing lingers where no time was set, in ticks (TCP_LINGERTIME).
@@ -39,7 +39,8 @@ pub(super) fn tcp_usrreq(cx: &mut Context<'_>, so: SocketId, request: UserReques
     if let UserRequest::Control { cmd, data } = request {
         return in_control::in_control(cx, so, cmd, data);
     }
-    if let UserRequest::Send(message) | UserRequest::SendEof(message) | UserRequest::SendOob(message) = &request
+    if let UserRequest::Send(message) | UserRequest::SendEof(message) | UserRequest::SendOob(message) =
+        &request
         && message.control.iter().any(|m| !m.is_empty())
     {
         return Err(Errno::EINVAL);
@@ -248,7 +249,13 @@ fn send_oob(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_
 }
 
 /// Gives the urgent byte, if there is one that nobody took.
-fn receive_oob(kernel: &mut Kernel, so: SocketId, id: InpcbId, m: &mut Mbuf, peek: bool) -> Result<(), Errno> {
+fn receive_oob(
+    kernel: &mut Kernel,
+    so: SocketId,
+    id: InpcbId,
+    m: &mut Mbuf,
+    peek: bool,
+) -> Result<(), Errno> {
     let socket = &kernel.sockets[so];
     let marked = socket.oobmark != 0 || socket.state.contains(SockState::RCVATMARK);
     let inline = socket.options.contains(SocketOptions::OOBINLINE);

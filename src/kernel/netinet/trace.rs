@@ -82,8 +82,10 @@ fn line(ip: &Ip, bytes: &[u8]) -> String {
     match i32::from(ip.p) {
         ipproto::TCP => {
             let flags = behind.get(13).copied().unwrap_or(0);
-            let names = [(th::SYN, "SYN"), (th::FIN, "FIN"), (th::RST, "RST"), (th::URG, "URG"), (th::ACK, "ACK")];
-            let set: Vec<&str> = names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
+            let names =
+                [(th::SYN, "SYN"), (th::FIN, "FIN"), (th::RST, "RST"), (th::URG, "URG"), (th::ACK, "ACK")];
+            let set: Vec<&str> =
+                names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
             let words = usize::from(behind.get(12).copied().unwrap_or(0) >> 4);
             format!("TCP {} > {} {}, {} bytes", port(0), port(2), set.join("|"), len(words * 4))
         }

@@ -174,7 +174,17 @@ impl Mbuf {
     #[cold]
     fn fresh(kind: MbufType, flags: MbufFlags, offset: u16) -> Self {
         let (data, cluster) = ([0; MLEN], None);
-        Self(Box::new(Body { next: None, kind, flags, offset, len: 0, data, cluster, rcvif: 0, rights: None }))
+        Self(Box::new(Body {
+            next: None,
+            kind,
+            flags,
+            offset,
+            len: 0,
+            data,
+            cluster,
+            rcvif: 0,
+            rights: None,
+        }))
     }
 
     /// Lets go of an mbuf that is in no chain, for the next one who wants one (MFREE).

@@ -214,10 +214,12 @@ mod tests {
             if len > MLEN {
                 m.clget();
             }
-            let bytes: Vec<u8> = (0..len).map(|_| {
-                next = next.wrapping_add(1);
-                next
-            }).collect();
+            let bytes: Vec<u8> = (0..len)
+                .map(|_| {
+                    next = next.wrapping_add(1);
+                    next
+                })
+                .collect();
             m.push(&bytes);
             m
         };

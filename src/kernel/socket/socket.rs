@@ -16,8 +16,8 @@ use syscalls::flags::SockType;
 
 use super::protosw::{ProtoFlags, Protosw};
 use super::sockbuf::{Sockbuf, SockbufFlags};
-use super::unix::Unpcb;
 use super::unix;
+use super::unix::Unpcb;
 use crate::kernel::arena::{Arena, Id};
 use crate::kernel::net::raw_usrreq::Rawcb;
 use crate::kernel::netinet::InpcbId;

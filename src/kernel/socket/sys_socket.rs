@@ -18,8 +18,8 @@ use super::soreceive::{Caller, Soreceive, soreceive};
 use super::sosend::{Sosend, sosend};
 use super::{events, pr_usrreq};
 use crate::kernel::file::Uio;
-use crate::kernel::net::ioctl::ifioctl;
 use crate::kernel::file::select::{Which, selrecord};
+use crate::kernel::net::ioctl::ifioctl;
 use crate::kernel::{Context, Sysret};
 
 /// File type of sockets in a mode (S_IFSOCK).

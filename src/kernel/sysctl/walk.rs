@@ -39,7 +39,8 @@ impl Workspace {
             return None;
         }
         for field in message.fields {
-            if let (Some(to), Some(from)) = (self.0.get_mut(field.clone()), message.bytes.get(field.clone())) {
+            if let (Some(to), Some(from)) = (self.0.get_mut(field.clone()), message.bytes.get(field.clone()))
+            {
                 to.copy_from_slice(from);
             }
         }

@@ -4,24 +4,20 @@
 
 use syscalls::errno::Errno;
 
-use crate::kernel::socket::chain::Chain;
-use crate::kernel::socket::protosw::{Message, UserRequest};
-use crate::kernel::socket::socket::SocketId;
-use crate::kernel::socket::state::{socantsendmore, soisconnected, soisdisconnected, sorwakeup, sowwakeup};
 use super::super::in_pcb::{self, InpcbId, sotoinpcb};
 use super::super::{INADDR_ANY, SockaddrIn, in_control, udp_usrreq};
 use super::{Bridge, PIECE, bind, learn_name, peer, set_options, socket_of};
 use crate::host::error::HostResult;
 use crate::host::net::Socket;
+use crate::kernel::socket::chain::Chain;
+use crate::kernel::socket::protosw::{Message, UserRequest};
 use crate::kernel::socket::socket::SockState;
+use crate::kernel::socket::socket::SocketId;
+use crate::kernel::socket::state::{socantsendmore, soisconnected, soisdisconnected, sorwakeup, sowwakeup};
 use crate::kernel::{Context, Kernel};
 
 /// Serves the requests of the socket layer.
-pub(crate) fn usrreq(
-    cx: &mut Context<'_>,
-    so: SocketId,
-    request: UserRequest<'_>,
-) -> Result<(), Errno> {
+pub(crate) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
     match request {
         UserRequest::Control { cmd, data } => return in_control::in_control(cx, so, cmd, data),
         UserRequest::Attach { .. } => return attach(cx.kernel, so),

@@ -19,10 +19,10 @@ use syscalls::errno::Errno;
 pub(super) use datagram::usrreq as datagram;
 pub(super) use stream::usrreq as stream;
 
-use crate::kernel::socket::socket::{SocketId, SocketOptions};
 use super::in_pcb::{InpcbId, List};
 use super::{INADDR_ANY, Inet, SockaddrIn};
 use crate::host::net::{Address, HostOption, Socket};
+use crate::kernel::socket::socket::{SocketId, SocketOptions};
 use crate::kernel::{Context, Kernel};
 
 /// Largest piece that moves at once.

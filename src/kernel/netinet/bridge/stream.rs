@@ -6,6 +6,13 @@
 
 use syscalls::errno::Errno;
 
+use super::super::in_pcb::{self, InpcbId, sotoinpcb};
+use super::super::tcp_fsm::TcpState;
+use super::super::tcp_usrreq;
+use super::super::{INADDR_ANY, SockaddrIn, in_control};
+use super::{Bridge, PIECE, bind, learn_name, peer, set_options, socket_of};
+use crate::host::error::HostError;
+use crate::host::net::Socket;
 use crate::kernel::socket::chain::Chain;
 use crate::kernel::socket::mbuf::{Mbuf, MbufFlags};
 use crate::kernel::socket::protosw::{Message, UserRequest};
@@ -14,24 +21,13 @@ use crate::kernel::socket::state::{
     socantrcvmore, socantsendmore, soisconnected, soisconnecting, soisdisconnected, soisdisconnecting,
     sonewconn, sorwakeup, sowwakeup,
 };
-use super::super::in_pcb::{self, InpcbId, sotoinpcb};
-use super::super::tcp_usrreq;
-use super::super::tcp_fsm::TcpState;
-use super::super::{INADDR_ANY, SockaddrIn, in_control};
-use super::{Bridge, PIECE, bind, learn_name, peer, set_options, socket_of};
-use crate::host::error::HostError;
-use crate::host::net::Socket;
 use crate::kernel::{Context, Kernel};
 
 /// Connections that the host may keep for a listener besides those that the guest's queue holds.
 const BACKLOG: i32 = 16;
 
 /// Serves the requests of the socket layer.
-pub(crate) fn usrreq(
-    cx: &mut Context<'_>,
-    so: SocketId,
-    request: UserRequest<'_>,
-) -> Result<(), Errno> {
+pub(crate) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
     match request {
         UserRequest::Control { cmd, data } => return in_control::in_control(cx, so, cmd, data),
         UserRequest::Attach { .. } => return attach(cx.kernel, so),

@@ -116,7 +116,8 @@ fn input(kernel: &mut Kernel, m: Chain, hlen: usize) {
     let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let half = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let (src, dst) = ((ip.src, half(0)), (ip.dst, half(2)));
-    let broadcast = m.front().is_some_and(|first| first.flags.intersects(MbufFlags::BCAST | MbufFlags::MCAST));
+    let broadcast =
+        m.front().is_some_and(|first| first.flags.intersects(MbufFlags::BCAST | MbufFlags::MCAST));
     let len = m.bytes() as u32;
     let mut iss = None;
     let mut m = Some(m);

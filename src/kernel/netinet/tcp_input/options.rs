@@ -46,7 +46,8 @@ impl Segment {
                 break;
             }
             let value = behind.get(1..len.max(2) - 1).unwrap_or_default();
-            let word = |at: usize| value.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
+            let word =
+                |at: usize| value.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
             match (*kind, len as u8, word(0)) {
                 (tcpopt::MAXSEG, tcpopt::MAXSEG_LEN, _) if syn => {
                     mss = value.first_chunk().map_or(0, |b| u16::from_be_bytes(*b));

@@ -15,7 +15,7 @@ use crate::kernel::Kernel;
 use crate::kernel::socket::events;
 use crate::kernel::socket::sockbuf::SB_MAX;
 use crate::kernel::socket::socket::{SockState, SocketOptions};
-use crate::kernel::socket::state::{sohasoutofband, soisdisconnected, socantrcvmore, sorwakeup};
+use crate::kernel::socket::state::{socantrcvmore, sohasoutofband, soisdisconnected, sorwakeup};
 
 impl Segment {
     /// Takes the window, urgent pointer, data and end of a segment (the label `step6`).
@@ -36,8 +36,8 @@ impl Segment {
     fn update_window(&mut self, kernel: &mut Kernel) {
         let Some(tp) = kernel.inet.tp_mut(self.id) else { return };
         let same_ack = tp.snd_wl2 == self.ack && self.tiwin > tp.snd_wnd;
-        let newer = lt(tp.snd_wl1, self.seq)
-            || (tp.snd_wl1 == self.seq && (lt(tp.snd_wl2, self.ack) || same_ack));
+        let newer =
+            lt(tp.snd_wl1, self.seq) || (tp.snd_wl1 == self.seq && (lt(tp.snd_wl2, self.ack) || same_ack));
         if self.flags & th::ACK == 0 || !newer {
             return;
         }
