@@ -14,6 +14,7 @@ mod kdump;
 mod listing;
 mod log;
 mod options;
+mod overlay;
 mod run;
 mod status;
 mod strace;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::image::printable;
 use deferred::Deferred;
 pub use options::GuestOptions;
 pub use status::Failure;
@@ -83,6 +85,8 @@ enum Command {
     Syscalls(Deferred<listing::Syscalls>),
     /// Show how a socket call goes through the kernel, step by step.
     Explain(Deferred<explain::Explain>),
+    /// Show, apply or forget the changes that `run --overlay=DIR` has kept.
+    Overlay(Deferred<overlay::Overlay>),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
     Kdump(Deferred<kdump::Kdump>),
     /// Print shell completions, the manual page, or the page of one command.
@@ -114,7 +118,7 @@ fn command() -> clap::Command {
 
 /// One line on standard error; nobody may be there to read it.
 fn complain(what: &impl Display) {
-    let _ = writeln!(io::stderr(), "bsd21: {what}");
+    let _ = writeln!(io::stderr(), "bsd21: {}", printable(&what.to_string()));
 }
 
 /// An answer on standard output; whoever reads may have seen enough.
@@ -134,6 +138,7 @@ impl Command {
             Self::Capture(command) => command.0.run(),
             Self::Verify(command) => command.0.run(),
             Self::Explain(command) => command.0.run(),
+            Self::Overlay(command) => command.0.run(),
             Self::Kdump(command) => command.0.run(),
             Self::Generate(command) => command.0.run(),
         }

@@ -1,6 +1,6 @@
 //! `bsd21 run` and `bsd21 trace`: build a machine, run it, end as the guest did.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(super) struct MachineOptions {
     /// End the run when it needs more processes than this at one time.
     #[arg(long, value_name = "N")]
     max_procs: Option<usize>,
-    /// End the run when its processes have more writable memory than this together (K, M, G: powers of 1024).
+    /// End the run when it needs more memory than this in all (K, M, G: powers of 1024; 512M unless given).
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_mem: Option<u64>,
     /// End the run when it writes more than this to standard output, standard error and terminals.
@@ -159,6 +159,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
+        announce(&self.guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
             if !self.quiet {
@@ -190,6 +191,7 @@ impl Trace {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
         let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
         let mut machine = self.machine.build(builder, &self.host)?;
+        announce(&self.guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
         let ended = finish(&mut machine);
         if let Ok(ended) = &ended {
@@ -215,6 +217,16 @@ impl Trace {
 fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
     if let Some(program) = guest.command.first() {
         host::report_signal(machine, program, ended);
+    }
+}
+
+/// One line about where the guest writes, for somebody who looks on.
+fn announce(guest: &GuestOptions, quiet: bool) {
+    if !quiet
+        && io::stderr().is_terminal()
+        && let Some(changes) = guest.changes_go()
+    {
+        super::complain(&changes);
     }
 }
 

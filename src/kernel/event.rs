@@ -163,10 +163,27 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Bytes that it refers to.
+    pub fn bytes_beside(&self) -> usize {
+        match self {
+            Self::Exec { path, .. } | Self::Lookup { path, .. } => path.len(),
+            Self::ExecRefused { reason, .. } => reason.len(),
+            Self::Socket { detail, .. } => detail.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Who listens.  The kernel is in the state right after the event.
 pub trait Observer: fmt::Debug {
     /// Something happened to process `id`; `sequence` numbers events of the whole machine.
     fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event);
+
+    /// Bytes of memory that it keeps of what it heard.
+    fn kept(&self) -> u64 {
+        0
+    }
 
     /// Asked right behind each [`Event::Enter`]: what shall happen instead of the call, or besides it.
     fn intercept(&mut self, _kernel: &Kernel, _id: ProcId, _call: &Call) -> Intercept {

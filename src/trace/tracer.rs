@@ -434,6 +434,9 @@ impl State {
         self.symbols.forget(id);
         self.seen.retain(|(other, ..), _| *other != id);
         self.emit(kernel, id, What::Exit(status));
+        if let Some(proc) = kernel.procs.get(id) {
+            self.output.ended(proc.pid);
+        }
     }
 
     /// A step inside of the kernel, where its layer is wanted.
