@@ -5,6 +5,8 @@
 //!
 //! Must not know who may enter them.
 
+use std::os::fd::AsFd;
+
 use rustix::fs;
 
 use super::error::HostResult;
@@ -52,10 +54,15 @@ const SPECIAL: [(u64, &str); 34] = [
 impl Place {
     /// The name of the special file system that this is in, if it is in one.
     pub fn special(&self) -> HostResult<Option<&'static str>> {
-        // The type is as wide as the host's word, and some of its values have the highest bit of 32.
-        let kind = fs::fstatfs(self.fd())?.f_type as u64 & 0xffff_ffff;
-        Ok(SPECIAL.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name))
+        special(self.fd())
     }
+}
+
+/// The name of the special file system that an open file is in, if it is in one.
+pub(super) fn special(fd: impl AsFd) -> HostResult<Option<&'static str>> {
+    // The type is as wide as the host's word, and some of its values have the highest bit of 32.
+    let kind = fs::fstatfs(fd)?.f_type as u64 & 0xffff_ffff;
+    Ok(SPECIAL.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name))
 }
 
 #[cfg(test)]
