@@ -76,7 +76,7 @@ enum Command {
     Capture(Box<Deferred<capture::Capture>>),
     /// Run recorded cases and say what is not as it was.
     #[command(
-        after_help = "Examples:\n  bsd21 verify cases\n  bsd21 verify --jobs 4 --format junit cases > junit.xml\n  bsd21 verify --bless cases/ls\n\nExit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."
+        after_help = "Examples:\n  bsd21 verify cases\n  bsd21 verify --jobs 4 --format junit cases > junit.xml\n  bsd21 verify --bless cases/ls\n\nExit status: 0 when all cases passed, 1 when one did not or was skipped (--allow-skip), 2 for a usage error."
     )]
     Verify(Deferred<verify::Verify>),
     /// Show what a directory of old programs is made of, what is missing, and how each starts.

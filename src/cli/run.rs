@@ -121,8 +121,12 @@ impl MachineOptions {
         run.seed = self.seed.unwrap_or(0);
         run.max_wall = self.max_wall.map(|limit| limit.as_secs_f64());
         run.max_cpu = self.max_cpu.map(|limit| limit.as_secs_f64());
-        if self.net == NetName::None {
-            run.network = "none".to_owned();
+        match self.net {
+            NetName::Loopback => {}
+            NetName::None => run.network = "none".to_owned(),
+            NetName::Host => {
+                return Err(Failure::usage("--net host: what the network answers cannot be recorded"));
+            }
         }
         Ok(())
     }
