@@ -59,7 +59,7 @@ enum Command {
         Exit status: the program's own; 128+N when signal N of 2.1 killed it; 124 limit, 125 usage, 126 no program of 2.1, \
         127 not found."
     )]
-    Run(Deferred<run::Run>),
+    Run(Box<Deferred<run::Run>>),
     /// Run a program and show its system calls.
     #[command(
         after_help = "Examples:\n  bsd21 trace -e open,stat ./prog\n  bsd21 trace -o trace.txt -tt -T -y --root /mnt/bsd make\n  \

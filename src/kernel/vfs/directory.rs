@@ -82,6 +82,9 @@ pub fn to_old_form(blocks: &mut [u8]) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Device and inode of a file of the host.
+type Key = (u64, u64);
+
 impl Vfs {
     /// The entries of a directory, `.` and `..` first, grafts among the host's, sorted by name.
     pub fn read_directory(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
@@ -181,7 +184,7 @@ impl Vfs {
     }
 
     /// The directories of the host in a directory on which something is mounted, with the numbers to show.
-    fn covered_in(&mut self, id: VnodeId) -> Result<Vec<((u64, u64), u32)>, Errno> {
+    fn covered_in(&mut self, id: VnodeId) -> Result<Vec<(Key, u32)>, Errno> {
         let covered: Vec<VnodeId> = self.mounts.iter().filter_map(|mount| mount.covered).collect();
         let mut found = Vec::new();
         for covered in covered {
