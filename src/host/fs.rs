@@ -149,14 +149,15 @@ pub fn host_identity() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
-/// Lets this process have as many descriptors as it may: every held vnode is one.
-pub fn raise_descriptor_limit() {
+/// Lets this process have as many descriptors as it may, every held vnode being one; gives their number.
+pub fn raise_descriptor_limit() -> u64 {
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
         // A smaller number of held vnodes is no reason to stop.
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
     }
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 impl Place {

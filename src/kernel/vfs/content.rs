@@ -18,6 +18,16 @@ use crate::host::fs::{self, OpenFor};
 impl Vfs {
     /// The host descriptor for the content of a regular file: also for mapping it.
     pub fn content(&mut self, id: VnodeId, purpose: OpenFor) -> Result<Rc<OwnedFd>, Errno> {
+        match self.open_content(id, purpose) {
+            Err(Errno::ENFILE) => {
+                self.give_back(id);
+                self.open_content(id, purpose)
+            }
+            result => result,
+        }
+    }
+
+    fn open_content(&mut self, id: VnodeId, purpose: OpenFor) -> Result<Rc<OwnedFd>, Errno> {
         let vnode = &self.vnodes[id];
         if vnode.kind != Vtype::Reg {
             return Err(Errno::ENXIO);

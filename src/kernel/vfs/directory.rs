@@ -91,6 +91,16 @@ impl Vfs {
         if self.is_removed(id) {
             return Ok(Vec::new());
         }
+        match self.list(id) {
+            Err(Errno::ENFILE) => {
+                self.give_back(id);
+                self.list(id)
+            }
+            result => result,
+        }
+    }
+
+    fn list(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
         let parent = self.parent_number(id)?;
         let own = self.file_number(id)?;
         let mut entries = vec![entry(own, Vtype::Dir, b"."), entry(parent, Vtype::Dir, b"..")];

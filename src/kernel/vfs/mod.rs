@@ -45,7 +45,7 @@ pub use calls::{change_directory, vn_pathconf};
 pub use continuation::{Resume, resume};
 pub use exec::{Executable, HostFile, host_file, lookup_exec, vn_mmap};
 pub use locking::{advlock, getlock, release_file_locks, release_process_locks};
-pub use stream::{open_standard_files, poll_host};
+pub use stream::{open_descriptors, poll_host};
 pub use unix_name::{bind_socket, socket_at, socket_gone};
 use vnode::{Body, HostNode, Vnode};
 pub use vnode::{VnodeId, Vtype};
@@ -100,6 +100,8 @@ pub struct Vfs {
     identities: identity::Identities,
     /// Where the entries of directories lie.
     slots: dirslots::Slots,
+    /// The directory and the entry that the last look-up found.
+    found_last: [Option<VnodeId>; 2],
     /// The directory of devices, once it is mounted.
     dev: Option<VnodeId>,
     /// Terminals of the host, by minor number.
@@ -125,6 +127,11 @@ pub fn vrele(kernel: &mut Kernel, id: VnodeId) {
 }
 
 impl Vfs {
+    /// Sets how many descriptors the host allows this process.
+    pub fn set_descriptors(&mut self, most: u64) {
+        self.vnodes.set_descriptors(most);
+    }
+
     /// An empty tree; nothing can be looked up before a root is mounted.
     pub fn new(options: Options) -> Vfs {
         let seed = options.repeatable.then_some(options.seed);

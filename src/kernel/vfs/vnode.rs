@@ -26,6 +26,8 @@ pub type VnodeId = Id<Vnode>;
 
 /// Unreferenced vnodes that are kept: each costs one descriptor of the host.
 const CACHE: usize = 256;
+/// The same where the host has few descriptors; more than a look-up finds.
+const CACHE_LEAST: usize = 16;
 
 /// Types of vnodes (`enum vtype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +186,8 @@ pub struct Table {
     /// Vnodes without references, the longest unused first.
     cache: BTreeMap<u64, VnodeId>,
     clock: u64,
+    /// Unreferenced vnodes that are kept; [`CACHE`] unless set.
+    most: Option<usize>,
 }
 
 impl std::ops::Index<VnodeId> for Table {
@@ -300,7 +304,24 @@ impl Table {
 
     /// Lets the longest unused vnodes go until the cache has its size again.
     pub fn trim(&mut self) {
-        self.trim_to(CACHE);
+        self.trim_to(self.most.unwrap_or(CACHE));
+    }
+
+    /// Sets how many descriptors of the host there are: a part of them may be held by the cache alone.
+    pub fn set_descriptors(&mut self, most: u64) {
+        self.most = Some(usize::try_from(most / 4).unwrap_or(CACHE).clamp(CACHE_LEAST, CACHE));
+    }
+
+    /// Lets every vnode go that nobody refers to.
+    pub(super) fn empty_cache(&mut self) {
+        self.trim_to(0);
+    }
+
+    /// Drops a reference that was taken for a moment: what is behind the vnode stays as it is.
+    pub(super) fn let_go(&mut self, id: VnodeId) {
+        let vnode = &mut self.vnodes[id];
+        vnode.usecount = vnode.usecount.saturating_sub(1);
+        self.touch(id);
     }
 
     /// Forgets a vnode without references at once: its file is gone.
