@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::inspect_json;
 use super::status::{Failure, read_file};
 use crate::image::inspect::{Report, report};
 use crate::image::{MAX_FILE, printable};
@@ -15,13 +16,31 @@ pub(super) struct Inspect {
     /// List the symbols too, in address order, with nm's letters.
     #[arg(short, long)]
     symbols: bool,
+    /// How to print it; json is one array with an object a file.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
     /// Files of the host.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
 impl Inspect {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        if self.format == Format::Json {
+            let object = |path: &PathBuf| {
+                let report = report(&read_file(path, MAX_FILE)?);
+                Ok(inspect_json::object(&path.to_string_lossy(), &report, self.symbols))
+            };
+            let objects = self.files.iter().map(object).collect::<Result<Vec<_>, Failure>>()?;
+            super::print(&format!("{:#}\n", serde_json::Value::Array(objects)));
+            return Ok(0);
+        }
         let mut out = std::io::stdout().lock();
         let many = self.files.len() > 1;
         for path in &self.files {

@@ -1,13 +1,13 @@
 //! What `run` and `trace` have in common: where the guest lives, who it is, what it is told.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Failure;
-use crate::machine::{Builder, DEFAULT_PATH, Machine, Mount};
+use crate::machine::{Builder, Changes, DEFAULT_PATH, Machine, Mount};
 
 /// Options of a guest.
 #[derive(Clone, Debug, Args)]
@@ -16,17 +16,35 @@ pub struct GuestOptions {
     /// Directory of the host that is the guest's root; PROGRAM is then a path of the guest, and a bare
     /// name is looked up in the guest's PATH.  Without it the guest sees the current directory, the
     /// program's own directory (read-only), a private /tmp and /dev.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR[:ro]")]
     pub root: Option<PathBuf>,
     /// Show a directory of the host at GUEST; the longest mount point wins.
     #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
     pub mount: Vec<Mount>,
+    /// The same for a directory in which special file systems of the host (/proc, /sys, cgroup, …) are to be
+    /// seen; elsewhere they are empty directories.
+    #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
+    pub mount_special: Vec<Mount>,
+    /// Let the guest change nothing of the host: every directory that it sees is read-only.
+    #[arg(long)]
+    pub read_only: bool,
+    /// Read --root and never write it.  The guest's changes are kept in DIR, an overlay for 'bsd21 overlay', or
+    /// without DIR forgotten when the run ends.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    pub overlay: Option<Option<PathBuf>>,
+    /// Where bsd21 runs as the super-user: let chown of the guest change owners on the host, instead of noting
+    /// them in attributes.
+    #[arg(long)]
+    pub host_owners: bool,
     /// Current directory of the guest.
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
     /// Set a variable of the guest's environment.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub env: Vec<OsString>,
+    /// Set a variable of the guest's environment, or take it away.
+    #[arg(short = 'E', value_name = "NAME[=VALUE]")]
+    variables: Vec<OsString>,
     /// Pass the host's environment on, all but LD_*.
     #[arg(long)]
     pub env_host: bool,
@@ -46,7 +64,7 @@ pub struct GuestOptions {
     #[arg(long, value_name = "WORD", default_value = "0x1272", value_parser = parse_control_word)]
     pub fpcw: u16,
     /// The program and its arguments.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,
 }
 
@@ -102,7 +120,37 @@ impl GuestOptions {
             }
         }
         self.env.iter().for_each(|variable| variables.set(variable.clone().into_vec()));
+        for variable in &self.variables {
+            match variable.as_bytes().contains(&b'=') {
+                true => variables.set(variable.clone().into_vec()),
+                false => variables.remove(variable.as_bytes()),
+            }
+        }
         variables.0
+    }
+
+    /// The root, and whether it is read-only: `:ro` behind a directory, unless there is one of that name.
+    pub fn root(&self) -> Option<(PathBuf, bool)> {
+        let given = self.root.as_ref()?;
+        let bytes = given.as_os_str().as_bytes();
+        match bytes.strip_suffix(b":ro") {
+            Some(root) if !given.is_dir() => Some((OsStr::from_bytes(root).into(), true)),
+            _ => Some((given.clone(), false)),
+        }
+    }
+
+    /// Where the guest's changes go, for those who look on; `None` where nothing of a root can change.
+    pub fn changes_go(&self) -> Option<String> {
+        let (root, read_only) = self.root()?;
+        match &self.overlay {
+            _ if read_only || self.read_only => None,
+            None => Some(format!(
+                "the guest's changes are made in {} (--overlay leaves it as it is)",
+                root.display()
+            )),
+            Some(Some(kept)) => Some(format!("the guest's changes are kept in {}", kept.display())),
+            Some(None) => Some("the guest's changes are forgotten when the run ends".to_owned()),
+        }
     }
 
     /// The guest's group.
@@ -113,14 +161,29 @@ impl GuestOptions {
     /// The machine that these options describe.
     pub fn builder(&self) -> Result<Builder, Failure> {
         let mut builder = Machine::builder().clear_env();
-        if let Some(root) = &self.root {
+        if let Some((root, read_only)) = self.root() {
             if !root.is_dir() {
                 return Err(Failure::usage(format!("--root {}: not a directory", root.display())));
             }
             builder = builder.root(root);
+            if read_only {
+                builder = builder.protect_root();
+            }
         }
         for mount in &self.mount {
             builder = builder.mount(mount.clone());
+        }
+        for mount in &self.mount_special {
+            builder = builder.mount_special(mount.clone());
+        }
+        if self.read_only {
+            builder = builder.read_only();
+        }
+        if let Some(overlay) = &self.overlay {
+            builder = builder.changes(overlay.clone().map_or(Changes::Forgotten, Changes::Kept));
+        }
+        if self.host_owners {
+            builder = builder.host_owners();
         }
         if let Some(cwd) = &self.cwd {
             builder = builder.cwd(cwd);
@@ -151,6 +214,10 @@ impl Variables {
             None => self.0.push(variable),
         }
     }
+
+    fn remove(&mut self, name: &[u8]) {
+        self.0.retain(|variable| variable.split(|&b| b == b'=').next() != Some(name));
+    }
 }
 
 #[cfg(test)]
@@ -170,9 +237,20 @@ mod tests {
 
     #[test]
     fn everything_behind_the_program_is_the_guests() {
-        let guest = guest(&["--uid", "5", "ls", "-l", "--root", "x"]);
-        assert_eq!(guest.command, ["ls", "-l", "--root", "x"]);
-        assert_eq!((guest.root.clone(), guest.uid, guest.group()), (None, 5, 5));
+        let ls = guest(&["--uid", "5", "ls", "-l", "--root", "x"]);
+        assert_eq!(ls.command, ["ls", "-l", "--root", "x"]);
+        assert_eq!((ls.root.clone(), ls.uid, ls.group()), (None, 5, 5));
+    }
+
+    #[test]
+    fn options_that_do_not_exist_are_not_programs() {
+        let refusal =
+            Only::try_parse_from(["bsd21", "--rooot", "x"]).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(
+            refusal.contains("unexpected argument '--rooot'") && refusal.contains("'--root'"),
+            "{refusal}"
+        );
+        assert_eq!(guest(&["--", "-x", "y"]).command, ["-x", "y"]);
     }
 
     #[test]
@@ -188,6 +266,7 @@ mod tests {
         let set = guest(&["--env", "TERM=dumb", "--env", "A=", "x"]).environment();
         assert!(set.contains(&b"TERM=dumb".to_vec()) && set.contains(&b"A=".to_vec()) && set.len() == 6);
         assert_eq!(guest(&["--clear-env", "--env", "A=1", "x"]).environment(), [b"A=1"]);
+        assert_eq!(names(&guest(&["-E", "HOME", "-EA=1", "-ETERM", "x"])), ["PATH", "USER", "SHELL", "A"]);
     }
 
     #[test]

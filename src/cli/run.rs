@@ -1,17 +1,19 @@
 //! `bsd21 run` and `bsd21 trace`: build a machine, run it, end as the guest did.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::host::{self, HostOptions};
 use super::{Failure, GuestOptions, TraceOptions, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
 use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
-use crate::machine::{Builder, Limits, Machine};
+use crate::machine::{Builder, Ended, Limits, Machine};
 use crate::trace::Tracer;
 
 /// What a run may use, and by which clock.
@@ -46,6 +48,9 @@ pub(super) struct MachineOptions {
     /// Write core files (PROGRAM.core) to this directory of the host; without it there are none.
     #[arg(long, value_name = "DIR")]
     core_dir: Option<PathBuf>,
+    /// Record the packets of the guest's interfaces in this file, for tcpdump and Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -85,12 +90,18 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 
 impl MachineOptions {
     /// The machine, ready to run.
-    fn build(&self, builder: Builder) -> Result<Machine, Failure> {
-        let mut machine = self.apply(builder)?.build()?;
+    fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
+        let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
+        let mut machine = super::log::listen(self.apply(builder)?).build()?;
         if let Some(directory) = &self.core_dir {
             machine
                 .keep_cores(directory)
                 .map_err(|e| Failure::usage(format!("--core-dir {}: {e}", directory.display())))?;
+        }
+        if let Some(path) = &self.pcap {
+            File::create(path)
+                .and_then(|file| machine.record_packets(Box::new(file)))
+                .map_err(|e| Failure::usage(format!("--pcap {}: {e}", path.display())))?;
         }
         Ok(machine)
     }
@@ -103,12 +114,19 @@ impl MachineOptions {
         if self.core_dir.is_some() {
             return Err(Failure::usage("--core-dir is a directory of the host, which no case has"));
         }
+        if self.pcap.is_some() {
+            return Err(Failure::usage("--pcap is a file of the host, which no case has"));
+        }
         (run.max_procs, run.max_mem, run.max_output) = (self.max_procs, self.max_mem, self.max_output);
         run.seed = self.seed.unwrap_or(0);
         run.max_wall = self.max_wall.map(|limit| limit.as_secs_f64());
         run.max_cpu = self.max_cpu.map(|limit| limit.as_secs_f64());
-        if self.net == NetName::None {
-            run.network = "none".to_owned();
+        match self.net {
+            NetName::Loopback => {}
+            NetName::None => run.network = "none".to_owned(),
+            NetName::Host => {
+                return Err(Failure::usage("--net host: what the network answers cannot be recorded"));
+            }
         }
         Ok(())
     }
@@ -142,20 +160,30 @@ impl MachineOptions {
 /// Runs a program.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Run {
-    /// Do not say at the end what the guest asked for and did not get.
+    /// Say nothing of the guest: what it asked for and did not get, which signal ended it, what the run waits
+    /// for.
     #[arg(short = 'q', long = "quiet")]
     quiet: bool,
     #[command(flatten)]
     machine: MachineOptions,
+    #[command(flatten)]
+    host: HostOptions,
     #[command(flatten)]
     guest: GuestOptions,
 }
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.build(self.guest.builder()?)?;
-        let result = finish(&mut machine);
-        report(&machine, self.quiet);
+        let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
+        announce(&self.guest, self.quiet);
+        self.host.watch(&mut machine, self.quiet);
+        let result = finish(&mut machine).and_then(|ended| {
+            if !self.quiet {
+                report_end(&machine, &self.guest, ended);
+                report(&machine);
+            }
+            status::of_run(ended)
+        });
         machine.abandon();
         result
     }
@@ -169,6 +197,8 @@ pub(super) struct Trace {
     #[command(flatten)]
     machine: MachineOptions,
     #[command(flatten)]
+    host: HostOptions,
+    #[command(flatten)]
     guest: GuestOptions,
 }
 
@@ -176,9 +206,18 @@ impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
         let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
-        let mut machine = self.machine.build(builder)?;
-        let result = finish(&mut machine);
-        report(&machine, self.trace.quiet());
+        let mut machine = self.machine.build(builder, &self.host)?;
+        announce(&self.guest, self.trace.quiet());
+        self.host.watch(&mut machine, self.trace.quiet());
+        let ended = finish(&mut machine);
+        if let Ok(ended) = &ended {
+            if !self.trace.quiet() && !self.trace.is_on_stderr() {
+                report_end(&machine, &self.guest, *ended);
+            }
+            if !self.trace.quiet() {
+                report(&machine);
+            }
+        }
         match tracer.finish(machine.kernel()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 super::complain(&format_args!("{}: {}", self.trace.target(), status::plain(&error)));
@@ -186,22 +225,39 @@ impl Trace {
             // Whoever reads a pipe may have seen enough.
             _ => {}
         }
-        result
+        ended.and_then(status::of_run)
+    }
+}
+
+/// One line about the signal that ended the program.
+fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
+    if let Some(program) = guest.command.first() {
+        host::report_signal(machine, program, ended);
+    }
+}
+
+/// One line about where the guest writes, for somebody who looks on.
+fn announce(guest: &GuestOptions, quiet: bool) {
+    if !quiet
+        && io::stderr().is_terminal()
+        && let Some(changes) = guest.changes_go()
+    {
+        super::complain(&changes);
     }
 }
 
 /// One line about calls that are not served, if there were any.
-fn report(machine: &Machine, quiet: bool) {
+fn report(machine: &Machine) {
     let ledger = &machine.kernel().ledger;
-    if !quiet && !ledger.is_empty() {
+    if !ledger.is_empty() {
         super::complain(&format_args!("not served: {ledger}"));
     }
 }
 
 /// Runs a machine to its end, with the host's signals passed on.
-fn finish(machine: &mut Machine) -> Result<u8, Failure> {
+fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);
-    status::of_run(machine.run().ended)
+    Ok(machine.run().ended)
 }

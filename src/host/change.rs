@@ -5,14 +5,16 @@
 //!
 //! Must not know the guest's rules; see `kernel/vfs`.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
     self, AtFlags, FileType, Gid, Mode, OFlags, RawMode, RenameFlags, Timespec, Timestamps, Uid,
 };
+use rustix::io::Errno as Linux;
 
 use super::error::HostResult;
-use super::fs::{Component, HostTime, Place, removal};
+use super::fs::{Component, HostKind, HostTime, Place, removal};
 
 /// Room and numbers of a host file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,48 +50,75 @@ fn outer_mode(perm: u32) -> Mode {
 impl Place {
     /// Makes the regular file `name`, which must not exist, and holds it.
     pub fn create(&self, name: &[u8], perm: u32) -> HostResult<Place> {
+        self.create_open(name, perm).map(|(place, _)| place)
+    }
+
+    /// The same, with the descriptor by which it was made, for reading and writing.  What is held is the file
+    /// that was made, even if its name stands for another one by now.
+    pub fn create_open(&self, name: &[u8], perm: u32) -> HostResult<(Place, OwnedFd)> {
         let component = Component::new(name)?;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NOCTTY;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY;
         let mode = outer_mode(perm);
-        self.lending(Mode::WUSR | Mode::XUSR, || {
+        let made = self.lending(Mode::WUSR | Mode::XUSR, || {
             Ok(fs::openat(self.fd(), component.0, flags | OFlags::CLOEXEC, mode)?)
         })?;
-        self.child(name)
+        let own = fs::fstat(&made)?;
+        let same = |place: &Place| place.stat().is_ok_and(|s| (s.dev, s.ino) == (own.st_dev, own.st_ino));
+        match self.child(name) {
+            Ok(place) if same(&place) => Ok((place, made)),
+            // Renamed, replaced or removed meanwhile.
+            _ => Ok((Place::of_open(made.as_fd())?, made)),
+        }
     }
 
-    /// Makes the directory `name`.
-    pub fn mkdir(&self, name: &[u8], perm: u32) -> HostResult<Place> {
+    /// Makes the directory `name`, and holds what the name stands for afterwards.
+    pub fn mkdir(&self, name: &[u8], perm: u32) -> HostResult<Option<Place>> {
         let component = Component::new(name)?;
         self.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::mkdirat(self.fd(), component.0, outer_mode(perm))?))?;
-        self.child(name)
+        self.made(name, HostKind::Directory)
     }
 
-    /// Makes a FIFO or socket node called `name`.
-    pub fn mknod(&self, name: &[u8], kind: NodeKind, perm: u32) -> HostResult<Place> {
+    /// What was just made as `name`.  The host gives no hold on it while it is made: another program may have
+    /// removed it, or put something of another kind there; then there is nothing to hold.
+    fn made(&self, name: &[u8], kind: HostKind) -> HostResult<Option<Place>> {
+        match self.child(name) {
+            Ok(place) => {
+                let stat = place.stat()?;
+                let ours = stat.kind == kind && stat.uid == rustix::process::geteuid().as_raw();
+                Ok(ours.then_some(place))
+            }
+            Err(error) if error.0 == Linux::NOENT => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a FIFO or socket node called `name`, and holds what the name stands for afterwards.
+    pub fn mknod(&self, name: &[u8], kind: NodeKind, perm: u32) -> HostResult<Option<Place>> {
         let component = Component::new(name)?;
-        let kind = match kind {
-            NodeKind::Fifo => FileType::Fifo,
-            NodeKind::Socket => FileType::Socket,
+        let (kind, seen) = match kind {
+            NodeKind::Fifo => (FileType::Fifo, HostKind::Fifo),
+            NodeKind::Socket => (FileType::Socket, HostKind::Socket),
         };
         self.lending(Mode::WUSR | Mode::XUSR, || {
             Ok(fs::mknodat(self.fd(), component.0, kind, outer_mode(perm), 0)?)
         })?;
-        self.child(name)
+        self.made(name, seen)
     }
 
-    /// Makes the symbolic link `name` with `text`.
-    pub fn symlink(&self, name: &[u8], text: &[u8]) -> HostResult<Place> {
+    /// Makes the symbolic link `name` with `text`, and holds what the name stands for afterwards.
+    pub fn symlink(&self, name: &[u8], text: &[u8]) -> HostResult<Option<Place>> {
         let component = Component::new(name)?;
         self.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::symlinkat(text, self.fd(), component.0)?))?;
-        self.child(name)
+        self.made(name, HostKind::Symlink)
     }
 
     /// Gives `file` the further name `name` in this directory.
     pub fn link_to(&self, name: &[u8], file: &Place) -> HostResult<()> {
         let component = Component::new(name)?;
-        let follow = AtFlags::SYMLINK_FOLLOW;
         self.lending(Mode::WUSR | Mode::XUSR, || {
-            Ok(fs::linkat(fs::CWD, file.link(), self.fd(), component.0, follow)?)
+            let reach = file.reach()?;
+            let follow = if reach.is_link() { AtFlags::SYMLINK_FOLLOW } else { AtFlags::empty() };
+            Ok(fs::linkat(reach.at(), reach.path(), self.fd(), component.0, follow)?)
         })
     }
 
@@ -101,17 +130,29 @@ impl Place {
         })
     }
 
-    /// Renames the entry `from` of this directory to `to` in the directory `into`.
-    pub fn rename(&self, from: &[u8], into: &Place, to: &[u8]) -> HostResult<()> {
+    /// Renames the entry `from` of this directory to `to` in the directory `into`, in the place of what is
+    /// there or, without `replace`, only to a free name (`EEXIST`).
+    pub fn rename(&self, from: &[u8], into: &Place, to: &[u8], replace: bool) -> HostResult<()> {
         let (from, to) = (Component::new(from)?, Component::new(to)?);
-        self.lending(Mode::WUSR | Mode::XUSR, || {
-            into.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::renameat(self.fd(), from.0, into.fd(), to.0)?))
-        })
+        let plain = || Ok(fs::renameat(self.fd(), from.0, into.fd(), to.0)?);
+        let act = || match replace {
+            true => plain(),
+            false => {
+                let free = RenameFlags::NOREPLACE;
+                match fs::renameat_with(self.fd(), from.0, into.fd(), to.0, free) {
+                    // A file system that cannot say it.
+                    Err(Linux::INVAL | Linux::NOSYS | Linux::NOTSUP) => plain(),
+                    other => Ok(other?),
+                }
+            }
+        };
+        self.lending(Mode::WUSR | Mode::XUSR, || into.lending(Mode::WUSR | Mode::XUSR, act))
     }
 
     /// Sets the permission bits, without set-id bits.
     pub fn chmod(&self, perm: u32) -> HostResult<()> {
-        Ok(fs::chmod(self.link(), outer_mode(perm))?)
+        let reach = self.reach()?;
+        Ok(fs::chmodat(reach.at(), reach.path(), outer_mode(perm), AtFlags::empty())?)
     }
 
     /// Sets owner and group, where the host allows it.
@@ -126,7 +167,9 @@ impl Place {
             last_access: Timespec { tv_sec: atime.sec, tv_nsec: atime.nsec as _ },
             last_modification: Timespec { tv_sec: mtime.sec, tv_nsec: mtime.nsec as _ },
         };
-        Ok(fs::utimensat(fs::CWD, self.link(), &times, AtFlags::empty())?)
+        let reach = self.reach()?;
+        let follow = if reach.is_link() { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        Ok(fs::utimensat(reach.at(), reach.path(), &times, follow)?)
     }
 
     /// Room on the file system that this place is on.
@@ -146,7 +189,12 @@ impl Place {
     pub fn attribute(&self, name: &str) -> HostResult<Option<Vec<u8>>> {
         self.lending(Mode::RUSR, || {
             let mut value = vec![0; 256];
-            match fs::getxattr(self.link(), name, &mut value[..]) {
+            let reach = self.reach()?;
+            let read = match reach.is_link() {
+                true => fs::getxattr(reach.path(), name, &mut value[..]),
+                false => fs::fgetxattr(self.open_for_attributes()?, name, &mut value[..]),
+            };
+            match read {
                 Ok(length) => {
                     value.truncate(length);
                     Ok(Some(value))
@@ -159,12 +207,19 @@ impl Place {
 
     /// Sets or, with `None`, removes the extended attribute `name`.
     pub fn set_attribute(&self, name: &str, value: Option<&[u8]>) -> HostResult<()> {
-        self.lending(Mode::WUSR, || match value {
-            Some(value) => Ok(fs::setxattr(self.link(), name, value, fs::XattrFlags::empty())?),
-            None => match fs::removexattr(self.link(), name) {
-                Err(error) if super::error::HostError(error).is_unsupported() => Ok(()),
+        self.lending(Mode::RUSR | Mode::WUSR, || {
+            let reach = self.reach()?;
+            let create = fs::XattrFlags::empty();
+            let done = match (value, reach.is_link()) {
+                (Some(value), true) => fs::setxattr(reach.path(), name, value, create),
+                (Some(value), false) => fs::fsetxattr(self.open_for_attributes()?, name, value, create),
+                (None, true) => fs::removexattr(reach.path(), name),
+                (None, false) => fs::fremovexattr(self.open_for_attributes()?, name),
+            };
+            match done {
+                Err(error) if value.is_none() && super::error::HostError(error).is_unsupported() => Ok(()),
                 other => Ok(other?),
-            },
+            }
         })
     }
 }
@@ -176,7 +231,6 @@ pub fn exchange(one: &Path, other: &Path) -> HostResult<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fs::HostKind;
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -219,7 +273,8 @@ mod tests {
         let file = top.create(b"a", 0o644).unwrap();
         top.link_to(b"b", &file).unwrap();
         assert_eq!(top.child(b"b").unwrap().stat().unwrap().nlink, 2);
-        top.rename(b"b", &top, b"c").unwrap();
+        assert_eq!(top.rename(b"b", &top, b"a", false).unwrap_err().0, Linux::EXIST);
+        top.rename(b"b", &top, b"c", false).unwrap();
         top.remove(b"a", false).unwrap();
         assert_eq!(top.child(b"c").unwrap().stat().unwrap().kind, HostKind::Regular);
     }

@@ -15,10 +15,13 @@ mod context;
 pub mod cred;
 pub mod event;
 pub mod file;
+pub mod intercept;
 pub mod ipc;
 pub mod ktrace;
 pub mod ledger;
 pub mod limits;
+pub mod net;
+pub mod netinet;
 pub mod proc;
 mod sched;
 pub mod signal;
@@ -51,6 +54,10 @@ pub struct Kernel {
     pub vfs: vfs::Vfs,
     /// Domains, sockets and their protocol control blocks.
     pub sockets: socket::Layer,
+    /// Interfaces and routes.
+    pub net: net::Net,
+    /// The internet domain.
+    pub inet: netinet::Inet,
     /// Terminals.
     pub ttys: tty::Ttys,
     /// The clock.
@@ -67,7 +74,9 @@ pub struct Kernel {
     pub(crate) nothing_due_before: u64,
     /// Process 1: ours, it only waits for orphans.
     pub init: Option<ProcId>,
-    /// Process numbers and wait statuses of what process 1 waited for, for the machine.
+    /// The session leader above the first program, once that is there.
+    pub leader: Option<proc::Leader>,
+    /// Process numbers and wait statuses of what processes of ours waited for, for the machine.
     pub reaped: Vec<(i32, i32)>,
     /// Number of times that two processes were found to select on one object (`nselcoll`).
     pub(crate) select_collisions: u64,
@@ -81,6 +90,8 @@ pub struct Kernel {
     pub core_directory: Option<crate::host::fs::Place>,
     /// What guests asked for and did not get.
     pub ledger: ledger::Ledger,
+    /// What waits for the ends of calls that an observer has made up.
+    pub(crate) intercepted: intercept::Pending,
     /// The observer of events.
     pub(crate) observer: Option<Box<dyn event::Observer>>,
     /// Number of events and timeouts so far; gives each its place in the order.

@@ -55,6 +55,19 @@ pub fn is_mapped(id: FileId) -> bool {
     OBJECTS.with_borrow(|objects| objects.contains_key(&id))
 }
 
+/// Lets nobody find what lay below mappings of a file so far: its bytes are elsewhere from now on.
+pub fn forget_mapped(id: FileId) {
+    OBJECTS.with_borrow_mut(|objects| objects.remove(&id));
+}
+
+/// Whether any address space of this thread maps a file so that stores change it.
+pub(super) fn is_shared(id: FileId) -> bool {
+    let shared = |object: Rc<Object>| object.sharing == Sharing::Shared;
+    OBJECTS.with_borrow(|objects| {
+        objects.get(&id).is_some_and(|all| all.iter().filter_map(Weak::upgrade).any(shared))
+    })
+}
+
 thread_local! {
     /// Shared memory, as far as it lives: what it may take in all, and each.
     static SHARED: RefCell<(u64, Vec<Weak<Object>>)> = RefCell::default();

@@ -14,6 +14,7 @@ use super::Vfs;
 use super::repeat::Change;
 use super::vnode::{VnodeId, Vtype};
 use crate::host::fs::{self, OpenFor};
+use crate::mem::FileId;
 
 impl Vfs {
     /// The host descriptor for the content of a regular file: also for mapping it.
@@ -28,27 +29,40 @@ impl Vfs {
     }
 
     fn open_content(&mut self, id: VnodeId, purpose: OpenFor) -> Result<Rc<OwnedFd>, Errno> {
-        let vnode = &mut self.vnodes[id];
+        let vnode = &self.vnodes[id];
         if vnode.kind != Vtype::Reg {
             return Err(Errno::ENXIO);
         }
-        let Some(node) = vnode.host_mut() else { return Err(Errno::ENXIO) };
-        if let Some(fd) = &node.writing {
+        if vnode.host().is_none() {
+            return Err(Errno::ENXIO);
+        }
+        if let Some(fd) = &*vnode.inode.writing.borrow() {
             return Ok(fd.clone());
         }
-        match purpose {
-            OpenFor::Reading => {
-                if node.reading.is_none() {
-                    node.reading = Some(Rc::new(node.place.open_file(purpose)?));
-                }
-                node.reading.clone().ok_or(Errno::EIO)
-            }
-            OpenFor::Writing => {
-                let fd = Rc::new(node.place.open_file(purpose)?);
-                node.writing = Some(fd.clone());
-                Ok(fd)
-            }
+        if purpose == OpenFor::Reading
+            && let Some(fd) = &*vnode.inode.reading.borrow()
+        {
+            return Ok(fd.clone());
         }
+        if purpose == OpenFor::Writing {
+            self.disarm(id)?;
+        }
+        let vnode = &self.vnodes[id];
+        let Some(node) = vnode.host() else { return Err(Errno::ENXIO) };
+        let moved = purpose == OpenFor::Writing && node.place.moves_on_write();
+        let fd = Rc::new(node.place.open_file(purpose)?);
+        let kept = match purpose {
+            OpenFor::Reading => &vnode.inode.reading,
+            OpenFor::Writing => &vnode.inode.writing,
+        };
+        *kept.borrow_mut() = Some(fd.clone());
+        if moved {
+            // Who reads it reads the copy from now on.
+            *vnode.inode.reading.borrow_mut() = None;
+            let id = FileId { dev: node.dev, ino: node.ino };
+            self.moved.push((id, Rc::new(node.place.open_file(OpenFor::Reading)?)));
+        }
+        Ok(fd)
     }
 
     /// Reads from a regular file; fewer bytes mean its end.
@@ -65,6 +79,15 @@ impl Vfs {
         Ok(written)
     }
 
+    /// Adds bytes at the end of a regular file in one step of the host; fewer bytes mean that its disk is full.
+    /// Gives the count and the new end.
+    pub fn append_content(&mut self, id: VnodeId, data: &[u8]) -> Result<(usize, u64), Errno> {
+        let fd = self.content(id, OpenFor::Writing)?;
+        let appended = fs::append(fd.as_fd(), data)?;
+        self.changed(id, Change::Content);
+        Ok(appended)
+    }
+
     /// The size of a regular file.
     pub fn size(&self, id: VnodeId) -> Result<u64, Errno> {
         match self.vnodes[id].host() {
@@ -76,10 +99,11 @@ impl Vfs {
     /// Brings a file to the host's disk.
     pub fn sync_content(&mut self, id: VnodeId) -> Result<(), Errno> {
         let vnode = &self.vnodes[id];
-        let Some(node) = vnode.host() else { return Ok(()) };
-        match node.writing.as_ref().or(node.reading.as_ref()) {
-            Some(fd) => Ok(fs::sync(fd.as_fd())?),
-            None => Ok(()),
+        let inode = &vnode.inode;
+        let fd = inode.writing.borrow().clone().or_else(|| inode.reading.borrow().clone());
+        if let Some(fd) = fd {
+            fs::sync(fd.as_fd())?;
         }
+        vnode.host().map_or(Ok(()), |node| Ok(node.place.sync()?))
     }
 }

@@ -13,13 +13,18 @@ mod content;
 mod continuation;
 pub mod device;
 pub mod directory;
+mod dirslots;
 mod exec;
 pub mod fifo;
+mod hold;
+mod identity;
+mod inode;
 pub mod lock;
 mod locking;
 pub mod mount;
 pub mod namei;
 mod node;
+pub mod overlay;
 mod path;
 mod repeat;
 mod setattr;
@@ -31,18 +36,20 @@ pub mod vnode;
 mod vnops;
 mod walk;
 
-use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use access::Want;
 use attr::{Extra, Owners, Vattr};
+use inode::Inode;
 use syscalls::Errno;
 
 pub use calls::{change_directory, vn_pathconf};
 pub use continuation::{Resume, resume};
-pub use exec::{Executable, HostFile, host_file, lookup_exec, vn_mmap};
+pub use exec::{Executable, HostFile, follow_moved, host_file, lookup_exec, vn_mmap};
+use hold::Hold;
 pub use locking::{advlock, getlock, release_file_locks, release_process_locks};
-pub use stream::{open_standard_files, poll_host};
+pub use stream::{open_descriptors, poll_host};
 pub use unix_name::{bind_socket, socket_at, socket_gone};
 use vnode::{Body, HostNode, Vnode};
 pub use vnode::{VnodeId, Vtype};
@@ -50,10 +57,10 @@ pub use vnops::{vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
 pub use walk::{Content, Walked};
 
 use crate::host::error::HostResult;
-use crate::host::fs::{self, HostKind, HostStat, Place};
+use crate::host::fs::{self, HostKind, HostStat};
 use crate::kernel::Kernel;
 use crate::kernel::cred::Ucred;
-use crate::kernel::file::FileId;
+use crate::mem::FileId;
 
 /// Preferred transfer size of files (f_iosize of 2.1's usual file system).
 const IOSIZE: u32 = 8192;
@@ -88,16 +95,20 @@ impl Default for Options {
 #[derive(Debug, Default)]
 pub struct Vfs {
     options: Options,
+    /// A privileged emulator gives files of the host away where the guest does.
+    host_owners: bool,
     mounts: Vec<mount::Mount>,
     vnodes: vnode::Table,
     /// The guest's own /tmp, where it has one.
     private: Option<mount::Private>,
     /// The root of all (`rootvnode`), once something is mounted.
     root: Option<VnodeId>,
+    /// Device and inode numbers.
+    identities: identity::Identities,
+    /// Where the entries of directories lie.
+    slots: dirslots::Slots,
     /// The directory and the entry that the last look-up found.
     found_last: [Option<VnodeId>; 2],
-    /// Directories that are being read, as they were when it began.
-    snapshots: HashMap<FileId, Rc<[u8]>>,
     /// The directory of devices, once it is mounted.
     dev: Option<VnodeId>,
     /// Terminals of the host, by minor number.
@@ -108,6 +119,8 @@ pub struct Vfs {
     lock_waits: locking::Waits,
     /// State of the random numbers of a repeatable run.
     seed: Option<u64>,
+    /// Files whose bytes have become those of another file of the host: their mappings must follow.
+    moved: Vec<(FileId, Rc<OwnedFd>)>,
     /// What a repeatable run has done to files.
     repeat: Option<repeat::Repeat>,
 }
@@ -132,7 +145,18 @@ impl Vfs {
     pub fn new(options: Options) -> Vfs {
         let seed = options.repeatable.then_some(options.seed);
         let repeat = options.repeatable.then(repeat::Repeat::default);
-        Vfs { options, seed, repeat, ..Vfs::default() }
+        let identities = identity::Identities::new(options.repeatable);
+        Vfs { options, seed, repeat, identities, ..Vfs::default() }
+    }
+
+    /// Whether nothing of the host may show.
+    pub fn is_repeatable(&self) -> bool {
+        self.options.repeatable
+    }
+
+    /// Lets the guest's changes of owners be changes of owners on the host, too.
+    pub fn change_host_owners(&mut self) {
+        self.host_owners = true;
     }
 
     /// The root of all (`rootvnode`).
@@ -150,13 +174,15 @@ impl Vfs {
         self.vnodes.vrele(id);
         // A file without a name and without users is gone: so must be our hold on its blocks.
         let gone = |vnode: &Vnode| vnode.host().is_some_and(|h| h.place.stat().is_ok_and(|s| s.nlink == 0));
-        if self.vnodes[id].usecount == 0 && gone(&self.vnodes[id]) {
+        if self.vnodes[id].usecount == 0 && !self.vnodes[id].inode.is_used() && gone(&self.vnodes[id]) {
             if let (Some(repeat), Some(node)) = (&mut self.repeat, self.vnodes[id].host()) {
                 let key = (node.dev, node.ino);
                 repeat.forget(key);
-                self.mounts[self.vnodes[id].mount.0].inodes.forget(key);
+                self.identities.forget(self.mounts[self.vnodes[id].mount.0].unit, key);
             }
-            self.vnodes.forget(id);
+            for view in self.vnodes.views(id) {
+                self.vnodes.forget(view);
+            }
         }
     }
 
@@ -184,27 +210,30 @@ impl Vfs {
 
     /// The attributes of a file (`VOP_GETATTR`).
     pub fn getattr(&mut self, id: VnodeId) -> Result<Vattr, Errno> {
-        let Vfs { mounts, vnodes, options, repeat, .. } = self;
+        let Vfs { mounts, vnodes, options, repeat, identities, .. } = self;
         let vnode = &vnodes[id];
-        let mount = &mut mounts[vnode.mount.0];
+        let mount = &mounts[vnode.mount.0];
         let mut attr = match &vnode.body {
             Body::Host(node) => {
                 let stat = node.place.stat()?;
                 let mut attr = from_host(vnode.kind, &stat, &options.owners);
-                attr.fileid = mount.inodes.number(node.dev, node.ino);
+                (attr.fsid, attr.fileid) = identities.of_host(mount.unit, node.dev, node.ino);
+                if repeat.is_none() {
+                    vnode.inode.refresh(&node.place, &stat);
+                }
                 if let Some(repeat) = repeat {
                     repeat.settle(&mut attr, (node.dev, node.ino), options.owners.guest);
                     if mount.root == id && mount.kind == mount::FsType::Mfs {
                         attr.mode = 0o1777;
                     }
                 }
-                overlay(&mut attr, &node.extra);
+                overlay(&mut attr, &vnode.inode.extra.get());
                 attr
             }
             Body::Stream(stream) => {
                 let stat = stream.stat()?;
                 let mut attr = from_host(vnode.kind, &stat, &options.owners);
-                attr.fileid = mount.inodes.number(stat.dev, stat.ino);
+                (attr.fsid, attr.fileid) = identities.of_host(mount.unit, stat.dev, stat.ino);
                 if let Some(repeat) = repeat {
                     repeat.settle_stream(&mut attr, (stat.dev, stat.ino), options.owners.guest);
                 }
@@ -218,7 +247,7 @@ impl Vfs {
                     nlink: 1,
                     uid: 0,
                     gid: 0,
-                    fsid: 0,
+                    fsid: identities.device(mount.unit),
                     fileid: own.ino,
                     size: if vnode.kind == Vtype::Dir { 512 } else { 0 },
                     blocksize: IOSIZE,
@@ -232,7 +261,6 @@ impl Vfs {
             }
             Body::Dead => return Err(Errno::EBADF),
         };
-        attr.fsid = mount.dev;
         match vnode.kind {
             Vtype::Blk => attr.blocksize = BLKDEV_IOSIZE,
             Vtype::Chr => attr.blocksize = MAXBSIZE,
@@ -271,10 +299,18 @@ impl Vfs {
     }
 
     /// The vnode of a place that was found in `directory`.
-    fn hold(&mut self, directory: VnodeId, mount: mount::MountId, place: Place) -> Result<VnodeId, Errno> {
+    fn hold(&mut self, directory: VnodeId, mount: mount::MountId, place: Hold) -> Result<VnodeId, Errno> {
         let stat = place.stat()?;
+        if self.is_hidden(directory, mount, &place, &stat)? {
+            return self.hidden(directory, mount, &stat);
+        }
         let id = match self.vnodes.find(mount, stat.dev, stat.ino) {
-            Some(id) => id,
+            Some(id) => {
+                if self.repeat.is_none() {
+                    self.vnodes[id].inode.refresh(&place, &stat);
+                }
+                id
+            }
             None => {
                 let vnode = self.host_vnode(mount, place, &stat)?;
                 self.vnodes.insert(vnode)
@@ -286,6 +322,35 @@ impl Vfs {
         Ok(id)
     }
 
+    /// Whether an entry of a directory leads into a special file system of the host that nobody has lent.
+    fn is_hidden(
+        &self,
+        directory: VnodeId,
+        mount: mount::MountId,
+        place: &Hold,
+        stat: &HostStat,
+    ) -> HostResult<bool> {
+        let crosses = self.vnodes[directory].host().is_none_or(|node| node.dev != stat.dev);
+        Ok(crosses && !self.mounts[mount.0].special && place.special()?.is_some())
+    }
+
+    /// What is seen of it: an empty directory, and nothing of what is no directory.
+    fn hidden(
+        &mut self,
+        directory: VnodeId,
+        mount: mount::MountId,
+        stat: &HostStat,
+    ) -> Result<VnodeId, Errno> {
+        if stat.kind != HostKind::Directory {
+            return Err(Errno::ENOENT);
+        }
+        let (_, ino) = self.identities.of_host(self.mounts[mount.0].unit, stat.dev, stat.ino);
+        let body = Body::BuiltIn(vnode::BuiltIn { ino, perm: 0o555, rdev: 0 });
+        let id = self.vnodes.insert(Vnode::new(Vtype::Dir, mount, body));
+        self.vnodes.set_parent(id, directory);
+        Ok(id)
+    }
+
     /// Whether a vnode is the root of some mount: found again below itself through a mount of the host,
     /// it keeps being a root.
     fn is_mount_root(&self, id: VnodeId) -> bool {
@@ -293,19 +358,15 @@ impl Vfs {
     }
 
     /// A new vnode for a place of the host.
-    fn host_vnode(&self, mount: mount::MountId, place: Place, stat: &HostStat) -> HostResult<Vnode> {
-        let extra = match stat.kind {
-            _ if self.repeat.is_some() => {
-                self.repeat.as_ref().map(|r| r.extra((stat.dev, stat.ino))).unwrap_or_default()
-            }
-            HostKind::Regular | HostKind::Directory => {
-                // Where attributes cannot be read there are none for us.
-                let text = place.attribute(attr::ATTRIBUTE).unwrap_or(None);
-                text.map(|text| Extra::parse(&text)).unwrap_or_default()
-            }
-            _ => Extra::default(),
+    fn host_vnode(&self, mount: mount::MountId, place: Hold, stat: &HostStat) -> HostResult<Vnode> {
+        let inode = match &self.repeat {
+            Some(repeat) => Inode::new(repeat.extra((stat.dev, stat.ino))),
+            None => Rc::default(),
         };
-        let kind = match (extra.device, stat.kind) {
+        if self.repeat.is_none() {
+            inode.refresh(&place, stat);
+        }
+        let kind = match (inode.extra.get().device, stat.kind) {
             (Some((kind, _)), HostKind::Regular) => kind,
             (_, HostKind::Directory) => Vtype::Dir,
             (_, HostKind::Symlink) => Vtype::Lnk,
@@ -315,8 +376,10 @@ impl Vfs {
             (_, HostKind::BlockDevice) => Vtype::Blk,
             (_, HostKind::Regular | HostKind::Unknown) => Vtype::Reg,
         };
-        let node = HostNode { place, dev: stat.dev, ino: stat.ino, extra, reading: None, writing: None };
-        Ok(Vnode::new(kind, mount, Body::Host(node)))
+        let node = HostNode { place, dev: stat.dev, ino: stat.ino };
+        let mut vnode = Vnode::new(kind, mount, Body::Host(node));
+        vnode.inode = inode;
+        Ok(vnode)
     }
 }
 

@@ -10,7 +10,10 @@ use std::path::Path;
 pub use syscalls::flags::MountFlags;
 
 use super::Vfs;
-use super::attr::{Inodes, ROOTINO};
+use super::attr::ROOTINO;
+use super::hold::Hold;
+use super::identity::Unit;
+use super::overlay::{self, Layered};
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
 use crate::host::change::HostSpace;
 use crate::host::error::{HostError, HostResult};
@@ -47,14 +50,12 @@ pub struct Mount {
     pub on: Vec<u8>,
     /// What is mounted, as statfs names it.
     pub from: Vec<u8>,
-    /// Device number that stat shows.
-    pub dev: u32,
-    /// Inode numbers.
-    pub inodes: Inodes,
+    /// The device that stat shows.
+    pub unit: Unit,
     /// The host's side of the root.
-    pub place: Option<Place>,
-    /// Number of the next built-in inode.
-    next_built_in: u32,
+    pub place: Option<Hold>,
+    /// Special file systems of the host are seen in it.
+    pub special: bool,
 }
 
 /// The guest's own /tmp: mounted from the beginning, made on the host when somebody goes there.
@@ -70,6 +71,10 @@ pub(super) struct Private {
 pub enum Source<'a> {
     /// A directory of the host.
     Host(&'a Path),
+    /// A directory of the host, in whose special file systems the guest may look, too.
+    Special(&'a Path),
+    /// A directory of the host, which is only read: changes are the overlay's.
+    Overlay(&'a Path, overlay::Shared),
     /// A directory of the host that lives as long as the machine.
     Temporary(&'a Path),
     /// An empty directory in the place of a [private](Vfs::mount_private) one.
@@ -114,11 +119,11 @@ impl Vfs {
     fn make_private(&mut self, id: MountId) -> HostResult<()> {
         let Some(private) = self.private.as_mut().filter(|p| p.mount == id && !p.made) else { return Ok(()) };
         let path = private.directory.path()?.to_owned();
-        let (place, inodes, vnode) = self.host_root(id, &path)?;
+        let (place, unit, vnode) = self.host_root(id, &path)?;
         let root = self.vnodes.insert(vnode);
         let mount = &mut self.mounts[id.0];
         let before = std::mem::replace(&mut mount.root, root);
-        (mount.place, mount.inodes) = (Some(place), inodes);
+        (mount.place, mount.unit) = (Some(place), unit);
         // One for the mount and one for the directory that it covers.
         for _ in 0..2 {
             self.vnodes.vref(root);
@@ -131,20 +136,29 @@ impl Vfs {
     }
 
     /// The root of a directory of the host.
-    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Place, Inodes, Vnode)> {
-        let place = Place::top(path)?;
+    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Hold, Unit, Vnode)> {
+        self.held_root(id, Hold::Host(Place::top(path)?))
+    }
+
+    /// The root of a mount that is held.
+    fn held_root(&mut self, id: MountId, place: Hold) -> HostResult<(Hold, Unit, Vnode)> {
         let stat = place.stat()?;
         if stat.kind != HostKind::Directory {
             return Err(HostError::NOT_A_DIRECTORY);
         }
-        let inodes = Inodes::new((stat.dev, stat.ino), self.options.repeatable);
+        let unit = self.identities.mount(id.0, Some((stat.dev, stat.ino)));
         let vnode = self.host_vnode(id, place.try_clone()?, &stat)?;
-        Ok((place, inodes, vnode))
+        Ok((place, unit, vnode))
     }
 
     /// The mount that a vnode belongs to.
     pub fn mount_of(&self, vnode: VnodeId) -> &Mount {
         &self.mounts[self.vnodes[vnode].mount.0]
+    }
+
+    /// The device number that files of a mount's own file system show.
+    pub fn device_of(&self, id: MountId) -> u32 {
+        self.identities.device(self.mounts[id.0].unit)
     }
 
     /// Number of mounts.
@@ -175,55 +189,49 @@ impl Vfs {
 
     /// A vnode for a built-in directory or device of a mount.
     pub(super) fn built_in(&mut self, mount: MountId, kind: Vtype, perm: u16, rdev: u32) -> VnodeId {
-        let ino = self.mounts[mount.0].next_built_in;
-        self.mounts[mount.0].next_built_in += 1;
+        let ino = self.identities.built_in(self.mounts[mount.0].unit);
         self.vnodes.insert(Vnode::new(kind, mount, Body::BuiltIn(BuiltIn { ino, perm, rdev })))
     }
 
     fn new_mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
         let id = MountId(self.mounts.len());
         let (kind, from, path) = match source {
-            Source::Host(path) => (FsType::Ufs, host_name(path), Some(*path)),
+            Source::Host(path) | Source::Special(path) | Source::Overlay(path, _) => {
+                (FsType::Ufs, host_name(path), Some(*path))
+            }
             Source::Temporary(path) => (FsType::Mfs, b"mfs".to_vec(), Some(*path)),
             Source::Private => (FsType::Mfs, b"mfs".to_vec(), None),
             Source::Empty => (FsType::Mfs, b"bsd21".to_vec(), None),
             Source::Devices => (FsType::Devfs, b"devfs".to_vec(), None),
         };
         let flags = if path.is_some() { flags | MountFlags::LOCAL } else { flags };
-        let mut inodes = Inodes::default();
-        let (place, vnode) = match path {
+        let (place, unit, vnode) = match path {
             Some(path) => {
-                let (place, numbers, vnode) = self.host_root(id, path)?;
-                inodes = numbers;
-                (Some(place), vnode)
+                let (place, unit, vnode) = match source {
+                    Source::Overlay(_, overlay) => {
+                        self.held_root(id, Hold::Layered(Layered::root(overlay)?))?
+                    }
+                    _ => self.host_root(id, path)?,
+                };
+                if !matches!(source, Source::Special(_)) && place.special()?.is_some() {
+                    return Err(HostError::SPECIAL);
+                }
+                (Some(place), unit, vnode)
             }
             None => {
                 let body = Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0 });
-                (None, Vnode::new(Vtype::Dir, id, body))
+                (None, self.identities.mount(id.0, None), Vnode::new(Vtype::Dir, id, body))
             }
         };
         let root = self.vnodes.insert(vnode);
         self.vnodes.vref(root);
-        // Major 4 is the disk (sd) of 2.1; each mount is a unit of its own.
-        let dev = 4 << 8 | id.0 as u32;
         let from = match kind {
             FsType::Ufs if self.options.repeatable => format!("/dev/sd{}a", id.0).into_bytes(),
             _ => from,
         };
         let on = on.to_vec();
-        let next_built_in = if path.is_some() { FIRST_BUILT_IN } else { ROOTINO + 1 };
-        self.mounts.push(Mount {
-            root,
-            covered: None,
-            flags,
-            kind,
-            on,
-            from,
-            dev,
-            inodes,
-            place,
-            next_built_in,
-        });
+        let special = matches!(source, Source::Special(_));
+        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place, special });
         Ok(id)
     }
 
@@ -274,9 +282,6 @@ const REPEATABLE_SPACE: HostSpace = HostSpace {
     files: 1 << 18,
     files_free: 1 << 17,
 };
-
-/// First number of built-in inodes; host inodes are mapped below 2^31 or upwards from it.
-const FIRST_BUILT_IN: u32 = 0xf000_0000;
 
 fn host_name(path: &Path) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;

@@ -238,6 +238,8 @@ impl Vfs {
             return Err(Errno::EROFS);
         }
         let vp = match name {
+            // Both are entries, and a removed directory has none.
+            b"." | b".." if self.is_removed(dp) => return Err(Errno::ENOENT),
             b"." => Some(dp),
             b".." => self.vnodes[dp].parent,
             name => self.child(dp, name)?,
