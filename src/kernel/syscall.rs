@@ -74,9 +74,7 @@ fn announce(kernel: &mut Kernel, id: ProcId, call: &Call, copied: Result<(), Err
 
 #[inline(never)]
 fn dispatch_apart(cx: &mut Context<'_>, call: &Call) -> Sysret<Retval> {
-    let result = dispatch(cx, call);
-    vfs::follow_moved(cx.kernel);
-    result
+    dispatch(cx, call)
 }
 
 /// Puts the process of a call to sleep, which is kept for the way back.
@@ -160,6 +158,7 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
 /// Sets the result registers; true where the process goes on with its program, and nobody is to be told.
 #[inline(always)]
 fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) -> bool {
+    vfs::follow_moved(kernel);
     let Some(proc) = kernel.procs.get_mut(id) else { return false };
     proc.call = None;
     if proc.state == State::Zombie {

@@ -36,6 +36,7 @@ pub mod vnode;
 mod vnops;
 mod walk;
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -119,6 +120,8 @@ pub struct Vfs {
     lock_waits: locking::Waits,
     /// State of the random numbers of a repeatable run.
     seed: Option<u64>,
+    /// What is seen instead of special file systems of the host: mount, and device and inode of the host.
+    hidden: HashMap<(usize, u64, u64), VnodeId>,
     /// Files whose bytes have become those of another file of the host: their mappings must follow.
     moved: Vec<(FileId, Rc<OwnedFd>)>,
     /// What a repeatable run has done to files.
@@ -347,10 +350,17 @@ impl Vfs {
         if stat.kind != HostKind::Directory {
             return Err(Errno::ENOENT);
         }
+        let key = (mount.0, stat.dev, stat.ino);
+        if let Some(&id) = self.hidden.get(&key) {
+            return Ok(id);
+        }
         let (_, ino) = self.identities.of_host(self.mounts[mount.0].unit, stat.dev, stat.ino);
         let body = Body::BuiltIn(vnode::BuiltIn { ino, perm: 0o555, rdev: 0 });
         let id = self.vnodes.insert(Vnode::new(Vtype::Dir, mount, body));
         self.vnodes.set_parent(id, directory);
+        // Something may be mounted on it: it stays the same.
+        self.vnodes.vref(id);
+        self.hidden.insert(key, id);
         Ok(id)
     }
 
