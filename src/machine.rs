@@ -10,11 +10,12 @@ mod builder;
 mod host_signals;
 mod job;
 mod limits;
+mod mounts;
 mod outcome;
 mod pulse;
 mod stdio;
 
-pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
+pub use builder::{Builder, Changes, DEFAULT_PATH, Mount, StartError};
 pub use job::Notice;
 use job::{Job, Teller};
 pub use limits::{Limit, Limits, MEMORY};
@@ -412,10 +413,14 @@ impl Machine {
         while bridge::is_sending(&self.kernel) {
             let left = until.saturating_sub(self.kernel.clock.uptime());
             let timeout = self.meter.patience().map_or(left, |patience| patience.min(left));
-            if timeout == 0 || self.meter.exceeded().is_some() || self.kernel.clock.is_virtual() {
+            // Nobody is left who could do anything about a signal but end.
+            let signalled = self.signals.as_ref().is_some_and(Signals::any);
+            if timeout == 0 || signalled || self.meter.exceeded().is_some() || self.kernel.clock.is_virtual()
+            {
                 return;
             }
-            vfs::poll_host(&mut self.kernel, None, Some(timeout));
+            let wake = self.signals.as_ref().map(Signals::wake_fd);
+            vfs::poll_host(&mut self.kernel, wake, Some(timeout));
         }
     }
 

@@ -191,7 +191,7 @@ impl Run {
                     }
                     (*offset, bytes)
                 }
-                After::Signals(_) | After::Delivered(_) => continue,
+                After::Same(_) | After::Signals(_) | After::Delivered(_) => continue,
             };
             put(&mut self.expected[step.process], offset, &bytes);
         }

@@ -7,6 +7,7 @@
 #[path = "vectors/format.rs"]
 mod format;
 #[path = "calls/machine.rs"]
+#[allow(dead_code)]
 mod machine;
 #[path = "socket/root.rs"]
 mod root;

@@ -2,6 +2,7 @@
 //! all bytes arrive in order, and in the end nothing is left of the connections.
 
 #[path = "socket/machine.rs"]
+#[allow(dead_code)]
 mod machine;
 #[path = "socket/root.rs"]
 mod root;

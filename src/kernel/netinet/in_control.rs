@@ -101,7 +101,7 @@ pub fn in_broadcast(kernel: &Kernel, addr: Ipv4Addr, ifp: IfIndex) -> bool {
 }
 
 /// Serves a protocol's request on the addresses of an interface (`in_control`).
-pub fn in_control(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut Vec<u8>) -> Result<(), Errno> {
+pub fn in_control(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut [u8]) -> Result<(), Errno> {
     let ifp = if Request(cmd).group() == b'i' { cx.kernel.net.ifunit(name_of(data)) } else { None };
     let Some(ifp) = ifp else { return Err(Errno::EOPNOTSUPP) };
     let privileged = cx.kernel.sockets[so].state.contains(SockState::PRIV);
@@ -131,7 +131,7 @@ pub fn in_control(cx: &mut Context<'_>, so: SocketId, cmd: u32, data: &mut Vec<u
             get(cx.kernel, flags, ia, cmd, data)
         }
         _ => {
-            let request = data.clone();
+            let request = data.to_vec();
             if_ioctl(cx, ifp, cmd, &request)
         }
     }

@@ -118,7 +118,7 @@ impl Chain {
             m
         };
         while len > 0 {
-            let Some(mut n) = rest.pop_front() else { return None };
+            let mut n = rest.pop_front()?;
             let count = len.max(MAX_PROTOHDR).min(m.trailing_space()).min(n.len());
             m.push(&n.bytes()[..count]);
             len = len.saturating_sub(count);
