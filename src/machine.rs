@@ -23,6 +23,7 @@ use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 pub use stdio::Stdio;
 
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
@@ -40,9 +41,10 @@ use crate::host::signal::Signals;
 use crate::host::stdio::Poll;
 use crate::host::temporary::Directory;
 use crate::kernel::boot::{Config, Descriptor, Program, StartFailure};
+use crate::kernel::netinet::bridge;
+use crate::kernel::netinet::trace::Tap;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
-use crate::kernel::socket::inet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, vfs};
 use crate::mem::budget::is_refused;
@@ -198,6 +200,12 @@ impl Machine {
             return Err(HostError::NOT_A_DIRECTORY);
         }
         self.kernel.core_directory = Some(place);
+        Ok(())
+    }
+
+    /// Has every packet of the guest's interfaces recorded, in the form of tcpdump; fails as the writer does.
+    pub fn record_packets(&mut self, to: Box<dyn Write>) -> io::Result<()> {
+        self.kernel.inet.tap = Some(Tap::new(to)?);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ enum Command {
         Exit status: the program's own; 128+N when signal N of 2.1 killed it; 124 limit, 125 usage, 126 no program of 2.1, \
         127 not found."
     )]
-    Run(Deferred<run::Run>),
+    Run(Box<Deferred<run::Run>>),
     /// Run a program and show its system calls.
     #[command(
         after_help = "Examples:\n  bsd21 trace -e open,stat ./prog\n  bsd21 trace -o trace.txt -tt -T -y --root /mnt/bsd make\n  \
@@ -76,7 +76,7 @@ enum Command {
     Capture(Box<Deferred<capture::Capture>>),
     /// Run recorded cases and say what is not as it was.
     #[command(
-        after_help = "Examples:\n  bsd21 verify cases\n  bsd21 verify --jobs 4 --format junit cases > junit.xml\n  bsd21 verify --bless cases/ls\n\nExit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."
+        after_help = "Examples:\n  bsd21 verify cases\n  bsd21 verify --jobs 4 --format junit cases > junit.xml\n  bsd21 verify --bless cases/ls\n\nExit status: 0 when all cases passed, 1 when one did not or was skipped (--allow-skip), 2 for a usage error."
     )]
     Verify(Deferred<verify::Verify>),
     /// Show what a directory of old programs is made of, what is missing, and how each starts.

@@ -181,6 +181,9 @@ impl Vfs {
                 self.identities.forget(self.mounts[self.vnodes[id].mount.0].unit, key);
             }
             for view in self.vnodes.views(id) {
+                if let Some(node) = self.vnodes[view].host() {
+                    self.slots.forget((self.vnodes[view].mount.0, node.dev, node.ino));
+                }
                 self.vnodes.forget(view);
             }
         }
