@@ -186,7 +186,7 @@ fn word(machine: &Machine, value: Value) -> u32 {
         Symbol::Arena => ARENA,
         Symbol::Process(_) => machine.pid(),
         Symbol::Group => machine.pgrp(),
-        Symbol::Parent | Symbol::Handler(_) | Symbol::SignalStack => 0,
+        Symbol::Parent | Symbol::Handler(_) | Symbol::SignalStack | Symbol::Object(..) => 0,
     })
 }
 

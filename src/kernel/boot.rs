@@ -96,6 +96,7 @@ impl Kernel {
             vfs: config.vfs,
             sockets: socket::Layer::new(config.network),
             ttys: tty::Ttys::default(),
+            ipc: super::ipc::Ipc::default(),
             clock: config.clock,
             system: config.system,
             init: None,

@@ -16,6 +16,7 @@ pub mod cred;
 pub mod event;
 pub mod file;
 pub mod ipc;
+pub mod kmem;
 pub mod ktrace;
 pub mod ledger;
 pub mod limits;
@@ -53,6 +54,8 @@ pub struct Kernel {
     pub sockets: socket::Layer,
     /// Terminals.
     pub ttys: tty::Ttys,
+    /// System V semaphores, message queues and shared memory.
+    pub ipc: ipc::Ipc,
     /// The clock.
     pub clock: time::Clock,
     /// Names and numbers that sysctl answers.

@@ -11,7 +11,7 @@ use super::proc::{Proc, ProcId, State};
 use super::signal::{SIGSYS, psignal};
 use super::sleep::Slept;
 use super::synch::{Parked, Resume, Retval, Stop, Sysret, Wake};
-use super::{Context, Kernel, file, proc, signal, socket, vfs};
+use super::{Context, Kernel, file, ipc, proc, signal, socket, vfs};
 use crate::trapframe::{Gpr, Trapframe, eflags};
 
 /// Bytes of `lcall $7,$0`; a restarted call goes back by as much.
@@ -146,6 +146,7 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
         Resume::File(state) => file::resume(cx, state, wake),
         Resume::Vfs(state) => vfs::resume(cx, state, wake),
         Resume::Proc(state) => proc::resume(cx, state, wake),
+        Resume::Ipc(state) => ipc::resume(cx, state, wake),
         Resume::Signal(state) => signal::resume(cx, state, wake),
     }
 }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use super::fork::{self, Idle};
-use super::object::{FileId, Object, Sharing};
+use super::object::{FileId, Object, SharedMemory, Sharing};
 use super::page::{self, CODE, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
 use super::region::{Attribute, RegionMap, Span};
 use super::reservation::Reservation;
@@ -182,6 +182,11 @@ impl AddressSpace {
     pub fn map_anon_shared(&mut self, addr: u32, len: u32, prot: Prot) -> io::Result<()> {
         page_span(addr, len)?;
         self.map_object(addr, len, prot, Object::of_memory(len)?, 0)
+    }
+
+    /// Maps the first `len` bytes of shared memory over whatever was there.
+    pub fn map_shared(&mut self, addr: u32, len: u32, prot: Prot, memory: &SharedMemory) -> io::Result<()> {
+        self.map_object(addr, len, prot, Rc::clone(&memory.0), 0)
     }
 
     /// Maps a file over whatever was there.  `offset` is a multiple of the page size.  Pages

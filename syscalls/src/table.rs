@@ -404,11 +404,11 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             168 Unimpl 0 "nosys";
             /// Works with semaphores.
-            169 Std 5 ipc::semsys(call: SemCall) -> Int => nosys("System V IPC is not built in");
+            169 Std 5 ipc::semsys(call: SemCall) -> Int;
             /// Works with message queues.
-            170 Std 6 ipc::msgsys(call: MsgCall) -> Int => nosys("System V IPC is not built in");
+            170 Std 6 ipc::msgsys(call: MsgCall) -> Int;
             /// Works with shared memory.
-            171 Std 4 ipc::shmsys(call: ShmCall) -> Int => nosys("System V IPC is not built in");
+            171 Std 4 ipc::shmsys(call: ShmCall) -> Int;
             /// Never was a call here.
             172 Unimpl 0 "nosys";
             /// Never was a call here.

@@ -14,7 +14,7 @@ use crate::kernel::signal::{SIGTRAP, psignal};
 use crate::kernel::synch::Channel;
 use crate::kernel::vfs::{self, Executable};
 use crate::kernel::vm::Vmspace;
-use crate::kernel::{Context, file, ktrace};
+use crate::kernel::{Context, file, ipc, ktrace};
 use crate::trapframe::{FpuState, Gpr, Trapframe, eflags};
 
 /// Longest path name, with its terminator.
@@ -244,6 +244,7 @@ fn commit(
     start: Start,
     plan: &Plan,
 ) {
+    ipc::exec(cx);
     cx.proc_mut().vm = vm;
     cx.kernel.account_memory();
     file::fd_close_exec(cx);

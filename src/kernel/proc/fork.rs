@@ -9,7 +9,7 @@ use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::time::{Itimer, Usage};
-use crate::kernel::{Context, Resume, Sysret, file, vfs};
+use crate::kernel::{Context, Resume, Sysret, file, ipc, vfs};
 use crate::trapframe::{Gpr, eflags};
 
 /// Makes a copy of the calling process; gives its number, and 0 for the second register of the parent.
@@ -94,6 +94,7 @@ pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
         image_generation: 0,
     };
     let child = cx.kernel.procs.insert(|_| child);
+    ipc::fork(cx.kernel, child);
     cx.kernel.procs.join_group_after(parent, child);
     cx.proc_mut().children.insert(0, child);
     cx.kernel.note(parent, Event::Fork { child: pid });

@@ -95,6 +95,11 @@ impl Clock {
         (self.boot_time + self.uptime()).saturating_add_signed(self.adjustment + skew)
     }
 
+    /// Whole seconds since the epoch, as the guest keeps them in structures.
+    pub fn seconds(&self) -> i32 {
+        (self.now() / SECOND_NS) as i32
+    }
+
     /// Time of boot, in nanoseconds since the epoch, as the guest sees it.
     pub fn boot_time(&self) -> u64 {
         self.boot_time.saturating_add_signed(self.adjustment)

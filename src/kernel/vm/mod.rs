@@ -27,9 +27,10 @@ use std::io;
 use syscalls::errno::Errno;
 
 use crate::image::stack as layout;
+use crate::kernel::ipc::Attachments;
 use crate::mem::{AddressSpace, PAGE_SIZE};
 
-pub use map::Mappable;
+pub use map::{Mappable, Placement, map_memory};
 pub use stack::{copyin, copyinstr, copyout, grow, grow_on_fault};
 
 /// Address of the signal trampoline.
@@ -56,6 +57,8 @@ pub struct Vmspace {
     pub stack_floor: u32,
     /// Address of the argument vector (vm_minsaddr).
     pub argv: u32,
+    /// Attached segments of shared memory (vm_shm).
+    pub attached: Attachments,
 }
 
 impl Vmspace {
@@ -76,6 +79,7 @@ impl Vmspace {
             stack_pages: 0,
             stack_floor: layout::USRSTACK - layout::MAXSSIZ,
             argv: 0,
+            attached: Attachments::default(),
         }
     }
 

@@ -1,0 +1,3 @@
+//! Kernel memory as programs read it: made of the kernel's state when somebody looks.
+
+pub(in crate::kernel) mod place;
