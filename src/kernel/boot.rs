@@ -2,6 +2,7 @@
 //!
 //! 2.1 counterpart: kern/init_main.c.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use syscalls::errno::Errno;
@@ -110,6 +111,11 @@ impl Kernel {
             watched: false,
             allowance: super::allowance::Allowance::default(),
             core_directory: None,
+            accounting: proc::acct::Accounting::default(),
+            messages: super::kmem::log::MessageBuffer::default(),
+            rebooted: None,
+            counters: super::counters::Counters::default(),
+            blocks: vfs::blocks::Blocks::default(),
             ledger: super::ledger::Ledger::default(),
             observer: None,
             sequence: 0,
@@ -215,6 +221,10 @@ impl Kernel {
             text: None,
             older_program: false,
             initial_fpcw: INITIAL_CONTROL,
+            acflag: Cell::default(),
+            cpticks: 0,
+            pctcpu: 0,
+            swtime: 0,
             image_generation: 0,
         });
         self.procs.join_group(pgrp, id);

@@ -8,10 +8,13 @@
 
 use std::collections::BTreeMap;
 
+use syscalls::flags::RebootFlags;
+
 pub mod allowance;
 pub mod arena;
 pub mod boot;
 mod context;
+pub mod counters;
 pub mod cred;
 pub mod event;
 pub mod file;
@@ -82,6 +85,16 @@ pub struct Kernel {
     pub(crate) allowance: allowance::Allowance,
     /// The directory of the host for core files; without one there are none.
     pub core_directory: Option<crate::host::fs::Place>,
+    /// Where the records of processes go.
+    pub(crate) accounting: proc::acct::Accounting,
+    /// What the kernel has said.
+    pub(crate) messages: kmem::log::MessageBuffer,
+    /// A guest has ended the run, and how (`boot`).
+    pub rebooted: Option<RebootFlags>,
+    /// Counts of the system as a whole.
+    pub counters: counters::Counters,
+    /// Blocks of files that the cache would hold.
+    pub(crate) blocks: vfs::blocks::Blocks,
     /// What guests asked for and did not get.
     pub ledger: ledger::Ledger,
     /// The observer of events.

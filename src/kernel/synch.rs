@@ -66,6 +66,8 @@ pub enum Channel {
     Ipc(u32),
     /// A terminal, by its number and queue.
     Tty(u32),
+    /// A new message of the kernel.
+    Log,
     /// The next second (`&lbolt`).
     Lbolt,
     /// Nothing but the time.

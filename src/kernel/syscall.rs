@@ -36,6 +36,7 @@ pub struct Call {
 
 /// Serves `lcall $7,$0`; true where the process has gone back to its program already, as nearly all do.
 pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) -> bool {
+    kernel.counters.calls = kernel.counters.calls.wrapping_add(1);
     let proc = &mut kernel.procs[id];
     proc.trap_error = 0;
     let mut call = Call::default();

@@ -325,6 +325,12 @@ impl AddressSpace {
         byte & page::MAPPED != 0 && byte & EOF == 0 && (byte & WRITTEN != 0 || byte & HELD == 0)
     }
 
+    /// Pages that are in use ([`resident`](Self::resident)).
+    pub fn resident_pages(&self) -> u32 {
+        let all = self.regions.iter().flat_map(|(span, _)| pages(span));
+        all.filter(|&page| self.resident(page << PAGE_SHIFT)).count() as u32
+    }
+
     /// The bus error that the host reported since the last call: a file was truncated from outside.
     pub fn take_bus_fault(&self) -> Option<Fault> {
         let raw = &self.memory.header().bus_fault;

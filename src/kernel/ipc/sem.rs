@@ -250,7 +250,7 @@ fn set_all(cx: &mut Context<'_>, set: &Set, array: u32) -> Result<(), Errno> {
 
 /// A call of semop: the set, its identifier, and the copied operations.
 #[derive(Clone, Copy, Debug)]
-pub struct Semop {
+pub(super) struct Semop {
     slot: usize,
     id: u32,
     operations: [Sembuf; MAX_SOPS],

@@ -2,24 +2,67 @@
 //!
 //! Addresses are functions of an object's slot: the same in every run, and all that tells objects apart.
 
+/// Structures of processes, 256 bytes each; process 0 has its own place.
+const PROCESSES_AT: u32 = 0xf0a0_0000;
+/// User areas, two pages each.
+const USER_AREAS_AT: u32 = 0xf400_0000;
+/// Groups, sessions, identities, tables of descriptors, address spaces, usages, sleeps, and what these are
+/// called: 256 bytes each, by the slot of the group, the session or the process.
+const GROUPS_AT: u32 = 0xf0b0_0000;
+const SESSIONS_AT: u32 = 0xf0b8_0000;
+const CREDENTIALS_AT: u32 = 0xf0c0_0000;
+const DESCRIPTORS_AT: u32 = 0xf0c8_0000;
+const ADDRESS_SPACES_AT: u32 = 0xf0d0_0000;
+const USAGES_AT: u32 = 0xf0d8_0000;
+const CHANNELS_AT: u32 = 0xf0e8_0000;
+const SLEEP_MESSAGES_AT: u32 = 0xf0f0_0000;
+/// Vnodes, 256 bytes each.
+const VNODES_AT: u32 = 0xf140_0000;
 /// Semaphores (`sem`), 12 bytes each.
 const SEMAPHORES_AT: u32 = 0xf0e0_0000;
 /// Messages (`msghdrs`), 12 bytes each.
 const MESSAGES_AT: u32 = 0xf0e1_0000;
 /// Handles of shared memory.
 const SEGMENTS_AT: u32 = 0xf0e2_0000;
+/// Bytes between two objects of most kinds.
+pub(in crate::kernel) const STRIDE: u32 = 256;
 
-/// A semaphore, by its place among all.
-pub(in crate::kernel) fn semaphore(index: usize) -> u32 {
-    SEMAPHORES_AT + 12 * index as u32
+macro_rules! places {
+    ($( $( #[$meta:meta] )* $name:ident = $at:ident + $stride:expr; )*) => { $(
+        $( #[$meta] )*
+        pub(in crate::kernel) fn $name(index: usize) -> u32 {
+            $at.wrapping_add(($stride as u32).wrapping_mul(index as u32))
+        }
+    )* };
 }
 
-/// The header of a message.
-pub(in crate::kernel) fn message(index: usize) -> u32 {
-    MESSAGES_AT + 12 * index as u32
-}
-
-/// The handle of a segment.
-pub(in crate::kernel) fn segment(index: usize) -> u32 {
-    SEGMENTS_AT + 4 * index as u32
+places! {
+    /// A process, by its slot.
+    process = PROCESSES_AT + STRIDE;
+    /// The user area of a process.
+    user_area = USER_AREAS_AT + 8192;
+    /// A process group.
+    group = GROUPS_AT + STRIDE;
+    /// A session.
+    session = SESSIONS_AT + STRIDE;
+    /// The identity of a process.
+    credentials = CREDENTIALS_AT + STRIDE;
+    /// The table of descriptors of a process.
+    descriptors = DESCRIPTORS_AT + STRIDE;
+    /// The address space of a process.
+    address_space = ADDRESS_SPACES_AT + STRIDE;
+    /// The usage of a dead process.
+    usage = USAGES_AT + STRIDE;
+    /// What a process sleeps on.
+    channel = CHANNELS_AT + STRIDE;
+    /// The name of what a process sleeps on.
+    message_of_sleep = SLEEP_MESSAGES_AT + STRIDE;
+    /// A vnode.
+    vnode = VNODES_AT + STRIDE;
+    /// A semaphore, by its place among all.
+    semaphore = SEMAPHORES_AT + 12;
+    /// The header of a message.
+    message = MESSAGES_AT + 12;
+    /// The handle of a segment.
+    segment = SEGMENTS_AT + 4;
 }

@@ -17,7 +17,8 @@ mod memory;
 mod network;
 #[cfg(test)]
 mod network_tests;
-mod process_table;
+pub(in crate::kernel) mod process_table;
+pub(in crate::kernel) mod system_processes;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -1,6 +1,6 @@
 //! The table of processes as `ps`, `w` and `kill` read it.
 //!
-//! Addresses in it tell objects apart and nothing more: there is no kernel memory behind them.
+//! Addresses in it are those of kernel memory, where the same structures can be read.
 //!
 //! 2.1 counterpart: kern/kern_sysctl.c (sysctl_doproc, fill_eproc).
 
@@ -9,12 +9,12 @@ use syscalls::layout::{Eproc, I32, Itimerval, KinfoProc, Pcred, Proc as ProcEntr
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
+use super::system_processes as system;
 use super::transfer::Transfer;
 use crate::kernel::Context;
-use crate::kernel::arena::Id;
-use crate::kernel::proc::{Flags, Proc, ProcId, State};
+use crate::kernel::kmem::place;
+use crate::kernel::proc::{self, Flags, Proc, ProcId, State};
 use crate::kernel::time::{self, TICK_NS};
-use crate::mem::PAGE_SIZE;
 
 /// Which processes, by the name after `kern.proc` (KERN_PROC_*).
 mod which {
@@ -31,6 +31,8 @@ const SLOP: u32 = 5;
 const SIZE: u32 = size_of::<KinfoProc>() as u32;
 /// No device.
 const NODEV: u32 = !0;
+/// A number that no process has (NO_PID).
+const NO_PID: i32 = 30_001;
 /// Flags of an entry (EPROC_*).
 const CTTY: i32 = 1;
 const SLEADER: i32 = 2;
@@ -47,19 +49,24 @@ pub(super) fn sysctl_doproc(cx: &mut Context<'_>, name: &[u32], value: &mut Tran
     let all = cx.kernel.procs.ids().to_vec();
     let dead = |id: &ProcId| cx.kernel.procs[*id].state == State::Zombie;
     let (zombies, living): (Vec<_>, Vec<_>) = all.into_iter().partition(dead);
-    let chosen: Vec<ProcId> = living
-        .into_iter()
-        .chain(zombies)
-        .filter(|&id| cx.kernel.procs[id].state != State::Embryo && is_chosen(cx, id, kind, argument))
-        .collect();
+    let is_listed = |id: &ProcId| cx.kernel.procs[*id].state != State::Embryo && is_chosen(cx, *id, kind, argument);
+    // The newest first; those of the system came before all others, but for process 0 after process 1.
+    let mut chosen: Vec<KinfoProc> = Vec::new();
+    let (before_init, init): (Vec<_>, Vec<_>) = living.into_iter().partition(|&id| Some(id) != cx.kernel.init);
+    chosen.extend(before_init.iter().filter(|id| is_listed(id)).map(|&id| kinfo_proc(cx, id)));
+    let of_system = system::entries(cx.kernel);
+    let is_chosen_system = |entry: &&KinfoProc| system::is_chosen(entry, kind, argument);
+    chosen.extend(of_system.iter().filter(|entry| entry.proc.pid.get() > 1).filter(is_chosen_system));
+    chosen.extend(init.iter().filter(|id| is_listed(id)).map(|&id| kinfo_proc(cx, id)));
+    chosen.extend(of_system.iter().filter(|entry| entry.proc.pid.get() == 0).filter(is_chosen_system));
+    chosen.extend(zombies.iter().filter(|id| is_listed(id)).map(|&id| kinfo_proc(cx, id)));
     let needed = chosen.len() as u32 * SIZE;
     if value.old == 0 {
         value.oldlen = needed + SLOP * SIZE;
         return Ok(());
     }
     let room = value.oldlen / SIZE;
-    for (n, &id) in (0..room).zip(&chosen) {
-        let entry = kinfo_proc(cx, id);
+    for (n, entry) in (0..room).zip(&chosen) {
         cx.copyout(value.old.wrapping_add(n * SIZE), entry.as_bytes())?;
     }
     value.oldlen = needed.min(room * SIZE);
@@ -86,28 +93,18 @@ fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {
     }
 }
 
-/// Where an object seems to lie: a region a kind, a slot an object.
-fn address<T>(region: u32, id: Id<T>) -> U32 {
-    U32::new(region + 256 * id.index() as u32)
-}
-
-const PROCS_AT: u32 = 0xf0a0_0000;
-const GROUPS_AT: u32 = 0xf0b0_0000;
-const SESSIONS_AT: u32 = 0xf0c0_0000;
-const CHANNELS_AT: u32 = 0xf0d0_0000;
-
 fn proc_address(id: ProcId) -> U32 {
-    address(PROCS_AT, id)
+    place::process(id.index()).into()
 }
 
-fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
+pub(in crate::kernel) fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
     let procs = &cx.kernel.procs;
     let proc = &procs[id];
     let optional = |id: Option<ProcId>| id.map_or(U32::ZERO, proc_address);
     let siblings: &[ProcId] = proc.parent.map_or(&[], |parent| &procs[parent].children);
     let place = siblings.iter().position(|&sibling| sibling == id);
     let ticks = |ns: u64| (ns / TICK_NS).into();
-    let wchan = proc.asleep.as_ref().map_or(U32::ZERO, |_| address(CHANNELS_AT, id));
+    let wchan = proc.asleep.as_ref().map_or(U32::ZERO, |_| place::channel(id.index()).into());
     let mut comm = [0; 17];
     for (to, from) in comm.iter_mut().zip(proc.comm.iter().take(16)) {
         *to = *from;
@@ -121,8 +118,11 @@ fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
         ysptr: optional(place.and_then(|n| siblings.get(n.checked_sub(1)?)).copied()),
         cptr: optional(proc.children.first().copied()),
         estcpu: proc.estcpu.into(),
+        cpticks: (proc.cpticks as i32).into(),
+        pctcpu: proc.pctcpu.into(),
+        swtime: proc.swtime.into(),
         wchan,
-        wmesg: wchan,
+        wmesg: proc.asleep.as_ref().map_or(U32::ZERO, |_| place::message_of_sleep(id.index()).into()),
         slptime: proc.slptime.into(),
         realtimer: Itimerval {
             interval: time::timeval(proc.itimer[0].interval),
@@ -139,11 +139,28 @@ fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
         usrpri: proc.usrpri,
         nice: proc.nice as i8,
         comm,
-        pgrp: address(GROUPS_AT, proc.pgrp),
+        pgrp: place::group(proc.pgrp.index()).into(),
         rtprio: Rtprio { class: proc.rtprio.0.into(), prio: proc.rtprio.1.into() },
         xstat: (proc.xstat as u16).into(),
+        acflag: u16::from(proc.acflag.get()).into(),
+        ru: if proc.state == State::Zombie { place::usage(id.index()) } else { 0 }.into(),
+        textvp: proc.text.map_or(U32::ZERO, |vnode| place::vnode(vnode.index()).into()),
+        traceflag: 0.into(),
+        addr: place::user_area(id.index()).into(),
+        cred: place::credentials(id.index()).into(),
+        fd: place::descriptors(id.index()).into(),
+        vmspace: place::address_space(id.index()).into(),
+        pgrpnxt: optional(next_of_group(procs, id)),
+        oppid: proc.original_parent.and_then(|id| procs.get(id)).map_or(0, |original| original.pid).into(),
         ..ProcEntry::default()
     }
+}
+
+/// The next member of the process's group.
+fn next_of_group(procs: &proc::Table, id: ProcId) -> Option<ProcId> {
+    let members = &procs.group(procs[id].pgrp).members;
+    let place = members.iter().position(|&member| member == id)?;
+    members.get(place + 1).copied()
 }
 
 fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
@@ -167,7 +184,7 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
     }
     Eproc {
         paddr: proc_address(id),
-        sess: address(SESSIONS_AT, procs.session_id(proc.pgrp)),
+        sess: place::session(procs.session_id(proc.pgrp).index()).into(),
         pcred: pcred(proc),
         ucred: ucred(proc),
         vm: if proc.state == State::Zombie { Vmspace::default() } else { vmspace(proc) },
@@ -175,7 +192,8 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
         pgid: group.pgid.into(),
         jobc: (group.jobc as i16).into(),
         tdev: terminal.unwrap_or(NODEV).into(),
-        tsess: terminal.map_or(U32::ZERO, |_| address(SESSIONS_AT, procs.session_id(proc.pgrp))),
+        tpgid: terminal.map_or(0, |tty| foreground_group(cx, tty)).into(),
+        tsess: terminal.map_or(U32::ZERO, |_| place::session(procs.session_id(proc.pgrp).index()).into()),
         wmesg,
         flag: flag.into(),
         login: session.login,
@@ -183,7 +201,13 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
     }
 }
 
-fn pcred(proc: &Proc) -> Pcred {
+/// Number of the foreground group of a terminal; none has one that no process has (NO_PID).
+fn foreground_group(cx: &Context<'_>, tty: u32) -> i32 {
+    let group = cx.kernel.ttys.get(tty as usize).and_then(|tty| tty.pgrp);
+    group.map_or(NO_PID, |group| cx.kernel.procs.group(group).pgid)
+}
+
+pub(in crate::kernel) fn pcred(proc: &Proc) -> Pcred {
     Pcred {
         ruid: proc.cred.ruid.into(),
         svuid: proc.cred.svuid.into(),
@@ -194,7 +218,7 @@ fn pcred(proc: &Proc) -> Pcred {
     }
 }
 
-fn ucred(proc: &Proc) -> Ucred {
+pub(in crate::kernel) fn ucred(proc: &Proc) -> Ucred {
     let mut groups = [U32::ZERO; 16];
     for (to, from) in groups.iter_mut().zip(&proc.cred.ucred.groups) {
         *to = (*from).into();
@@ -208,13 +232,11 @@ fn ucred(proc: &Proc) -> Ucred {
     }
 }
 
-/// Sizes in pages; everything that is mapped counts as resident.
-fn vmspace(proc: &Proc) -> Vmspace {
-    let bytes: u64 = proc.vm.space.regions().map(|r| u64::from(r.len)).sum();
-    let pages = i32::try_from(bytes / u64::from(PAGE_SIZE)).unwrap_or(i32::MAX);
+/// Sizes in pages.
+pub(in crate::kernel) fn vmspace(proc: &Proc) -> Vmspace {
     Vmspace {
         refcnt: I32::new(1),
-        rssize: pages.into(),
+        rssize: (proc.vm.space.resident_pages() as i32).into(),
         tsize: (proc.vm.text_pages as i32).into(),
         dsize: (proc.vm.data_pages as i32).into(),
         ssize: (proc.vm.stack_pages as i32).into(),

@@ -49,6 +49,8 @@ pub enum Resume {
         /// Its parameters.
         data: Vec<u8>,
     },
+    /// A daemon that waits for work which never comes.
+    Idle,
     /// A write to a host stream that took a part.
     StreamWrite {
         /// The open file.
@@ -77,6 +79,7 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
             Wake::Interrupted(how) => Err(how.into()),
             _ => vnops::vn_ioctl(cx, file, command, &mut data).map(result::None::regs),
         },
+        Resume::Idle => Ok(result::None::regs(())),
         Resume::StreamWrite { file, uio, requested } => {
             stream::resume_write(cx, file, uio, requested, wake).map(result::Int::regs)
         }

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod attr;
+pub(in crate::kernel) mod blocks;
 pub mod calls;
 mod content;
 mod continuation;

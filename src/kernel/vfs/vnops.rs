@@ -191,6 +191,7 @@ fn read_file(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), 
         let room = (uio.resid as usize).min(PIECE);
         let piece = buffer.get_mut(..room).unwrap_or_default();
         let length = cx.kernel.vfs.read_content(vnode, uio.offset.cast_unsigned(), piece)?;
+        super::blocks::read(cx.kernel, cx.id, vnode, uio.offset.cast_unsigned(), length as u64);
         uio.move_out(cx, piece.get(..length).unwrap_or_default())?;
         if length < room {
             break;
@@ -285,6 +286,9 @@ fn write_file(
     }
     let result = write_pieces(cx, vnode, uio);
     if uio.resid < before {
+        let done = u64::from(before - uio.resid);
+        let from = uio.offset.cast_unsigned().saturating_sub(done);
+        super::blocks::written(cx.kernel, cx.id, vnode, from, done);
         let cred = cx.kernel.files[file].cred.clone();
         // The bytes are written; bits that cannot be cleared on this host stay.
         let _ = cx.kernel.vfs.clear_set_id(vnode, &cred);

@@ -5,6 +5,7 @@
 //! | [`open`](mod@open) | open and its relatives, lseek, fsync |
 //! | [`name`] | making, removing and renaming names |
 //! | [`attribute`] | stat, access, modes, owners, times, sizes |
+//! | [`server`] | handles and daemons of network file systems |
 //! | [`tree`] | directories, roots, file systems |
 //!
 //! 2.1 counterpart: kern/vfs_syscalls.c.
@@ -12,6 +13,7 @@
 mod attribute;
 mod name;
 mod open;
+mod server;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -19,6 +21,7 @@ mod tree;
 pub use attribute::*;
 pub use name::*;
 pub use open::*;
+pub use server::*;
 pub use tree::*;
 
 use syscalls::Errno;
@@ -64,7 +67,7 @@ pub(super) fn lookup(cx: &mut Context<'_>, path: &[u8]) -> Result<VnodeId, Errno
 }
 
 /// The vnode that a path in guest memory leads to.
-fn lookup_path(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
+pub(in crate::kernel) fn lookup_path(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
     let path = copy_path(cx, path)?;
     lookup(cx, &path)
 }
@@ -84,6 +87,26 @@ pub(in crate::kernel) fn open_trace_file(cx: &mut Context<'_>, path: Path) -> Re
         return Err(Errno::EACCES);
     }
     vfs.vref(vnode);
+    Ok(vnode)
+}
+
+/// The file that records of processes go to: a regular one that the caller may write, named without a
+/// symbolic link at the end; referenced for the caller.
+pub(in crate::kernel) fn open_accounting_file(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
+    let path = copy_path(cx, path)?;
+    let nd = Nameidata { follow: false, ..Nameidata::lookup(&path) };
+    let vnode = namei(cx, &nd)?.vp.ok_or(Errno::ENOENT)?;
+    let cred = cx.proc().cred.ucred.clone();
+    match cx.kernel.vfs.vnode(vnode).kind {
+        Vtype::Dir => return Err(Errno::EISDIR),
+        Vtype::Sock => return Err(Errno::EOPNOTSUPP),
+        _ => super::vnops::write_check(cx.kernel, vnode)?,
+    }
+    cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
+    if cx.kernel.vfs.vnode(vnode).kind != Vtype::Reg {
+        return Err(Errno::EACCES);
+    }
+    cx.kernel.vfs.vref(vnode);
     Ok(vnode)
 }
 
