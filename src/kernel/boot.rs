@@ -26,6 +26,9 @@ use crate::trapframe::fpu::INITIAL_CONTROL;
 /// Number after which the first program's is chosen: those of 2.1's own processes come before.
 const LAST_SYSTEM_PID: i32 = 4;
 
+/// What the kernel says first.
+const BOOT_MESSAGE: &str = "Copyright (c) 1992-1995 The FreeBSD Project.\nCopyright (c) 1982, 1986, 1989, 1991, 1993\n\tThe Regents of the University of California.  All rights reserved.\n\n";
+
 /// What a machine is built of.
 #[derive(Debug)]
 pub struct Config {
@@ -113,6 +116,7 @@ impl Kernel {
             core_directory: None,
             accounting: proc::acct::Accounting::default(),
             messages: super::kmem::log::MessageBuffer::default(),
+            kernel_files: [None, None],
             rebooted: None,
             counters: super::counters::Counters::default(),
             blocks: vfs::blocks::Blocks::default(),
@@ -120,6 +124,10 @@ impl Kernel {
             observer: None,
             sequence: 0,
         };
+        kernel.vfs.offer_kernel(super::kmem::synthetic());
+        super::kmem::log::printf(&mut kernel, BOOT_MESSAGE);
+        let version = kernel.system.version.clone();
+        super::kmem::log::printf(&mut kernel, &version);
         socket::protosw::domaininit(&mut kernel);
         let group = kernel.procs.insert_group(1, login_name(b"root"));
         let init = kernel.blank_process(1, None, group, Pcred::new(0, 0), b"init");

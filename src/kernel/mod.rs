@@ -89,6 +89,8 @@ pub struct Kernel {
     pub(crate) accounting: proc::acct::Accounting,
     /// What the kernel has said.
     pub(crate) messages: kmem::log::MessageBuffer,
+    /// The kernel's own file as programs of 2.1 and of 386BSD know it, once somebody has looked.
+    pub(crate) kernel_files: [Option<std::rc::Rc<kmem::BootFile>>; 2],
     /// A guest has ended the run, and how (`boot`).
     pub rebooted: Option<RebootFlags>,
     /// Counts of the system as a whole.

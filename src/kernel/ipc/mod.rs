@@ -23,6 +23,8 @@ mod undo;
 pub use continuation::{Resume, resume};
 pub use shm::Attachments;
 
+use zerocopy::IntoBytes;
+
 use super::proc::ProcId;
 use super::synch::{Channel, Sleep, priority};
 use super::{Context, Kernel};
@@ -33,6 +35,30 @@ pub struct Ipc {
     pub(in crate::kernel) sem: sem::Semaphores,
     pub(in crate::kernel) msg: msg::Queues,
     pub(in crate::kernel) shm: shm::Segments,
+}
+
+/// Limits as programs that look at kernel memory find them: struct seminfo, msginfo and shminfo.
+pub(in crate::kernel) const SEMINFO: [u32; 10] = [30, 10, 60, 30, 60, 100, 10, 100, 32767, 16384];
+/// See [`SEMINFO`].
+pub(in crate::kernel) const MSGINFO: [u32; 6] = [16384, 40, 2048, 40, 8, 2048];
+/// See [`SEMINFO`].
+pub(in crate::kernel) const SHMINFO: [u32; 5] = [4 << 20, 1, 32, 8, 1024];
+
+impl Ipc {
+    /// The table of sets (`sema`).
+    pub(in crate::kernel) fn semaphore_sets(&self) -> Vec<u8> {
+        (0..sem::SEMMNI).flat_map(|slot| self.sem.layout(slot).as_bytes().to_vec()).collect()
+    }
+
+    /// The table of queues (`msqids`).
+    pub(in crate::kernel) fn message_queues(&self) -> Vec<u8> {
+        (0..msg::MSGMNI).flat_map(|slot| self.msg.layout(slot).as_bytes().to_vec()).collect()
+    }
+
+    /// The table of segments (`shmsegs`).
+    pub(in crate::kernel) fn shared_segments(&self) -> Vec<u8> {
+        (0..shm::SHMMNI).flat_map(|slot| self.shm.layout(slot).as_bytes().to_vec()).collect()
+    }
 }
 
 /// Undoes what a process that ends holds of semaphores and shared memory.

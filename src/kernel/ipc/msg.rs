@@ -18,7 +18,7 @@ use crate::kernel::synch::{Channel, Interruption, sleep};
 use crate::kernel::{Context, Resume, Sysret, Wake};
 
 /// Queues (MSGMNI).
-const MSGMNI: usize = 40;
+pub(super) const MSGMNI: usize = 40;
 /// Messages in all queues (MSGTQL).
 const MSGTQL: usize = 40;
 /// Bytes of a queue (MSGMNB).

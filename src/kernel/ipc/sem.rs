@@ -14,7 +14,7 @@ use crate::kernel::synch::{Channel, Interruption, sleep};
 use crate::kernel::{Context, Resume, Sysret, Wake};
 
 /// Sets (SEMMNI).
-const SEMMNI: usize = 10;
+pub(super) const SEMMNI: usize = 10;
 /// Semaphores of all sets (SEMMNS), and the most of one (SEMMSL).
 const SEMMNS: usize = 60;
 /// Operations of one call (MAX_SOPS).

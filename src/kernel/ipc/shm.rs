@@ -14,7 +14,7 @@ use crate::kernel::{Context, Kernel};
 use crate::mem::{PAGE_SIZE, Prot, SharedMemory};
 
 /// Segments (SHMMNI).
-const SHMMNI: usize = 32;
+pub(super) const SHMMNI: usize = 32;
 /// Segments that a process can have attached (SHMSEG).
 const SHMSEG: usize = 8;
 /// Largest segment (SHMMAX), and pages of all of them (SHMALL).

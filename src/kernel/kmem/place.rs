@@ -6,6 +6,8 @@
 const PROCESSES_AT: u32 = 0xf0a0_0000;
 /// User areas, two pages each.
 const USER_AREAS_AT: u32 = 0xf400_0000;
+/// Page directories, a page each.
+const PAGE_DIRECTORIES_AT: u32 = 0xf600_0000;
 /// Groups, sessions, identities, tables of descriptors, address spaces, usages, sleeps, and what these are
 /// called: 256 bytes each, by the slot of the group, the session or the process.
 const GROUPS_AT: u32 = 0xf0b0_0000;
@@ -41,6 +43,8 @@ places! {
     process = PROCESSES_AT + STRIDE;
     /// The user area of a process.
     user_area = USER_AREAS_AT + 8192;
+    /// The page directory of a process.
+    page_directory = PAGE_DIRECTORIES_AT + 4096;
     /// A process group.
     group = GROUPS_AT + STRIDE;
     /// A session.
@@ -65,4 +69,69 @@ places! {
     message = MESSAGES_AT + 12;
     /// The handle of a segment.
     segment = SEGMENTS_AT + 4;
+}
+
+/// Kinds of objects that lie [`STRIDE`] bytes apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Process,
+    Group,
+    Session,
+    Credentials,
+    AddressSpace,
+    Usage,
+    Channel,
+    SleepMessage,
+}
+
+/// Objects of a kind; slots are small numbers.
+const SLOTS: u32 = 2048;
+const KINDS: [(u32, Kind); 8] = [
+    (PROCESSES_AT, Kind::Process),
+    (GROUPS_AT, Kind::Group),
+    (SESSIONS_AT, Kind::Session),
+    (CREDENTIALS_AT, Kind::Credentials),
+    (ADDRESS_SPACES_AT, Kind::AddressSpace),
+    (USAGES_AT, Kind::Usage),
+    (CHANNELS_AT, Kind::Channel),
+    (SLEEP_MESSAGES_AT, Kind::SleepMessage),
+];
+
+/// Where the object begins that an address lies in, and its slot.
+fn slot_of(address: u32, region: u32, stride: u32) -> Option<(u32, usize)> {
+    let offset = address.checked_sub(region).filter(|&offset| offset / stride < SLOTS)?;
+    Some((address - offset % stride, (offset / stride) as usize))
+}
+
+/// The object that an address may lie in: where it begins, its kind and slot.
+pub(super) fn kind_of(address: u32) -> Option<(u32, Kind, usize)> {
+    KINDS.iter().find_map(|&(region, kind)| {
+        slot_of(address, region, STRIDE).map(|(start, slot)| (start, kind, slot))
+    })
+}
+
+/// The user area that an address lies in.
+pub(super) fn user_areas(address: u32) -> Option<(u32, usize)> {
+    slot_of(address, USER_AREAS_AT, 8192)
+}
+
+/// The page directory that an address lies in.
+pub(super) fn page_directories(address: u32) -> Option<(u32, usize)> {
+    slot_of(address, PAGE_DIRECTORIES_AT, 4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_lie_apart_and_are_found_again() {
+        for &(region, kind) in &KINDS {
+            let last = region + (SLOTS - 1) * STRIDE + 7;
+            assert_eq!(kind_of(last), Some((last - 7, kind, SLOTS as usize - 1)));
+        }
+        assert_eq!(kind_of(0xefff_ffff), None);
+        assert_eq!(user_areas(user_area(3) + 8191), Some((user_area(3), 3)));
+        assert_eq!(page_directories(page_directory(1000)), Some((page_directory(1000), 1000)));
+    }
 }

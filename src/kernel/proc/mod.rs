@@ -25,6 +25,7 @@ use bitflags::bitflags;
 pub use continuation::{Resume, resume};
 pub use group::{Pgrp, PgrpId, Session, SessionId, enter_pgrp, fix_jobc, leave_pgrp};
 pub use table::Table;
+pub(in crate::kernel) use user_area::image as user_area_image;
 
 use super::arena::Id;
 use super::cred::Pcred;

@@ -82,7 +82,7 @@ impl Word {
 }
 
 /// The user area of a process.
-pub(super) fn image(kernel: &mut Kernel, id: ProcId) -> Vec<u8> {
+pub(in crate::kernel) fn image(kernel: &mut Kernel, id: ProcId) -> Vec<u8> {
     let mut area = vec![0; SIZE];
     let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
     // The kernel's stack ends where the area does; a debugger finds the start of the area by it.

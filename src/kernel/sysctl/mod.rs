@@ -28,6 +28,8 @@ pub use process_table::kinfo_proc;
 pub use text::Text;
 pub use transfer::Transfer;
 
+pub(in crate::kernel) use memory::vmtotal;
+
 use crate::image::stack::{PS_STRINGS, USRSTACK};
 
 use super::limits::{MAXFILES, MAXPROC, MAXPROC_PER_UID};

@@ -5,14 +5,16 @@
 //! 2.1 counterpart: kern/kern_sysctl.c (sysctl_doproc, fill_eproc).
 
 use syscalls::errno::Errno;
-use syscalls::layout::{Eproc, I32, Itimerval, KinfoProc, Pcred, Proc as ProcEntry, Rtprio, Ucred, Vmspace};
+use syscalls::layout::{
+    Eproc, I32, Itimerval, KinfoProc, OlderKinfoProc, Pcred, Proc as ProcEntry, Rtprio, Ucred, Vmspace,
+};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
 use super::system_processes as system;
 use super::transfer::Transfer;
 use crate::kernel::Context;
-use crate::kernel::kmem::place;
+use crate::kernel::kmem::{older, place};
 use crate::kernel::proc::{self, Flags, Proc, ProcId, State};
 use crate::kernel::time::{self, TICK_NS};
 
@@ -28,7 +30,6 @@ mod which {
 
 /// Processes that the answer to "how much room" adds.
 const SLOP: u32 = 5;
-const SIZE: u32 = size_of::<KinfoProc>() as u32;
 /// No device.
 const NODEV: u32 = !0;
 /// A number that no process has (NO_PID).
@@ -46,30 +47,65 @@ pub(super) fn sysctl_doproc(cx: &mut Context<'_>, name: &[u32], value: &mut Tran
         [which::ALL] => (which::ALL, 0),
         _ => return Err(Errno::EINVAL),
     };
-    let all = cx.kernel.procs.ids().to_vec();
-    let dead = |id: &ProcId| cx.kernel.procs[*id].state == State::Zombie;
-    let (zombies, living): (Vec<_>, Vec<_>) = all.into_iter().partition(dead);
-    let is_listed = |id: &ProcId| cx.kernel.procs[*id].state != State::Embryo && is_chosen(cx, *id, kind, argument);
-    // The newest first; those of the system came before all others, but for process 0 after process 1.
-    let mut chosen: Vec<KinfoProc> = Vec::new();
-    let (before_init, init): (Vec<_>, Vec<_>) = living.into_iter().partition(|&id| Some(id) != cx.kernel.init);
-    chosen.extend(before_init.iter().filter(|id| is_listed(id)).map(|&id| kinfo_proc(cx, id)));
-    let of_system = system::entries(cx.kernel);
-    let is_chosen_system = |entry: &&KinfoProc| system::is_chosen(entry, kind, argument);
-    chosen.extend(of_system.iter().filter(|entry| entry.proc.pid.get() > 1).filter(is_chosen_system));
-    chosen.extend(init.iter().filter(|id| is_listed(id)).map(|&id| kinfo_proc(cx, id)));
-    chosen.extend(of_system.iter().filter(|entry| entry.proc.pid.get() == 0).filter(is_chosen_system));
-    chosen.extend(zombies.iter().filter(|id| is_listed(id)).map(|&id| kinfo_proc(cx, id)));
-    let needed = chosen.len() as u32 * SIZE;
+    let chosen: Vec<(KinfoProc, Option<ProcId>)> = listed(cx)
+        .into_iter()
+        .filter(|(entry, id)| match *id {
+            Some(id) => is_chosen(cx, id, kind, argument),
+            None => system::is_chosen(entry, kind, argument),
+        })
+        .collect();
+    if cx.proc().older_program {
+        let older: Vec<_> = chosen.iter().map(|&(entry, id)| in_older_form(cx, &entry, id)).collect();
+        return give(cx, value, &older);
+    }
+    let chosen: Vec<_> = chosen.into_iter().map(|(entry, _)| entry).collect();
+    give(cx, value, &chosen)
+}
+
+/// A process in the form that 386BSD's programs know.
+fn in_older_form(cx: &Context<'_>, entry: &KinfoProc, id: Option<ProcId>) -> OlderKinfoProc {
+    let usage = id.map(|id| cx.kernel.procs[id].usage).unwrap_or_default();
+    let slot = id.map_or(system::FIRST_SLOT, |id| id.index());
+    older::kinfo_proc(entry, (usage.user_ns, usage.system_ns), slot)
+}
+
+/// All processes with their keys, the living before the dead, the newest first; those of the system came before
+/// all others, but for process 0, which came even before process 1.
+fn listed(cx: &Context<'_>) -> Vec<(KinfoProc, Option<ProcId>)> {
+    let procs = &cx.kernel.procs;
+    let all = || procs.ids().iter().copied().filter(|&id| procs[id].state != State::Embryo);
+    let dead = |id: &ProcId| procs[*id].state == State::Zombie;
+    let is_init = |id: &ProcId| Some(*id) == cx.kernel.init;
+    let of_process = |id: ProcId| (kinfo_proc(cx, id), Some(id));
+    let system = system::entries(cx.kernel);
+    let of_system = |later: bool| {
+        let wanted = system.iter().rev().filter(move |entry| (entry.proc.pid.get() > 1) == later);
+        wanted.map(|entry| (*entry, None))
+    };
+    let living = all().filter(|id| !dead(id) && !is_init(id)).map(of_process);
+    let first = all().filter(is_init).map(of_process);
+    let zombies = all().filter(dead).map(of_process);
+    living.chain(of_system(true)).chain(first).chain(of_system(false)).chain(zombies).collect()
+}
+
+/// All processes, the living before the dead.
+pub(in crate::kernel) fn all(cx: &Context<'_>) -> Vec<KinfoProc> {
+    listed(cx).into_iter().map(|(entry, _)| entry).collect()
+}
+
+/// Gives as many entries as there is room for.
+fn give<T: IntoBytes + zerocopy::Immutable>(cx: &mut Context<'_>, value: &mut Transfer, chosen: &[T]) -> Result<(), Errno> {
+    let size = size_of::<T>() as u32;
+    let needed = chosen.len() as u32 * size;
     if value.old == 0 {
-        value.oldlen = needed + SLOP * SIZE;
+        value.oldlen = needed + SLOP * size;
         return Ok(());
     }
-    let room = value.oldlen / SIZE;
-    for (n, entry) in (0..room).zip(&chosen) {
-        cx.copyout(value.old.wrapping_add(n * SIZE), entry.as_bytes())?;
+    let room = value.oldlen / size;
+    for (n, entry) in (0..room).zip(chosen) {
+        cx.copyout(value.old.wrapping_add(n * size), entry.as_bytes())?;
     }
-    value.oldlen = needed.min(room * SIZE);
+    value.oldlen = needed.min(room * size);
     if needed > value.oldlen { Err(Errno::ENOMEM) } else { Ok(()) }
 }
 

@@ -12,7 +12,7 @@ use crate::kernel::synch::priority::{PRIBIO, PUSER, PVM};
 use crate::kernel::time::SECOND_NS;
 
 /// Their slots come behind those of all others.
-const FIRST_SLOT: usize = 1000;
+pub(super) const FIRST_SLOT: usize = 1000;
 /// No terminal.
 const NODEV: u32 = !0;
 /// Seconds that a process shows as asleep at most (kern_synch.c counts in a signed byte's spirit; ps asks for 127).

@@ -146,6 +146,7 @@ impl Vfs {
         Ok(match &vnode.body {
             super::Body::Host(node) => mounts[vnode.mount.0].inodes.number(node.dev, node.ino),
             super::Body::BuiltIn(own) => own.ino,
+            super::Body::Memory(ino, _) => *ino,
             super::Body::Stream(_) | super::Body::Dead => return Err(Errno::EBADF),
         })
     }

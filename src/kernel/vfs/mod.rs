@@ -109,7 +109,14 @@ pub struct Vfs {
     seed: Option<u64>,
     /// What a repeatable run has done to files.
     repeat: Option<repeat::Repeat>,
+    /// The file of a kernel for roots that have none, and its vnode once somebody has looked.
+    kernel_file: Option<Rc<[u8]>>,
+    kernel_vnode: Option<VnodeId>,
 }
+
+/// The name of the kernel in the root, and the inode number of the file that we offer.
+const KERNEL_NAME: &[u8] = b"kernel";
+const KERNEL_INO: u32 = 0xefff_ffff;
 
 /// Adds a reference to a vnode.
 pub fn vref(kernel: &mut Kernel, id: VnodeId) {
@@ -224,6 +231,26 @@ impl Vfs {
                     bytes: 0,
                 }
             }
+            Body::Memory(ino, bytes) => {
+                let time = fs::HostTime::default();
+                Vattr {
+                    kind: vnode.kind,
+                    mode: 0o444,
+                    nlink: 1,
+                    uid: 0,
+                    gid: 0,
+                    fsid: 0,
+                    fileid: *ino,
+                    size: bytes.len() as u64,
+                    blocksize: IOSIZE,
+                    atime: time,
+                    mtime: time,
+                    ctime: time,
+                    flags: 0,
+                    rdev: 0,
+                    bytes: bytes.len() as u64,
+                }
+            }
             Body::Dead => return Err(Errno::EBADF),
         };
         attr.fsid = mount.dev;
@@ -252,16 +279,38 @@ impl Vfs {
         if let Some(&graft) = vnode.grafts.get(name) {
             return Ok(Some(graft));
         }
-        let Some(node) = vnode.host() else { return Ok(None) };
+        let Some(node) = vnode.host() else { return Ok(self.offered(directory, name)) };
         let place = match node.place.child(name) {
             Ok(place) => place,
             Err(error) => match Errno::from(error) {
-                Errno::ENOENT => return Ok(None),
+                Errno::ENOENT => return Ok(self.offered(directory, name)),
                 other => return Err(other),
             },
         };
         let mount = vnode.mount;
         Ok(Some(self.hold(directory, mount, place)?))
+    }
+
+    /// Offers a file under the name of the kernel to those who look for it in a root that has none.  No listing
+    /// shows it.
+    pub(in crate::kernel) fn offer_kernel(&mut self, bytes: Vec<u8>) {
+        self.kernel_file = Some(bytes.into());
+    }
+
+    /// The kernel's own file, where nothing else has its name.
+    fn offered(&mut self, directory: VnodeId, name: &[u8]) -> Option<VnodeId> {
+        if name != KERNEL_NAME || Some(directory) != self.root {
+            return None;
+        }
+        if let Some(known) = self.kernel_vnode {
+            return Some(known);
+        }
+        let mount = self.vnodes[directory].mount;
+        let body = Body::Memory(KERNEL_INO, self.kernel_file.clone()?);
+        let vnode = self.vnodes.insert(Vnode::new(Vtype::Reg, mount, body));
+        self.vnodes.vref(vnode);
+        self.kernel_vnode = Some(vnode);
+        Some(vnode)
     }
 
     /// The vnode of a place that was found in `directory`.

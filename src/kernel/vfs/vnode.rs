@@ -109,6 +109,8 @@ pub enum Body {
     Host(HostNode),
     /// Something of our own.
     BuiltIn(BuiltIn),
+    /// A file of the kernel's own: its inode number and its bytes.
+    Memory(u32, Rc<[u8]>),
     /// A stream that the emulator was started with.
     Stream(Stream),
     /// Nothing any more: revoked (deadfs).

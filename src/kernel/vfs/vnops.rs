@@ -164,6 +164,9 @@ pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> 
         return fifo::read(cx, file, vnode, uio);
     }
     let requested = uio.resid;
+    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
+        return device::read_log(cx, file, uio, requested);
+    }
     uio.offset = cx.kernel.files[file].offset;
     let dead = matches!(held.body, Body::Dead);
     let result = match held.kind {
@@ -373,6 +376,9 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     let held = cx.kernel.vfs.vnode(vnode);
     if held.kind == Vtype::Fifo && held.fifo.is_some() {
         return fifo::select(cx, file, vnode, which);
+    }
+    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
+        return which != Which::Read || cx.kernel.messages.unread() > 0;
     }
     stream::select(cx, vnode, which)
 }
