@@ -61,7 +61,7 @@ fn at(cx: &mut Context<'_>, address: u32) -> Option<(u32, Vec<u8>)> {
     let file = boot_file::of(cx);
     if let Some((name, start, room)) = file.variable(address) {
         let mut bytes = file.first_values(start, room);
-        if let Some(value) = symbols::value(cx, name, older) {
+        if let Some(value) = symbols::value(cx, name, start, older) {
             bytes.iter_mut().zip(&value).for_each(|(to, byte)| *to = *byte);
         }
         return Some((start, bytes));

@@ -11,7 +11,7 @@ use zerocopy::IntoBytes;
 use super::{memory, object, older};
 use crate::kernel::sched::{CCPU, FSCALE};
 use crate::kernel::sysctl::vmtotal;
-use crate::kernel::time::{SECOND_NS, timeval};
+use crate::kernel::time::{BOOT_NS, SECOND_NS, timeval};
 use crate::kernel::{Context, HZ, ipc};
 use crate::mem::PAGE_SIZE;
 
@@ -82,8 +82,8 @@ pub(super) const NAMES: &[&str] = &[
     "_zombproc",
 ];
 
-/// The bytes of a variable; none of what this kernel does not keep.
-pub(super) fn value(cx: &Context<'_>, name: &str, in_older_form: bool) -> Option<Vec<u8>> {
+/// The bytes of the variable that begins at `start`; none of what this kernel does not keep.
+pub(super) fn value(cx: &Context<'_>, name: &str, start: u32, in_older_form: bool) -> Option<Vec<u8>> {
     let kernel = &*cx.kernel;
     let system = &kernel.system;
     let word = |value: u32| value.to_le_bytes().to_vec();
@@ -107,7 +107,7 @@ pub(super) fn value(cx: &Context<'_>, name: &str, in_older_form: bool) -> Option
         "_time" => timeval(kernel.clock.now()).as_bytes().to_vec(),
         "_cp_time" => {
             let c = &kernel.counters;
-            let idle = kernel.clock.uptime().saturating_sub(c.user + c.nice + c.system);
+            let idle = (kernel.clock.uptime() + BOOT_NS).saturating_sub(c.user + c.nice + c.system);
             let interrupts: &[u64] = if in_older_form { &[] } else { &[0] };
             let times = [&[c.user, c.nice, c.system], interrupts, &[idle]].concat();
             times.into_iter().flat_map(|ns| word(ticks(ns))).collect()
@@ -119,7 +119,11 @@ pub(super) fn value(cx: &Context<'_>, name: &str, in_older_form: bool) -> Option
         "_maxproc" => int(system.maxproc),
         "_nfiles" => word(kernel.files.active().len() as u32),
         "_maxfiles" => int(system.maxfiles),
+        // What 386BSD calls the ends of the memory that programs get.
+        "_avail_start" if in_older_form => word(1 << 20),
+        "_avail_end" if in_older_form => word(system.physmem),
         "_physmem" => word(system.physmem / PAGE_SIZE),
+        "_tcb" | "_udb" if in_older_form => [word(start), word(start)].concat(),
         "_allproc" => word(object::first(cx, false)),
         "_zombproc" => word(object::first(cx, true)),
         "_proc0" => word(object::swapper()),

@@ -25,7 +25,8 @@ use bitflags::bitflags;
 pub use continuation::{Resume, resume};
 pub use group::{Pgrp, PgrpId, Session, SessionId, enter_pgrp, fix_jobc, leave_pgrp};
 pub use table::Table;
-pub(in crate::kernel) use user_area::image as user_area_image;
+pub(in crate::kernel) use exit::reparent;
+pub(in crate::kernel) use user_area::{frame_words as trap_frame, image as user_area_image, set_frame as set_trap_frame};
 
 use super::arena::Id;
 use super::cred::Pcred;

@@ -20,9 +20,10 @@ const SYNTHETIC: i32 = 8;
 const SIZE: u32 = size_of::<Vfsconf>() as u32;
 
 /// The kinds that this kernel has.
-const HAVE: [(FsType, &str, i32); 3] = [
+const HAVE: [(FsType, &str, i32); 4] = [
     (FsType::Ufs, "ufs", STATIC),
     (FsType::Mfs, "mfs", STATIC),
+    (FsType::Procfs, "procfs", STATIC | SYNTHETIC),
     (FsType::Devfs, "devfs", STATIC | SYNTHETIC),
 ];
 
@@ -57,7 +58,7 @@ fn conf(kernel: &Kernel, number: u32) -> Vfsconf {
     let Some((kind, name, flags)) = HAVE.iter().find(|(kind, ..)| *kind as u32 == number) else {
         return Vfsconf::default();
     };
-    let mounts = (0..kernel.vfs.mount_count()).filter(|&n| kernel.vfs.mount_by_id(MountId(n)).kind == *kind);
+    let mounts = (0..kernel.vfs.mount_count()).filter(|&n| kernel.vfs.is_mounted(MountId(n)) && kernel.vfs.mount_by_id(MountId(n)).kind == *kind);
     let mut conf = Vfsconf {
         index: (number as i32).into(),
         refcount: (mounts.count() as i32).into(),

@@ -26,6 +26,9 @@ const PROCESSES: [(i32, &str, &str, u8); 4] = [
     (4, "update", "update", PRIBIO),
 ];
 
+/// Their numbers.
+pub(in crate::kernel) const NUMBERS: [i32; 4] = [0, 2, 3, 4];
+
 /// All of them, by number.
 pub(in crate::kernel) fn entries(kernel: &Kernel) -> Vec<KinfoProc> {
     PROCESSES.iter().enumerate().map(|(n, of)| entry(kernel, n, *of)).collect()

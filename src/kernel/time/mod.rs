@@ -27,6 +27,8 @@ pub const TICK_NS: u64 = 1_000_000_000 / HZ as u64;
 pub const SECOND_NS: u64 = 1_000_000_000;
 /// Nanoseconds between two beats of the clock that counts use of the processor (stathz is 128).
 const STAT_NS: u64 = SECOND_NS / 128;
+/// What starting the system took before the first program.
+pub const BOOT_NS: u64 = 30 * SECOND_NS;
 /// Virtual time that an instruction takes under a virtual clock: that of a 50 MIPS processor.
 pub const VIRTUAL_NS_PER_INSTRUCTION: u64 = 20;
 /// Where a virtual clock begins: the first second of 1996, in nanoseconds since the epoch.
@@ -111,9 +113,10 @@ impl Clock {
         (self.now() / SECOND_NS) as i32
     }
 
-    /// Time of boot, in nanoseconds since the epoch, as the guest sees it.
+    /// Time of boot, in nanoseconds since the epoch, as the guest sees it: the machine was up for a while before
+    /// its first program, as each machine of 1995 was; programs divide by that time.
     pub fn boot_time(&self) -> u64 {
-        self.boot_time.saturating_add_signed(self.adjustment)
+        self.boot_time.saturating_add_signed(self.adjustment).saturating_sub(BOOT_NS)
     }
 
     /// Sets the guest's time of day; the host's is left alone.

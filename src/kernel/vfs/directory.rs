@@ -85,6 +85,9 @@ pub fn to_old_form(blocks: &mut [u8]) -> Result<(), Errno> {
 impl Vfs {
     /// The entries of a directory, `.` and `..` first, grafts among the host's, sorted by name.
     pub fn read_directory(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
+        if let super::Body::Process(node) = self.vnodes[id].body {
+            return Ok(self.process_entries(node));
+        }
         let parent = self.parent_number(id)?;
         let own = self.file_number(id)?;
         let mut entries = vec![entry(own, Vtype::Dir, b"."), entry(parent, Vtype::Dir, b"..")];
@@ -147,6 +150,7 @@ impl Vfs {
             super::Body::Host(node) => mounts[vnode.mount.0].inodes.number(node.dev, node.ino),
             super::Body::BuiltIn(own) => own.ino,
             super::Body::Memory(ino, _) => *ino,
+            super::Body::Process(node) => node.fileno(),
             super::Body::Stream(_) | super::Body::Dead => return Err(Errno::EBADF),
         })
     }

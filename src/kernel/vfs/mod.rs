@@ -22,6 +22,7 @@ pub mod mount;
 pub mod namei;
 mod node;
 mod path;
+pub(in crate::kernel) mod procfs;
 mod repeat;
 mod setattr;
 mod stream;
@@ -109,6 +110,8 @@ pub struct Vfs {
     seed: Option<u64>,
     /// What a repeatable run has done to files.
     repeat: Option<repeat::Repeat>,
+    /// Processes, for the file system that shows them.
+    view: procfs::View,
     /// The file of a kernel for roots that have none, and its vnode once somebody has looked.
     kernel_file: Option<Rc<[u8]>>,
     kernel_vnode: Option<VnodeId>,
@@ -185,6 +188,10 @@ impl Vfs {
 
     /// The attributes of a file (`VOP_GETATTR`).
     pub fn getattr(&mut self, id: VnodeId) -> Result<Vattr, Errno> {
+        if let Body::Process(node) = self.vnodes[id].body {
+            let attr = self.process_attributes(self.vnodes[id].kind, node)?;
+            return Ok(Vattr { fsid: self.mounts[self.vnodes[id].mount.0].dev, ..attr });
+        }
         let Vfs { mounts, vnodes, options, repeat, .. } = self;
         let vnode = &vnodes[id];
         let mount = &mut mounts[vnode.mount.0];
@@ -251,7 +258,7 @@ impl Vfs {
                     bytes: bytes.len() as u64,
                 }
             }
-            Body::Dead => return Err(Errno::EBADF),
+            Body::Process(_) | Body::Dead => return Err(Errno::EBADF),
         };
         attr.fsid = mount.dev;
         match vnode.kind {
@@ -276,6 +283,9 @@ impl Vfs {
     /// The entry `name` of a directory, without any check; never `.` or `..`.
     fn child(&mut self, directory: VnodeId, name: &[u8]) -> Result<Option<VnodeId>, Errno> {
         let vnode = &self.vnodes[directory];
+        if let Body::Process(node) = vnode.body {
+            return Ok(self.process_entry(directory, node, name));
+        }
         if let Some(&graft) = vnode.grafts.get(name) {
             return Ok(Some(graft));
         }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use super::procfs;
 use super::attr::Extra;
 use super::fifo::Fifo;
 use super::lock::LockList;
@@ -111,6 +112,8 @@ pub enum Body {
     BuiltIn(BuiltIn),
     /// A file of the kernel's own: its inode number and its bytes.
     Memory(u32, Rc<[u8]>),
+    /// A node of the process file system.
+    Process(procfs::Node),
     /// A stream that the emulator was started with.
     Stream(Stream),
     /// Nothing any more: revoked (deadfs).

@@ -11,8 +11,8 @@ use super::attr::{APPEND, Vattr};
 use super::continuation::Resume;
 use super::namei::{Nameidata, Op};
 use super::node::Make;
-use super::vnode::{Body, VnodeId, Vtype};
-use super::{MAXFILESIZE, calls, device, directory, fifo, stream};
+use super::vnode::{Body, Vnode, VnodeId, Vtype};
+use super::{MAXFILESIZE, calls, device, directory, fifo, procfs, stream};
 use crate::host::fs::{HostTime, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
@@ -84,7 +84,7 @@ pub(super) fn open(
             cx.kernel.vfs.access(vp, Want::WRITE, &cred)?;
         }
     }
-    if has(flags, O_TRUNC) {
+    if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_)) {
         set_length(cx.kernel, vp, 0)?;
     }
     let mut vp = vp;
@@ -104,7 +104,14 @@ pub(super) fn open(
             if append_only && flags.contains(FileFlag::WRITE) && !flags.contains(FileFlag::APPEND) {
                 return Err(Errno::EPERM);
             }
-            if kind == Vtype::Reg {
+            let body = &cx.kernel.vfs.vnode(vp).body;
+            if let Body::Process(node) = *body {
+                procfs::open(cx, node)?;
+            } else if matches!(body, Body::Memory(..)) {
+                if flags.contains(FileFlag::WRITE) {
+                    return Err(Errno::EROFS);
+                }
+            } else if kind == Vtype::Reg {
                 let writes = flags.contains(FileFlag::WRITE);
                 cx.kernel.vfs.content(vp, if writes { OpenFor::Writing } else { OpenFor::Reading })?;
             }
@@ -153,6 +160,14 @@ fn vnode_of(cx: &Context<'_>, file: FileId) -> Result<VnodeId, Errno> {
     }
 }
 
+/// The node of a file that shows a process.
+fn process_node(vnode: &Vnode) -> Option<procfs::Node> {
+    match vnode.body {
+        Body::Process(node) if vnode.kind == Vtype::Reg => Some(node),
+        _ => None,
+    }
+}
+
 /// Reads from an open file (`vn_read`).
 pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
@@ -169,10 +184,14 @@ pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> 
     }
     uio.offset = cx.kernel.files[file].offset;
     let dead = matches!(held.body, Body::Dead);
+    let process = process_node(held);
     let result = match held.kind {
         Vtype::Chr if dead => Ok(()),
         _ if dead => Err(Errno::EIO),
-        Vtype::Reg => read_file(cx, vnode, &mut uio),
+        Vtype::Reg => match process {
+            Some(node) => procfs::read(cx, node, &mut uio),
+            None => read_file(cx, vnode, &mut uio),
+        },
         Vtype::Dir => read_blocks(cx, file, vnode, &mut uio),
         Vtype::Chr => {
             let rdev = held.rdev().and_then(device::Device::from_rdev);
@@ -221,6 +240,7 @@ pub(super) fn blocks_from(
     vnode: VnodeId,
     offset: i64,
 ) -> Result<Vec<u8>, Errno> {
+    procfs::refresh(cx.kernel, cx.id);
     let vfs = &mut cx.kernel.vfs;
     if offset == 0 || !vfs.snapshots.contains_key(&file) {
         let entries = vfs.read_directory(vnode)?;
@@ -243,6 +263,13 @@ pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32>
     }
     let requested = uio.resid;
     uio.offset = cx.kernel.files[file].offset;
+    if let Some(node) = process_node(held) {
+        procfs::write(cx, node, &mut uio)?;
+        let done = requested - uio.resid;
+        let open = &mut cx.kernel.files[file];
+        open.offset = open.offset.wrapping_add(i64::from(done));
+        return Ok(done.cast_signed());
+    }
     let append = held.kind == Vtype::Reg && cx.kernel.files[file].flag.contains(FileFlag::APPEND);
     let result = match held.kind {
         _ if matches!(held.body, Body::Dead) => Err(Errno::EIO),
@@ -385,6 +412,7 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
 
 /// What stat tells (`vn_stat`).
 pub fn vn_stat(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Stat, Errno> {
+    procfs::refresh(cx.kernel, cx.id);
     Ok(stat(&cx.kernel.vfs.getattr(vnode)?))
 }
 

@@ -3,6 +3,7 @@
 //! | file | calls |
 //! |---|---|
 //! | [`open`](mod@open) | open and its relatives, lseek, fsync |
+//! | [`mount`](mod@mount) | mounting |
 //! | [`name`] | making, removing and renaming names |
 //! | [`attribute`] | stat, access, modes, owners, times, sizes |
 //! | [`server`] | handles and daemons of network file systems |
@@ -11,6 +12,7 @@
 //! 2.1 counterpart: kern/vfs_syscalls.c.
 
 mod attribute;
+mod mount;
 mod name;
 mod open;
 mod server;
@@ -19,6 +21,7 @@ mod tests;
 mod tree;
 
 pub use attribute::*;
+pub use mount::*;
 pub use name::*;
 pub use open::*;
 pub use server::*;
@@ -53,6 +56,7 @@ fn namei_as(cx: &mut Context<'_>, nd: &Nameidata<'_>, cred: &Ucred) -> Result<Fo
     let root = table.root.unwrap_or(top);
     let start = Start { cwd: table.cwd.unwrap_or(root), root };
     cx.kernel.vfs.set_time(&cx.kernel.clock);
+    super::procfs::refresh(cx.kernel, cx.id);
     let found = cx.kernel.vfs.namei(nd, start, cred);
     cx.kernel.note_with(cx.id, |_| {
         let result = found.as_ref().map(|_| ()).map_err(|errno| *errno);

@@ -33,7 +33,7 @@ pub fn getfh(cx: &mut Context<'_>, path: Path, fhp: Out<Fhandle>) -> Sysret<()> 
     let mount = cx.kernel.vfs.mount_of(vnode);
     let kind = mount.kind;
     let fsid = [I32::new(mount.dev.cast_signed()), I32::new(kind as i32)];
-    if kind == FsType::Devfs {
+    if matches!(kind, FsType::Devfs | FsType::Procfs) {
         return Err(Errno::EOPNOTSUPP.into());
     }
     let attr = cx.kernel.vfs.getattr(vnode)?;
