@@ -8,24 +8,29 @@
 
 mod builder;
 mod host_signals;
+mod job;
 mod limits;
 mod outcome;
+mod pulse;
 mod stdio;
 
 pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
-pub use limits::{Limit, Limits};
+pub use job::Notice;
+use job::{Job, Teller};
+pub use limits::{Limit, Limits, MEMORY};
 use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 pub use stdio::Stdio;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Instant;
 
 use syscalls::flags::RebootFlags;
 
-use tempfile::TempDir;
-
+use host_signals::Requests;
 use limits::Meter;
+use pulse::Pulse;
 
 use crate::cpu::Cpu;
 use crate::host;
@@ -33,12 +38,15 @@ use crate::host::error::HostError;
 use crate::host::fs::{HostKind, Place};
 use crate::host::memory;
 use crate::host::signal::Signals;
-use crate::host::stdio::Stream;
-use crate::kernel::boot::{Config, Program, StartFailure};
+use crate::host::stdio::Poll;
+use crate::host::temporary::Directory;
+use crate::kernel::boot::{Config, Descriptor, Program, StartFailure};
 use crate::kernel::proc::ProcId;
+use crate::kernel::signal::SIGKILL;
 use crate::kernel::socket::inet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, vfs};
+use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
 /// Instructions between two looks at the clock.
@@ -52,6 +60,9 @@ const SLICE_NS: u64 = SECOND_NS / 10;
 
 /// How long a machine without processes waits for the host's network to take what is left to send.
 const SENDING_NS: u64 = 10 * SECOND_NS;
+
+/// Bytes of decoded and translated code that are always kept.
+const CODE_LEAST: u64 = 32 << 20;
 
 /// How the first program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +83,8 @@ pub enum Ended {
 #[derive(Default)]
 struct Slot {
     owner: Option<ProcId>,
+    /// Bytes that its decoded code took at the last look.
+    code: u64,
     /// The program of its owner that is decoded ([`Proc::image_generation`](crate::kernel::proc::Proc)).
     image: Option<u64>,
     cpu: Cpu,
@@ -93,8 +106,16 @@ pub struct Machine {
     meter: Meter,
     /// The host's signals, where they are passed on.
     signals: Option<Signals>,
+    /// Who asked for the end.
+    requests: Requests,
+    /// The run as a job of the host's shell.
+    job: Job,
+    /// What observers hold back.
+    pulse: Pulse,
+    /// Everybody has been sent SIGKILL.
+    killing: bool,
     /// The directory of the host for the guest's scratch directories.
-    scratch: Option<TempDir>,
+    scratch: Option<Directory>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
@@ -103,6 +124,8 @@ pub struct Machine {
     instructions: u64,
     /// Traps that were served.
     traps: u32,
+    /// Bytes of decoded and translated code of all processes.
+    code: u64,
 }
 
 impl Machine {
@@ -115,11 +138,16 @@ impl Machine {
             ended: None,
             meter: Meter::new(Limits::default()),
             signals: None,
+            requests: Requests::default(),
+            job: Job::default(),
+            pulse: Pulse::default(),
+            killing: false,
             scratch: None,
             captured: [None, None, None],
             collector: None,
             instructions: 0,
             traps: 0,
+            code: 0,
         }
     }
 
@@ -132,6 +160,7 @@ impl Machine {
     fn keep_stream(&mut self, number: usize, file: OwnedFd) {
         if let Some(place) = self.captured.get_mut(number) {
             *place = Some(file);
+            self.kernel.allowance.keeps_output = true;
         }
     }
 
@@ -163,8 +192,11 @@ impl Machine {
 
     /// Sets what the run may use; its time begins now.
     pub fn limit(&mut self, limits: Limits) {
-        self.kernel.allow(limits.procs, limits.memory, limits.output);
+        self.kernel.allow(limits.procs, Some(limits.memory.unwrap_or(MEMORY)), limits.output);
         self.meter = Meter::new(limits);
+        if !self.kernel.clock.is_virtual() {
+            self.meter.host = Some(Instant::now());
+        }
     }
 
     /// Has core files of the guest written to a directory of the host.
@@ -182,9 +214,24 @@ impl Machine {
         self.signals = Some(signals);
     }
 
+    /// Ends the run with its first program: whoever lives on is killed.
+    pub fn kill_on_exit(&mut self) {
+        self.job.kill_on_exit = true;
+    }
+
+    /// Tells what there is to say while the machine runs.
+    pub fn tell(&mut self, tell: impl FnMut(&Notice) + 'static) {
+        self.job.teller = Some(Teller(Box::new(tell)));
+    }
+
+    /// Whether the terminal's keys sent the signal that ended the first program.
+    pub fn ended_by_keys(&self, signal: u32) -> bool {
+        self.requests.of_keys.is_some_and(|key| host_signals::guest_signal(key).raw() == signal)
+    }
+
     /// Starts the first program.
-    pub fn start(&mut self, program: &Program, streams: [Option<Stream>; 3]) -> Result<(), StartFailure> {
-        let id = self.kernel.start(program, streams)?;
+    pub fn start(&mut self, program: &Program, descriptors: Vec<Descriptor>) -> Result<(), StartFailure> {
+        let id = self.kernel.start(program, descriptors)?;
         self.first = Some(self.kernel.procs[id].pid);
         Ok(())
     }
@@ -225,6 +272,9 @@ impl Machine {
                 self.send_the_rest();
                 return Ended::Rebooted(how);
             }
+            self.look_after_others();
+            self.stop_with_first();
+            self.pulse.beat(&mut self.kernel);
             if let Some(limit) = self.exceeded() {
                 return Ended::Limit(limit);
             }
@@ -234,6 +284,10 @@ impl Machine {
                     // Process 1 is always there.
                     if self.kernel.procs.len() <= 1 {
                         self.send_the_rest();
+                        return self.status();
+                    }
+                    if self.killing {
+                        // Who sleeps through SIGKILL would sleep for ever.
                         return self.status();
                     }
                     if !self.idle() {
@@ -274,12 +328,14 @@ impl Machine {
             let before = self.look_before_trap();
             if matches!(stopped.trap, Trap::Syscall) {
                 self.kernel.call(id);
-            } else if !over {
+            } else if !over && !is_refused() {
+                // Memory that the run may not have is no fault of the program's: the run ends.
                 self.kernel.trap(id, stopped.trap);
             }
             system += self.time_of_trap(before);
             left = left.saturating_sub(stopped.retired + TRAP_COST);
-            if left == 0 || over || self.kernel.wants_resched() {
+            if left == 0 || over || self.kernel.wants_resched() || is_refused() {
+                self.look_at_code(index);
                 let now = self.kernel.clock.uptime();
                 self.charge(id, now - charged, std::mem::take(&mut system));
                 charged = now;
@@ -287,6 +343,7 @@ impl Machine {
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
                 self.pass_host_signals();
+                self.pulse.beat(&mut self.kernel);
                 self.kernel.check_signals(id);
                 // Whoever runs when the tenth of a second is over gives way, however late it began (`roundrobin`).
                 let over = now / SLICE_NS != started / SLICE_NS || self.exceeded().is_some();
@@ -302,8 +359,28 @@ impl Machine {
     }
 
     /// The limit that has been hit, if one has.
-    fn exceeded(&self) -> Option<Limit> {
-        self.kernel.excess().map(Limit::from).or_else(|| self.meter.exceeded())
+    fn exceeded(&mut self) -> Option<Limit> {
+        if let Some(excess) = self.kernel.excess() {
+            return Some(excess.into());
+        }
+        let bytes = self.kernel.memory().1.saturating_add(self.code);
+        self.meter.exceeded().or_else(|| self.meter.host_is_full(bytes))
+    }
+
+    /// Counts the decoded code of a process; drops that of all where it would take more memory than there is.
+    fn look_at_code(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let now = slot.cpu.code_bytes() as u64;
+        self.code = self.code.saturating_sub(slot.code).saturating_add(now);
+        slot.code = now;
+        if self.code <= CODE_LEAST || self.code <= self.kernel.memory().0.min(MEMORY) {
+            return;
+        }
+        for slot in &mut self.slots {
+            slot.cpu.release();
+            slot.code = 0;
+        }
+        self.code = 0;
     }
 
     /// Charges a process with `ns` nanoseconds, `system` of which the kernel took.
@@ -336,20 +413,25 @@ impl Machine {
     /// Waits for the next thing to happen; false where nothing can.
     fn idle(&mut self) -> bool {
         let next = self.kernel.next_wake();
+        let wake = self.signals.as_ref().map(Signals::wake_fd);
+        let written = self.pulse.sleep(&mut self.kernel);
+        let ours = [self.meter.patience(), self.until_told(), self.until_stopped(), written];
+        let ours = ours.into_iter().flatten().min();
         if self.kernel.clock.is_virtual() {
             // Whoever reads our output takes it in the host's time, even while the guest's timers run.
-            let timeout = if next.is_some() { Some(0) } else { self.meter.patience() };
-            let polled = vfs::poll_host(&mut self.kernel, timeout);
+            let timeout = if next.is_some() { Some(0) } else { ours };
+            let polled = vfs::poll_host(&mut self.kernel, wake, timeout);
             let Some(due) = next else { return polled };
             let now = self.kernel.clock.uptime();
             self.kernel.clock.advance(due.saturating_sub(now));
             return true;
         }
         let due = next.map(|due| due.saturating_sub(self.kernel.clock.uptime()));
-        let timeout = [due, self.meter.patience()].into_iter().flatten().min();
-        if !vfs::poll_host(&mut self.kernel, timeout) {
+        let timeout = [due, ours].into_iter().flatten().min();
+        if !vfs::poll_host(&mut self.kernel, wake, timeout) {
             // Only the clock or a signal of the host can wake somebody.
-            host::stdio::wait(std::iter::empty(), timeout);
+            let wake = wake.map(|fd| Poll::either(fd, true, false));
+            host::stdio::wait(wake.iter(), timeout);
         }
         true
     }
@@ -363,14 +445,15 @@ impl Machine {
             if timeout == 0 || self.meter.exceeded().is_some() || self.kernel.clock.is_virtual() {
                 return;
             }
-            vfs::poll_host(&mut self.kernel, Some(timeout));
+            vfs::poll_host(&mut self.kernel, None, Some(timeout));
         }
     }
 
     fn note_ends(&mut self) {
         for (pid, status) in self.kernel.reaped.drain(..) {
+            // Numbers come round again: the first end with this one is the first program's.
             if Some(pid) == self.first {
-                self.ended = Some(status);
+                self.ended.get_or_insert(status);
             }
         }
     }
@@ -380,6 +463,7 @@ impl Machine {
         match self.ended {
             Some(status) if status & 0x7f == 0 => Ended::Exited((status >> 8) as u8),
             Some(status) => Ended::Signaled((status & 0x7f) as u32),
+            None if self.killing => Ended::Signaled(SIGKILL),
             None => Ended::Deadlock,
         }
     }

@@ -3,13 +3,14 @@
 //! Must not know the guest's form of settings.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 
 pub use rustix::termios::{
     InputModes, LocalModes, OutputModes, SpecialCodeIndex, SpecialCodes, Termios as HostSettings,
 };
 use rustix::termios::{
-    OptionalActions, QueueSelector, Winsize as HostSize, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
-    tcsetwinsize,
+    OptionalActions, QueueSelector, Winsize as HostSize, tcflush, tcgetattr, tcgetpgrp, tcgetwinsize,
+    tcsetattr, tcsetwinsize,
 };
 
 use super::error::HostResult;
@@ -38,8 +39,28 @@ pub struct Size {
 #[derive(Debug)]
 pub struct Terminal {
     fd: OwnedFd,
-    /// Settings that were there at first, once they have been changed.
+    /// Settings that were there before ours, while ours are in force.
     saved: Option<HostSettings>,
+    /// The last settings of ours.
+    ours: Option<HostSettings>,
+}
+
+/// The first terminal whose settings were changed, and what they were, for ends that nobody foresees.
+static FIRST_CHANGED: OnceLock<(OwnedFd, HostSettings)> = OnceLock::new();
+
+/// Puts the settings of a terminal back on a way out that drops nothing.  It may be called by a handler of
+/// a signal: it allocates nothing and takes no locks.
+pub fn put_back_at_once() {
+    if let Some((fd, settings)) = FIRST_CHANGED.get()
+        && is_foreground(fd)
+    {
+        let _ = tcsetattr(fd, OptionalActions::Now, settings);
+    }
+}
+
+/// Whether our process group may use a terminal: it is in its foreground, or is not controlled by it.
+fn is_foreground(fd: &OwnedFd) -> bool {
+    tcgetpgrp(fd).map_or(true, |group| group == rustix::process::getpgrp())
 }
 
 impl Terminal {
@@ -48,7 +69,7 @@ impl Terminal {
         let fd = fd.as_fd();
         rustix::termios::isatty(fd).then_some(())?;
         let fd = fd.try_clone_to_owned().ok()?;
-        Some(Self { fd, saved: None })
+        Some(Self { fd, saved: None, ours: None })
     }
 
     /// The settings in force.
@@ -60,13 +81,43 @@ impl Terminal {
     pub fn set(&mut self, settings: &HostSettings, when: When) -> HostResult<()> {
         if self.saved.is_none() {
             self.saved = self.settings();
+            if let (Some(saved), Ok(fd)) = (&self.saved, self.fd.try_clone()) {
+                // Another terminal's settings are not put back by force.
+                let _ = FIRST_CHANGED.set((fd, saved.clone()));
+            }
         }
+        self.ours = Some(settings.clone());
         let when = match when {
             When::Now => OptionalActions::Now,
             When::Drain => OptionalActions::Drain,
             When::Flush => OptionalActions::Flush,
         };
         Ok(tcsetattr(&self.fd, when, settings)?)
+    }
+
+    /// Whether our process group is in the foreground.
+    pub fn is_foreground(&self) -> bool {
+        is_foreground(&self.fd)
+    }
+
+    /// Puts back the settings that were there before ours.  In the background they are somebody else's.
+    pub fn give_back(&mut self) {
+        if let Some(saved) = self.saved.take()
+            && self.is_foreground()
+        {
+            // There is nobody to tell if this fails.
+            let _ = tcsetattr(&self.fd, OptionalActions::Now, &saved);
+        }
+    }
+
+    /// Sets the last settings of ours again, in the foreground; what is there now is what is put back later.
+    pub fn take_again(&mut self) {
+        if let Some(ours) = self.ours.clone()
+            && self.is_foreground()
+        {
+            self.saved = self.settings();
+            let _ = tcsetattr(&self.fd, OptionalActions::Now, &ours);
+        }
     }
 
     /// Forgets what was typed and not read, or what was written and has not gone out.
@@ -95,9 +146,6 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if let Some(saved) = self.saved.take() {
-            // Nobody is left to tell if this fails.
-            let _ = tcsetattr(&self.fd, OptionalActions::Drain, &saved);
-        }
+        self.give_back();
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 pub const MAXPROC: usize = 180;
 /// Most processes of one user.
 pub const MAXPROC_PER_UID: usize = 179;
-/// Processes of a user and open files of a process, unless they are allowed more (CHILD_MAX, OPEN_MAX).
+/// Processes of one user, and open files of a process, up to which a login may go (CHILD_MAX, OPEN_MAX).
 const CHILD_MAX: i64 = 40;
 const OPEN_MAX: i64 = 64;
 /// Memory that is free after boot, in bytes.
@@ -62,14 +62,14 @@ impl Plimit {
 }
 
 impl Default for Plimit {
-    /// What process 0 begins with, and gives to all (kern/init_main.c, vm/vm_glue.c: vm_init_limits).
+    /// The limits of process 0, which all others inherit (`init_main.c`, `vm_init_limits`).
     fn default() -> Self {
         let unlimited = Rlimit { cur: INFINITY, max: INFINITY };
         let mut limits = [unlimited; RLIM_NLIMITS];
         limits[Resource::Data as usize] = Rlimit { cur: 64 << 20, max: 128 << 20 };
         limits[Resource::Stack as usize] = Rlimit { cur: 8 << 20, max: 64 << 20 };
-        limits[Resource::Nproc as usize].cur = CHILD_MAX;
-        limits[Resource::Nofile as usize].cur = OPEN_MAX;
+        limits[Resource::Nproc as usize] = Rlimit { cur: CHILD_MAX, max: INFINITY };
+        limits[Resource::Nofile as usize] = Rlimit { cur: OPEN_MAX, max: INFINITY };
         limits[Resource::Rss as usize].cur = FREE_MEMORY / 2;
         limits[Resource::Memlock as usize] = Rlimit { cur: FREE_MEMORY / 3, max: FREE_MEMORY };
         Self(Rc::new(limits))

@@ -18,6 +18,7 @@ pub mod counters;
 pub mod cred;
 pub mod event;
 pub mod file;
+pub mod intercept;
 pub mod ipc;
 pub mod kmem;
 pub mod ktrace;
@@ -73,7 +74,9 @@ pub struct Kernel {
     pub(crate) nothing_due_before: u64,
     /// Process 1: ours, it only waits for orphans.
     pub init: Option<ProcId>,
-    /// Process numbers and wait statuses of what process 1 waited for, for the machine.
+    /// The session leader above the first program, once that is there.
+    pub leader: Option<proc::Leader>,
+    /// Process numbers and wait statuses of what processes of ours waited for, for the machine.
     pub reaped: Vec<(i32, i32)>,
     /// Number of times that two processes were found to select on one object (`nselcoll`).
     pub(crate) select_collisions: u64,
@@ -99,6 +102,8 @@ pub struct Kernel {
     pub(crate) blocks: vfs::blocks::Blocks,
     /// What guests asked for and did not get.
     pub ledger: ledger::Ledger,
+    /// What waits for the ends of calls that an observer has made up.
+    pub(crate) intercepted: intercept::Pending,
     /// The observer of events.
     pub(crate) observer: Option<Box<dyn event::Observer>>,
     /// Number of events and timeouts so far; gives each its place in the order.

@@ -142,6 +142,8 @@ pub enum Resume {
     Ipc(ipc::Resume),
     /// A call that waits for signals.
     Signal(signal::Resume),
+    /// A call that an observer delays.
+    Delayed(super::intercept::Delayed),
 }
 
 /// Why a handler does not return a result.

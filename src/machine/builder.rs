@@ -1,5 +1,7 @@
 //! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
 
+mod inherit;
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -7,15 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use syscalls::errno::Errno;
-use tempfile::TempDir;
 
-use super::outcome::Collector;
+use super::outcome::{Both, Collector};
 use super::{Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
-use crate::host::stdio::Stream;
-use crate::host::temporary::{self, Temporary};
+use crate::host::signal::{HostSignal, outlive_file_limits};
+use crate::host::temporary::{self, Directory, Temporary};
 use crate::image::Refusal;
-use crate::kernel::boot::{Config, Program, StartFailure};
+use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
 use crate::kernel::event::Observer;
 use crate::kernel::proc::exec::ExecError;
 use crate::kernel::socket::Network;
@@ -62,6 +63,14 @@ pub enum StartError {
     /// There is no room for guest memory.
     #[error("cannot reserve 4 GiB of address space for each process (see ulimit -v): {0}")]
     Memory(std::io::Error),
+    /// A descriptor cannot be passed.
+    #[error("--fd {number}: {reason}")]
+    Descriptor {
+        /// Its number.
+        number: u32,
+        /// Why.
+        reason: String,
+    },
     /// A standard stream cannot be made.
     #[error("cannot make a standard stream of the guest: {0}")]
     Stream(std::io::Error),
@@ -144,6 +153,10 @@ pub struct Builder {
     seed: u64,
     network: Network,
     stdio: [Stdio; 3],
+    inherited: Inherited,
+    unheeded: Vec<HostSignal>,
+    /// The host's own standard descriptors are the guest's, closed ones too, and these others.
+    descriptors: Option<Vec<u32>>,
     limits: Limits,
     cancel: Option<Arc<AtomicBool>>,
     observer: Option<Box<dyn Observer>>,
@@ -170,6 +183,9 @@ impl Default for Builder {
             seed: 0,
             network: Network::default(),
             stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
+            inherited: Inherited::default(),
+            unheeded: Vec::new(),
+            descriptors: None,
             limits: Limits::default(),
             cancel: None,
             observer: None,
@@ -314,9 +330,12 @@ impl Builder {
         self
     }
 
-    /// Who observes the run, from the execution of the first program on.
+    /// Who observes the run, from the execution of the first program on; of several the first may make up results.
     pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
-        self.observer = Some(observer);
+        self.observer = Some(match self.observer.take() {
+            Some(first) => Box::new(Both(first, observer)),
+            None => observer,
+        });
         self
     }
 
@@ -365,11 +384,13 @@ impl Builder {
             true => None,
             false => Some(temporary::directory(&above).map_err(StartError::Temporary)?),
         };
-        raise_descriptor_limit();
+        let descriptors = raise_descriptor_limit();
+        outlive_file_limits();
         AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
-        let vfs =
+        let mut vfs =
             self.tree(&here, above, scratch.as_ref(), Options { owners, repeatable, seed: self.seed })?;
+        vfs.set_descriptors(descriptors);
         let config = Config {
             vfs,
             clock: self.clock.take().unwrap_or_else(Clock::host),
@@ -377,6 +398,10 @@ impl Builder {
             network: self.network,
         };
         let mut machine = Machine::new(config);
+        if !repeatable {
+            machine.kernel_mut().procs.set_last_pid(inherit::number_before_first());
+        }
+        machine.requests.unheeded = std::mem::take(&mut self.unheeded);
         machine.scratch = scratch;
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
@@ -390,7 +415,7 @@ impl Builder {
         &self,
         here: &Path,
         above: PathBuf,
-        scratch: Option<&TempDir>,
+        scratch: Option<&Directory>,
         options: Options,
     ) -> Result<Vfs, StartError> {
         let mut vfs = Vfs::new(options);
@@ -431,6 +456,7 @@ impl Builder {
         // The outer ones first, so that the inner ones stay visible.
         mounts.sort_by_key(|m| m.guest.iter().filter(|&&b| b == b'/').count());
         for mount in &mounts {
+            tracing::debug!(target: "bsd21::mount", host = %mount.host.display(), guest = %mount.guest.escape_ascii(), mount.read_only);
             let flags = if mount.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
             mounted(&mount.host, vfs.mount(&Source::Host(&mount.host), &mount.guest, flags))?;
         }
@@ -471,14 +497,18 @@ impl Builder {
             gid: self.gid,
             login: b"root".to_vec(),
             fpcw: self.fpcw,
+            inherited: self.inherited.clone(),
         };
         let program = self.program.to_string_lossy().into_owned();
         let place = match &self.root {
             Some(root) => format!("the root {}", root.display()),
             None => "the host's directories; --root names another root".to_owned(),
         };
-        let streams = self.streams(machine)?;
-        machine.start(&first, streams).map_err(|failure| match failure {
+        let descriptors = match self.descriptors.take() {
+            Some(others) => inherit::handed_over(&others)?,
+            None => self.streams(machine)?,
+        };
+        machine.start(&first, descriptors).map_err(|failure| match failure {
             StartFailure::Directory(errno) => {
                 StartError::Directory { directory: String::from_utf8_lossy(&first.cwd).into_owned(), errno }
             }
@@ -493,12 +523,11 @@ impl Builder {
     }
 
     /// The standard streams; the machine keeps those whose bytes are wanted.
-    fn streams(&mut self, machine: &mut Machine) -> Result<[Option<Stream>; 3], StartError> {
-        let mut streams = [None, None, None];
-        let given = std::mem::take(&mut self.stdio);
-        for (number, (place, stdio)) in streams.iter_mut().zip(given).enumerate() {
+    fn streams(&mut self, machine: &mut Machine) -> Result<Vec<Descriptor>, StartError> {
+        let mut streams = Vec::new();
+        for (number, stdio) in std::mem::take(&mut self.stdio).into_iter().enumerate() {
             let opened = stdio.open(number as u32).map_err(StartError::Stream)?;
-            *place = opened.stream;
+            streams.push((number as u32, opened.stream));
             if let Some(kept) = opened.kept {
                 machine.keep_stream(number, kept);
             }

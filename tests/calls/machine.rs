@@ -110,6 +110,7 @@ impl Machine {
         for (start, len) in [(ARENA, ARENA_LEN), (SIGNAL_STACK, SIGNAL_STACK_LEN), (STACK, STACK_LEN)] {
             proc.vm.space.map_anon(start, len, Prot::READ | Prot::WRITE).expect("the space is empty");
         }
+        // The limits that the recordings were made with.
         let nproc = MAXPROC_PER_UID as i64;
         for (resource, cur, max) in [
             (Resource::Rss, INFINITY, INFINITY),

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod fork;
 mod group;
 mod jobs;
+pub mod leader;
 mod older_user_area;
 mod priority;
 mod ptrace;
@@ -24,6 +25,7 @@ use bitflags::bitflags;
 
 pub use continuation::{Resume, resume};
 pub use group::{Pgrp, PgrpId, Session, SessionId, enter_pgrp, fix_jobc, leave_pgrp};
+pub use leader::Leader;
 pub use table::Table;
 pub(in crate::kernel) use exit::reparent;
 pub(in crate::kernel) use user_area::{frame_words as trap_frame, image as user_area_image, set_frame as set_trap_frame};
@@ -108,6 +110,17 @@ pub struct Asleep {
     pub stopped_at_entry: bool,
     /// When it went to sleep, for the tracer.
     pub since: u64,
+    /// Who woke it, and when, for the tracer.
+    pub woken: Option<Waker>,
+}
+
+/// Who made a sleeper ready to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waker {
+    /// Number of the process.
+    pub pid: i32,
+    /// Uptime in nanoseconds.
+    pub at: u64,
 }
 
 /// A guest process.

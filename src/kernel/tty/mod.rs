@@ -16,7 +16,7 @@ pub use settings::{default_settings, flag};
 use syscalls::errno::Errno;
 use syscalls::layout::{Termios, Winsize};
 
-use super::proc::{Flags, PgrpId, ProcId, SessionId};
+use super::proc::{Flags, PgrpId, ProcId, SessionId, leader};
 use super::signal::{SIGTTIN, SIGTTOU, pgsignal, sigmask};
 use super::synch::{Channel, Sleep, priority};
 use super::{Context, Kernel};
@@ -67,6 +67,27 @@ impl Ttys {
     pub fn get_mut(&mut self, tty: TtyId) -> Option<&mut Tty> {
         self.all.get_mut(tty)
     }
+
+    /// Puts the settings of the host's terminals back, for as long as somebody else has them.
+    pub fn give_back(&mut self) {
+        self.all.iter_mut().filter_map(|tty| tty.host.as_mut()).for_each(Terminal::give_back);
+    }
+
+    /// Sets the guest's settings on the host's terminals again, as far as they are in our hands; gives the
+    /// terminals whose size is another one by now.
+    pub fn take_again(&mut self) -> Vec<TtyId> {
+        let mut resized = Vec::new();
+        for (id, tty) in self.all.iter_mut().enumerate() {
+            let Some(host) = tty.host.as_mut() else { continue };
+            host.take_again();
+            let size = host.size();
+            if (size.rows, size.columns) != (tty.winsize.row.get(), tty.winsize.col.get()) {
+                (tty.winsize.row, tty.winsize.col) = (size.rows.into(), size.columns.into());
+                resized.push(id);
+            }
+        }
+        resized
+    }
 }
 
 /// What a process wants of a terminal, and may not have in the background.
@@ -96,6 +117,9 @@ fn is_background(kernel: &Kernel, id: ProcId, tty: TtyId) -> bool {
 /// Looks whether the process may use the terminal now: `Ok(None)` if so; else a signal has been sent, and
 /// the process tries again after the sleep.
 pub fn check_background(cx: &mut Context<'_>, tty: TtyId, wanted: Use) -> Result<Option<Sleep>, Errno> {
+    if is_background(cx.kernel, cx.id, tty) {
+        leader::ask_for_terminal(cx.kernel, tty);
+    }
     if !is_background(cx.kernel, cx.id, tty) {
         return Ok(None);
     }

@@ -33,15 +33,9 @@ impl Vfs {
         } else {
             attr.flags & SF_SETTABLE | flags & UF_SETTABLE
         };
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
-        let before = std::mem::replace(&mut node.extra.flags, now);
-        let saved = self.save_extra(id);
-        if saved.is_err()
-            && let Some(node) = self.vnodes[id].host_mut()
-        {
-            node.extra.flags = before;
-        }
-        saved
+        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        self.vnodes[id].inode.update(|extra| extra.flags = now);
+        self.save_or_restore(id, before)
     }
 
     /// Sets owner and group; `u32::MAX` leaves one as it is.
@@ -159,12 +153,15 @@ impl Vfs {
     pub(super) fn change_owner(&mut self, id: VnodeId, uid: u32, gid: u32) -> Result<(), Errno> {
         let owners = self.options.owners;
         let repeatable = self.options.repeatable;
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
-        let before = node.extra;
+        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        let vnode = &self.vnodes[id];
+        let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
         if repeatable {
             // Who runs the emulator decides nothing.
-            node.extra.uid = (owners.guest.0 != uid).then_some(uid);
-            node.extra.gid = (owners.guest.1 != gid).then_some(gid);
+            vnode.inode.update(|extra| {
+                extra.uid = (owners.guest.0 != uid).then_some(uid);
+                extra.gid = (owners.guest.1 != gid).then_some(gid);
+            });
             return self.save_or_restore(id, before);
         }
         let stat = node.place.stat()?;
@@ -175,23 +172,25 @@ impl Vfs {
             && let (Some(host_uid), Some(host_gid)) = (owners.host_uid(uid), owners.host_gid(gid))
             && node.place.chown(Some(host_uid), Some(host_gid)).is_ok()
         {
-            (node.extra.uid, node.extra.gid) = (None, None);
-            return if before == node.extra { Ok(()) } else { self.save_extra(id) };
+            vnode.inode.update(|extra| (extra.uid, extra.gid) = (None, None));
+            return if before == vnode.inode.extra.get() { Ok(()) } else { self.save_extra(id) };
         }
-        node.extra.uid = (shown.0 != uid).then_some(uid);
-        node.extra.gid = (shown.1 != gid).then_some(gid);
+        vnode.inode.update(|extra| {
+            extra.uid = (shown.0 != uid).then_some(uid);
+            extra.gid = (shown.1 != gid).then_some(gid);
+        });
         self.save_or_restore(id, before)
     }
 
     /// Records permission bits, without any check.
     pub(super) fn change_mode(&mut self, id: VnodeId, mode: u16) -> Result<(), Errno> {
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
-        let before = node.extra;
+        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        let Some(node) = self.vnodes[id].host() else { return Err(Errno::EPERM) };
         let accepted = node.place.chmod(u32::from(mode)).is_ok() && !self.options.repeatable;
         self.changed(id, Change::Attributes);
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
         // Set-id bits are never told to the host.
-        node.extra.mode = (!accepted || mode & (S_ISUID | S_ISGID) != 0).then_some(mode);
+        let kept = (!accepted || mode & (S_ISUID | S_ISGID) != 0).then_some(mode);
+        self.vnodes[id].inode.update(|extra| extra.mode = kept);
         self.save_or_restore(id, before)
     }
 
@@ -200,26 +199,31 @@ impl Vfs {
         self.changed(id, Change::Attributes);
         let vnode = &self.vnodes[id];
         let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
+        let extra = vnode.inode.extra.get();
         if let Some(repeat) = &mut self.repeat {
-            repeat.keep_extra((node.dev, node.ino), node.extra);
+            repeat.keep_extra((node.dev, node.ino), extra);
             return Ok(());
         }
-        let text = node.extra.text();
+        let text = extra.text();
         let saved = node.place.set_attribute(ATTRIBUTE, text.as_deref().map(str::as_bytes));
         saved.map_err(|_| Errno::EPERM)
     }
 
     fn save_or_restore(&mut self, id: VnodeId, before: super::Extra) -> Result<(), Errno> {
-        if self.vnodes[id].host().is_some_and(|node| node.extra == before) {
+        if self.extra(id) == Some(before) {
             return Ok(());
         }
         let saved = self.save_extra(id);
-        if saved.is_err()
-            && let Some(node) = self.vnodes[id].host_mut()
-        {
-            node.extra = before;
+        if saved.is_err() {
+            self.vnodes[id].inode.extra.set(before);
         }
         saved
+    }
+
+    /// What the host does not keep of one of its files.
+    fn extra(&self, id: VnodeId) -> Option<super::Extra> {
+        let vnode = &self.vnodes[id];
+        vnode.host().map(|_| vnode.inode.extra.get())
     }
 
     /// EROFS on a mount where nothing may be changed.

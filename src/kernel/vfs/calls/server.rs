@@ -30,9 +30,9 @@ const SIZE_OF_UFID: u16 = 12;
 pub fn getfh(cx: &mut Context<'_>, path: Path, fhp: Out<Fhandle>) -> Sysret<()> {
     cx.suser()?;
     let vnode = lookup_path(cx, path)?;
-    let mount = cx.kernel.vfs.mount_of(vnode);
-    let kind = mount.kind;
-    let fsid = [I32::new(mount.dev.cast_signed()), I32::new(kind as i32)];
+    let kind = cx.kernel.vfs.mount_of(vnode).kind;
+    let device = cx.kernel.vfs.device_of(cx.kernel.vfs.vnode(vnode).mount);
+    let fsid = [I32::new(device.cast_signed()), I32::new(kind as i32)];
     if matches!(kind, FsType::Devfs | FsType::Procfs) {
         return Err(Errno::EOPNOTSUPP.into());
     }
