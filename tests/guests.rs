@@ -154,6 +154,13 @@ fn programs_that_check_themselves_find_nothing_wrong() {
 }
 
 #[test]
+fn kernel_memory_says_what_sysctl_says_and_the_same_each_time() {
+    let [first, second] = [(); 2].map(|()| prints(&["--clock", "virtual"], "kmem", &[]));
+    assert!(first.ends_with("refused\nok\n"), "{first}");
+    assert_eq!(first, second);
+}
+
+#[test]
 fn who_looks_after_the_system_gets_its_answers() {
     let output = run(&[], "admin", &[]);
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -17,6 +17,7 @@ use crate::kernel::Context;
 use crate::kernel::kmem::{older, place};
 use crate::kernel::proc::{self, Flags, Proc, ProcId, State};
 use crate::kernel::time::{self, TICK_NS};
+use crate::kernel::vfs::device::makedev;
 
 /// Which processes, by the name after `kern.proc` (KERN_PROC_*).
 mod which {
@@ -30,6 +31,8 @@ mod which {
 
 /// Processes that the answer to "how much room" adds.
 const SLOP: u32 = 5;
+/// Major number of terminals of the console.
+const TTY_MAJOR: u32 = 12;
 /// No device.
 const NODEV: u32 = !0;
 /// A number that no process has (NO_PID).
@@ -121,7 +124,8 @@ fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {
         which::PID => proc.pid as u32 == argument,
         which::PGRP => group.pgid as u32 == argument,
         which::TTY => {
-            proc.flags.contains(Flags::CONTROLT) && cx.kernel.procs.session(proc.pgrp).tty == Some(argument)
+            let tty = cx.kernel.procs.session(proc.pgrp).tty;
+            proc.flags.contains(Flags::CONTROLT) && tty.is_some_and(|tty| device(cx, tty) == argument)
         }
         which::UID => proc.cred.ucred.uid == argument,
         which::RUID => proc.cred.ruid == argument,
@@ -227,7 +231,7 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
         ppid: proc.parent.map_or(0, |parent| procs[parent].pid).into(),
         pgid: group.pgid.into(),
         jobc: (group.jobc as i16).into(),
-        tdev: terminal.unwrap_or(NODEV).into(),
+        tdev: terminal.map_or(NODEV, |tty| device(cx, tty)).into(),
         tpgid: terminal.map_or(0, |tty| foreground_group(cx, tty)).into(),
         tsess: terminal.map_or(U32::ZERO, |_| place::session(procs.session_id(proc.pgrp).index()).into()),
         wmesg,
@@ -235,6 +239,12 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
         login: session.login,
         ..Eproc::default()
     }
+}
+
+/// The device number of a terminal.
+fn device(cx: &Context<'_>, tty: u32) -> u32 {
+    let minor = cx.kernel.vfs.minor_of(tty as usize).unwrap_or(tty);
+    makedev(TTY_MAJOR, minor)
 }
 
 /// Number of the foreground group of a terminal; none has one that no process has (NO_PID).

@@ -29,9 +29,10 @@ const PROCESSES: [(i32, &str, &str, u8); 4] = [
 /// Their numbers.
 pub(in crate::kernel) const NUMBERS: [i32; 4] = [0, 2, 3, 4];
 
-/// All of them, by number.
+/// All of them, by number; the session leader of a machine has the number of one, which is then not there.
 pub(in crate::kernel) fn entries(kernel: &Kernel) -> Vec<KinfoProc> {
-    PROCESSES.iter().enumerate().map(|(n, of)| entry(kernel, n, *of)).collect()
+    let free = |pid: i32| kernel.procs.find_any(pid).is_none();
+    PROCESSES.iter().enumerate().filter(|(_, of)| free(of.0)).map(|(n, of)| entry(kernel, n, *of)).collect()
 }
 
 /// Where process 0 is.

@@ -142,7 +142,7 @@ pub(super) fn refresh(kernel: &mut Kernel, id: ProcId) {
             set_id: proc.flags.contains(Flags::SUGID),
         })
         .collect();
-    let of_system = system_processes::NUMBERS.into_iter().rev();
+    let of_system = system_processes::entries(kernel).into_iter().rev().map(|entry| entry.proc.pid.get());
     processes.extend(of_system.map(|pid| Seen { pid, uid: 0, gid: 0, set_id: false }));
     let now = kernel.clock.now();
     let view = &mut kernel.vfs.view;
