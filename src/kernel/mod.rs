@@ -24,6 +24,8 @@ pub mod kmem;
 pub mod ktrace;
 pub mod ledger;
 pub mod limits;
+pub mod net;
+pub mod netinet;
 pub mod proc;
 mod sched;
 pub mod signal;
@@ -56,6 +58,10 @@ pub struct Kernel {
     pub vfs: vfs::Vfs,
     /// Domains, sockets and their protocol control blocks.
     pub sockets: socket::Layer,
+    /// Interfaces and routes.
+    pub net: net::Net,
+    /// The internet domain.
+    pub inet: netinet::Inet,
     /// Terminals.
     pub ttys: tty::Ttys,
     /// System V semaphores, message queues and shared memory.

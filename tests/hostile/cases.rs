@@ -93,12 +93,14 @@ fn one(seed: u64, place: &Path) {
     let found = find::cases(&place.join("cases")).expect("cases");
     for found in found {
         let verdict = verify::one(&found.directory, &options, &Cache::default());
-        let report = Report { name: found.name, verdict, took: Duration::ZERO };
+        let (verdict, notes) = verdict;
+        let report =
+            Report { name: found.name, directory: found.directory, verdict, notes, took: Duration::ZERO };
         let said = human_case(&report);
         assert!(!said.contains("a bug of bsd21"), "{said}");
         assert!(said.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()), "{said:?}");
         let reports = [report];
-        drop((tap(&reports), junit(&reports), json(&reports)));
+        drop((tap(&reports), junit(&reports), json(&reports, None)));
     }
     fs::remove_dir_all(place.join("cases")).expect("it can be removed");
 }

@@ -70,6 +70,22 @@ pub(crate) enum Before {
     Bytes(u32, Vec<u8>),
     /// A word.
     Word(u32, Value),
+    /// Bytes that are there already, from another place, with something added to the number in network order
+    /// that they begin with.
+    Copy(Same),
+}
+
+/// Bytes as at another place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Same {
+    /// Where.
+    pub at: u32,
+    /// As where.
+    pub from: u32,
+    /// How many.
+    pub len: u32,
+    /// What is added.
+    pub add: u32,
 }
 
 /// What a call must have done.
@@ -83,6 +99,8 @@ pub(crate) enum After {
     Word(u32, Value),
     /// Memory holds the upper half of an identifier: its sequence number.
     Sequence(u32, Value),
+    /// Memory holds the same bytes as another place.
+    Same(Same),
     /// Memory is not compared.
     Any(u32, u32),
     /// Memory holds a word that is not zero.
@@ -126,6 +144,8 @@ pub(crate) struct Step {
     pub number: u32,
     /// Arguments.
     pub args: Vec<Value>,
+    /// Milliseconds after which SIGALRM ends its sleep.
+    pub alarm: Option<u32>,
     /// Registers after.
     pub answer: Answer,
     /// Memory and signals after.
@@ -145,6 +165,8 @@ pub(crate) struct Case {
     pub ids: (u32, u32),
     /// Groups of process 0.
     pub groups: Vec<u32>,
+    /// Process 0 is not the super-user.
+    pub nonroot: bool,
     /// It looks at the names of the system.
     pub system: bool,
     /// Files that exist at the beginning, empty.
@@ -159,6 +181,7 @@ struct Pending {
     before: Vec<Before>,
     events: Vec<Event>,
     process: usize,
+    alarm: Option<u32>,
 }
 
 /// Reads a file of cases.
@@ -189,6 +212,8 @@ fn read_line(cases: &mut Vec<Case>, next: &mut Pending, line: &str) -> Option<()
         "i" => next.before.push(Before::Word(offset(&words, 0)?, at(&words, 1)?)),
         "f" => next.events.push(Event::Fork(offset(&words, 0)? as usize)),
         "t" => next.events.push(Event::Exit(offset(&words, 0)? as usize)),
+        "y" => next.before.push(Before::Copy(same(&words)?)),
+        "a" => next.alarm = Some(offset(&words, 0)?),
         "w" => next.process = offset(&words, 0)? as usize,
         "k" => case?.steps.push(call(line, &words, std::mem::take(next))?),
         _ => result(case?.steps.last_mut()?, kind, &words)?,
@@ -203,6 +228,7 @@ fn header(words: &[&str]) -> Option<Case> {
         leak: 0,
         ids: (0, 0),
         groups: vec![0],
+        nonroot: false,
         system: false,
         files: Vec::new(),
         steps: Vec::new(),
@@ -217,6 +243,7 @@ fn header(words: &[&str]) -> Option<Case> {
                 case.groups = list.split(',').map(|n| n.parse().ok()).collect::<Option<_>>()?
             }
             ("sys", "") => case.system = true,
+            ("nonroot", "") => case.nonroot = true,
             ("raw" | "ipc", "") => {}
             _ => return None,
         }
@@ -250,11 +277,11 @@ fn pointer(words: &[&str]) -> Option<Before> {
 }
 
 fn call(line: &str, words: &[&str], pending: Pending) -> Option<Step> {
-    let Pending { before, events, process } = pending;
+    let Pending { before, events, process, alarm } = pending;
     let args = words.get(2..)?.iter().map(|word| value(word)).collect::<Option<_>>()?;
     let answer = Answer::Error(0);
     let number = number(words.first()?)?;
-    Some(Step { text: line.into(), process, events, before, number, args, answer, after: Vec::new() })
+    Some(Step { text: line.into(), process, events, before, number, args, alarm, answer, after: Vec::new() })
 }
 
 fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {
@@ -269,6 +296,7 @@ fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {
         "h" => step.after.push(After::Hash(word(0)?, word(1)?, word(2)?)),
         "v" => step.after.push(After::Word(word(0)?, at(words, 1)?)),
         "q" => step.after.push(After::Sequence(word(0)?, at(words, 1)?)),
+        "r" => step.after.push(After::Same(same(words)?)),
         "x" => step.after.push(After::Any(word(0)?, word(1)?)),
         "n" => step.after.push(After::Nonzero(word(0)?)),
         "d" => step
@@ -278,6 +306,12 @@ fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+fn same(words: &[&str]) -> Option<Same> {
+    let word = |index: usize| offset(words, index);
+    let add = if words.len() > 3 { word(3)? } else { 0 };
+    Some(Same { at: word(0)?, from: word(1)?, len: word(2)?, add })
 }
 
 fn offset(words: &[&str], index: usize) -> Option<u32> {

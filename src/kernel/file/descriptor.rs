@@ -13,7 +13,7 @@ use super::{File, FileFlag, FileId, FileObject, ops};
 use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
 use crate::kernel::vfs::{self, VnodeId};
-use crate::kernel::{Context, Kernel};
+use crate::kernel::{Context, Kernel, Stop, socket};
 
 /// Entries of a fresh table (NDFILE).
 const NDFILE: usize = 20;
@@ -224,8 +224,22 @@ pub fn closef(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
     drop_reference(cx, id)
 }
 
+/// [`closef`] of one who cannot wait: a socket that would linger is let go.
+pub(super) fn closef_at_once(cx: &mut Context<'_>, id: FileId) {
+    if let Err(Stop::Park(parked)) = closef(cx, id) {
+        socket::stop_lingering(cx, &parked.resume);
+    }
+}
+
+/// [`drop_reference`] of one who cannot wait.
+pub fn drop_reference_at_once(cx: &mut Context<'_>, id: FileId) {
+    if let Err(Stop::Park(parked)) = drop_reference(cx, id) {
+        socket::stop_lingering(cx, &parked.resume);
+    }
+}
+
 /// Drops one reference without touching the process's record locks: for descriptors in messages.
-pub fn drop_reference(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
+fn drop_reference(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
     let file = &mut cx.kernel.files[id];
     file.count -= 1;
     if file.count > 0 {
@@ -268,7 +282,7 @@ pub fn fd_free(cx: &mut Context<'_>) {
     let table = std::mem::take(&mut cx.proc_mut().fd);
     for (_, file) in table.iter() {
         // An error of a close at exit has nobody to report to; a linger does not hold up exit.
-        let _ = closef(cx, file);
+        closef_at_once(cx, file);
     }
     for vnode in [table.cwd, table.root].into_iter().flatten() {
         vfs::vrele(cx.kernel, vnode);
@@ -281,7 +295,7 @@ pub fn fd_close_exec(cx: &mut Context<'_>) {
         cx.proc().fd.iter().map(|(fd, _)| fd).filter(|&fd| cx.proc().fd.close_on_exec(fd)).collect();
     for fd in marked {
         if let Some(file) = cx.proc_mut().fd.clear(fd) {
-            let _ = closef(cx, file);
+            closef_at_once(cx, file);
         }
     }
 }

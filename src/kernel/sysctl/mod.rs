@@ -23,10 +23,12 @@ pub(in crate::kernel) mod system_processes;
 mod tests;
 mod text;
 mod transfer;
+mod walk;
 
 pub use process_table::kinfo_proc;
 pub use text::Text;
 pub use transfer::Transfer;
+pub use walk::Walked;
 
 pub(in crate::kernel) use memory::vmtotal;
 

@@ -173,6 +173,8 @@ pub enum Timeout {
     ProtocolSlow,
     /// A look at the room for records of processes.
     Accounting,
+    /// Routes that nobody uses any more.
+    RouteExpire,
 }
 
 /// Use of the machine by a process (`struct rusage`, and what calcru needs).
@@ -306,6 +308,7 @@ impl Kernel {
                 Timeout::ProtocolFast => super::socket::fast_timeout(self),
                 Timeout::ProtocolSlow => super::socket::slow_timeout(self),
                 Timeout::Accounting => super::proc::acct::watch(self),
+                Timeout::RouteExpire => super::netinet::in_rmx::in_rtqtimo(self),
             }
         }
     }

@@ -10,7 +10,9 @@ use std::path::Path;
 pub use syscalls::flags::MountFlags;
 
 use super::attr::ROOTINO;
+use super::hold::Hold;
 use super::identity::Unit;
+use super::overlay::{self, Layered};
 use super::{Vfs, procfs};
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
 use crate::host::change::HostSpace;
@@ -53,7 +55,9 @@ pub struct Mount {
     /// The device that stat shows.
     pub unit: Unit,
     /// The host's side of the root.
-    pub place: Option<Place>,
+    pub place: Option<Hold>,
+    /// Special file systems of the host are seen in it.
+    pub special: bool,
     /// Its flags were changed by a guest, which may change them back.
     pub changed: bool,
 }
@@ -71,6 +75,10 @@ pub(super) struct Private {
 pub enum Source<'a> {
     /// A directory of the host.
     Host(&'a Path),
+    /// A directory of the host, in whose special file systems the guest may look, too.
+    Special(&'a Path),
+    /// A directory of the host, which is only read: changes are the overlay's.
+    Overlay(&'a Path, overlay::Shared),
     /// A directory of the host that lives as long as the machine.
     Temporary(&'a Path),
     /// An empty directory in the place of a [private](Vfs::mount_private) one.
@@ -176,8 +184,12 @@ impl Vfs {
     }
 
     /// The root of a directory of the host.
-    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Place, Unit, Vnode)> {
-        let place = Place::top(path)?;
+    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Hold, Unit, Vnode)> {
+        self.held_root(id, Hold::Host(Place::top(path)?))
+    }
+
+    /// The root of a mount that is held.
+    fn held_root(&mut self, id: MountId, place: Hold) -> HostResult<(Hold, Unit, Vnode)> {
         let stat = place.stat()?;
         if stat.kind != HostKind::Directory {
             return Err(HostError::NOT_A_DIRECTORY);
@@ -237,7 +249,9 @@ impl Vfs {
     fn new_mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
         let id = MountId(self.mounts.len());
         let (kind, from, path) = match source {
-            Source::Host(path) => (FsType::Ufs, host_name(path), Some(*path)),
+            Source::Host(path) | Source::Special(path) | Source::Overlay(path, _) => {
+                (FsType::Ufs, host_name(path), Some(*path))
+            }
             Source::Temporary(path) => (FsType::Mfs, b"mfs".to_vec(), Some(*path)),
             Source::Private => (FsType::Mfs, b"mfs".to_vec(), None),
             Source::Empty => (FsType::Mfs, b"bsd21".to_vec(), None),
@@ -247,7 +261,15 @@ impl Vfs {
         let flags = if path.is_some() { flags | MountFlags::LOCAL } else { flags };
         let (place, unit, vnode) = match path {
             Some(path) => {
-                let (place, unit, vnode) = self.host_root(id, path)?;
+                let (place, unit, vnode) = match source {
+                    Source::Overlay(_, overlay) => {
+                        self.held_root(id, Hold::Layered(Layered::root(overlay)?))?
+                    }
+                    _ => self.host_root(id, path)?,
+                };
+                if !matches!(source, Source::Special(_)) && place.special()?.is_some() {
+                    return Err(HostError::SPECIAL);
+                }
                 (Some(place), unit, vnode)
             }
             None if kind == FsType::Procfs => {
@@ -267,7 +289,9 @@ impl Vfs {
             _ => from,
         };
         let on = on.to_vec();
-        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place, changed: false });
+        let special = matches!(source, Source::Special(_));
+        let changed = false;
+        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place, special, changed });
         Ok(id)
     }
 

@@ -15,10 +15,10 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
 use super::procfs;
-use crate::host::fs::Place;
 use crate::host::stdio::Stream;
 use crate::kernel::arena::{Arena, Id};
 
@@ -79,7 +79,7 @@ impl Vtype {
 #[derive(Debug)]
 pub struct HostNode {
     /// The hold on it.
-    pub place: Place,
+    pub place: Hold,
     /// The host's device number.
     pub dev: u64,
     /// The host's inode number.

@@ -15,7 +15,7 @@ mod control;
 mod transfer;
 
 pub(super) use control::resume_wait;
-pub use control::Waiting;
+pub(crate) use control::Waiting;
 pub(super) use transfer::{read, write};
 
 use syscalls::Errno;
