@@ -5,12 +5,12 @@
 use syscalls::errno::Errno;
 use syscalls::flags::WaitOptions;
 
-use super::{Flags, ProcId, State, fix_jobc, leader, leave_pgrp};
+use super::{Flags, ProcId, State, acct, fix_jobc, leader, leave_pgrp};
 use crate::kernel::event::Event;
 use crate::kernel::signal::{SIGCHLD, SIGKILL, psignal};
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::time::Usage;
-use crate::kernel::{Context, Kernel, Resume, Sysret, file, time, tty, vfs};
+use crate::kernel::{Context, Kernel, Resume, Sysret, file, time, tty, vfs, vm};
 
 /// Any child.
 pub const WAIT_ANY: i32 = -1;
@@ -30,6 +30,7 @@ pub fn exit1(cx: &mut Context<'_>, status: i32) {
     }
     file::fd_free(cx);
     crate::kernel::ipc::exit(cx);
+    vm::faults::note(cx.proc_mut());
     cx.proc_mut().vm.release();
 
     let kernel = &mut *cx.kernel;
@@ -39,6 +40,7 @@ pub fn exit1(cx: &mut Context<'_>, status: i32) {
         kernel.procs.session_mut(group).leader = None;
     }
     fix_jobc(kernel, id, group, false);
+    acct::process_ends(kernel, id);
     kernel.unsleep(id);
     kernel.remove_from_run_queue(id);
     if kernel.run_queues.current == Some(id) {

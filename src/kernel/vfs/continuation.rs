@@ -4,7 +4,7 @@ use syscalls::arg::Fd;
 use syscalls::result::{self, Ret};
 
 use super::vnode::VnodeId;
-use super::{calls, fifo, locking, stream, vnops};
+use super::{calls, device, fifo, locking, procfs, stream, vnops};
 use crate::kernel::file::{FileFlag, FileId, Uio};
 use crate::kernel::{Context, Retval, Sysret, Wake, socket};
 
@@ -49,6 +49,19 @@ pub enum Resume {
         /// Its parameters.
         data: Vec<u8>,
     },
+    /// A command that waits until a process stops.
+    ProcessStop(procfs::Waiting),
+    /// A read of what the kernel says.
+    LogRead {
+        /// The open file.
+        file: FileId,
+        /// Where it goes.
+        uio: Uio,
+        /// What was asked for.
+        requested: u32,
+    },
+    /// A daemon that waits for work which never comes.
+    Idle,
     /// A write to a host stream that took a part.
     StreamWrite {
         /// The open file.
@@ -77,6 +90,12 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
             Wake::Interrupted(how) => Err(how.into()),
             _ => vnops::vn_ioctl(cx, file, command, &mut data).map(result::None::regs),
         },
+        Resume::LogRead { file, uio, requested } => match wake {
+            Wake::Interrupted(how) => Err(how.into()),
+            _ => device::read_log(cx, file, uio, requested).map(result::Int::regs),
+        },
+        Resume::ProcessStop(waiting) => procfs::resume_wait(cx, waiting, wake).map(result::Int::regs),
+        Resume::Idle => Ok(result::None::regs(())),
         Resume::StreamWrite { file, uio, requested } => {
             stream::resume_write(cx, file, uio, requested, wake).map(result::Int::regs)
         }

@@ -57,7 +57,7 @@ impl Vfs {
     }
 
     /// The minor number of a terminal of the kernel's table.
-    pub(super) fn minor_of(&self, tty: TtyId) -> Option<u32> {
+    pub(in crate::kernel) fn minor_of(&self, tty: TtyId) -> Option<u32> {
         self.terminals.iter().position(|terminal| terminal.tty == tty).map(|minor| minor as u32)
     }
 
