@@ -36,7 +36,7 @@ use crate::kernel::boot::{Config, Program, StartFailure};
 use crate::kernel::proc::ProcId;
 use crate::kernel::socket::inet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
-use crate::kernel::{Kernel, event::Observer, vfs};
+use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::trapframe::Trap;
 
 /// Instructions between two looks at the clock.
@@ -210,6 +210,7 @@ impl Machine {
         loop {
             self.kernel.run_timeouts_until(now);
             bridge::look(&mut self.kernel);
+            tty::host::look(&mut self.kernel, now);
             self.pass_host_signals();
             self.note_ends();
             if let Some(limit) = self.exceeded() {
@@ -270,6 +271,7 @@ impl Machine {
                 left = BUDGET;
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
+                tty::host::look(&mut self.kernel, now);
                 self.pass_host_signals();
                 self.kernel.check_signals(id);
                 // Whoever runs when the tenth of a second is over gives way, however late it began (`roundrobin`).

@@ -113,6 +113,7 @@ impl Run {
                     self.expected[n] = self.expected[0].clone();
                 }
                 Event::Exit(n) => self.machine.exit(n),
+                Event::Leave => return Err("only terminal cases leave their process".into()),
             }
         }
         let n = step.process;

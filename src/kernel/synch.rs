@@ -11,7 +11,7 @@ use super::file::FileId;
 use super::proc::ProcId;
 use super::socket::SocketId;
 use super::vfs::VnodeId;
-use super::{file, proc, signal, socket, vfs};
+use super::{file, proc, signal, socket, tty, vfs};
 
 /// Clock ticks in a second.
 pub const HZ: u32 = 100;
@@ -138,6 +138,8 @@ pub enum Resume {
     Proc(proc::Resume),
     /// A call that waits for signals.
     Signal(signal::Resume),
+    /// A call on a terminal.
+    Tty(tty::Resume),
 }
 
 /// Why a handler does not return a result.

@@ -94,6 +94,8 @@ pub(crate) enum Event {
     Fork(usize),
     /// It exits, and process 0 waits for it.
     Exit(usize),
+    /// The case goes on in a child in a group of its own, whose parent is the session's leader.
+    Leave,
 }
 
 /// One call.
@@ -115,6 +117,8 @@ pub(crate) struct Step {
     pub answer: Answer,
     /// Memory and signals after.
     pub after: Vec<After>,
+    /// The call is expected to sleep; SIGALRM comes so many milliseconds after it began.
+    pub alarm_ms: Option<u32>,
 }
 
 /// One sequence.
@@ -132,6 +136,12 @@ pub(crate) struct Case {
     pub groups: Vec<u32>,
     /// It looks at the names of the system.
     pub system: bool,
+    /// Process 0 leads a session without a terminal.
+    pub leader: bool,
+    /// Pseudo terminals that it uses.
+    pub ptys: u32,
+    /// It is not the super-user.
+    pub nonroot: bool,
     /// Files that exist at the beginning, empty.
     pub files: Vec<String>,
     /// The calls.
@@ -144,6 +154,7 @@ struct Pending {
     before: Vec<Before>,
     events: Vec<Event>,
     process: usize,
+    alarm_ms: Option<u32>,
 }
 
 /// Reads a file of cases.
@@ -172,7 +183,9 @@ fn read_line(cases: &mut Vec<Case>, next: &mut Pending, line: &str) -> Option<()
         "b" => next.before.push(block(&words)?),
         "p" => next.before.push(pointer(&words)?),
         "i" => next.before.push(Before::Word(offset(&words, 0)?, at(&words, 1)?)),
+        "f" if words.is_empty() => next.events.push(Event::Leave),
         "f" => next.events.push(Event::Fork(offset(&words, 0)? as usize)),
+        "a" => next.alarm_ms = Some(offset(&words, 0)?),
         "t" => next.events.push(Event::Exit(offset(&words, 0)? as usize)),
         "w" => next.process = offset(&words, 0)? as usize,
         "k" => case?.steps.push(call(line, &words, std::mem::take(next))?),
@@ -189,6 +202,9 @@ fn header(words: &[&str]) -> Option<Case> {
         ids: (0, 0),
         groups: vec![0],
         system: false,
+        leader: false,
+        ptys: 0,
+        nonroot: false,
         files: Vec::new(),
         steps: Vec::new(),
     };
@@ -203,6 +219,9 @@ fn header(words: &[&str]) -> Option<Case> {
             }
             ("sys", "") => case.system = true,
             ("raw", "") => {}
+            ("sid", "") => case.leader = true,
+            ("pty", n) => case.ptys = n.parse().ok()?,
+            ("nonroot", "") => case.nonroot = true,
             _ => return None,
         }
     }
@@ -235,11 +254,12 @@ fn pointer(words: &[&str]) -> Option<Before> {
 }
 
 fn call(line: &str, words: &[&str], pending: Pending) -> Option<Step> {
-    let Pending { before, events, process } = pending;
+    let Pending { before, events, process, alarm_ms } = pending;
     let args = words.get(2..)?.iter().map(|word| value(word)).collect::<Option<_>>()?;
     let answer = Answer::Error(0);
     let number = number(words.first()?)?;
-    Some(Step { text: line.into(), process, events, before, number, args, answer, after: Vec::new() })
+    let text = line.into();
+    Some(Step { text, process, events, before, number, args, answer, after: Vec::new(), alarm_ms })
 }
 
 fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {

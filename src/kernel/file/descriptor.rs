@@ -13,7 +13,8 @@ use super::{File, FileFlag, FileId, FileObject, ops};
 use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
 use crate::kernel::vfs::{self, VnodeId};
-use crate::kernel::{Context, Kernel};
+use crate::kernel::synch::Interruption;
+use crate::kernel::{Context, Kernel, Resume, Stop, Wake, tty};
 
 /// Entries of a fresh table (NDFILE).
 const NDFILE: usize = 20;
@@ -259,14 +260,34 @@ pub fn fd_copy(cx: &mut Context<'_>) -> Filedesc {
 }
 
 /// Closes everything that the process has open and leaves its directories (`fdfree`).
-pub fn fd_free(cx: &mut Context<'_>) {
-    let table = std::mem::take(&mut cx.proc_mut().fd);
-    for (_, file) in table.iter() {
+///
+/// A close that waits for a terminal is given back; the others are made when this is called again.
+pub fn fd_free(cx: &mut Context<'_>) -> crate::kernel::Sysret<()> {
+    let open: Vec<(Fd, FileId)> = cx.proc().fd.iter().collect();
+    for (fd, file) in open {
+        cx.proc_mut().fd.forget(fd);
         // An error of a close at exit has nobody to report to; a linger does not hold up exit.
-        let _ = closef(cx, file);
+        if let Err(Stop::Park(parked)) = closef(cx, file)
+            && matches!(parked.resume, Resume::Tty(_))
+        {
+            return Err(Stop::Park(parked));
+        }
     }
+    let table = std::mem::take(&mut cx.proc_mut().fd);
     for vnode in [table.cwd, table.root].into_iter().flatten() {
         vfs::vrele(cx.kernel, vnode);
+    }
+    Ok(())
+}
+
+/// Closes a file where nobody can wait for the output of a terminal: as if the wait was interrupted.
+pub(super) fn close_now(cx: &mut Context<'_>, file: FileId) {
+    let mut closed = closef(cx, file);
+    while let Err(Stop::Park(parked)) = closed {
+        closed = match parked.resume {
+            Resume::Tty(state) => tty::resume(cx, state, Wake::Interrupted(Interruption::Eintr)).map(|_| ()),
+            _ => Ok(()),
+        };
     }
 }
 
@@ -276,7 +297,7 @@ pub fn fd_close_exec(cx: &mut Context<'_>) {
         cx.proc().fd.iter().map(|(fd, _)| fd).filter(|&fd| cx.proc().fd.close_on_exec(fd)).collect();
     for fd in marked {
         if let Some(file) = cx.proc_mut().fd.clear(fd) {
-            let _ = closef(cx, file);
+            close_now(cx, file);
         }
     }
 }

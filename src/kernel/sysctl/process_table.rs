@@ -10,6 +10,8 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
 use super::transfer::Transfer;
+use crate::kernel::tty::NO_PID;
+use crate::kernel::vfs::device::makedev;
 use crate::kernel::Context;
 use crate::kernel::arena::Id;
 use crate::kernel::proc::{Flags, Proc, ProcId, State};
@@ -78,7 +80,8 @@ fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {
         which::PID => proc.pid as u32 == argument,
         which::PGRP => group.pgid as u32 == argument,
         which::TTY => {
-            proc.flags.contains(Flags::CONTROLT) && cx.kernel.procs.session(proc.pgrp).tty == Some(argument)
+            let tty = cx.kernel.procs.session(proc.pgrp).tty;
+            proc.flags.contains(Flags::CONTROLT) && tty.is_some_and(|tty| tty_device(cx, tty) == argument)
         }
         which::UID => proc.cred.ucred.uid == argument,
         which::RUID => proc.cred.ruid == argument,
@@ -153,7 +156,7 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
     let session = procs.session(proc.pgrp);
     let terminal = session.tty.filter(|_| proc.flags.contains(Flags::CONTROLT));
     let mut flag = 0;
-    if session.tty.is_some() {
+    if session.ttyvp.is_some() {
         flag |= CTTY;
     }
     if proc.is_session_leader(procs) {
@@ -174,13 +177,27 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
         ppid: proc.parent.map_or(0, |parent| procs[parent].pid).into(),
         pgid: group.pgid.into(),
         jobc: (group.jobc as i16).into(),
-        tdev: terminal.unwrap_or(NODEV).into(),
+        tdev: terminal.map_or(NODEV, |tty| tty_device(cx, tty)).into(),
+        tpgid: terminal.map_or(0, |tty| foreground(cx, tty)).into(),
         tsess: terminal.map_or(U32::ZERO, |_| address(SESSIONS_AT, procs.session_id(proc.pgrp))),
         wmesg,
         flag: flag.into(),
         login: session.login,
         ..Eproc::default()
     }
+}
+
+/// The device number of a terminal.
+fn tty_device(cx: &Context<'_>, tty: u32) -> u32 {
+    let (major, minor) = cx.kernel.ttys.device(tty as usize);
+    makedev(major, minor)
+}
+
+/// The foreground group of a terminal.
+fn foreground(cx: &Context<'_>, tty: u32) -> i32 {
+    let group = cx.kernel.ttys.get(tty as usize).and_then(|tty| tty.pgrp);
+    let group = group.filter(|&group| cx.kernel.procs.group_exists(group));
+    group.map_or(NO_PID, |group| cx.kernel.procs.group(group).pgid)
 }
 
 fn pcred(proc: &Proc) -> Pcred {
@@ -209,7 +226,7 @@ fn ucred(proc: &Proc) -> Ucred {
 }
 
 /// Sizes in pages; everything that is mapped counts as resident.
-fn vmspace(proc: &Proc) -> Vmspace {
+pub(in crate::kernel) fn vmspace(proc: &Proc) -> Vmspace {
     let bytes: u64 = proc.vm.space.regions().map(|r| u64::from(r.len)).sum();
     let pages = i32::try_from(bytes / u64::from(PAGE_SIZE)).unwrap_or(i32::MAX);
     Vmspace {

@@ -4,7 +4,7 @@ use syscalls::arg::Fd;
 use syscalls::result::{self, Ret};
 
 use super::vnode::VnodeId;
-use super::{calls, fifo, locking, stream, vnops};
+use super::{calls, fifo, locking, stream};
 use crate::kernel::file::{FileFlag, FileId, Uio};
 use crate::kernel::{Context, Retval, Sysret, Wake, socket};
 
@@ -40,15 +40,6 @@ pub enum Resume {
         /// The read from its socket.
         state: socket::Resume,
     },
-    /// A request that changes a terminal, of a process in the background.
-    Ioctl {
-        /// The open file.
-        file: FileId,
-        /// The request.
-        command: u32,
-        /// Its parameters.
-        data: Vec<u8>,
-    },
     /// A write to a host stream that took a part.
     StreamWrite {
         /// The open file.
@@ -73,10 +64,6 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
             fifo::resume_open(cx, fd, file, vnode, flags, wake).map(result::Fd::regs)
         }
         Resume::FifoRead { vnode, state } => fifo::resume_read(cx, vnode, state, wake),
-        Resume::Ioctl { file, command, mut data } => match wake {
-            Wake::Interrupted(how) => Err(how.into()),
-            _ => vnops::vn_ioctl(cx, file, command, &mut data).map(result::None::regs),
-        },
         Resume::StreamWrite { file, uio, requested } => {
             stream::resume_write(cx, file, uio, requested, wake).map(result::Int::regs)
         }

@@ -46,7 +46,7 @@ pub use stream::{open_standard_files, poll_host};
 pub use unix_name::{bind_socket, socket_at, socket_gone};
 use vnode::{Body, HostNode, Vnode};
 pub use vnode::{VnodeId, Vtype};
-pub use vnops::{vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
+pub use vnops::{revoke_device, vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
 pub use walk::{Content, Walked};
 
 use crate::host::error::HostResult;
@@ -98,8 +98,6 @@ pub struct Vfs {
     snapshots: HashMap<FileId, Rc<[u8]>>,
     /// The directory of devices, once it is mounted.
     dev: Option<VnodeId>,
-    /// Terminals of the host, by minor number.
-    terminals: Vec<stream::Terminal>,
     /// Host streams that are waited for.
     waiting: stream::Waiting,
     /// Locks that are waited for.

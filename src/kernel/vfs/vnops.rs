@@ -8,7 +8,6 @@ use syscalls::layout::{Stat, Timespec};
 
 use super::access::Want;
 use super::attr::{APPEND, Vattr};
-use super::continuation::Resume;
 use super::namei::{Nameidata, Op};
 use super::node::Make;
 use super::vnode::{Body, VnodeId, Vtype};
@@ -18,8 +17,8 @@ use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
 use crate::kernel::limits::Resource;
 use crate::kernel::signal::{SIGXFSZ, psignal};
-use crate::kernel::tty::{self, Use};
-use crate::kernel::{Context, Kernel, Sysret, synch, vm};
+use crate::kernel::tty::{self, Special};
+use crate::kernel::{Context, Kernel, Sysret, vm};
 use crate::mem;
 
 /// Flags of open that no open file keeps.
@@ -38,6 +37,8 @@ pub(super) enum Opened {
     Vnode(VnodeId),
     /// A fifo, with a reference, whose other end may have to be waited for.
     Fifo(VnodeId),
+    /// A terminal, with a reference, whose other side may have to be waited for.
+    Terminal(VnodeId, Special),
     /// The descriptor of the process with this number is to be duplicated (ENODEV of fdopen).
     Descriptor(u32),
 }
@@ -87,16 +88,13 @@ pub(super) fn open(
     if has(flags, O_TRUNC) {
         set_length(cx.kernel, vp, 0)?;
     }
-    let mut vp = vp;
     let opened = match kind {
         Vtype::Chr | Vtype::Blk => match device::open(cx, vp)? {
             device::Device::Descriptor(number) => return Ok(Opened::Descriptor(number)),
-            device::Device::Terminal(minor) => {
-                // /dev/tty is another name of the terminal.
-                vp = cx.kernel.vfs.terminal(minor).ok_or(Errno::ENXIO)?.vnode;
-                Opened::Vnode(vp)
-            }
-            _ => Opened::Vnode(vp),
+            _ => match cx.kernel.vfs.special(&cx.kernel.ttys, vp) {
+                Some(special) => Opened::Terminal(vp, special),
+                None => Opened::Vnode(vp),
+            },
         },
         Vtype::Fifo => Opened::Fifo(vp),
         _ => {
@@ -157,8 +155,11 @@ fn vnode_of(cx: &Context<'_>, file: FileId) -> Result<VnodeId, Errno> {
 pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
     let held = cx.kernel.vfs.vnode(vnode);
-    if matches!(held.body, Body::Stream(_)) || cx.kernel.vfs.tty(vnode).is_some() {
+    if matches!(held.body, Body::Stream(_)) {
         return stream::read(cx, file, vnode, uio);
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        return tty::read(cx, file, special, uio);
     }
     if held.kind == Vtype::Fifo {
         return fifo::read(cx, file, vnode, uio);
@@ -231,8 +232,11 @@ pub(super) fn blocks_from(
 pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
     let held = cx.kernel.vfs.vnode(vnode);
-    if matches!(held.body, Body::Stream(_)) || cx.kernel.vfs.tty(vnode).is_some() {
+    if matches!(held.body, Body::Stream(_)) {
         return stream::write(cx, file, vnode, uio);
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        return tty::write(cx, file, special, uio);
     }
     if held.kind == Vtype::Fifo {
         return fifo::write(cx, file, vnode, uio);
@@ -327,40 +331,22 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
     if held.kind == Vtype::Fifo && held.fifo.is_some() {
         return fifo::ioctl(cx, file, vnode, command, data);
     }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        return tty::request(cx, file, vnode, special, command, data);
+    }
     let answer = match command {
         request::FIONREAD if matches!(held.kind, Vtype::Reg | Vtype::Dir) => {
             cx.kernel.vfs.getattr(vnode)?.size.cast_signed().wrapping_sub(cx.kernel.files[file].offset)
         }
-        request::FIONREAD => match cx.kernel.vfs.stream(vnode, false) {
+        request::FIONREAD => match cx.kernel.vfs.stream(vnode) {
             Some(stream) => stream.waiting()?.cast_signed(),
             None => 0,
         },
-        _ => return terminal_ioctl(cx, file, vnode, command, data),
+        request::FIONBIO | request::FIOASYNC => return Ok(()),
+        _ => return Err(Errno::ENOTTY.into()),
     };
     *data = (answer as i32).to_le_bytes().to_vec();
     Ok(())
-}
-
-/// Requests on terminals; other files only answer those that every file answers.
-fn terminal_ioctl(
-    cx: &mut Context<'_>,
-    file: FileId,
-    vnode: VnodeId,
-    command: u32,
-    data: &mut Vec<u8>,
-) -> Sysret<()> {
-    let Some(tty) = cx.kernel.vfs.tty(vnode) else {
-        let common = matches!(command, request::FIONBIO | request::FIOASYNC);
-        return if common { Ok(()) } else { Err(Errno::ENOTTY.into()) };
-    };
-    if tty::changes(command)
-        && let Some(sleep) = stream::background(cx, vnode, Use::Change)?
-    {
-        // Requests that change something give nothing back.
-        let resume = Resume::Ioctl { file, command, data: std::mem::take(data) };
-        return synch::sleep(sleep, synch::Resume::Vfs(resume));
-    }
-    Ok(tty::ioctl(cx, tty, command, data)?)
 }
 
 /// Whether reading or writing would not wait (`vn_select`).
@@ -369,6 +355,9 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     let held = cx.kernel.vfs.vnode(vnode);
     if held.kind == Vtype::Fifo && held.fifo.is_some() {
         return fifo::select(cx, file, vnode, which);
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        return tty::select(cx, special, which);
     }
     stream::select(cx, vnode, which)
 }
@@ -400,6 +389,34 @@ pub(super) fn stat(attr: &Vattr) -> Stat {
     }
 }
 
+/// Takes a device away from all who have it open, by whatever node (`vgoneall`).
+pub fn revoke_device(cx: &mut Context<'_>, vnode: VnodeId) {
+    let line = cx.kernel.vfs.terminal_end(&cx.kernel.ttys, vnode);
+    let rdev = cx.kernel.vfs.vnode(vnode).rdev();
+    let dead = cx.kernel.vfs.dead_vnode(vnode);
+    cx.kernel.vfs.vref(dead);
+    let mut active = false;
+    let mut nodes = vec![vnode];
+    for file in cx.kernel.files.active().to_vec() {
+        let FileObject::Vnode(node) = cx.kernel.files[file].object else { continue };
+        let same = cx.kernel.vfs.vnode(node);
+        if node == vnode || same.kind == cx.kernel.vfs.vnode(vnode).kind && rdev.is_some() && same.rdev() == rdev {
+            cx.kernel.files[file].object = FileObject::Vnode(dead);
+            cx.kernel.vfs.vref(dead);
+            cx.kernel.vfs.vrele(node);
+            nodes.push(node);
+            active = true;
+        }
+    }
+    for node in nodes {
+        active |= tty::revoke_node(cx.kernel, node, dead);
+    }
+    if let Some(line) = line.filter(|_| active) {
+        tty::close_revoked(cx, line);
+    }
+    cx.kernel.vfs.vrele(dead);
+}
+
 /// Closes an open file (`vn_closefile`).
 pub fn vn_close(cx: &mut Context<'_>, file: FileId) -> Sysret<()> {
     let vnode = vnode_of(cx, file)?;
@@ -414,7 +431,11 @@ pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sys
     if flag.contains(FileFlag::WRITE) {
         held.writecount = held.writecount.saturating_sub(1);
     }
-    let closed = if held.fifo.is_some() { fifo::close(cx, vnode, flag) } else { Ok(()) };
+    let closed = match held.kind {
+        _ if held.fifo.is_some() => fifo::close(cx, vnode, flag),
+        Vtype::Chr => tty::close(cx, vnode, flag),
+        _ => Ok(()),
+    };
     cx.kernel.vfs.vrele(vnode);
     closed
 }

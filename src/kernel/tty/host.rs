@@ -1,0 +1,366 @@
+//! The host's terminal as the other side of a line.
+//!
+//! Until a guest reads, selects or changes modes, the host's terminal keeps its own modes and its own keys;
+//! from then on it is raw, and all keys come here.  Output goes out in the pieces in which the host takes
+//! it: when it takes none, the queue fills and only the writer sleeps.
+//!
+//! Must not know line editing.  2.1 counterpart: i386/isa/syscons.c, its place.
+
+use std::collections::VecDeque;
+
+use syscalls::layout::Winsize;
+
+use super::flow::{self, signal_foreground};
+use super::settings::{flag, key};
+use super::state::{State, TTYHOG};
+use super::{TtyId, input, modem};
+use crate::host::terminal::Terminal;
+use crate::kernel::Kernel;
+use crate::kernel::signal::SIGWINCH;
+use crate::kernel::time::SECOND_NS;
+use crate::kernel::vfs::VnodeId;
+
+/// Bytes that wait for the host before the queue fills.
+const PENDING: usize = 65536;
+/// Bytes of input that are taken at once, and that are kept for a queue that is full.
+const INPUT: usize = 4096;
+const AHEAD: usize = 1 << 20;
+/// Time between two looks at the keys while guests compute.
+const LOOK_NS: u64 = SECOND_NS / 1000;
+
+/// A line to the host's terminal.
+#[derive(Debug)]
+pub struct Line {
+    /// The terminal.
+    pub door: Terminal,
+    /// Its node.
+    pub node: Option<VnodeId>,
+    /// Output that the host has not taken.
+    pending: VecDeque<u8>,
+    /// Input that the queue has not taken.
+    ahead: VecDeque<u8>,
+    /// Keys are wanted: the terminal is to be raw whenever it is ours to use.
+    wanted: bool,
+    /// Nobody will type any more.
+    gone: bool,
+    /// When the keys are looked at next.
+    next_look: u64,
+}
+
+impl Line {
+    /// A line to a terminal.
+    pub fn new(door: Terminal) -> Self {
+        Self {
+            door,
+            node: None,
+            pending: VecDeque::new(),
+            ahead: VecDeque::new(),
+            wanted: false,
+            gone: false,
+            next_look: 0,
+        }
+    }
+
+    /// Whether keys come here.
+    pub fn takes_keys(&self) -> bool {
+        self.door.is_taken() && !self.gone && self.ahead.len() < AHEAD
+    }
+
+    /// Whether output waits for the host.
+    pub fn has_output(&self) -> bool {
+        !self.pending.is_empty()
+    }
+}
+
+impl Kernel {
+    /// Gives the guest a terminal of the host; gives its node.
+    pub fn attach_terminal(&mut self, door: Terminal) -> VnodeId {
+        let id = self.ttys.add(Line::new(door));
+        let (_, minor) = self.ttys.device(id);
+        let node = self.vfs.add_terminal(minor);
+        if let Some(line) = self.ttys[id].host() {
+            line.node = Some(node);
+        }
+        node
+    }
+
+    /// Makes the pseudo terminals; before anything runs, and before there is any other terminal.
+    pub fn attach_ptys(&mut self, count: usize) {
+        let count = count.min(super::MOST_PTYS);
+        self.ttys.attach_ptys(count);
+        self.vfs.add_ptys(super::DEFAULT_PTYS.min(count) as u32..count as u32);
+    }
+}
+
+/// The size of the host's window, in the guest's form.
+fn window(door: &Terminal) -> Winsize {
+    let size = door.size();
+    Winsize {
+        row: size.rows.into(),
+        col: size.columns.into(),
+        xpixel: size.width.into(),
+        ypixel: size.height.into(),
+    }
+}
+
+/// What a first open adds to the defaults: the host's size, its speed and its erase character.
+pub(super) fn opened(kernel: &mut Kernel, id: TtyId) {
+    let tty = &mut kernel.ttys[id];
+    let Some(line) = tty.host() else { return };
+    let (size, habits) = (window(&line.door), line.door.habits());
+    tty.winsize = size;
+    if let Some((erase, speed)) = habits {
+        if erase != 0 {
+            tty.termios.cc[key::VERASE] = erase;
+        }
+        if let Some(speed) = i32::try_from(speed).ok().filter(|&speed| speed > 0) {
+            (tty.termios.ispeed, tty.termios.ospeed) = (speed.into(), speed.into());
+            tty.set_water();
+        }
+    }
+}
+
+/// The host's window may have another size.
+pub fn resized(kernel: &mut Kernel) {
+    for id in kernel.ttys.ids() {
+        let tty = &mut kernel.ttys[id];
+        let Some(size) = tty.host().map(|line| window(&line.door)) else { continue };
+        if tty.state.contains(State::ISOPEN) && size != tty.winsize {
+            tty.winsize = size;
+            signal_foreground(kernel, id, SIGWINCH);
+        }
+    }
+}
+
+/// Somebody wants what is typed, or wants the terminal to be otherwise: from now on it is ours.
+pub(super) fn wants_input(kernel: &mut Kernel, id: TtyId) {
+    let Some(line) = kernel.ttys[id].host() else { return };
+    line.wanted = true;
+    if line.door.is_taken() {
+        return;
+    }
+    if line.door.take() {
+        take_keys(kernel, id);
+    } else if !line.door.is_foreground() {
+        line.door.stop_in_background();
+    }
+}
+
+/// This program goes on after a stop, or is in the foreground again: the terminal is taken again.
+pub fn retake(kernel: &mut Kernel) {
+    for id in kernel.ttys.ids() {
+        if let Some(line) = kernel.ttys[id].host()
+            && line.wanted
+        {
+            line.door.take();
+        }
+    }
+    resized(kernel);
+}
+
+/// Gives the terminals back, as they were found.
+pub fn give_back(kernel: &mut Kernel) {
+    for id in kernel.ttys.ids() {
+        flush(kernel, id);
+        if let Some(line) = kernel.ttys[id].host() {
+            line.door.give_back();
+        }
+    }
+}
+
+/// Takes output from the queue (`scstart`).
+pub(super) fn start(kernel: &mut Kernel, id: TtyId) {
+    let tty = &mut kernel.ttys[id];
+    if tty.state.contains(State::TTSTOP) {
+        return;
+    }
+    let Some(line) = tty.host() else { return };
+    if line.pending.len() >= PENDING {
+        flush(kernel, id);
+    }
+    move_output(kernel, id);
+}
+
+/// Moves output from the queue to what waits for the host, as far as there is room.
+fn move_output(kernel: &mut Kernel, id: TtyId) {
+    let tty = &mut kernel.ttys[id];
+    let Some(line) = tty.host() else { return };
+    let room = PENDING.saturating_sub(line.pending.len());
+    let bytes = tty.outq.take(room);
+    if bytes.is_empty() {
+        return;
+    }
+    // What goes beyond the allowance is taken and lost: the run is over.
+    let allowed = kernel.account_output(bytes.len());
+    let tty = &mut kernel.ttys[id];
+    if let Some(line) = tty.host() {
+        line.pending.extend(bytes.get(..allowed).unwrap_or_default());
+        let waits = line.has_output();
+        tty.state.set(State::BUSY, waits);
+    }
+    flow::wake_writers(kernel, id);
+}
+
+/// Offers what waits to the host.
+pub fn flush(kernel: &mut Kernel, id: TtyId) {
+    loop {
+        let Some(line) = kernel.ttys[id].host().filter(|line| line.has_output()) else { return };
+        let (written, lost) = send(line);
+        kernel.wrote(written);
+        let tty = &mut kernel.ttys[id];
+        let Some(line) = tty.host() else { return };
+        if line.has_output() {
+            tty.state.insert(State::BUSY);
+            return;
+        }
+        tty.state.remove(State::BUSY);
+        flow::wake_writers(kernel, id);
+        if !kernel.ttys[id].state.contains(State::TTSTOP) {
+            move_output(kernel, id);
+        }
+        if lost {
+            hung_up(kernel, id);
+            return;
+        }
+    }
+}
+
+/// Writes once; gives how much was written, and whether nobody takes anything any more.
+fn send(line: &mut Line) -> (usize, bool) {
+    let adds_returns = line.door.adds_returns();
+    let mut written = 0;
+    loop {
+        let bytes: &[u8] = line.pending.make_contiguous();
+        if bytes.is_empty() {
+            return (written, false);
+        }
+        // The host makes the carriage returns while its modes are its own.
+        let own_returns = adds_returns && bytes.first() == Some(&b'\r') && bytes.get(1) == Some(&b'\n');
+        let end = if adds_returns {
+            let next = bytes.windows(2).skip(1).position(|pair| pair == b"\r\n");
+            next.map_or(bytes.len(), |at| at + 1)
+        } else {
+            bytes.len()
+        };
+        let skip = usize::from(own_returns);
+        match line.door.write(bytes.get(skip..end).unwrap_or_default()) {
+            Ok(count) => {
+                written += count;
+                line.pending.drain(..count + skip);
+            }
+            Err(error) if error.is_interrupted() => {}
+            Err(error) if error.would_block() => return (written, false),
+            Err(_) => {
+                line.pending.clear();
+                return (written, true);
+            }
+        }
+    }
+}
+
+/// Output is stopped or forgotten (`d_stop`).
+pub(super) fn stopped(kernel: &mut Kernel, id: TtyId, what: u32) {
+    let tty = &mut kernel.ttys[id];
+    if what & flow::FWRITE == 0 {
+        return;
+    }
+    if let Some(line) = tty.host() {
+        line.pending.clear();
+        tty.state.remove(State::BUSY);
+    }
+    if what & flow::FREAD != 0
+        && let Some(line) = kernel.ttys[id].host()
+    {
+        line.ahead.clear();
+    }
+}
+
+/// Looks at the keys and at what waits for the host, now and then, while guests compute.
+#[inline]
+pub fn look(kernel: &mut Kernel, now: u64) {
+    for id in kernel.ttys.hosts() {
+        if let Some(line) = kernel.ttys[id].host()
+            && line.next_look <= now
+        {
+            line.next_look = now + LOOK_NS;
+            service(kernel, id);
+        }
+    }
+}
+
+/// Takes keys and gives output.
+pub fn service(kernel: &mut Kernel, id: TtyId) {
+    flush(kernel, id);
+    take_keys(kernel, id);
+}
+
+/// Takes what has been typed.
+fn take_keys(kernel: &mut Kernel, id: TtyId) {
+    let mut buffer = [0; INPUT];
+    let mut gone = false;
+    while let Some(line) = kernel.ttys[id].host().filter(|line| line.takes_keys()) {
+        match line.door.read(&mut buffer) {
+            Ok(0) => {
+                gone = true;
+                break;
+            }
+            Ok(count) => {
+                line.ahead.extend(buffer.get(..count).unwrap_or_default());
+                if count < INPUT {
+                    break;
+                }
+            }
+            Err(error) if error.is_interrupted() => {}
+            Err(error) if error.would_block() => break,
+            // In the background the terminal is not ours to read.
+            Err(_) if !line.door.is_foreground() => break,
+            Err(_) => {
+                gone = true;
+                break;
+            }
+        }
+    }
+    feed(kernel, id);
+    if gone {
+        hung_up(kernel, id);
+    }
+    flush(kernel, id);
+}
+
+/// Enters typed characters as long as the queue takes them.
+pub(super) fn feed(kernel: &mut Kernel, id: TtyId) {
+    loop {
+        let tty = &mut kernel.ttys[id];
+        if !tty.state.contains(State::ISOPEN) {
+            return;
+        }
+        let full = tty.waiting() >= TTYHOG - 2 && (!tty.canq.is_empty() || !tty.has_local(flag::ICANON));
+        let Some(line) = tty.host() else { return };
+        let next = if full { None } else { line.ahead.pop_front() };
+        let Some(c) = next.or_else(|| signal_ahead(kernel, id)) else { return };
+        input::input(kernel, id, u32::from(c));
+    }
+}
+
+/// A key behind a full queue that sends a signal; what was typed before it is forgotten with the queue.
+fn signal_ahead(kernel: &mut Kernel, id: TtyId) -> Option<u8> {
+    let tty = &mut kernel.ttys[id];
+    if !tty.has_local(flag::ISIG) || tty.has_local(flag::NOFLSH) {
+        return None;
+    }
+    let keys = [key::VINTR, key::VQUIT, key::VSUSP].map(|place| tty.termios.cc[place]);
+    let line = tty.host()?;
+    let at = line.ahead.iter().position(|c| keys.contains(c) && *c != super::settings::DISABLED)?;
+    line.ahead.drain(..at);
+    line.ahead.pop_front()
+}
+
+/// Nobody is at the terminal any more.
+fn hung_up(kernel: &mut Kernel, id: TtyId) {
+    if let Some(line) = kernel.ttys[id].host()
+        && !line.gone
+    {
+        line.gone = true;
+        modem::modem(kernel, id, false);
+    }
+}
