@@ -8,11 +8,15 @@
 
 mod builder;
 mod host_signals;
+mod job;
 mod limits;
 mod outcome;
+mod pulse;
 mod stdio;
 
 pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
+pub use job::Notice;
+use job::{Job, Teller};
 pub use limits::{Limit, Limits};
 use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
@@ -23,7 +27,9 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use host_signals::Requests;
 use limits::Meter;
+use pulse::Pulse;
 
 use crate::cpu::Cpu;
 use crate::host;
@@ -31,9 +37,10 @@ use crate::host::error::HostError;
 use crate::host::fs::{HostKind, Place};
 use crate::host::memory;
 use crate::host::signal::Signals;
-use crate::host::stdio::Stream;
-use crate::kernel::boot::{Config, Program, StartFailure};
+use crate::host::stdio::Poll;
+use crate::kernel::boot::{Config, Descriptor, Program, StartFailure};
 use crate::kernel::proc::ProcId;
+use crate::kernel::signal::SIGKILL;
 use crate::kernel::socket::inet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
@@ -87,6 +94,14 @@ pub struct Machine {
     meter: Meter,
     /// The host's signals, where they are passed on.
     signals: Option<Signals>,
+    /// Who asked for the end.
+    requests: Requests,
+    /// The run as a job of the host's shell.
+    job: Job,
+    /// What observers hold back.
+    pulse: Pulse,
+    /// Everybody has been sent SIGKILL.
+    killing: bool,
     /// The directory of the host for the guest's scratch directories.
     scratch: Option<TempDir>,
     /// Standard streams whose bytes are wanted in the end.
@@ -107,6 +122,10 @@ impl Machine {
             ended: None,
             meter: Meter::new(Limits::default()),
             signals: None,
+            requests: Requests::default(),
+            job: Job::default(),
+            pulse: Pulse::default(),
+            killing: false,
             scratch: None,
             captured: [None, None, None],
             collector: None,
@@ -173,9 +192,24 @@ impl Machine {
         self.signals = Some(signals);
     }
 
+    /// Ends the run with its first program: whoever lives on is killed.
+    pub fn kill_on_exit(&mut self) {
+        self.job.kill_on_exit = true;
+    }
+
+    /// Tells what there is to say while the machine runs.
+    pub fn tell(&mut self, tell: impl FnMut(&Notice) + 'static) {
+        self.job.teller = Some(Teller(Box::new(tell)));
+    }
+
+    /// Whether the terminal's keys sent the signal that ended the first program.
+    pub fn ended_by_keys(&self, signal: u32) -> bool {
+        self.requests.of_keys.is_some_and(|key| host_signals::guest_signal(key).raw() == signal)
+    }
+
     /// Starts the first program.
-    pub fn start(&mut self, program: &Program, streams: [Option<Stream>; 3]) -> Result<(), StartFailure> {
-        let id = self.kernel.start(program, streams)?;
+    pub fn start(&mut self, program: &Program, descriptors: Vec<Descriptor>) -> Result<(), StartFailure> {
+        let id = self.kernel.start(program, descriptors)?;
         self.first = Some(self.kernel.procs[id].pid);
         Ok(())
     }
@@ -213,6 +247,9 @@ impl Machine {
             tty::host::look(&mut self.kernel, now);
             self.pass_host_signals();
             self.note_ends();
+            self.look_after_others();
+            self.stop_with_first();
+            self.pulse.beat(&mut self.kernel);
             if let Some(limit) = self.exceeded() {
                 return Ended::Limit(limit);
             }
@@ -222,6 +259,10 @@ impl Machine {
                     // Process 1 is always there.
                     if self.kernel.procs.len() <= 1 {
                         self.send_the_rest();
+                        return self.status();
+                    }
+                    if self.killing {
+                        // Who sleeps through SIGKILL would sleep for ever.
                         return self.status();
                     }
                     if !self.idle() {
@@ -273,6 +314,7 @@ impl Machine {
                 bridge::look(&mut self.kernel);
                 tty::host::look(&mut self.kernel, now);
                 self.pass_host_signals();
+                self.pulse.beat(&mut self.kernel);
                 self.kernel.check_signals(id);
                 // Whoever runs when the tenth of a second is over gives way, however late it began (`roundrobin`).
                 let over = now / SLICE_NS != started / SLICE_NS || self.exceeded().is_some();
@@ -300,26 +342,34 @@ impl Machine {
     /// Waits for the next thing to happen; false where nothing can.
     fn idle(&mut self) -> bool {
         let next = self.kernel.next_wake();
+        let wake = self.signals.as_ref().map(Signals::wake_fd);
+        let written = self.pulse.sleep(&mut self.kernel);
+        let ours = [self.meter.patience(), self.until_told(), self.until_stopped(), written];
+        let ours = ours.into_iter().flatten().min();
         if self.kernel.clock.is_virtual() {
             // Whoever reads our output takes it in the host's time, even while the guest's timers run.
-            let timeout = if next.is_some() { Some(0) } else { self.meter.patience() };
-            let polled = vfs::poll_host(&mut self.kernel, timeout);
+            let timeout = if next.is_some() { Some(0) } else { ours };
+            let polled = vfs::poll_host(&mut self.kernel, wake, timeout);
             let Some(due) = next else { return polled };
             let now = self.kernel.clock.uptime();
             self.kernel.clock.advance(due.saturating_sub(now));
             return true;
         }
         let due = next.map(|due| due.saturating_sub(self.kernel.clock.uptime()));
-        let timeout = [due, self.meter.patience()].into_iter().flatten().min();
-        if !vfs::poll_host(&mut self.kernel, timeout) {
+        let timeout = [due, ours].into_iter().flatten().min();
+        if !vfs::poll_host(&mut self.kernel, wake, timeout) {
             // Only the clock or a signal of the host can wake somebody.
-            host::stdio::wait(std::iter::empty(), timeout);
+            let wake = wake.map(|fd| Poll::either(fd, true, false));
+            host::stdio::wait(wake.iter(), timeout);
         }
         true
     }
 
     /// Waits for what closed sockets still have to send to the host's network, but not for ever.
     fn send_the_rest(&mut self) {
+        while tty::host::is_sending(&self.kernel) && self.exceeded().is_none() {
+            vfs::poll_host(&mut self.kernel, None, self.meter.patience());
+        }
         let until = self.kernel.clock.uptime() + SENDING_NS;
         while bridge::is_sending(&self.kernel) {
             let left = until.saturating_sub(self.kernel.clock.uptime());
@@ -327,14 +377,15 @@ impl Machine {
             if timeout == 0 || self.meter.exceeded().is_some() || self.kernel.clock.is_virtual() {
                 return;
             }
-            vfs::poll_host(&mut self.kernel, Some(timeout));
+            vfs::poll_host(&mut self.kernel, None, Some(timeout));
         }
     }
 
     fn note_ends(&mut self) {
         for (pid, status) in self.kernel.reaped.drain(..) {
+            // Numbers come round again: the first end with this one is the first program's.
             if Some(pid) == self.first {
-                self.ended = Some(status);
+                self.ended.get_or_insert(status);
             }
         }
     }
@@ -344,6 +395,7 @@ impl Machine {
         match self.ended {
             Some(status) if status & 0x7f == 0 => Ended::Exited((status >> 8) as u8),
             Some(status) => Ended::Signaled((status & 0x7f) as u32),
+            None if self.killing => Ended::Signaled(SIGKILL),
             None => Ended::Deadlock,
         }
     }

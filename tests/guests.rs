@@ -76,7 +76,7 @@ fn symbols_and_libraries_are_found() {
 fn run(options: &[&str], program: &str, args: &[&str]) -> Output {
     let directory = tempfile::tempdir().expect("a directory");
     Command::new(env!("CARGO_BIN_EXE_bsd21"))
-        .arg("run")
+        .args(["run", "--clean"])
         .args(options)
         .arg(image(program))
         .args(args)
@@ -120,7 +120,7 @@ fn the_exit_status_is_the_guests() {
         assert_eq!(run(&[], "status", &args).status.code(), Some(status), "{args:?}");
     }
     for signal in [2, 9, 15, 30] {
-        let output = run(&[], "status", &["signal", &signal.to_string()]);
+        let output = run(&["-q"], "status", &["signal", &signal.to_string()]);
         assert_eq!(output.status.code(), Some(128 + signal));
         assert!(output.stderr.is_empty(), "a dead guest is no failure of ours");
     }

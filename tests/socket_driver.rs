@@ -26,7 +26,7 @@ fn replay(options: &[&str], text: &str) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("cases.vec"), text).expect("the directory is writable");
     let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
-        .arg("run")
+        .args(["run", "--clean"])
         .arg(root().join("fixtures/bin/sockvec"))
         .args(options)
         .arg("cases.vec")

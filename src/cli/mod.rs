@@ -6,6 +6,7 @@ mod capture;
 mod deferred;
 mod explain;
 mod generate;
+mod host;
 mod inspect;
 mod kdump;
 mod listing;

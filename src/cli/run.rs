@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::host::{self, HostOptions};
 use super::{Failure, GuestOptions, TraceOptions, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
 use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
-use crate::machine::{Builder, Limits, Machine};
+use crate::machine::{Builder, Ended, Limits, Machine};
 use crate::trace::Tracer;
 
 /// What a run may use, and by which clock.
@@ -85,7 +86,8 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 
 impl MachineOptions {
     /// The machine, ready to run.
-    fn build(&self, builder: Builder) -> Result<Machine, Failure> {
+    fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
+        let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
         let mut machine = self.apply(builder)?.build()?;
         if let Some(directory) = &self.core_dir {
             machine
@@ -142,20 +144,29 @@ impl MachineOptions {
 /// Runs a program.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Run {
-    /// Do not say at the end what the guest asked for and did not get.
+    /// Say nothing of the guest: what it asked for and did not get, which signal ended it, what the run waits
+    /// for.
     #[arg(short = 'q', long = "quiet")]
     quiet: bool,
     #[command(flatten)]
     machine: MachineOptions,
+    #[command(flatten)]
+    host: HostOptions,
     #[command(flatten)]
     guest: GuestOptions,
 }
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.build(self.guest.builder()?)?;
-        let result = finish(&mut machine);
-        report(&machine, self.quiet);
+        let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
+        self.host.watch(&mut machine, self.quiet);
+        let result = finish(&mut machine).and_then(|ended| {
+            if !self.quiet {
+                report_end(&machine, &self.guest, ended);
+                report(&machine);
+            }
+            status::of_run(ended)
+        });
         machine.abandon();
         result
     }
@@ -169,6 +180,8 @@ pub(super) struct Trace {
     #[command(flatten)]
     machine: MachineOptions,
     #[command(flatten)]
+    host: HostOptions,
+    #[command(flatten)]
     guest: GuestOptions,
 }
 
@@ -176,9 +189,17 @@ impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
         let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
-        let mut machine = self.machine.build(builder)?;
-        let result = finish(&mut machine);
-        report(&machine, self.trace.quiet());
+        let mut machine = self.machine.build(builder, &self.host)?;
+        self.host.watch(&mut machine, self.trace.quiet());
+        let ended = finish(&mut machine);
+        if let Ok(ended) = &ended {
+            if !self.trace.quiet() && !self.trace.is_on_stderr() {
+                report_end(&machine, &self.guest, *ended);
+            }
+            if !self.trace.quiet() {
+                report(&machine);
+            }
+        }
         match tracer.finish(machine.kernel()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 super::complain(&format_args!("{}: {}", self.trace.target(), status::plain(&error)));
@@ -186,22 +207,29 @@ impl Trace {
             // Whoever reads a pipe may have seen enough.
             _ => {}
         }
-        result
+        ended.and_then(status::of_run)
+    }
+}
+
+/// One line about the signal that ended the program.
+fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
+    if let Some(program) = guest.command.first() {
+        host::report_signal(machine, program, ended);
     }
 }
 
 /// One line about calls that are not served, if there were any.
-fn report(machine: &Machine, quiet: bool) {
+fn report(machine: &Machine) {
     let ledger = &machine.kernel().ledger;
-    if !quiet && !ledger.is_empty() {
+    if !ledger.is_empty() {
         super::complain(&format_args!("not served: {ledger}"));
     }
 }
 
 /// Runs a machine to its end, with the host's signals passed on.
-fn finish(machine: &mut Machine) -> Result<u8, Failure> {
+fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);
-    status::of_run(machine.run().ended)
+    Ok(machine.run().ended)
 }

@@ -332,6 +332,11 @@ impl TraceOptions {
         Ok(Output::stream(Box::new(file), false))
     }
 
+    /// Whether the trace stands on standard error, where the guest's end can be read.
+    pub(super) fn is_on_stderr(&self) -> bool {
+        self.output.is_none()
+    }
+
     /// What complaints about the trace's destination begin with.
     pub(super) fn target(&self) -> String {
         match &self.output {

@@ -21,7 +21,7 @@ use super::op::{Handler, Link, Links, Op};
 use super::state::{CODE_END, Slot};
 use super::translate::{Source, Translator};
 use crate::mem::AddressSpace;
-use iced_x86::{FlowControl, Instruction, RflagsBits as F};
+use iced_x86::{FlowControl, Instruction, OpKind, Register, RflagsBits as F};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -456,14 +456,24 @@ fn can_leave(d: &Decoded) -> bool {
             | M::Xchg
             | M::Nop
     );
-    let memory = d.ins.op_kinds().any(|k| k == iced_x86::OpKind::Memory) && d.ins.mnemonic() != M::Lea;
-    let segment = d.ins.op_count() > 0 && d.ins.op0_register().is_segment_register();
-    !plain || memory || segment
+    // Memory may be missing, segment registers refuse selectors, and control, debug and test registers are not
+    // for programs.
+    let harmless = |i: u32| match d.ins.op_kind(i) {
+        OpKind::Register => is_general(d.ins.op_register(i)),
+        OpKind::Memory => d.ins.mnemonic() == M::Lea,
+        _ => true,
+    };
+    !plain || !(0..d.ins.op_count()).all(harmless)
+}
+
+/// Whether a register is one for numbers and addresses.
+fn is_general(register: Register) -> bool {
+    register.is_gpr8() || register.is_gpr16() || register.is_gpr32()
 }
 
 /// Whether an instruction shifts by a count that may be zero.
 fn variable_count(ins: &Instruction) -> bool {
     use iced_x86::Mnemonic as M;
     matches!(ins.mnemonic(), M::Shl | M::Sal | M::Shr | M::Sar | M::Rol | M::Ror)
-        && (ins.op1_kind() == iced_x86::OpKind::Register || ins.immediate(1) & 31 == 0)
+        && (ins.op1_kind() == OpKind::Register || ins.immediate(1) & 31 == 0)
 }

@@ -4,6 +4,7 @@ pub mod change;
 pub mod clock;
 pub mod error;
 pub mod fs;
+pub mod inherit;
 pub mod look;
 pub mod memory;
 pub mod net;

@@ -76,6 +76,11 @@ impl Stream {
         Ok(Stream { fd, kind, readable, writable })
     }
 
+    /// Whether the host puts what is written at the end.
+    pub fn appends(&self) -> bool {
+        fs::fcntl_getfl(&self.fd).is_ok_and(|flags| flags.contains(OFlags::APPEND))
+    }
+
     /// The descriptor: for polling, and for the terminal layer.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -6,6 +6,7 @@
 //! Must not know the guest's form of settings.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno as Linux;
@@ -29,6 +30,19 @@ pub struct Size {
     pub width: u16,
     /// Height in dots.
     pub height: u16,
+}
+
+/// The first terminal that was made raw, and its modes before, for ends that nobody foresees.
+static FIRST_TAKEN: OnceLock<(OwnedFd, Termios)> = OnceLock::new();
+
+/// Puts the modes of a terminal back on a way out that drops nothing.  It may be called by a handler of a
+/// signal: it allocates nothing and takes no locks.
+pub fn put_back_at_once() {
+    if let Some((fd, modes)) = FIRST_TAKEN.get()
+        && tcgetpgrp(fd).map_or(true, |group| group == getpgrp())
+    {
+        let _ = tcsetattr(fd, OptionalActions::Now, modes);
+    }
 }
 
 /// The host's terminal.  Its modes are put back when it is dropped.
@@ -120,6 +134,10 @@ impl Terminal {
             return false;
         }
         let ours = tcgetattr(&self.fd).unwrap_or(raw);
+        if let Ok(fd) = self.fd.try_clone() {
+            // Another terminal's modes are not put back by force.
+            let _ = FIRST_TAKEN.set((fd, before.clone()));
+        }
         self.taken = Some((before, ours));
         true
     }
@@ -130,7 +148,7 @@ impl Terminal {
         let still = tcgetattr(&self.fd).is_ok_and(|now| is_same(&now, &ours));
         if still && self.is_foreground() {
             // Nobody is left to tell if this fails.
-            let _ = tcsetattr(&self.fd, OptionalActions::Drain, &before);
+            let _ = tcsetattr(&self.fd, OptionalActions::Now, &before);
         }
     }
 

@@ -9,10 +9,11 @@ use syscalls::errno::Errno;
 use super::cred::Pcred;
 use super::event::Observer;
 use super::file::{self, Filedesc};
-use super::limits::Plimit;
+use super::limits::{MAXFILES, Plimit, Resource, Rlimit};
 use super::proc::exec::{ExecError, Strings, execve};
-use super::proc::{Flags, Proc, ProcId, State};
-use super::signal::Sigacts;
+use super::proc::leader::{LEADER_PID, Leader};
+use super::proc::{Flags, Proc, ProcId, State, enter_pgrp};
+use super::signal::{Action, CANT_MASK, NSIG, SIGCONT, SIGKILL, SIGSTOP, Sigacts, sigmask};
 use super::sleep_queues::SleepQueues;
 use super::synch::priority::PUSER;
 use super::time::{Clock, Itimer, SECOND_NS, Timeout, Usage};
@@ -22,8 +23,8 @@ use crate::host::stdio::Stream;
 use crate::trapframe::Trapframe;
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
-/// Number after which the first program's is chosen: those of 2.1's own processes come before.
-const LAST_SYSTEM_PID: i32 = 4;
+/// Name of the session leader where processes are listed.
+const LEADER_NAME: &[u8] = b"bsd21";
 
 /// What a machine is built of.
 #[derive(Debug)]
@@ -70,7 +71,36 @@ pub struct Program {
     pub login: Vec<u8>,
     /// Control word of a fresh x87 unit.
     pub fpcw: u16,
+    /// What it has besides from whoever starts it.
+    pub inherited: Inherited,
 }
+
+/// What a program has from whoever starts it, besides arguments, environment and descriptors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inherited {
+    /// Mode bits that new files do not get.
+    pub umask: u16,
+    /// Ignored signals, as a set.
+    pub ignored: u32,
+    /// Blocked signals, as a set.
+    pub blocked: u32,
+    /// Nice value.
+    pub nice: i32,
+    /// Soft limits where they are below 2.1's own.
+    pub limits: Vec<(Resource, i64)>,
+    /// Nobody above could continue it after a stop: its group is orphaned.
+    pub orphaned: bool,
+}
+
+impl Default for Inherited {
+    /// What a fresh login has.
+    fn default() -> Self {
+        Self { umask: 0o022, ignored: 0, blocked: 0, nice: 0, limits: Vec::new(), orphaned: false }
+    }
+}
+
+/// A descriptor that the first program finds open: its number, and a stream of the host's or the null device.
+pub type Descriptor = (u32, Option<Stream>);
 
 /// Why the first program did not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +129,7 @@ impl Kernel {
             clock: config.clock,
             system: config.system,
             init: None,
+            leader: None,
             reaped: Vec::new(),
             run_queues: RunQueues::default(),
             sleepers: SleepQueues::default(),
@@ -119,7 +150,8 @@ impl Kernel {
         let init = kernel.blank_process(1, None, group, Pcred::new(0, 0), b"init");
         kernel.procs[init].state = State::Sleep;
         kernel.init = Some(init);
-        kernel.procs.set_last_pid(LAST_SYSTEM_PID);
+        // Those of 2.1's own processes come before.
+        kernel.procs.set_last_pid(LEADER_PID);
         kernel.add_timeout(SECOND_NS, Timeout::Second);
         kernel
     }
@@ -129,8 +161,8 @@ impl Kernel {
         self.set_observer(Some(observer));
     }
 
-    /// Makes a process without a program that leads a session of its own, with standard descriptors, ready
-    /// for [`Kernel::start`] and for tests that call the gate themselves.
+    /// Makes a process without a program that leads a session of its own: for tests that call the gate
+    /// themselves.
     pub fn first_process(&mut self, cred: Pcred, login: &[u8]) -> ProcId {
         let pid = self.procs.next_pid();
         let group = self.procs.insert_group(pid, login_name(login));
@@ -143,16 +175,21 @@ impl Kernel {
         id
     }
 
-    /// Starts the first program in a new process whose standard descriptors are `streams`.  A kernel whose
-    /// first program did not start is of no further use.
-    pub fn start(&mut self, program: &Program, streams: [Option<Stream>; 3]) -> Result<ProcId, StartFailure> {
-        let id = self.first_process(Pcred::new(program.uid, program.gid), &program.login);
+    /// Starts the first program in a new process below a session leader.  A kernel whose first program did
+    /// not start is of no further use.
+    pub fn start(&mut self, program: &Program, descriptors: Vec<Descriptor>) -> Result<ProcId, StartFailure> {
+        let id = self.process_below_leader(program);
         self.procs[id].initial_fpcw = program.fpcw;
         // What the machine sets up for the program is not the program's doing.
         let observer = self.take_observer();
+        // What is inherited counts from exec on: more descriptors than the limit allows stay open.
+        let nofile = self.procs[id].limits.get(Resource::Nofile);
+        self.procs[id].limits.set(Resource::Nofile, Rlimit { cur: MAXFILES as i64, ..nofile });
         let mut cx = Context::new(self, id);
-        vfs::open_standard_files(&mut cx, streams).map_err(ExecError::Errno)?;
+        vfs::open_descriptors(&mut cx, descriptors).map_err(ExecError::Errno)?;
         vfs::change_directory(&mut cx, &program.cwd).map_err(StartFailure::Directory)?;
+        self.procs[id].limits.set(Resource::Nofile, nofile);
+        self.inherit(id, &program.inherited);
         self.set_observer(observer);
         let mut cx = Context::new(self, id);
         let mut result = Err(ExecError::Errno(Errno::ENOENT));
@@ -166,6 +203,53 @@ impl Kernel {
         self.procs[id].state = State::Run;
         self.set_run_queue(id);
         Ok(id)
+    }
+
+    /// Makes the session leader, and the first program's process in a group of its own.
+    pub(in crate::kernel) fn process_below_leader(&mut self, program: &Program) -> ProcId {
+        let group = self.procs.insert_group(LEADER_PID, login_name(&program.login));
+        let leader = self.blank_process(LEADER_PID, self.init, group, Pcred::new(0, 0), LEADER_NAME);
+        self.procs.leave_out();
+        self.procs[leader].state = State::Sleep;
+        self.procs[leader].flags.insert(Flags::SYSTEM);
+        let parent = if program.inherited.orphaned { self.init } else { Some(leader) };
+        let cred = Pcred::new(program.uid, program.gid);
+        let pid = self.procs.next_pid();
+        let id = self.blank_process(pid, parent, group, cred, b"");
+        for (parent, child) in [(self.init, leader), (parent, id)] {
+            if let Some(parent) = parent {
+                self.procs[parent].children.insert(0, child);
+            }
+        }
+        self.procs.change_count(program.uid, 1);
+        enter_pgrp(self, id, pid, false);
+        self.leader = Some(Leader::new(leader, id));
+        id
+    }
+
+    /// Gives a process what it inherits.
+    fn inherit(&mut self, id: ProcId, inherited: &Inherited) {
+        let proc = &mut self.procs[id];
+        proc.fd.umask = inherited.umask & 0o777;
+        proc.nice = inherited.nice.clamp(-20, 20);
+        proc.sig.mask = inherited.blocked & !CANT_MASK;
+        for signal in (1..NSIG).filter(|&signal| inherited.ignored & sigmask(signal) != 0) {
+            if matches!(signal, SIGKILL | SIGSTOP) {
+                continue;
+            }
+            if let Some(action) = proc.sig.action.get_mut(signal as usize) {
+                *action = Action::Ignore;
+            }
+            // SIGCONT continues the process all the same.
+            if signal != SIGCONT {
+                proc.sig.ignore |= sigmask(signal);
+            }
+        }
+        for &(resource, soft) in &inherited.limits {
+            let limit = proc.limits.get(resource);
+            proc.limits.set(resource, Rlimit { cur: limit.cur.min(soft), ..limit });
+        }
+        self.reset_priority(id);
     }
 
     fn blank_process(

@@ -169,6 +169,9 @@ pub trait Observer: fmt::Debug {
     fn intercept(&mut self, _kernel: &Kernel, _id: ProcId, _call: &Call) -> Intercept {
         Intercept::default()
     }
+
+    /// Writes out what is held back: the guest sleeps, or some time has passed.
+    fn flush(&mut self) {}
 }
 
 /// What an observer has made up for a call.
@@ -192,6 +195,18 @@ impl Kernel {
         let observer = self.observer.take();
         self.watch();
         observer
+    }
+
+    /// Has the observer write out what it holds back.
+    pub fn flush_observer(&mut self) {
+        if let Some(observer) = &mut self.observer {
+            observer.flush();
+        }
+    }
+
+    /// Number of events and timeouts so far.
+    pub fn events(&self) -> u64 {
+        self.sequence
     }
 
     /// Notes whether anybody listens.

@@ -8,6 +8,9 @@ use std::rc::Rc;
 pub const MAXPROC: usize = 180;
 /// Most processes of one user.
 pub const MAXPROC_PER_UID: usize = 179;
+/// Processes of one user, and open files of a process, up to which a login may go (CHILD_MAX, OPEN_MAX).
+const CHILD_MAX: i64 = 40;
+const OPEN_MAX: i64 = 64;
 /// Most open files of the system, and of one process.
 pub const MAXFILES: usize = 360;
 /// No limit.
@@ -57,15 +60,14 @@ impl Plimit {
 }
 
 impl Default for Plimit {
+    /// The limits of process 0, which all others inherit (`init_main.c`, `vm_init_limits`).
     fn default() -> Self {
         let unlimited = Rlimit { cur: INFINITY, max: INFINITY };
         let mut limits = [unlimited; RLIM_NLIMITS];
         limits[Resource::Data as usize] = Rlimit { cur: 64 << 20, max: 128 << 20 };
         limits[Resource::Stack as usize] = Rlimit { cur: 8 << 20, max: 64 << 20 };
-        let nproc = MAXPROC_PER_UID as i64;
-        limits[Resource::Nproc as usize] = Rlimit { cur: nproc, max: nproc };
-        let nofile = MAXFILES as i64;
-        limits[Resource::Nofile as usize] = Rlimit { cur: nofile, max: nofile };
+        limits[Resource::Nproc as usize] = Rlimit { cur: CHILD_MAX, max: INFINITY };
+        limits[Resource::Nofile as usize] = Rlimit { cur: OPEN_MAX, max: INFINITY };
         Self(Rc::new(limits))
     }
 }

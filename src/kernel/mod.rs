@@ -67,7 +67,9 @@ pub struct Kernel {
     pub(crate) nothing_due_before: u64,
     /// Process 1: ours, it only waits for orphans.
     pub init: Option<ProcId>,
-    /// Process numbers and wait statuses of what process 1 waited for, for the machine.
+    /// The session leader above the first program, once that is there.
+    pub leader: Option<proc::Leader>,
+    /// Process numbers and wait statuses of what processes of ours waited for, for the machine.
     pub reaped: Vec<(i32, i32)>,
     /// Number of times that two processes were found to select on one object (`nselcoll`).
     pub(crate) select_collisions: u64,

@@ -1,5 +1,7 @@
 //! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
 
+mod inherit;
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
@@ -12,10 +14,11 @@ use tempfile::TempDir;
 use super::outcome::Collector;
 use super::{Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
-use crate::host::stdio::Stream;
+use crate::host::signal::HostSignal;
 use crate::host::temporary::{self, Temporary};
+use crate::host::terminal::Terminal;
 use crate::image::Refusal;
-use crate::kernel::boot::{Config, Program, StartFailure};
+use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
 use crate::kernel::event::Observer;
 use crate::kernel::proc::exec::ExecError;
 use crate::kernel::socket::Network;
@@ -62,6 +65,14 @@ pub enum StartError {
     /// There is no room for guest memory.
     #[error("cannot reserve 4 GiB of address space for each process (see ulimit -v): {0}")]
     Memory(std::io::Error),
+    /// A descriptor cannot be passed.
+    #[error("--fd {number}: {reason}")]
+    Descriptor {
+        /// Its number.
+        number: u32,
+        /// Why.
+        reason: String,
+    },
     /// A standard stream cannot be made.
     #[error("cannot make a standard stream of the guest: {0}")]
     Stream(std::io::Error),
@@ -144,6 +155,12 @@ pub struct Builder {
     seed: u64,
     network: Network,
     stdio: [Stdio; 3],
+    inherited: Inherited,
+    /// The guest has the controlling terminal of this process, whatever its standard streams are.
+    terminal: bool,
+    unheeded: Vec<HostSignal>,
+    /// The host's own standard descriptors are the guest's, closed ones too, and these others.
+    descriptors: Option<Vec<u32>>,
     limits: Limits,
     cancel: Option<Arc<AtomicBool>>,
     observer: Option<Box<dyn Observer>>,
@@ -170,6 +187,10 @@ impl Default for Builder {
             seed: 0,
             network: Network::default(),
             stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
+            inherited: Inherited::default(),
+            terminal: false,
+            unheeded: Vec::new(),
+            descriptors: None,
             limits: Limits::default(),
             cancel: None,
             observer: None,
@@ -377,6 +398,10 @@ impl Builder {
             network: self.network,
         };
         let mut machine = Machine::new(config);
+        if !repeatable {
+            machine.kernel_mut().procs.set_last_pid(inherit::number_before_first());
+        }
+        machine.requests.unheeded = std::mem::take(&mut self.unheeded);
         machine.scratch = scratch;
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
@@ -466,14 +491,23 @@ impl Builder {
             gid: self.gid,
             login: b"root".to_vec(),
             fpcw: self.fpcw,
+            inherited: self.inherited.clone(),
         };
         let program = self.program.to_string_lossy().into_owned();
         let place = match &self.root {
             Some(root) => format!("the root {}", root.display()),
             None => "the host's directories; --root names another root".to_owned(),
         };
-        let streams = self.streams(machine)?;
-        machine.start(&first, streams).map_err(|failure| match failure {
+        if self.terminal
+            && let Some(door) = Terminal::controlling()
+        {
+            machine.kernel_mut().attach_terminal(door);
+        }
+        let descriptors = match self.descriptors.take() {
+            Some(others) => inherit::handed_over(&others)?,
+            None => self.streams(machine)?,
+        };
+        machine.start(&first, descriptors).map_err(|failure| match failure {
             StartFailure::Directory(errno) => {
                 StartError::Directory { directory: String::from_utf8_lossy(&first.cwd).into_owned(), errno }
             }
@@ -488,12 +522,11 @@ impl Builder {
     }
 
     /// The standard streams; the machine keeps those whose bytes are wanted.
-    fn streams(&mut self, machine: &mut Machine) -> Result<[Option<Stream>; 3], StartError> {
-        let mut streams = [None, None, None];
-        let given = std::mem::take(&mut self.stdio);
-        for (number, (place, stdio)) in streams.iter_mut().zip(given).enumerate() {
+    fn streams(&mut self, machine: &mut Machine) -> Result<Vec<Descriptor>, StartError> {
+        let mut streams = Vec::new();
+        for (number, stdio) in std::mem::take(&mut self.stdio).into_iter().enumerate() {
             let opened = stdio.open(number as u32).map_err(StartError::Stream)?;
-            *place = opened.stream;
+            streams.push((number as u32, opened.stream));
             if let Some(kept) = opened.kept {
                 machine.keep_stream(number, kept);
             }

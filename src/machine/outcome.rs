@@ -66,4 +66,9 @@ impl Observer for Both {
     fn intercept(&mut self, kernel: &Kernel, id: ProcId, call: &Call) -> Intercept {
         self.0.intercept(kernel, id, call)
     }
+
+    fn flush(&mut self) {
+        self.0.flush();
+        self.1.flush();
+    }
 }

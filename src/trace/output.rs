@@ -1,10 +1,16 @@
 //! Where a trace goes: one stream, or one file a process.
 //!
+//! What is written is held back until somebody says that it is time ([`Output::flush`]) or it has become much,
+//! and goes out in whole pieces, so that a trace whose writer is killed ends between two of them.
+//!
 //! Must not know what is written.  An output that fails is remembered and written to no more: the guest goes on.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
+
+/// Bytes that are held back at most.
+const HELD: usize = 64 * 1024;
 
 /// Opens the file of a process.
 pub type Opener = Box<dyn FnMut(i32) -> io::Result<Box<dyn Write>>>;
@@ -17,8 +23,34 @@ pub struct Output {
 }
 
 enum Target {
-    Stream(Box<dyn Write>),
-    PerProcess { open: Opener, files: BTreeMap<i32, Box<dyn Write>> },
+    Stream(Held),
+    PerProcess { open: Opener, files: BTreeMap<i32, Held> },
+}
+
+/// A stream, and what has not gone there yet.
+struct Held {
+    stream: Box<dyn Write>,
+    bytes: Vec<u8>,
+}
+
+impl Held {
+    fn new(stream: Box<dyn Write>) -> Self {
+        Self { stream, bytes: Vec::new() }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() >= HELD { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        let written = self.stream.write_all(&self.bytes).and_then(|()| self.stream.flush());
+        self.bytes.clear();
+        written
+    }
 }
 
 impl fmt::Debug for Output {
@@ -28,9 +60,9 @@ impl fmt::Debug for Output {
 }
 
 impl Output {
-    /// One stream; each line is flushed where somebody may be watching.
+    /// One stream; each piece is written out at once where somebody may be watching.
     pub fn stream(stream: Box<dyn Write>, flush_always: bool) -> Self {
-        Self { target: Target::Stream(stream), error: None, flush_always }
+        Self { target: Target::Stream(Held::new(stream)), error: None, flush_always }
     }
 
     /// One file a process.
@@ -51,26 +83,89 @@ impl Output {
     }
 
     fn try_write(&mut self, pid: i32, bytes: &[u8]) -> io::Result<()> {
-        let stream = match &mut self.target {
-            Target::Stream(stream) => stream,
+        let held = match &mut self.target {
+            Target::Stream(held) => held,
             Target::PerProcess { open, files } => match files.entry(pid) {
                 std::collections::btree_map::Entry::Occupied(file) => file.into_mut(),
-                std::collections::btree_map::Entry::Vacant(place) => place.insert(open(pid)?),
+                std::collections::btree_map::Entry::Vacant(place) => place.insert(Held::new(open(pid)?)),
             },
         };
-        stream.write_all(bytes)?;
-        if self.flush_always { stream.flush() } else { Ok(()) }
+        held.write(bytes)?;
+        if self.flush_always { held.flush() } else { Ok(()) }
+    }
+
+    /// Writes out what is held back.
+    pub fn flush(&mut self) {
+        if self.error.is_none() {
+            self.error = self.try_flush().err();
+        }
+    }
+
+    fn try_flush(&mut self) -> io::Result<()> {
+        match &mut self.target {
+            Target::Stream(held) => held.flush(),
+            Target::PerProcess { files, .. } => files.values_mut().try_for_each(Held::flush),
+        }
     }
 
     /// Writes out what is held back, and gives the first error.
     pub fn finish(&mut self) -> io::Result<()> {
-        let flushed = match &mut self.target {
-            Target::Stream(stream) => stream.flush(),
-            Target::PerProcess { files, .. } => files.values_mut().try_for_each(|f| f.flush()),
-        };
-        match self.error.take() {
-            Some(error) => Err(error),
-            None => flushed,
+        self.flush();
+        self.error.take().map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// A file of a test: what it holds, each write for itself.
+    #[derive(Clone, Default)]
+    struct Shared(Rc<RefCell<Vec<Vec<u8>>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().push(bytes.to_vec());
+            Ok(bytes.len())
         }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn pieces_are_held_back_until_it_is_time_or_they_are_many_and_never_cut() {
+        let file = Shared::default();
+        let mut output = Output::stream(Box::new(file.clone()), false);
+        output.write(1, b"one ");
+        output.write(1, b"two");
+        assert!(file.0.borrow().is_empty());
+        output.flush();
+        output.flush();
+        assert_eq!(*file.0.borrow(), [b"one two".to_vec()]);
+        let piece = [7; 1000];
+        for _ in 0..HELD / piece.len() + 1 {
+            output.write(1, &piece);
+        }
+        let writes = file.0.borrow();
+        assert_eq!(writes.len(), 2);
+        assert!(writes[1].len() >= HELD && writes[1].len().is_multiple_of(piece.len()));
+    }
+
+    #[test]
+    fn each_process_has_its_file_and_an_error_is_told_once() {
+        let file = Shared::default();
+        let kept = file.clone();
+        let mut output = Output::per_process(Box::new(move |pid| match pid {
+            7 => Ok(Box::new(kept.clone()) as Box<dyn Write>),
+            _ => Err(io::Error::other("no room")),
+        }));
+        output.write(7, b"seven");
+        output.write(8, b"eight");
+        output.write(7, b"lost");
+        assert_eq!(output.finish().unwrap_err().to_string(), "no room");
     }
 }

@@ -99,6 +99,10 @@ impl Observer for Tracer {
     fn intercept(&mut self, _kernel: &Kernel, id: ProcId, call: &syscall::Call) -> Intercept {
         self.0.borrow_mut().intercept(id, call.number)
     }
+
+    fn flush(&mut self) {
+        self.0.borrow_mut().output.flush();
+    }
 }
 
 impl State {

@@ -9,7 +9,7 @@ use std::path::Path;
 use bsd21::kernel::boot::Config;
 use bsd21::kernel::cred::Pcred;
 use bsd21::kernel::file::falloc;
-use bsd21::kernel::limits::{Resource, Rlimit};
+use bsd21::kernel::limits::{MAXFILES, MAXPROC_PER_UID, Resource, Rlimit};
 use bsd21::kernel::proc::{Proc, ProcId, State};
 use bsd21::kernel::socket::Network;
 use bsd21::kernel::sysctl::System;
@@ -110,8 +110,10 @@ impl Machine {
         for (start, len) in [(ARENA, ARENA_LEN), (SIGNAL_STACK, SIGNAL_STACK_LEN), (STACK, STACK_LEN)] {
             proc.vm.space.map_anon(start, len, Prot::READ | Prot::WRITE).expect("the space is empty");
         }
-        let max = proc.limits.get(Resource::Nofile).max;
-        proc.limits.set(Resource::Nofile, Rlimit { cur: i64::from(setup.limit), max });
+        // The limits that the recordings were made with.
+        proc.limits.set(Resource::Nofile, Rlimit { cur: i64::from(setup.limit), max: MAXFILES as i64 });
+        let most = MAXPROC_PER_UID as i64;
+        proc.limits.set(Resource::Nproc, Rlimit { cur: most, max: most });
         // As a program that exec started.
         proc.sig.exec();
         proc.state = State::Run;

@@ -174,7 +174,12 @@ pub fn fd_avail(cx: &Context<'_>, n: usize) -> bool {
 
 /// Creates an open file and a descriptor for it: EMFILE before ENFILE.
 pub fn falloc(cx: &mut Context<'_>) -> Result<(Fd, FileId), Errno> {
-    let fd = fd_alloc(cx, 0)?;
+    falloc_from(cx, 0)
+}
+
+/// Creates an open file and a descriptor for it that is at least `want`.
+pub fn falloc_from(cx: &mut Context<'_>, want: usize) -> Result<(Fd, FileId), Errno> {
+    let fd = fd_alloc(cx, want)?;
     let file = File {
         flag: FileFlag::empty(),
         object: FileObject::Unset,

@@ -5,7 +5,7 @@
 use syscalls::errno::Errno;
 use syscalls::flags::WaitOptions;
 
-use super::{Flags, ProcId, State, fix_jobc, leave_pgrp};
+use super::{Flags, ProcId, State, fix_jobc, leader, leave_pgrp};
 use crate::kernel::event::Event;
 use crate::kernel::signal::{SIGCHLD, SIGKILL, psignal};
 use crate::kernel::synch::{Channel, Parked, Sleep, Wake, priority, sleep};
@@ -128,8 +128,8 @@ fn finish(cx: &mut Context<'_>, status: i32) {
     if let Some(parent) = kernel.procs[id].parent {
         psignal(kernel, parent, SIGCHLD);
         kernel.wakeup(Channel::Proc(parent));
-        if Some(parent) == kernel.init {
-            // Process 1 is ours: it waits for whatever ends.
+        if leader::is_ours(kernel, parent) {
+            // Process 1 and the session leader wait for whatever ends.
             reap(kernel, parent, id);
         }
     }
@@ -166,7 +166,7 @@ pub fn reparent(kernel: &mut Kernel, child: ProcId, parent: ProcId) {
     kernel.procs[child].parent = Some(parent);
 }
 
-/// Takes a zombie away that has been waited for; process 1 remembers the status of those that it reaps.
+/// Takes a zombie away that has been waited for; the machine learns of those that processes of ours reap.
 fn reap(kernel: &mut Kernel, parent: ProcId, child: ProcId) {
     let usage = total_usage(kernel, child);
     kernel.procs[parent].children_usage.add(&usage);
@@ -174,7 +174,8 @@ fn reap(kernel: &mut Kernel, parent: ProcId, child: ProcId) {
     leave_pgrp(kernel, child);
     if let Some(dead) = kernel.procs.remove(child) {
         kernel.procs.change_count(dead.cred.ruid, -1);
-        if Some(parent) == kernel.init {
+        if leader::is_ours(kernel, parent) {
+            leader::note_end(kernel, child);
             kernel.reaped.push((dead.pid, dead.xstat));
         }
     }

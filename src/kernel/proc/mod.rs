@@ -10,6 +10,7 @@ pub mod exit;
 pub mod fork;
 mod group;
 mod jobs;
+pub mod leader;
 mod older_user_area;
 mod priority;
 mod ptrace;
@@ -21,6 +22,7 @@ use bitflags::bitflags;
 
 pub use continuation::{Resume, resume};
 pub use group::{Pgrp, PgrpId, Session, SessionId, enter_pgrp, fix_jobc, leave_pgrp};
+pub use leader::Leader;
 pub use table::Table;
 
 use super::arena::Id;

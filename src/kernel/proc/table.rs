@@ -19,6 +19,8 @@ pub struct Table {
     /// All processes, the newest first, zombies too.
     order: Vec<ProcId>,
     last_pid: i32,
+    /// Processes of our own that are not counted.
+    uncounted: usize,
     /// Processes of each real user.
     count_by_uid: HashMap<u32, usize>,
 }
@@ -42,7 +44,7 @@ impl IndexMut<ProcId> for Table {
 impl Table {
     /// Number of processes, zombies too (`nprocs`).
     pub fn len(&self) -> usize {
-        self.procs.len()
+        self.procs.len() - self.uncounted
     }
 
     /// Whether there is no process.
@@ -89,6 +91,11 @@ impl Table {
         self.by_pid.insert(self.procs[id].pid, id);
         self.order.insert(0, id);
         id
+    }
+
+    /// Leaves a process that never ends out of the count.
+    pub(in crate::kernel) fn leave_out(&mut self) {
+        self.uncounted += 1;
     }
 
     /// Takes a process away that has been waited for.

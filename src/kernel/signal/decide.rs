@@ -8,7 +8,7 @@ use super::post::{psignal, tell_parent_of_stop};
 use super::{Action, SIGCHLD, STOP_SIGNALS, properties, sigmask};
 use crate::kernel::Kernel;
 use crate::kernel::event::Event;
-use crate::kernel::proc::{Flags, ProcId, State};
+use crate::kernel::proc::{Flags, ProcId, State, leader};
 use crate::kernel::synch::Channel;
 
 /// What issignal found.
@@ -132,6 +132,7 @@ pub fn stop(kernel: &mut Kernel, id: ProcId) {
     let parent = proc.parent;
     kernel.remove_from_run_queue(id);
     kernel.note(id, Event::Stopped { signal });
+    leader::note_stop(kernel, id);
     if let Some(parent) = parent {
         kernel.wakeup(Channel::Proc(parent));
     }

@@ -9,7 +9,7 @@ use syscalls::sysctl::mib::vm;
 use super::kern::set_variable;
 use super::transfer::Transfer;
 use crate::kernel::Context;
-use crate::kernel::proc::State;
+use crate::kernel::proc::{Proc, ProcId, State};
 use crate::kernel::synch::priority::PZERO;
 use crate::mem::PAGE_SIZE;
 
@@ -45,7 +45,8 @@ pub(super) fn vm_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer
 fn vmtotal(cx: &Context<'_>) -> Vmtotal {
     let (mut running, mut waiting, mut sleeping) = (0i16, 0i16, 0i16);
     let mut bytes = 0u64;
-    for (_, proc) in cx.kernel.procs.iter() {
+    let counted = |&(id, _): &(ProcId, &Proc)| cx.kernel.leader.as_ref().is_none_or(|leader| leader.id != id);
+    for (_, proc) in cx.kernel.procs.iter().filter(counted) {
         match proc.state {
             State::Sleep | State::Stop if proc.priority <= PZERO => waiting = waiting.saturating_add(1),
             State::Sleep | State::Stop if proc.slptime < MAXSLP => sleeping = sleeping.saturating_add(1),

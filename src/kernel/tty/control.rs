@@ -7,7 +7,7 @@ use syscalls::errno::Errno;
 
 use super::state::End;
 use super::{Tty, TtyId};
-use crate::kernel::proc::{Flags, PgrpId, ProcId};
+use crate::kernel::proc::{Flags, PgrpId, ProcId, leader};
 use crate::kernel::signal::{SIGHUP, SIGTTIN, SIGTTOU, pgsignal, sigmask};
 use crate::kernel::synch::{Channel, Sleep, priority};
 use crate::kernel::vfs::VnodeId;
@@ -21,9 +21,18 @@ pub fn is_controlling(kernel: &Kernel, id: ProcId, tty: TtyId) -> bool {
 }
 
 /// Whether the process is in the background of its controlling terminal (`isbackground`).
-pub(super) fn is_background(kernel: &Kernel, id: ProcId, tty: TtyId) -> bool {
+fn is_background(kernel: &Kernel, id: ProcId, tty: TtyId) -> bool {
     is_controlling(kernel, id, tty)
         && kernel.ttys.get(tty).is_some_and(|t| t.pgrp != Some(kernel.procs[id].pgrp))
+}
+
+/// Whether the process is in the background of its controlling terminal, which the session's leader may
+/// lend it.
+fn must_stop(cx: &mut Context<'_>, tty: TtyId) -> bool {
+    if is_background(cx.kernel, cx.id, tty) {
+        leader::ask_for_terminal(cx.kernel, tty);
+    }
+    is_background(cx.kernel, cx.id, tty)
 }
 
 /// Whether a signal that stops background processes would not stop this one.
@@ -41,7 +50,7 @@ pub(super) fn background_sleep(wmesg: &'static str, urgency: u8) -> Sleep {
 
 /// Stops a background process that reads (SIGTTIN); EIO where that cannot stop it.
 pub(super) fn may_read(cx: &mut Context<'_>, tty: TtyId, wmesg: &'static str) -> Result<Option<Sleep>, Errno> {
-    if !is_background(cx.kernel, cx.id, tty) {
+    if !must_stop(cx, tty) {
         return Ok(None);
     }
     if is_shielded(cx, SIGTTIN) {
@@ -54,7 +63,7 @@ pub(super) fn may_read(cx: &mut Context<'_>, tty: TtyId, wmesg: &'static str) ->
 
 /// Stops a background process that writes or changes settings (SIGTTOU), where that can stop it.
 pub(super) fn may_change(cx: &mut Context<'_>, tty: TtyId, sleep: Sleep) -> Option<Sleep> {
-    if !is_background(cx.kernel, cx.id, tty) || is_shielded(cx, SIGTTOU) {
+    if !must_stop(cx, tty) || is_shielded(cx, SIGTTOU) {
         return None;
     }
     let group = cx.proc().pgrp;

@@ -122,7 +122,7 @@ pub(super) fn opened(kernel: &mut Kernel, id: TtyId) {
 
 /// The host's window may have another size.
 pub fn resized(kernel: &mut Kernel) {
-    for id in kernel.ttys.ids() {
+    for id in kernel.ttys.hosts() {
         let tty = &mut kernel.ttys[id];
         let Some(size) = tty.host().map(|line| window(&line.door)) else { continue };
         if tty.state.contains(State::ISOPEN) && size != tty.winsize {
@@ -146,9 +146,9 @@ pub(super) fn wants_input(kernel: &mut Kernel, id: TtyId) {
     }
 }
 
-/// This program goes on after a stop, or is in the foreground again: the terminal is taken again.
-pub fn retake(kernel: &mut Kernel) {
-    for id in kernel.ttys.ids() {
+/// This program goes on after a stop, or is in the foreground again: its terminals are taken again.
+pub fn take_again(kernel: &mut Kernel) {
+    for id in kernel.ttys.hosts() {
         if let Some(line) = kernel.ttys[id].host()
             && line.wanted
         {
@@ -160,7 +160,7 @@ pub fn retake(kernel: &mut Kernel) {
 
 /// Gives the terminals back, as they were found.
 pub fn give_back(kernel: &mut Kernel) {
-    for id in kernel.ttys.ids() {
+    for id in kernel.ttys.hosts() {
         flush(kernel, id);
         if let Some(line) = kernel.ttys[id].host() {
             line.door.give_back();
@@ -273,6 +273,12 @@ pub(super) fn stopped(kernel: &mut Kernel, id: TtyId, what: u32) {
     {
         line.ahead.clear();
     }
+}
+
+/// Whether output waits for a terminal of the host that is there.
+pub fn is_sending(kernel: &Kernel) -> bool {
+    let waits = |id| kernel.ttys.host_interest(id).is_some_and(|(_, _, write)| write);
+    kernel.ttys.hosts().any(waits)
 }
 
 /// Looks at the keys and at what waits for the host, now and then, while guests compute.

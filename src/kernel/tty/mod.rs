@@ -34,7 +34,9 @@ pub use control::{
 pub use ioctl::NO_PID;
 pub use pty::{DEFAULT_PTYS, MOST_PTYS};
 pub use settings::{default_settings, flag};
-pub use special::{Special, close, close_revoked, open, open_at_boot, read, request, select, write};
+pub use special::{
+    Special, close, close_revoked, hold_open, open, open_at_boot, read, request, select, write,
+};
 pub use state::{Driver, End, State, Tty, Ttys};
 
 use syscalls::result::{self, Ret};

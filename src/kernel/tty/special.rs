@@ -126,6 +126,11 @@ pub fn open_at_boot(kernel: &mut Kernel, id: TtyId) {
     enter(kernel, id);
 }
 
+/// Keeps a terminal open for good.
+pub fn hold_open(kernel: &mut Kernel, id: TtyId) {
+    control::hold(&mut kernel.ttys[id], End::Slave, 1);
+}
+
 /// Goes on with an open after its sleep.
 pub(super) fn resume_open(cx: &mut Context<'_>, opening: Opening, wake: Wake) -> Sysret<Fd> {
     let tty = &mut cx.kernel.ttys[opening.tty];

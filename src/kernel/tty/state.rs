@@ -225,6 +225,14 @@ impl Tty {
         }
     }
 
+    /// Whether the terminal of the host is ours to use, if it is one.
+    pub fn is_in_hosts_foreground(&self) -> bool {
+        match &self.driver {
+            Driver::Host(line) => line.door.is_foreground(),
+            Driver::Pty(_) => true,
+        }
+    }
+
     /// The other side, of a pseudo terminal.
     #[inline]
     pub fn pty(&mut self) -> Option<&mut Pty> {
@@ -320,11 +328,6 @@ impl Ttys {
     /// A terminal, if there is one with this number.
     pub fn get(&self, id: usize) -> Option<&Tty> {
         self.all.get(id)
-    }
-
-    /// All numbers of terminals.
-    pub fn ids(&self) -> std::ops::Range<usize> {
-        0..self.all.len()
     }
 
     /// Numbers of the host's terminals.

@@ -42,7 +42,7 @@ pub use calls::{change_directory, vn_pathconf};
 pub use continuation::{Resume, resume};
 pub use exec::{Executable, HostFile, host_file, lookup_exec, vn_mmap};
 pub use locking::{advlock, getlock, release_file_locks, release_process_locks};
-pub use stream::{open_standard_files, poll_host};
+pub use stream::{open_descriptors, poll_host};
 pub use unix_name::{bind_socket, socket_at, socket_gone};
 use vnode::{Body, HostNode, Vnode};
 pub use vnode::{VnodeId, Vtype};

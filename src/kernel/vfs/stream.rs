@@ -6,6 +6,7 @@
 //! Must not know how terminals edit lines.  2.1 counterpart: none; the place of the console's driver.
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::BorrowedFd;
 
 use syscalls::Errno;
 
@@ -14,8 +15,10 @@ use super::{Vfs, device};
 use crate::host::error::HostError;
 use crate::host::stdio::{Poll, Stream, StreamKind, wait};
 use crate::host::terminal;
+use crate::kernel::boot::Descriptor;
 use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
+use crate::kernel::proc::leader;
 use crate::kernel::socket::inet::{InpcbId, bridge};
 use crate::kernel::synch::{self, Channel, Sleep, priority};
 use crate::kernel::tty::{self, TtyId};
@@ -62,20 +65,22 @@ impl Vfs {
     }
 }
 
-/// Opens descriptors 0, 1 and 2 over streams of the host; a missing one is the null device.  The first
-/// terminal among them becomes the controlling one of the process's session.
-pub fn open_standard_files(cx: &mut Context<'_>, streams: [Option<Stream>; 3]) -> Result<(), Errno> {
+/// Opens descriptors over streams of the host, or over the null device, in the order of their numbers.  The
+/// first terminal among them becomes the controlling one of the process's session.
+pub fn open_descriptors(cx: &mut Context<'_>, mut descriptors: Vec<Descriptor>) -> Result<(), Errno> {
+    descriptors.sort_by_key(|&(number, _)| number);
     let mut opened: Vec<(Identity, FileId)> = Vec::new();
-    for stream in streams {
+    for (number, stream) in descriptors {
+        let number = number as usize;
         let Some(stream) = stream else {
             let null = null_device(cx);
-            open_vnode(cx, null, FileFlag::READ | FileFlag::WRITE)?;
+            open_vnode(cx, number, null, FileFlag::READ | FileFlag::WRITE)?;
             continue;
         };
         let identity = identity(&stream)?;
         // A terminal or a pipe that is input and output at once is one open file.
         if let Some(&(_, same)) = opened.iter().find(|(other, _)| *other == identity) {
-            let fd = file::fd_alloc(cx, 0)?;
+            let fd = file::fd_alloc(cx, number)?;
             cx.kernel.files[same].count += 1;
             cx.proc_mut().fd.install(fd, same);
             continue;
@@ -83,11 +88,19 @@ pub fn open_standard_files(cx: &mut Context<'_>, streams: [Option<Stream>; 3]) -
         let mut flag = FileFlag::empty();
         flag.set(FileFlag::READ, stream.readable);
         flag.set(FileFlag::WRITE, stream.writable);
+        flag.set(FileFlag::APPEND, stream.appends());
+        let offset = stream.tell().unwrap_or(0);
+        let shared = stream.kind != StreamKind::File;
         let vnode = match stream.kind {
             StreamKind::Terminal => terminal_vnode(cx, &stream)?,
             _ => cx.kernel.vfs.stream_vnode(stream),
         };
-        opened.push((identity, open_vnode(cx, vnode, flag)?));
+        let file = open_vnode(cx, number, vnode, flag)?;
+        cx.kernel.files[file].offset = offset.cast_signed();
+        // Two descriptors of one regular file may have an offset each; which ones do, the host knows.
+        if shared {
+            opened.push((identity, file));
+        }
     }
     // A terminal that none of them is controls the session all the same.
     if let Some(node) = cx.kernel.ttys.first_host_node()
@@ -98,8 +111,8 @@ pub fn open_standard_files(cx: &mut Context<'_>, streams: [Option<Stream>; 3]) -
     Ok(())
 }
 
-fn open_vnode(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Result<FileId, Errno> {
-    let (_, file) = file::falloc(cx)?;
+fn open_vnode(cx: &mut Context<'_>, number: usize, vnode: VnodeId, flag: FileFlag) -> Result<FileId, Errno> {
+    let (_, file) = file::falloc_from(cx, number)?;
     cx.kernel.vfs.vref(vnode);
     let open = &mut cx.kernel.files[file];
     (open.flag, open.object) = (flag, FileObject::Vnode(vnode));
@@ -124,8 +137,7 @@ fn terminal_vnode(cx: &mut Context<'_>, stream: &Stream) -> Result<VnodeId, Errn
 fn control_by(cx: &mut Context<'_>, node: VnodeId) {
     if let Some((tty, _)) = cx.kernel.vfs.terminal_end(&cx.kernel.ttys, node) {
         tty::open_at_boot(cx.kernel, tty);
-        // A session has one terminal; a second one controls nobody.
-        let _ = tty::set_controlling(cx.kernel, cx.id, tty, node);
+        leader::hold_terminal(cx.kernel, tty, node);
     }
 }
 
@@ -304,8 +316,8 @@ pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool
 }
 
 /// Waits for host descriptors that processes sleep on, at most so many nanoseconds, and wakes the sleepers;
-/// false where nobody waits for any.
-pub fn poll_host(kernel: &mut Kernel, timeout_ns: Option<u64>) -> bool {
+/// false where nobody waits for any.  What becomes readable at `wake` ends the wait, too.
+pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: Option<u64>) -> bool {
     forget_the_gone(kernel);
     let waiting = &kernel.vfs.waiting;
     let mut polls: Vec<(Target, Poll<'_>)> = Vec::new();
@@ -333,7 +345,8 @@ pub fn poll_host(kernel: &mut Kernel, timeout_ns: Option<u64>) -> bool {
     if polls.is_empty() {
         return false;
     }
-    let ready = wait(polls.iter().map(|(_, poll)| poll), timeout_ns);
+    let wake = wake.map(|fd| Poll::either(fd, true, false));
+    let ready = wait(polls.iter().map(|(_, poll)| poll).chain(&wake), timeout_ns);
     let targets: Vec<Target> =
         polls.iter().zip(ready).filter(|(_, ready)| *ready).map(|((target, _), _)| *target).collect();
     for target in targets {

@@ -161,6 +161,11 @@ pub fn lseek(cx: &mut Context<'_>, fd: Fd, _pad: Unused, offset: Off, whence: Wh
         return Err(Errno::ESPIPE.into());
     }
     let base = match whence {
+        // Others may share the host's offset.
+        Whence::Cur if stream == Some(StreamKind::File) => {
+            let stream = cx.kernel.vfs.stream(vnode);
+            stream.and_then(|stream| stream.tell().ok()).map_or(0, u64::cast_signed)
+        }
         Whence::Cur => cx.kernel.files[file].offset,
         Whence::End => cx.kernel.vfs.getattr(vnode)?.size.cast_signed(),
         Whence::Set => 0,

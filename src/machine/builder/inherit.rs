@@ -1,0 +1,94 @@
+//! What the first program has from whoever started this process, in the guest's terms.
+//!
+//! Must not know how the host tells it.
+
+use super::super::host_signals::guest_signal;
+use super::{Builder, StartError};
+use crate::host::inherit::{self, HostLimit};
+use crate::host::random;
+use crate::host::signal::HostSignal;
+use crate::host::stdio::Stream;
+use crate::kernel::boot::{Descriptor, Inherited};
+use crate::kernel::limits::Resource;
+use crate::kernel::signal::sigmask;
+
+impl Builder {
+    /// Gives the program what this process was started with: ignored and blocked signals, umask, nice value,
+    /// and limits where they are lower than 2.1's.
+    pub fn inherit(mut self) -> Self {
+        let host = inherit::Inherited::look();
+        let set = |signals: &[HostSignal]| {
+            signals.iter().fold(0, |set, &signal| set | sigmask(guest_signal(signal).raw()))
+        };
+        self.inherited = Inherited {
+            umask: host.umask,
+            ignored: set(&host.ignored),
+            blocked: set(&host.blocked),
+            nice: host.nice,
+            limits: host.limits.iter().map(|&(limit, soft)| guest_limit(limit, soft)).collect(),
+            ..self.inherited
+        };
+        self.unheeded = host.ignored;
+        self
+    }
+
+    /// The program's place among the host's jobs is this process's: it cannot be stopped from the terminal
+    /// where nobody could continue it.  This process's controlling terminal is the program's, too.
+    pub fn as_job(mut self) -> Self {
+        self.inherited.orphaned = inherit::is_orphaned();
+        self.terminal = true;
+        self
+    }
+
+    /// Mode bits that new files do not get.
+    pub fn umask(mut self, umask: u16) -> Self {
+        self.inherited.umask = umask;
+        self
+    }
+
+    /// Hands over this process's own standard descriptors, those that are closed too, and some others.  The
+    /// process keeps standard error only.
+    pub fn descriptors(mut self, others: impl Into<Vec<u32>>) -> Self {
+        self.descriptors = Some(others.into());
+        self
+    }
+}
+
+/// Numbers among which that of the first program is chosen where runs need not be repeatable: low enough that
+/// its first children's do not begin anew.
+const FIRST_PIDS: std::ops::Range<i32> = 100..29000;
+
+/// A number for the process before the first program's.  Programs make names of files out of theirs, so two
+/// runs on one root shall not have the same.
+pub(super) fn number_before_first() -> i32 {
+    let mut bytes = [0; 4];
+    random::fill(&mut bytes);
+    let choice = u32::from_le_bytes(bytes) % FIRST_PIDS.len() as u32;
+    FIRST_PIDS.start - 1 + choice.cast_signed()
+}
+
+/// This process's own standard descriptors, and others, as the guest's.
+pub(super) fn handed_over(others: &[u32]) -> Result<Vec<Descriptor>, StartError> {
+    let standard = (0..3).filter(|&number| inherit::had_standard(number));
+    let mut descriptors = Vec::new();
+    for number in standard.chain(others.iter().copied()) {
+        let failed = |reason: String| StartError::Descriptor { number, reason };
+        let fd = inherit::take(number).map_err(|e| failed(e.to_string()))?;
+        let stream = Stream::new(fd).map_err(|e| failed(e.to_string()))?;
+        descriptors.push((number, Some(stream)));
+    }
+    Ok(descriptors)
+}
+
+/// A limit of the host in the guest's words.
+fn guest_limit(limit: HostLimit, soft: u64) -> (Resource, i64) {
+    let resource = match limit {
+        HostLimit::Cpu => Resource::Cpu,
+        HostLimit::FileSize => Resource::Fsize,
+        HostLimit::Data => Resource::Data,
+        HostLimit::Stack => Resource::Stack,
+        HostLimit::Processes => Resource::Nproc,
+        HostLimit::Descriptors => Resource::Nofile,
+    };
+    (resource, i64::try_from(soft).unwrap_or(i64::MAX))
+}
