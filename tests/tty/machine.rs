@@ -221,11 +221,10 @@ impl Machine {
         let mut alarm = alarm_ms.map(|ms| began + u64::from(ms) * 1_000_000);
         self.enter(number, args, STACK_AT);
         let id = self.id;
-        if std::env::var_os("DBG").is_some() { let t=&self.kernel.ttys[0]; eprintln!("call {number} outq {} hiwat {} asleep {:?} state {:?} speed {}", t.outq.len(), t.hiwat, self.kernel.procs[id].asleep, t.state, t.termios.ospeed.get()); }
         let mut last = self.registers();
         while self.kernel.procs.get(id)?.asleep.is_some() {
             match self.kernel.choose() {
-                Some(chosen) => self.kernel.resume(chosen),
+                Some(chosen) => { if std::env::var_os("DBG").is_some() { eprintln!("resume {chosen:?} {id:?}"); } self.kernel.resume(chosen) }
                 None => {
                     let next = self.kernel.next_timeout().into_iter().chain(alarm).min()?;
                     if next > began + PATIENCE_NS {
@@ -235,6 +234,7 @@ impl Machine {
                     self.kernel.clock.advance(next.saturating_sub(now));
                     self.kernel.run_timeouts();
                     if alarm.is_some_and(|at| at <= next) {
+                        if std::env::var_os("DBG").is_some() { eprintln!("ALARM {number}"); }
                         alarm = None;
                         psignal(&mut self.kernel, id, SIGALRM);
                     }
@@ -283,6 +283,7 @@ impl Machine {
             let (signal, context, handler) = (word(0), word(8), word(16));
             let mask = proc.vm.space.fuword(context + 4).expect("the frame is mapped");
             assert_eq!(handler, HANDLER);
+            if std::env::var_os("DBG").is_some() { eprintln!("HIT {signal}"); }
             self.hits |= 1 << (signal - 1);
             self.enter(number::SIGRETURN, &[context], frame - 36);
             // The recorded handler returned without the kernel, which takes SIGCONT out of the mask.
