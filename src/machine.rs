@@ -17,15 +17,14 @@ mod stdio;
 pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
 pub use job::Notice;
 use job::{Job, Teller};
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, Limits, MEMORY};
 use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 pub use stdio::Stdio;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-
-use tempfile::TempDir;
+use std::time::Instant;
 
 use host_signals::Requests;
 use limits::Meter;
@@ -38,12 +37,14 @@ use crate::host::fs::{HostKind, Place};
 use crate::host::memory;
 use crate::host::signal::Signals;
 use crate::host::stdio::Poll;
+use crate::host::temporary::Directory;
 use crate::kernel::boot::{Config, Descriptor, Program, StartFailure};
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
 use crate::kernel::socket::inet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
+use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
 /// Instructions between two looks at the clock.
@@ -55,6 +56,9 @@ const SLICE_NS: u64 = SECOND_NS / 10;
 
 /// How long a machine without processes waits for the host's network to take what is left to send.
 const SENDING_NS: u64 = 10 * SECOND_NS;
+
+/// Bytes of decoded and translated code that are always kept.
+const CODE_LEAST: u64 = 32 << 20;
 
 /// How the first program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub enum Ended {
 #[derive(Default)]
 struct Slot {
     owner: Option<ProcId>,
+    /// Bytes that its decoded code took at the last look.
+    code: u64,
     /// The program of its owner that is decoded ([`Proc::image_generation`](crate::kernel::proc::Proc)).
     image: Option<u64>,
     cpu: Cpu,
@@ -103,13 +109,15 @@ pub struct Machine {
     /// Everybody has been sent SIGKILL.
     killing: bool,
     /// The directory of the host for the guest's scratch directories.
-    scratch: Option<TempDir>,
+    scratch: Option<Directory>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
     collector: Option<Collector>,
     /// Instructions of all processes so far.
     instructions: u64,
+    /// Bytes of decoded and translated code of all processes.
+    code: u64,
 }
 
 impl Machine {
@@ -130,6 +138,7 @@ impl Machine {
             captured: [None, None, None],
             collector: None,
             instructions: 0,
+            code: 0,
         }
     }
 
@@ -142,6 +151,7 @@ impl Machine {
     fn keep_stream(&mut self, number: usize, file: OwnedFd) {
         if let Some(place) = self.captured.get_mut(number) {
             *place = Some(file);
+            self.kernel.allowance.keeps_output = true;
         }
     }
 
@@ -173,8 +183,11 @@ impl Machine {
 
     /// Sets what the run may use; its time begins now.
     pub fn limit(&mut self, limits: Limits) {
-        self.kernel.allow(limits.procs, limits.memory, limits.output);
+        self.kernel.allow(limits.procs, Some(limits.memory.unwrap_or(MEMORY)), limits.output);
         self.meter = Meter::new(limits);
+        if !self.kernel.clock.is_virtual() {
+            self.meter.host = Some(Instant::now());
+        }
     }
 
     /// Has core files of the guest written to a directory of the host.
@@ -301,11 +314,13 @@ impl Machine {
             let over = matches!(stopped.trap, Trap::Budget);
             if matches!(stopped.trap, Trap::Syscall) {
                 self.kernel.call(id);
-            } else if !over {
+            } else if !over && !is_refused() {
+                // Memory that the run may not have is no fault of the program's: the run ends.
                 self.kernel.trap(id, stopped.trap);
             }
             left = left.saturating_sub(stopped.retired + TRAP_COST);
-            if left == 0 || over || self.kernel.wants_resched() {
+            if left == 0 || over || self.kernel.wants_resched() || is_refused() {
+                self.look_at_code(index);
                 let now = self.kernel.clock.uptime();
                 self.charge(id, now - charged);
                 charged = now;
@@ -330,8 +345,28 @@ impl Machine {
     }
 
     /// The limit that has been hit, if one has.
-    fn exceeded(&self) -> Option<Limit> {
-        self.kernel.excess().map(Limit::from).or_else(|| self.meter.exceeded())
+    fn exceeded(&mut self) -> Option<Limit> {
+        if let Some(excess) = self.kernel.excess() {
+            return Some(excess.into());
+        }
+        let bytes = self.kernel.memory().1.saturating_add(self.code);
+        self.meter.exceeded().or_else(|| self.meter.host_is_full(bytes))
+    }
+
+    /// Counts the decoded code of a process; drops that of all where it would take more memory than there is.
+    fn look_at_code(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let now = slot.cpu.code_bytes() as u64;
+        self.code = self.code.saturating_sub(slot.code).saturating_add(now);
+        slot.code = now;
+        if self.code <= CODE_LEAST || self.code <= self.kernel.memory().0.min(MEMORY) {
+            return;
+        }
+        for slot in &mut self.slots {
+            slot.cpu.release();
+            slot.code = 0;
+        }
+        self.code = 0;
     }
 
     fn charge(&mut self, id: ProcId, ns: u64) {

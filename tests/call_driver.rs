@@ -27,7 +27,10 @@ fn vectors() -> Vec<PathBuf> {
 fn replay(text: &str) -> String {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("cases.vec"), text).expect("the directory is writable");
-    let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+    // In a session of its own: the cases stop and continue their parent, and expect that an orphan's terminal
+    // does not.
+    let output = Command::new("setsid")
+        .arg(env!("CARGO_BIN_EXE_bsd21"))
         .args(["run", "--clean"])
         .arg(root().join("fixtures/bin/callvec"))
         .arg("cases.vec")

@@ -18,12 +18,16 @@ fn main() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cases");
     let root = std::env::var_os("BSD21_ROOT").map(PathBuf::from);
     let bless = std::env::var_os("BSD21_BLESS").is_some();
-    let options = Arc::new(Options { root, bless, max_wall: None, cancel: None });
+    let options = Arc::new(Options { root, trust: true, bless, max_wall: None, cancel: None });
     let cache = Arc::new(Cache::default());
     let cases = find::cases(&directory).expect("fixtures/cases");
     let libraries = options.root.as_deref().map(root_of_libraries);
-    let linked =
-        Options { root: libraries.as_ref().map(|d| d.path().to_owned()), bless, ..Options::default() };
+    let linked = Options {
+        root: libraries.as_ref().map(|d| d.path().to_owned()),
+        trust: true,
+        bless,
+        ..Options::default()
+    };
     let linked = Arc::new(linked);
     let mut trials: Vec<Trial> = cases
         .into_iter()

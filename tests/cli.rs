@@ -66,6 +66,8 @@ fn a_program_in_the_hosts_tmp_is_found_from_everywhere() {
 fn help_is_an_answer() {
     let help = bsd21(&["--help"]);
     assert!(help.status.success() && stdout(&help).contains("Exit status"));
+    let text = stdout(&help);
+    assert!(text.find("Run a program:") < text.find("Keep it working:"), "grouped: {text}");
     assert!(stdout(&bsd21(&["--version"])).starts_with("bsd21 "));
 }
 
@@ -109,8 +111,47 @@ fn completions_and_the_manual_come_from_the_definition() {
         assert!(stdout(&bsd21(&["generate", what])).contains("inspect"), "{what}");
     }
     let manual = stdout(&bsd21(&["generate", "man"]));
-    assert!(manual.contains(".TH bsd21 1") && manual.contains("bsd21 inspect"));
-    assert!(!stdout(&bsd21(&["--help"])).contains("generate"), "hidden");
+    assert!(manual.contains(".TH bsd21 1") && manual.contains("inspect"), "{manual}");
+    let page = stdout(&bsd21(&["generate", "man", "trace"]));
+    assert!(page.contains(".TH bsd21-trace 1") && page.contains("syscall\\-limit"), "{page}");
+    assert!(page.contains("Examples"), "{page}");
+    fails(&["generate", "man", "trase"], 125, "did you mean 'trace'?");
+    let directory = tempfile::tempdir().expect("a directory");
+    let name = directory.path().to_str().expect("a name");
+    assert!(bsd21(&["generate", "man", "--directory", name]).status.success());
+    assert!(directory.path().join("bsd21.1").is_file() && directory.path().join("bsd21-verify.1").is_file());
+}
+
+#[test]
+fn options_that_do_not_exist_are_refused_with_a_suggestion() {
+    let output = bsd21(&["run", "--rooot", "/", "fixtures/bin/hello"]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), errors.lines().count()), (Some(125), 1), "{errors}");
+    assert!(errors.contains("'--rooot'") && errors.contains("'--root'"), "{errors}");
+    fails(&["trace", "-H", "fixtures/bin/hello"], 125, "'-H'");
+    let output = bsd21(&["trace", "-s5", "-ewrite", "fixtures/bin/args", "-l", "--color", "-s9"]);
+    assert!(stdout(&output).contains("argv[3] -s9"), "{}", stdout(&output));
+}
+
+#[test]
+fn calls_are_found_by_name_and_by_number() {
+    let listed = stdout(&bsd21(&["explain"]));
+    assert!(listed.lines().any(|line| line.starts_with("135  socketpair ")), "{listed}");
+    assert_eq!(stdout(&bsd21(&["explain", "135"])), stdout(&bsd21(&["explain", "socketpair"])));
+    let stat = stdout(&bsd21(&["syscalls", "stat", "135"]));
+    let rows: Vec<&str> = stat.lines().map(|line| &line[..3]).collect();
+    assert_eq!(rows, [" 38", "188", "135"]);
+    fails(&["syscalls", "opne"], 125, "did you mean 'open'?");
+    fails(&["syscalls", "999"], 125, "unknown system call '999'");
+}
+
+#[test]
+fn inspect_speaks_json() {
+    let text = stdout(&bsd21(&["inspect", "--format", "json", "fixtures/bin/hello", "README.md"]));
+    let files: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(files[0]["image"]["segments"][0]["kind"], "text");
+    assert!(files[0]["calls"].as_array().is_some_and(|calls| calls.iter().any(|c| c["name"] == "write")));
+    assert!(files[1]["refused"].is_string() && files[1]["image"].is_null());
 }
 
 #[test]
@@ -154,4 +195,27 @@ fn only_the_mounted_directories_are_there() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_bsd21")).args(["run", &hello]).current_dir(&outside).output();
     assert_eq!(stdout(&output.expect("bsd21 runs")), "hello, world\n");
+}
+
+#[test]
+fn the_log_shows_what_bsd21_does() {
+    let output = bsd21(&["run", "--log", "bsd21::process=info,bsd21::file=debug", "fixtures/bin/fork"]);
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    for expected in [
+        "path=fixtures/bin/fork format=\"a.out QMAGIC\"",
+        "process{pid=5 comm=\"fork\"}",
+        "forks",
+        "looks up",
+    ] {
+        assert!(log.contains(expected), "{expected} in {log}");
+    }
+    assert!(bsd21(&["run", "fixtures/bin/fork"]).stderr.is_empty(), "silent unless asked");
+    fails(&["run", "--log", "bsd21=loud", "fixtures/bin/fork"], 125, "--log bsd21=loud");
+    let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+        .args(["run", "--root", "fixtures", "/bin/hello"])
+        .env("BSD21_LOG", "bsd21::mount=debug")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("bsd21 runs");
+    assert_eq!(stdout(&output), "hello, world\n");
 }

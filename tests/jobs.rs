@@ -267,7 +267,7 @@ fn a_clean_start_is_a_logins_and_options_go_before() {
     assert!(found.contains("umask 27, nice 4") && found.contains("descriptor 3"), "{found}");
     assert!(!found.contains("descriptor 4"), "{found}");
     for wrong in ["--fd 9", "--fd 6", "--fd 1", "--umask 9"] {
-        let line = format!("exec 6</; {}", words("run", wrong, "job", "inherit"));
+        let line = format!("exec 6</ 9<&-; {}", words("run", wrong, "job", "inherit"));
         let output = shell_output(&line);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), errors.lines().count()), (Some(125), 1), "{errors}");
@@ -300,9 +300,7 @@ fn shown(format: &str, trace: &[u8]) -> usize {
         trace.to_vec()
     };
     let text = String::from_utf8_lossy(&text).into_owned();
-    (0..30)
-        .filter(|n| text.contains(&format!("line {n}\\n")) || text.contains(&format!("line {n}\n")))
-        .count()
+    (0..30).filter(|n| text.contains(&format!("line {n}\\")) || text.contains(&format!("line {n}\n"))).count()
 }
 
 #[test]
@@ -342,7 +340,7 @@ struct Screen {
 impl Screen {
     /// Runs a script of the host's shell.
     fn start(script: &str) -> Self {
-        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
         grantpt(&screen).expect("it is ours");
         unlockpt(&screen).expect("it can be opened");
         let name = ptsname(&screen, Vec::new()).expect("its name").into_string().expect("a name");
@@ -483,4 +481,23 @@ fn keys_do_not_add_up_while_the_first_program_lives() {
     }
     screen.expect("enough");
     screen.expect("ended with 0");
+}
+
+#[test]
+fn the_terminal_is_as_before_whichever_signal_ends_the_run() {
+    let line = format!("exec {}", words("run", "", "raw", "wait"));
+    for (signal, code) in [
+        (Signal::USR1, Some(158)),
+        (Signal::ALARM, Some(142)),
+        (Signal::TERM, Some(143)),
+        (Signal::ABORT, None),
+    ] {
+        let mut screen = Screen::start(&line);
+        screen.expect("raw now");
+        assert!(screen.is_raw());
+        let pid = Pid::from_raw(i32::try_from(screen.child.id()).expect("a number")).expect("a process");
+        kill_process(pid, signal).expect("it is ours");
+        assert_eq!(ended(&mut screen.child).code(), code, "{signal:?}");
+        assert!(!screen.is_raw(), "{signal:?}");
+    }
 }

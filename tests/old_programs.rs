@@ -21,12 +21,15 @@ fn tree(test: &str, program: &str) -> Option<PathBuf> {
     root
 }
 
+/// Repeatable runs, in which the numbers of processes that scripts print are the same each time.
+const REPEATABLE: &[&str] = &["--clock", "virtual"];
+
 /// Runs a command of the guest in an empty directory, where core files go, with one more mount for each of
 /// `empty`; gives what it prints on both streams, and its status.
-fn run(root: &Path, empty: &[&str], command: &[&str]) -> String {
+fn run(root: &Path, options: &[&str], empty: &[&str], command: &[&str]) -> String {
     let work = tempfile::tempdir().expect("a directory");
     let mut bsd21 = Command::new(env!("CARGO_BIN_EXE_bsd21"));
-    bsd21.args(["run", "--max-wall", "900", "--root"]).arg(root);
+    bsd21.args(["run", "--max-wall", "900"]).args(options).arg("--root").arg(root);
     let mut mount = |host: &Path, guest: &str| {
         bsd21.arg("--mount").arg(format!("{}:{guest}", host.display()));
     };
@@ -65,25 +68,25 @@ fn compare(name: &str, printed: &str) {
 #[test]
 fn the_shell_runs_its_script() {
     let Some(root) = tree("the_shell_runs_its_script", "bin/sh") else { return };
-    compare("work.sh.out", &run(&root, &[], &["/bin/sh", "/scripts/work.sh"]));
+    compare("work.sh.out", &run(&root, REPEATABLE, &[], &["/bin/sh", "/scripts/work.sh"]));
 }
 
 #[test]
 fn the_c_shell_runs_its_script() {
     let Some(root) = tree("the_c_shell_runs_its_script", "bin/csh") else { return };
-    compare("work.csh.out", &run(&root, &[], &["/bin/csh", "-f", "/scripts/work.csh"]));
+    compare("work.csh.out", &run(&root, REPEATABLE, &[], &["/bin/csh", "-f", "/scripts/work.csh"]));
 }
 
 #[test]
 fn bash_runs_its_script() {
     let Some(root) = tree("bash_runs_its_script", "usr/local/bin/bash") else { return };
-    compare("work.bash.out", &run(&root, &[], &["/usr/local/bin/bash", "/scripts/work.bash"]));
+    compare("work.bash.out", &run(&root, &[], &[], &["/usr/local/bin/bash", "/scripts/work.bash"]));
 }
 
 #[test]
 fn a_long_pipeline_counts_over_the_tree() {
     let Some(root) = tree("a_long_pipeline_counts_over_the_tree", "usr/bin/xargs") else { return };
-    compare("count.sh.out", &run(&root, &[], &["/bin/sh", "/scripts/count.sh"]));
+    compare("count.sh.out", &run(&root, &[], &[], &["/bin/sh", "/scripts/count.sh"]));
 }
 
 /// They look for the registers where 386BSD has them: `src/kernel/proc/older_user_area.rs`.
@@ -92,7 +95,7 @@ fn the_debuggers_stop_step_and_change_a_program() {
     let Some(root) = tree("the_debuggers_stop_step_and_change_a_program", "usr/local/bin/gdb") else {
         return;
     };
-    compare("gdb.sh.out", &run(&root, &[], &["/bin/sh", "/scripts/gdb.sh"]));
+    compare("gdb.sh.out", &run(&root, &[], &[], &["/bin/sh", "/scripts/gdb.sh"]));
 }
 
 /// Half a minute of processor time.
@@ -103,5 +106,5 @@ fn the_compiler_chain_builds_a_library_and_programs() {
         return;
     };
     let empty = ["/usr/lib", "/usr/obj", "/mnt"];
-    compare("chain.sh.out", &run(&root, &empty, &["/bin/sh", "/scripts/chain.sh"]));
+    compare("chain.sh.out", &run(&root, &[], &empty, &["/bin/sh", "/scripts/chain.sh"]));
 }

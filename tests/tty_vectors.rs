@@ -4,14 +4,14 @@
 //! the virtual clock.  `BSD21_TTY_VECTORS=DIR` runs every *.vec and *.vec.gz file of another directory;
 //! arguments without a dash select cases by a part of their name.
 
-#[path = "tty/machine.rs"]
-mod machine;
-#[path = "socket/root.rs"]
-mod root;
 #[path = "tty/files.rs"]
 mod files;
 #[path = "vectors/format.rs"]
 mod format;
+#[path = "tty/machine.rs"]
+mod machine;
+#[path = "socket/root.rs"]
+mod root;
 
 use std::process::ExitCode;
 use std::sync::Mutex;

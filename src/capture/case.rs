@@ -2,13 +2,13 @@
 //!
 //! docs/capture.md describes the format.  Must not know how runs are made.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::content::{Fingerprint, Text};
+use crate::host::look;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_EPOCH_NS};
 
 /// The file that makes a directory a case.
@@ -19,6 +19,12 @@ pub const STDIN: &str = "stdin";
 pub const FILES: &str = "files";
 /// What came of the run.
 pub const EXPECTED: &str = "expected";
+/// Most bytes of it, and of the text of its calls.
+pub(super) const LARGEST: u64 = 256 << 20;
+/// Most directories that a case mounts.
+const MOST_PLACES: usize = 64;
+/// Longest path of a guest, with its end.
+const MAXPATHLEN: usize = 1024;
 /// Version of the format.
 const FORMAT: u32 = 1;
 
@@ -285,7 +291,9 @@ impl Case {
     /// Reads the case in a directory.
     pub fn read(directory: &Path) -> Result<Self, CaseError> {
         let path = directory.join(FILE);
-        let text = fs::read_to_string(&path).map_err(|e| CaseError::file(&path, e))?;
+        let bytes = read(directory, Path::new(FILE), LARGEST).map_err(|e| CaseError::file(&path, e))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| CaseError::Text { path: path.clone(), message: "not a text in UTF-8".to_owned() })?;
         let wrong = |message: String| CaseError::Text { path: path.clone(), message };
         let case: Self = toml::from_str(&text).map_err(|e| wrong(one_line(&e, &text)))?;
         if case.format != FORMAT {
@@ -307,12 +315,7 @@ impl Case {
         if run.argv.is_empty() {
             return Err("argv is empty; the program's name comes first".to_owned());
         }
-        for path in [&run.files_at].into_iter().chain(&run.scratch).chain(self.mount.iter().map(|m| &m.guest))
-        {
-            if !path.0.starts_with(b"/") {
-                return Err(format!("{path} is no absolute path of the guest"));
-            }
-        }
+        self.check_places()?;
         self.control_word().ok_or_else(|| format!("fpcw {} is no 16-bit number such as 0x1272", run.fpcw))?;
         if !["loopback", "none"].contains(&run.network.as_str()) {
             return Err(format!("network {} is neither loopback nor none", run.network));
@@ -332,6 +335,32 @@ impl Case {
         Ok(())
     }
 
+    /// Where the guest sees what the case mounts: places of their own, not its root and not its devices.
+    fn check_places(&self) -> Result<(), String> {
+        let run = &self.run;
+        let mounts = self.mount.iter().map(|m| &m.guest);
+        let places: Vec<&Text> = [&run.files_at].into_iter().chain(&run.scratch).chain(mounts).collect();
+        if places.len() > MOST_PLACES {
+            return Err(format!("more than {MOST_PLACES} mounted and scratch directories"));
+        }
+        for (number, place) in places.iter().enumerate() {
+            if !is_absolute(place) {
+                return Err(format!("{place} is no absolute path of the guest"));
+            }
+            if place.0 == b"/" || place.0 == b"/dev" || place.0.starts_with(b"/dev/") {
+                return Err(format!("{place} cannot be mounted over"));
+            }
+            if places.iter().take(number).any(|other| other == place) {
+                return Err(format!("{place} is mounted twice"));
+            }
+        }
+        let mut images = self.image.iter().map(|image| &image.path);
+        match images.find(|path| !is_absolute(path)) {
+            Some(path) => Err(format!("{path} is no absolute path of the guest")),
+            None => Ok(()),
+        }
+    }
+
     /// The control word.
     pub fn control_word(&self) -> Option<u16> {
         let text = &self.run.fpcw;
@@ -340,6 +369,18 @@ impl Case {
             None => text.parse().ok(),
         }
     }
+}
+
+/// Whether a path of the guest begins at its root and has no part that leads elsewhere.
+fn is_absolute(path: &Text) -> bool {
+    let Some(rest) = path.0.strip_prefix(b"/") else { return false };
+    let plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.contains(&0);
+    path.0.len() < MAXPATHLEN && (rest.is_empty() || rest.split(|&b| b == b'/').all(plain))
+}
+
+/// The bytes of one of a case's own files: a regular one, in the case itself, and not larger than `most`.
+pub(super) fn read(directory: &Path, file: &Path, most: u64) -> io::Result<Vec<u8>> {
+    look::whole(&look::open_below(directory, file)?, most)
 }
 
 /// The place and the reason of an error in a file.
@@ -352,6 +393,7 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn read(text: &str) -> Result<Case, String> {
         let directory = tempfile::tempdir().unwrap();

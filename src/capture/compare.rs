@@ -3,7 +3,6 @@
 //! Must not run anything.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -20,6 +19,8 @@ pub const CALLS: &str = "calls";
 pub const TRACE: &str = "trace";
 /// Equal calls that are shown before the first different one.
 pub const BEFORE: u64 = 5;
+/// Most bytes of an expected file, and of a chain of calls: those that are longer are not kept.
+const LARGEST: u64 = 16 << 20;
 /// Most lines of a difference that are shown.
 const LINES: usize = 40;
 
@@ -64,9 +65,11 @@ impl Recorded {
     /// Reads the expectations of a case.
     pub fn read(case: &Case, directory: &Path) -> Result<Option<Self>, CaseError> {
         let Some(expected) = case.expected.clone() else { return Ok(None) };
-        let kept = directory.join(case::EXPECTED);
-        let path = kept.join(CALLS);
-        let bytes = fs::read(&path).map_err(|e| CaseError::file(&path, e))?;
+        let kept = Path::new(case::EXPECTED);
+        let path = directory.join(kept).join(CALLS);
+        let own = |name: &str| optional(directory, &kept.join(name), LARGEST);
+        let bytes = case::read(directory, &Path::new(case::EXPECTED).join(CALLS), LARGEST);
+        let bytes = bytes.map_err(|e| CaseError::file(&path, e))?;
         let chain = Chain::from_bytes(&bytes).filter(|chain| chain.count == expected.calls);
         let Some(chain) = chain else {
             return Err(CaseError::Text {
@@ -74,15 +77,15 @@ impl Recorded {
                 message: "damaged; verify --bless writes it anew".to_owned(),
             });
         };
-        let trace = optional(&kept.join(TRACE))?
+        let trace = optional(directory, &kept.join(TRACE), case::LARGEST)?
             .map(|text| String::from_utf8_lossy(&text).lines().map(str::to_owned).collect());
         let mut contents = BTreeMap::new();
         for file in expected.file.iter().filter(|file| file.content.is_some()) {
-            if let Some(bytes) = optional(&kept.join(case::FILES).join(file.path.os()))? {
+            if let Some(bytes) = optional(directory, &kept.join(case::FILES).join(file.path.os()), LARGEST)? {
                 contents.insert(file.path.clone(), bytes);
             }
         }
-        let (stdout, stderr) = (optional(&kept.join("stdout"))?, optional(&kept.join("stderr"))?);
+        let (stdout, stderr) = (own("stdout")?, own("stderr")?);
         Ok(Some(Self { expected, stdout, stderr, chain, trace, contents }))
     }
 

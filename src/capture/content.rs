@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -74,9 +73,11 @@ impl Fingerprint {
         Self { size: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
     }
 
-    /// That of a file of the host.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
+    /// That of a file of the host, which must not be larger than `most` bytes.
+    pub fn of_file(mut file: &File, most: u64) -> io::Result<Self> {
+        if file.metadata()?.len() > most {
+            return Err(io::Error::other(format!("larger than {most} bytes")));
+        }
         let (mut hash, mut size) = (Sha256::new(), 0);
         let mut piece = vec![0; 1 << 16];
         loop {
@@ -85,6 +86,9 @@ impl Fingerprint {
                 return Ok(Self { size, sha256: hex(&hash.finalize()) });
             }
             size += count as u64;
+            if size > most {
+                return Err(io::Error::other(format!("larger than {most} bytes")));
+            }
             hash.update(piece.get(..count).unwrap_or_default());
         }
     }

@@ -22,30 +22,36 @@ pub fn cases(path: &Path) -> Result<Vec<Found>, CaseError> {
     if is_case(path) {
         found.push(Found { name, directory: path.to_owned() });
     } else {
-        below(path, "", &mut found)?;
+        below(path, &mut found)?;
     }
     found.sort();
     Ok(found)
 }
 
 fn is_case(path: &Path) -> bool {
-    path.join(case::FILE).is_file()
+    fs::symlink_metadata(path.join(case::FILE)).is_ok()
 }
 
-fn below(directory: &Path, name: &str, found: &mut Vec<Found>) -> Result<(), CaseError> {
-    let failed = |error| CaseError::file(directory, error);
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let own = entry.file_name().to_string_lossy().into_owned();
-        if own.starts_with('.') || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            continue;
-        }
-        let name = if name.is_empty() { own } else { format!("{name}/{own}") };
-        let path = entry.path();
-        if is_case(&path) {
-            found.push(Found { name, directory: path });
-        } else {
-            below(&path, &name, found)?;
+/// Directories nest at most this deep: longer paths have no name on the host.
+const MAX_DEPTH: usize = 256;
+
+fn below(directory: &Path, found: &mut Vec<Found>) -> Result<(), CaseError> {
+    let mut todo = vec![(directory.to_owned(), String::new(), 0)];
+    while let Some((directory, above, depth)) = todo.pop() {
+        let failed = |error| CaseError::file(&directory, error);
+        for entry in fs::read_dir(&directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let own = entry.file_name().to_string_lossy().into_owned();
+            if own.starts_with('.') || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let name = if above.is_empty() { own } else { format!("{above}/{own}") };
+            let path = entry.path();
+            if is_case(&path) {
+                found.push(Found { name, directory: path });
+            } else if depth < MAX_DEPTH {
+                todo.push((path, name, depth + 1));
+            }
         }
     }
     Ok(())

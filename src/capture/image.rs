@@ -9,19 +9,25 @@ use std::sync::Mutex;
 
 use super::case::{Case, Image};
 use super::content::{Fingerprint, Text};
+use crate::host::look;
+
+/// Most bytes of a program or a library.
+const LARGEST: u64 = 1 << 30;
 
 /// Fingerprints of files that were looked at before: cases share their images.
 #[derive(Debug, Default)]
 pub struct Cache(Mutex<HashMap<PathBuf, Option<Fingerprint>>>);
 
 impl Cache {
-    /// The fingerprint of a file, if it can be read.
-    fn fingerprint(&self, path: &Path) -> Option<Fingerprint> {
-        let known = self.0.lock().ok().and_then(|known| known.get(path).cloned());
+    /// The fingerprint of a file below a directory, if it can be read.
+    fn fingerprint(&self, directory: &Path, below: &Path) -> Option<Fingerprint> {
+        let path = directory.join(below);
+        let known = self.0.lock().ok().and_then(|known| known.get(&path).cloned());
         known.unwrap_or_else(|| {
-            let found = Fingerprint::of_file(path).ok();
+            let file = look::open_below(directory, below);
+            let found = file.and_then(|file| Fingerprint::of_file(&file, LARGEST)).ok();
             if let Ok(mut known) = self.0.lock() {
-                known.insert(path.to_owned(), found.clone());
+                known.insert(path, found.clone());
             }
             found
         })
@@ -60,6 +66,12 @@ impl Places {
 
     /// Where a file of the guest is on the host.
     pub fn host(&self, guest: &Text) -> PathBuf {
+        let (directory, below) = self.below(guest);
+        directory.join(below)
+    }
+
+    /// The directory of the host that has a file of the guest, and where it has it.
+    fn below(&self, guest: &Text) -> (&Path, PathBuf) {
         let below = |mount: &Text| {
             let rest = guest.0.strip_prefix(mount.0.as_slice())?;
             rest.starts_with(b"/").then(|| rest.to_vec())
@@ -67,18 +79,32 @@ impl Places {
         let inside =
             self.mounts.iter().filter_map(|(mount, host)| Some((mount.0.len(), host, below(mount)?)));
         let (host, rest) = match inside.max_by_key(|(length, ..)| *length) {
-            Some((_, host, rest)) => (host, rest),
-            None => (&self.root, guest.0.clone()),
+            Some((_, host, rest)) => (host.as_path(), rest),
+            None => (self.root.as_path(), guest.0.clone()),
         };
         let rest = rest.iter().position(|&b| b != b'/').and_then(|at| rest.get(at..)).unwrap_or_default();
-        host.join(OsStr::from_bytes(rest))
+        (host, OsStr::from_bytes(rest).into())
+    }
+
+    /// The first of its directories that lies neither in the case nor in the root that was given.
+    pub fn outside(&self, directory: &Path, given: Option<&Path>) -> Option<&Path> {
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let allowed: Vec<PathBuf> = [Some(directory), given].into_iter().flatten().filter_map(real).collect();
+        // One that is not there is missed, not entered.
+        let is_outside = |path: &&Path| {
+            let there = fs::symlink_metadata(path).is_ok();
+            there && !real(path).is_some_and(|path| allowed.iter().any(|above| path.starts_with(above)))
+        };
+        let mounts = self.mounts.iter().map(|(_, host)| host.as_path());
+        [self.root.as_path()].into_iter().chain(mounts).find(is_outside)
     }
 
     /// The images with these paths, as they are now.
     pub(super) fn images(&self, paths: impl Iterator<Item = Vec<u8>>, cache: &Cache) -> Vec<Image> {
         let image = |path| {
             let path = Text(path);
-            let content = cache.fingerprint(&self.host(&path))?;
+            let (directory, below) = self.below(&path);
+            let content = cache.fingerprint(directory, &below)?;
             Some(Image { path, content })
         };
         paths.filter_map(image).collect()
@@ -88,7 +114,8 @@ impl Places {
     pub fn missing(&self, images: &[Image], cache: &Cache) -> Option<Missing> {
         images.iter().find_map(|image| {
             let host = self.host(&image.path);
-            match cache.fingerprint(&host) {
+            let (directory, below) = self.below(&image.path);
+            match cache.fingerprint(directory, &below) {
                 None => Some(Missing::Absent(format!(
                     "{} is not there (looked for {})",
                     image.path,

@@ -16,6 +16,8 @@ use crate::trace::{Options, Output, Render, Tracer, render};
 
 /// Most bytes of a transfer that count.
 const BYTES: usize = 1 << 24;
+/// Bytes that a line takes besides its text.
+const LINE: usize = 32;
 /// Most bytes of a string that is shown.
 const SHOWN: usize = 64;
 
@@ -26,6 +28,8 @@ pub(super) struct Heard {
     pub(super) chain: Chain,
     /// Lines of those that were wanted, by their numbers.
     pub(super) text: Vec<String>,
+    /// Bytes of these lines.
+    kept: u64,
     /// Paths of files that were executed or mapped where the guest could not change them.
     pub(super) images: BTreeSet<Vec<u8>>,
 }
@@ -79,6 +83,10 @@ impl Observer for Listener {
             text.event(kernel, id, sequence, event);
         }
     }
+
+    fn kept(&self) -> u64 {
+        self.heard.borrow().kept
+    }
 }
 
 /// Puts records into the chain.
@@ -111,7 +119,10 @@ impl Render for Lines {
         let line = self.line.0.take();
         let line = String::from_utf8_lossy(&line);
         let line = if line.is_empty() { format!("{:<5} continues", record.pid) } else { line.into_owned() };
-        self.heard.borrow_mut().text.push(line.trim_end().to_owned());
+        let line = line.trim_end().to_owned();
+        let mut heard = self.heard.borrow_mut();
+        heard.kept += (line.len() + LINE) as u64;
+        heard.text.push(line);
     }
 }
 

@@ -14,9 +14,14 @@ use super::image::{Cache, Places};
 use super::replay::{ReplayError, Wanted, replay};
 use super::tree;
 use crate::host::change::exchange;
+use crate::host::temporary::Directory;
+use crate::host::{self, look};
 
 /// Bytes of an output or a file that are kept; of longer ones only the hash is.
 const KEPT: usize = 1 << 16;
+
+/// Most bytes of standard input.
+pub const LARGEST_INPUT: u64 = tree::MOST_BYTES;
 
 /// How to record.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +49,9 @@ pub enum RecordError {
     /// The case is there already.
     #[error("{} is there already; --force replaces it", .0.display())]
     Exists(PathBuf),
+    /// Something else has the name.
+    #[error("{} is no case; --force replaces nothing else", .0.display())]
+    NoCase(PathBuf),
     /// The name has no parent or no last part.
     #[error("{} is no name for a case", .0.display())]
     Name(PathBuf),
@@ -116,7 +124,7 @@ fn write(case: &Case, recorded: &Recorded, directory: &Path) -> Result<(), CaseE
 }
 
 /// A directory beside a case, in which the new one grows.
-fn aside(target: &Path) -> Result<(tempfile::TempDir, PathBuf), RecordError> {
+fn aside(target: &Path) -> Result<(Directory, PathBuf), RecordError> {
     let name = target.file_name().ok_or_else(|| RecordError::Name(target.to_owned()))?;
     let parent = match target.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -124,8 +132,7 @@ fn aside(target: &Path) -> Result<(tempfile::TempDir, PathBuf), RecordError> {
     };
     fs::create_dir_all(parent).map_err(|e| CaseError::file(parent, e))?;
     let prefix = format!(".{}.", name.to_string_lossy());
-    let aside = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
-    let aside = aside.map_err(|e| CaseError::file(parent, e))?;
+    let aside = Directory::new(&prefix, parent).map_err(|e| CaseError::file(parent, e))?;
     let new = aside.path().join("new");
     fs::create_dir(&new).map_err(|e| CaseError::file(&new, e))?;
     Ok((aside, new))
@@ -153,8 +160,13 @@ pub fn capture(
     given_root: Option<&Path>,
     options: &Options,
 ) -> Result<Case, RecordError> {
-    if fs::symlink_metadata(target).is_ok() && !options.force {
-        return Err(RecordError::Exists(target.to_owned()));
+    match fs::symlink_metadata(target) {
+        Ok(_) if !options.force => return Err(RecordError::Exists(target.to_owned())),
+        // A link to a case is not the case either.
+        Ok(there) if !there.is_dir() || look::open_below(target, Path::new(case::FILE)).is_err() => {
+            return Err(RecordError::NoCase(target.to_owned()));
+        }
+        _ => {}
     }
     let (_aside, new) = aside(target)?;
     if let Some(stdin) = &inputs.stdin {
@@ -211,8 +223,8 @@ pub fn bless(
     tree::copy(target, &new)?;
     let expected = new.join(case::EXPECTED);
     let keep_trace = expected.join(compare::TRACE).exists();
-    if expected.exists() {
-        fs::remove_dir_all(&expected).map_err(|e| CaseError::file(&expected, e))?;
+    if fs::symlink_metadata(&expected).is_ok() {
+        host::tree::remove(&expected).map_err(|e| CaseError::file(&expected, e))?;
     }
     finish(case, target, &new, given_root, &Options { keep_trace, force: true, cancel }, cache)?;
     put_in_place(&new, target)?;

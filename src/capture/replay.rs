@@ -4,7 +4,7 @@
 //! run.  Must not know what the run is compared with.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::content::{Fingerprint, Text};
 use super::image::{Cache, Places};
 use super::observer::Listener;
 use super::tree;
-use crate::host::memory;
+use crate::host::{look, memory, temporary};
 use crate::kernel::socket::Network;
 use crate::kernel::time::{Clock, SECOND_NS};
 use crate::kernel::vfs::{Content, Vtype, Walked};
@@ -87,11 +87,11 @@ pub fn replay(
 ) -> Result<Observed, ReplayError> {
     let host =
         |error: std::io::Error| ReplayError::Host(format!("cannot make a temporary directory: {error}"));
-    let work = tempfile::Builder::new().prefix("bsd21-").tempdir_in(memory::directory()).map_err(host)?;
+    let work = temporary::directory(&memory::directory()).map_err(host)?;
     let files = work.path().join(case::FILES);
     fs::create_dir(&files).map_err(host)?;
     let inputs = directory.join(case::FILES);
-    if inputs.is_dir() {
+    if fs::symlink_metadata(&inputs).is_ok() {
         tree::copy(&inputs, &files)?;
     }
     let before = tree::look(&files)?;
@@ -108,13 +108,13 @@ pub fn replay(
         Ended::Deadlock => End::Deadlock,
         Ended::Limit(Limit::Cpu(_)) => End::MaxCpu,
         Ended::Limit(Limit::Procs(_)) => End::MaxProcs,
-        Ended::Limit(Limit::Memory(_)) => End::MaxMem,
+        Ended::Limit(Limit::Memory(_)) if case.run.max_mem.is_some() => End::MaxMem,
         Ended::Limit(Limit::Output(_)) => End::MaxOutput,
-        Ended::Limit(limit @ (Limit::Wall(_) | Limit::Interrupted)) => return Err(ReplayError::Limit(limit)),
+        Ended::Limit(limit) => return Err(ReplayError::Limit(limit)),
     };
     let after = look(&mut machine, case)?;
     drop(machine);
-    tree::discard(work);
+    drop(work);
     let heard = heard.take();
     let mut observed = Observed {
         ended,
@@ -185,11 +185,11 @@ fn machine(
     for variable in &run.env {
         builder = builder.variable(&variable.0);
     }
-    let stdin = directory.join(case::STDIN);
-    Ok(match stdin.exists() {
-        true => builder.stdin(File::open(&stdin).map_err(|e| CaseError::file(&stdin, e))?),
-        false => builder.stdin(Stdio::Closed),
-    })
+    match look::open_below(directory, Path::new(case::STDIN)) {
+        Ok(file) => Ok(builder.stdin(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(builder.stdin(Stdio::Closed)),
+        Err(error) => Err(CaseError::file(&directory.join(case::STDIN), error)),
+    }
 }
 
 type Found = BTreeMap<Text, (FileState, Option<Vec<u8>>)>;
@@ -242,11 +242,11 @@ fn look(machine: &mut Machine, case: &Case) -> Result<Found, ReplayError> {
     }
 }
 
-/// The bytes of an input that may be absent.
-pub(super) fn optional(path: &Path) -> Result<Option<Vec<u8>>, CaseError> {
-    match fs::read(path) {
+/// The bytes of a file of a case that may be absent.
+pub(super) fn optional(directory: &Path, file: &Path, most: u64) -> Result<Option<Vec<u8>>, CaseError> {
+    match case::read(directory, file, most) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(CaseError::file(path, error)),
+        Err(error) => Err(CaseError::file(&directory.join(file), error)),
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::compare::Difference;
 use super::verify::{Report, Verdict};
+use crate::image::printable;
 
 /// How many there are of each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -58,8 +59,10 @@ pub fn human_case(report: &Report) -> String {
     }
     // Writing to a String does not fail.
     let _ = match verdict.reason() {
-        Some(reason) => writeln!(text, "{}: {}: {reason}", verdict.word(), report.name),
-        None => writeln!(text, "{}: {}", verdict.word(), report.name),
+        Some(reason) => {
+            writeln!(text, "{}: {}: {}", verdict.word(), printable(&report.name), printable(reason))
+        }
+        None => writeln!(text, "{}: {}", verdict.word(), printable(&report.name)),
     };
     differences(&mut text, verdict.differences(), "    ");
     text
@@ -67,11 +70,16 @@ pub fn human_case(report: &Report) -> String {
 
 fn differences(text: &mut String, found: &[Difference], before: &str) {
     for difference in found {
-        let _ = writeln!(text, "{before}{}", difference.what);
+        let _ = writeln!(text, "{before}{}", printable(&difference.what));
         for line in &difference.detail {
-            let _ = writeln!(text, "{before}    {line}");
+            let _ = writeln!(text, "{before}    {}", shown(line));
         }
     }
+}
+
+/// A line of a difference: tabs belong to it.
+fn shown(line: &str) -> String {
+    line.split('\t').map(printable).collect::<Vec<_>>().join("\t")
 }
 
 /// The last line for people.
@@ -81,7 +89,7 @@ pub fn human_end(reports: &[Report]) -> String {
     for (count, word) in [
         (totals.blessed, "blessed"),
         (totals.failed, "failed"),
-        (totals.limited, "over the time limit"),
+        (totals.limited, "over a limit"),
         (totals.errors, "with errors"),
         (totals.skipped, "skipped"),
     ] {
@@ -98,12 +106,12 @@ pub fn tap(reports: &[Report]) -> String {
     for (number, report) in reports.iter().enumerate() {
         let ok = if report.verdict.is_good() { "ok" } else { "not ok" };
         // A number sign would begin a directive.
-        let name = report.name.replace('#', "\\#");
+        let name = printable(&report.name).replace('#', "\\#");
         let _ = write!(text, "{ok} {} - {name}", number + 1);
         let _ = match &report.verdict {
-            Verdict::Skip(reason) => writeln!(text, " # SKIP {reason}"),
+            Verdict::Skip(reason) => writeln!(text, " # SKIP {}", printable(reason)),
             verdict => match verdict.reason() {
-                Some(reason) => writeln!(text, "\n# {}: {reason}", verdict.word()),
+                Some(reason) => writeln!(text, "\n# {}: {}", verdict.word(), printable(reason)),
                 None => writeln!(text),
             },
         };
@@ -220,8 +228,8 @@ mod tests {
         let text: String = reports().iter().map(human_case).collect::<String>() + &human_end(&reports());
         assert_eq!(
             text,
-            "fail: two\n    stdout differs\n        -<a> & \u{1}\nskip: three: /bin/sh is not there\n\
-             limit: four: too long\n1 passed, 1 failed, 1 over the time limit, 1 skipped\n"
+            "fail: two\n    stdout differs\n        -<a> & \\x01\nskip: three: /bin/sh is not there\n\
+             limit: four: too long\n1 passed, 1 failed, 1 over a limit, 1 skipped\n"
         );
     }
 
@@ -229,7 +237,7 @@ mod tests {
     fn tap_numbers_every_case() {
         assert_eq!(
             tap(&reports()),
-            "TAP version 13\n1..4\nok 1 - one\nnot ok 2 - two\n# stdout differs\n#     -<a> & \u{1}\n\
+            "TAP version 13\n1..4\nok 1 - one\nnot ok 2 - two\n# stdout differs\n#     -<a> & \\x01\n\
              ok 3 - three # SKIP /bin/sh is not there\nnot ok 4 - four\n# limit: too long\n"
         );
     }
@@ -238,7 +246,7 @@ mod tests {
     fn junit_says_only_what_xml_can() {
         let text = junit(&reports());
         assert!(text.contains("tests=\"4\" failures=\"1\" errors=\"1\" skipped=\"1\""), "{text}");
-        assert!(text.contains("-&lt;a&gt; &amp; \u{fffd}\n</failure>"), "{text}");
+        assert!(text.contains("-&lt;a&gt; &amp; \\x01\n</failure>"), "{text}");
         assert!(text.contains("<error type=\"limit\" message=\"too long\"/>"), "{text}");
     }
 

@@ -21,6 +21,8 @@ use super::replay::{ReplayError, Wanted, replay};
 pub struct Options {
     /// The root of cases that name none.
     pub root: Option<PathBuf>,
+    /// Cases may name directories of the host outside of themselves and of that root.
+    pub trust: bool,
     /// What a case gives now is what shall be expected.
     pub bless: bool,
     /// Time that a run may take on the host.
@@ -155,6 +157,12 @@ fn try_judge(directory: &Path, options: &Options, cache: &Cache) -> Result<Verdi
     let Some(places) = Places::of(&case, directory, options.root.as_deref()) else {
         return Ok(Verdict::Skip("needs a root: --root DIR, or BSD21_ROOT".to_owned()));
     };
+    if let Some(outside) = places.outside(directory, options.root.as_deref()).filter(|_| !options.trust) {
+        return Ok(Verdict::Error(format!(
+            "its directory {} is outside of the case: --trust lets cases name such, --root DIR those in DIR",
+            outside.display()
+        )));
+    }
     if !places.root.is_dir() {
         return Ok(Verdict::Skip(format!("its root {} is not there", places.root.display())));
     }

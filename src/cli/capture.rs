@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::run::MachineOptions;
-use super::status::{Failure, read_file};
+use super::status::{self, Failure, read_file};
 use super::{GuestOptions, verify};
 use crate::capture::Case;
 use crate::capture::case::{self, Root};
 use crate::capture::compare;
 use crate::capture::content::Text;
-use crate::capture::record::{self, Inputs, Options, RecordError};
+use crate::capture::record::{self, Inputs, LARGEST_INPUT, Options, RecordError};
 use crate::capture::replay::ReplayError;
 use crate::host::signal::interruption;
 use crate::machine::Limit;
@@ -57,11 +57,14 @@ impl Capture {
             None => None,
             Some(path) if path == Path::new("-") => {
                 let mut bytes = Vec::new();
-                let read = std::io::stdin().lock().read_to_end(&mut bytes);
+                let read = std::io::stdin().lock().take(LARGEST_INPUT + 1).read_to_end(&mut bytes);
                 read.map_err(|e| Failure::usage(format!("--stdin -: {e}")))?;
+                if bytes.len() as u64 > LARGEST_INPUT {
+                    return Err(Failure::usage(format!("--stdin -: larger than {LARGEST_INPUT} bytes")));
+                }
                 Some(bytes)
             }
-            Some(path) => Some(read_file(path)?),
+            Some(path) => Some(read_file(path, LARGEST_INPUT)?.to_vec()),
         };
         let inputs = Inputs { files: self.input.clone(), stdin };
         let cancel = interruption().map_err(|e| Failure::usage(format!("cannot catch signals: {e}")))?;
@@ -84,6 +87,9 @@ impl Capture {
             Err(RecordError::Replay(ReplayError::Start(error))) => Err(error.into()),
             Err(RecordError::Replay(ReplayError::Limit(Limit::Interrupted))) => {
                 Err(Failure::with_status(verify::INTERRUPTED, "interrupted; nothing was recorded"))
+            }
+            Err(RecordError::Replay(ReplayError::Limit(limit))) => {
+                Err(Failure::with_status(status::LIMIT, format!("{limit}; nothing was recorded")))
             }
             Err(error) => Err(Failure::usage(error.to_string())),
         }

@@ -50,10 +50,8 @@ const CALLS: [&str; 25] = [
                   their mbufs (mb) and its limit, the low-water mark, and what it is connected to."
 )]
 pub(super) struct Explain {
-    /// The call: socketpair, socket, bind, listen, accept, connect, sendto, sendmsg, recvfrom, recvmsg,
-    /// getsockname, getpeername, setsockopt, getsockopt, shutdown, pipe, read, readv, write, writev, close,
-    /// select, ioctl, fstat or fcntl.
-    call: String,
+    /// The call, by name or number; without it the calls that can be explained are listed.
+    call: Option<String>,
     /// How to print the walk; json is one array with an object a line.
     #[arg(long, value_enum, default_value = "tree")]
     format: Format,
@@ -67,7 +65,11 @@ enum Format {
 
 impl Explain {
     pub(super) fn run(self) -> Result<u8, Failure> {
-        let row = find(&self.call)?;
+        let Some(call) = &self.call else {
+            super::print(&list());
+            return Ok(0);
+        };
+        let row = find(call)?;
         let explainer = Explainer::new(row);
         match walk(row.name, explainer.clone())? {
             Ended::Exited(0) => {}
@@ -82,9 +84,18 @@ impl Explain {
     }
 }
 
+/// A line for each call: number, name, what it does.
+fn list() -> String {
+    let rows = CALLS.iter().filter_map(|name| syscalls::sysent::lookup(name));
+    rows.map(|row| format!("{:3}  {:<12} {}\n", row.code, row.name, row.doc.trim())).collect()
+}
+
 fn find(name: &str) -> Result<&'static Sysent, Failure> {
-    let known = CALLS.contains(&name);
-    let row = syscalls::SYSENT.iter().find(|row| known && row.is_called(name));
+    let named = match name.parse() {
+        Ok(number) => syscalls::sysent::row(number),
+        Err(_) => syscalls::sysent::lookup(name),
+    };
+    let row = named.filter(|row| row.kind == syscalls::RowKind::Std && CALLS.contains(&row.name));
     row.ok_or_else(|| Failure::usage(unknown("socket call", name, CALLS.iter().map(|c| (*c).to_owned()))))
 }
 
@@ -119,6 +130,8 @@ mod tests {
         assert!(CALLS.iter().all(|name| find(name).is_ok()));
         let refusal = find("socketpear").unwrap_err().to_string();
         assert_eq!(refusal, "unknown socket call 'socketpear'; did you mean 'socketpair'?");
+        assert_eq!(find("135").map(|row| row.name).ok(), Some("socketpair"));
+        assert_eq!(list().lines().count(), CALLS.len());
         assert_eq!(find("getpid").unwrap_err().to_string(), "unknown socket call 'getpid'");
     }
 }

@@ -3,10 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::inspect_json;
 use super::status::{Failure, read_file};
 use crate::image::inspect::{Report, report};
+use crate::image::{MAX_FILE, printable};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -14,18 +16,37 @@ pub(super) struct Inspect {
     /// List the symbols too, in address order, with nm's letters.
     #[arg(short, long)]
     symbols: bool,
+    /// How to print it; json is one array with an object a file.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
     /// Files of the host.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
 impl Inspect {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        if self.format == Format::Json {
+            let object = |path: &PathBuf| {
+                let report = report(&read_file(path, MAX_FILE)?);
+                Ok(inspect_json::object(&path.to_string_lossy(), &report, self.symbols))
+            };
+            let objects = self.files.iter().map(object).collect::<Result<Vec<_>, Failure>>()?;
+            super::print(&format!("{:#}\n", serde_json::Value::Array(objects)));
+            return Ok(0);
+        }
         let mut out = std::io::stdout().lock();
         let many = self.files.len() > 1;
         for path in &self.files {
-            let report = report(&read_file(path)?);
-            let heading = if many { format!("{}:\n", path.display()) } else { String::new() };
+            let report = report(&read_file(path, MAX_FILE)?);
+            let heading =
+                if many { format!("{}:\n", printable(&path.to_string_lossy())) } else { String::new() };
             // A reader that went away is no error of ours.
             let written = write!(out, "{heading}{report}").and_then(|()| match self.symbols {
                 true => list(&report, &mut out),
@@ -40,5 +61,5 @@ impl Inspect {
 }
 
 fn list(report: &Report, out: &mut impl Write) -> std::io::Result<()> {
-    report.symbols.iter().try_for_each(|s| writeln!(out, "{:08x} {} {}", s.value, s.kind, s.name))
+    report.symbols.iter().try_for_each(|s| writeln!(out, "{:08x} {} {}", s.value, s.kind, printable(&s.name)))
 }

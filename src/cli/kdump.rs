@@ -11,6 +11,9 @@ use super::{Failure, status};
 use crate::kernel::ktrace::record::Reader;
 use crate::trace::kdump::{Kdump as Printer, Options, Stamp};
 
+/// Most bytes of a file of records.
+const LARGEST: u64 = 4 << 30;
+
 /// Options of `kdump`, with the letters of 4.4BSD's own.
 #[derive(Debug, Args)]
 pub(super) struct Kdump {
@@ -36,7 +39,7 @@ pub(super) struct Kdump {
 
 impl Kdump {
     pub(super) fn run(self) -> Result<u8, Failure> {
-        let file = status::read_file(&self.file)?;
+        let file = status::read_file(&self.file, LARGEST)?;
         let stamp = match (self.absolute, self.relative) {
             (true, _) => Stamp::Absolute,
             (_, true) => Stamp::Relative,

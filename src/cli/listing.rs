@@ -6,10 +6,14 @@ use clap::{Args, ValueEnum};
 use syscalls::sysent::{SYSENT, Sysent};
 
 use super::Failure;
+use crate::trace::filter::unknown;
 
 /// Arguments of `syscalls`.
 #[derive(Debug, Args)]
 pub(super) struct Syscalls {
+    /// Only these calls, by name or number; a name means the old form too.
+    #[arg(value_name = "NAME|NUMBER")]
+    calls: Vec<String>,
     /// How to print the table; json is one array with an object a row.
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -24,14 +28,37 @@ enum Format {
 
 impl Syscalls {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        let rows = rows(&self.calls)?;
         let text = match self.format {
-            Format::Table => table(),
-            Format::Md => markdown(),
-            Format::Json => json(),
+            Format::Table => table(&rows),
+            Format::Md => markdown(&rows),
+            Format::Json => json(&rows),
         };
         super::print(&text);
         Ok(0)
     }
+}
+
+/// The rows that are asked for, in their order; all where none is named.
+fn rows(calls: &[String]) -> Result<Vec<&'static Sysent>, Failure> {
+    if calls.is_empty() {
+        return Ok(SYSENT.iter().collect());
+    }
+    let mut rows = Vec::new();
+    for call in calls {
+        let before = rows.len();
+        match call.parse() {
+            Ok(number) => rows.extend(syscalls::sysent::row(number)),
+            Err(_) => rows.extend(
+                SYSENT.iter().filter(|row| row.is_call() && (row.name == call || row.is_called(call))),
+            ),
+        }
+        if rows.len() == before {
+            let names = SYSENT.iter().filter(|row| row.is_call()).map(|row| row.trace_name().to_string());
+            return Err(Failure::usage(unknown("system call", call, names)));
+        }
+    }
+    Ok(rows)
 }
 
 /// Where a call stands: served, or why not.
@@ -58,9 +85,9 @@ fn handler(row: &Sysent) -> String {
     if row.handler.is_empty() { String::new() } else { format!("{}::{}", row.area, row.handler) }
 }
 
-fn table() -> String {
+fn table(rows: &[&Sysent]) -> String {
     let mut out = String::new();
-    for row in SYSENT {
+    for row in rows {
         let name = row.trace_name().to_string();
         let served = match state(row) {
             "yes" => String::new(),
@@ -73,7 +100,7 @@ fn table() -> String {
     out
 }
 
-fn markdown() -> String {
+fn markdown(rows: &[&Sysent]) -> String {
     let served = SYSENT.iter().filter(|row| row.is_call() && row.unserved.is_none()).count();
     let calls = SYSENT.iter().filter(|row| row.is_call()).count();
     let mut out = format!(
@@ -84,7 +111,7 @@ fn markdown() -> String {
          | # | kind | words | name | arguments and result | handler | served | what it does |\n\
          |--:|---|--:|---|---|---|---|---|\n"
     );
-    for row in SYSENT {
+    for row in rows {
         let code = |text: String| if text.is_empty() { text } else { format!("`{text}`") };
         let _ = writeln!(
             out,
@@ -102,8 +129,8 @@ fn markdown() -> String {
     out
 }
 
-fn json() -> String {
-    let rows: Vec<String> = SYSENT.iter().map(object).collect();
+fn json(rows: &[&Sysent]) -> String {
+    let rows: Vec<String> = rows.iter().map(|row| object(row)).collect();
     format!("[\n{}\n]\n", rows.join(",\n"))
 }
 

@@ -6,13 +6,17 @@ mod capture;
 mod deferred;
 mod explain;
 mod generate;
+mod groups;
 mod host;
 mod inspect;
+mod inspect_json;
 mod kdump;
 mod listing;
+mod log;
 mod options;
 mod run;
 mod status;
+mod strace;
 mod survey;
 mod trace;
 mod verify;
@@ -21,8 +25,9 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::image::printable;
 use deferred::Deferred;
 pub use options::GuestOptions;
 pub use status::Failure;
@@ -37,6 +42,10 @@ pub use trace::TraceOptions;
                         of 2.1, 127 for one that is not found."
 )]
 struct Cli {
+    /// Say on standard error what bsd21 itself does: a level (info, debug, trace) or TARGET=LEVEL, such as
+    /// bsd21::file=debug.  BSD21_LOG does the same.
+    #[arg(long, global = true, value_name = "FILTER", hide_short_help = true)]
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -44,16 +53,29 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a program.
+    #[command(
+        after_help = "Examples:\n  bsd21 run ./prog file.txt\n  bsd21 run --root /mnt/bsd /bin/ls -l /bin\n  bsd21 run --max-wall 10 --net none ./prog\n\n\
+        Exit status: the program's own; 128+N when signal N of 2.1 killed it; 124 limit, 125 usage, 126 no program of 2.1, \
+        127 not found."
+    )]
     Run(Deferred<run::Run>),
     /// Run a program and show its system calls.
+    #[command(
+        after_help = "Examples:\n  bsd21 trace -e open,stat ./prog\n  bsd21 trace -o trace.txt -tt -T -y --root /mnt/bsd make\n  \
+        bsd21 trace --kernel=socket -e %network ./server\n  bsd21 trace -e inject=open:error=ENOSPC:when=3 ./prog"
+    )]
     Trace(Box<Deferred<run::Trace>>),
     /// Show what an executable file is: format, layout, symbols, libraries, system calls.
+    #[command(after_help = "Examples:\n  bsd21 inspect ./prog\n  bsd21 inspect --format json /mnt/bsd/bin/*")]
     Inspect(Deferred<inspect::Inspect>),
     /// Record a run as a case that can be verified for ever.
+    #[command(
+        after_help = "Examples:\n  bsd21 capture -o cases/ls -- ./prog file.txt\n  bsd21 capture --root /mnt/bsd -o cases/sort -- /usr/bin/sort words"
+    )]
     Capture(Box<Deferred<capture::Capture>>),
     /// Run recorded cases and say what is not as it was.
     #[command(
-        after_help = "Exit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."
+        after_help = "Examples:\n  bsd21 verify cases\n  bsd21 verify --jobs 4 --format junit cases > junit.xml\n  bsd21 verify --bless cases/ls\n\nExit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."
     )]
     Verify(Deferred<verify::Verify>),
     /// Show what a directory of old programs is made of, what is missing, and how each starts.
@@ -64,15 +86,15 @@ enum Command {
     Explain(Deferred<explain::Explain>),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
     Kdump(Deferred<kdump::Kdump>),
-    /// Print shell completions or the manual page.
-    #[command(hide = true)]
+    /// Print shell completions, the manual page, or the page of one command.
     Generate(Deferred<generate::Generate>),
 }
 
 /// Runs the command line and gives the process's exit status.
 pub fn main() -> ExitCode {
-    let result = match Cli::try_parse() {
-        Ok(cli) => cli.command.run(),
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let result = match parsed {
+        Ok(cli) => log::start(cli.log.as_deref()).and_then(|()| cli.command.run()),
         Err(error) => usage(&error),
     };
     match result {
@@ -84,9 +106,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line, its commands grouped by what a person wants.
+fn command() -> clap::Command {
+    let command = Cli::command();
+    let listing = groups::listing(&command);
+    command.help_template(format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{listing}\nOptions:\n{{options}}{{after-help}}"))
+}
+
 /// One line on standard error; nobody may be there to read it.
 fn complain(what: &impl Display) {
-    let _ = writeln!(io::stderr(), "bsd21: {what}");
+    let _ = writeln!(io::stderr(), "bsd21: {}", printable(&what.to_string()));
 }
 
 /// An answer on standard output; whoever reads may have seen enough.
@@ -128,8 +157,11 @@ fn usage(error: &clap::Error) -> Result<u8, Failure> {
     }
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    // A list of missing arguments stands on lines of its own.
-    let missing: Vec<&str> =
-        text.lines().skip(1).take_while(|line| line.starts_with("  ")).map(str::trim).collect();
-    Err(usage(format!("{} (see bsd21 --help)", [&[first], &missing[..]].concat().join(" "))))
+    // A list of missing arguments stands on lines of its own; so does what may have been meant.
+    let missing = text.lines().skip(1).take_while(|line| line.starts_with("  ")).map(str::trim);
+    let tip = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).next();
+    let similar =
+        tip.filter(|tip| tip.contains("similar") || tip.contains("use '--")).map(|tip| format!("; {tip}"));
+    let message = [&[first], &missing.collect::<Vec<_>>()[..]].concat().join(" ");
+    Err(usage(format!("{message}{} (see bsd21 --help)", similar.unwrap_or_default())))
 }

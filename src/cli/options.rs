@@ -27,6 +27,9 @@ pub struct GuestOptions {
     /// Set a variable of the guest's environment.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
     pub env: Vec<OsString>,
+    /// Set a variable of the guest's environment, or take it away.
+    #[arg(short = 'E', value_name = "NAME[=VALUE]")]
+    variables: Vec<OsString>,
     /// Pass the host's environment on, all but LD_*.
     #[arg(long)]
     pub env_host: bool,
@@ -46,7 +49,7 @@ pub struct GuestOptions {
     #[arg(long, value_name = "WORD", default_value = "0x1272", value_parser = parse_control_word)]
     pub fpcw: u16,
     /// The program and its arguments.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,
 }
 
@@ -102,6 +105,12 @@ impl GuestOptions {
             }
         }
         self.env.iter().for_each(|variable| variables.set(variable.clone().into_vec()));
+        for variable in &self.variables {
+            match variable.as_bytes().contains(&b'=') {
+                true => variables.set(variable.clone().into_vec()),
+                false => variables.remove(variable.as_bytes()),
+            }
+        }
         variables.0
     }
 
@@ -151,6 +160,10 @@ impl Variables {
             None => self.0.push(variable),
         }
     }
+
+    fn remove(&mut self, name: &[u8]) {
+        self.0.retain(|variable| variable.split(|&b| b == b'=').next() != Some(name));
+    }
 }
 
 #[cfg(test)]
@@ -170,9 +183,20 @@ mod tests {
 
     #[test]
     fn everything_behind_the_program_is_the_guests() {
-        let guest = guest(&["--uid", "5", "ls", "-l", "--root", "x"]);
-        assert_eq!(guest.command, ["ls", "-l", "--root", "x"]);
-        assert_eq!((guest.root.clone(), guest.uid, guest.group()), (None, 5, 5));
+        let ls = guest(&["--uid", "5", "ls", "-l", "--root", "x"]);
+        assert_eq!(ls.command, ["ls", "-l", "--root", "x"]);
+        assert_eq!((ls.root.clone(), ls.uid, ls.group()), (None, 5, 5));
+    }
+
+    #[test]
+    fn options_that_do_not_exist_are_not_programs() {
+        let refusal =
+            Only::try_parse_from(["bsd21", "--rooot", "x"]).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(
+            refusal.contains("unexpected argument '--rooot'") && refusal.contains("'--root'"),
+            "{refusal}"
+        );
+        assert_eq!(guest(&["--", "-x", "y"]).command, ["-x", "y"]);
     }
 
     #[test]
@@ -188,6 +212,7 @@ mod tests {
         let set = guest(&["--env", "TERM=dumb", "--env", "A=", "x"]).environment();
         assert!(set.contains(&b"TERM=dumb".to_vec()) && set.contains(&b"A=".to_vec()) && set.len() == 6);
         assert_eq!(guest(&["--clear-env", "--env", "A=1", "x"]).environment(), [b"A=1"]);
+        assert_eq!(names(&guest(&["-E", "HOME", "-EA=1", "-ETERM", "x"])), ["PATH", "USER", "SHELL", "A"]);
     }
 
     #[test]

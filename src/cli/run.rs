@@ -38,12 +38,15 @@ pub(super) struct MachineOptions {
     /// End the run when it needs more processes than this at one time.
     #[arg(long, value_name = "N")]
     max_procs: Option<usize>,
-    /// End the run when its processes have more writable memory than this together (K, M, G: powers of 1024).
+    /// End the run when it needs more memory than this in all (K, M, G: powers of 1024; 512M unless given).
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_mem: Option<u64>,
     /// End the run when it writes more than this to standard output, standard error and terminals.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_output: Option<u64>,
+    /// Number of pseudo terminals (16 unless given).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=128))]
+    ptys: Option<u16>,
     /// Write core files (PROGRAM.core) to this directory of the host; without it there are none.
     #[arg(long, value_name = "DIR")]
     core_dir: Option<PathBuf>,
@@ -88,7 +91,7 @@ impl MachineOptions {
     /// The machine, ready to run.
     fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
         let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
-        let mut machine = self.apply(builder)?.build()?;
+        let mut machine = super::log::listen(self.apply(builder)?).build()?;
         if let Some(directory) = &self.core_dir {
             machine
                 .keep_cores(directory)
@@ -101,6 +104,9 @@ impl MachineOptions {
     pub(super) fn describe(&self, run: &mut case::Run) -> Result<(), Failure> {
         if self.clock == Some(ClockName::Host) {
             return Err(Failure::usage("a case has a virtual clock: --clock host cannot be recorded"));
+        }
+        if self.ptys.is_some() {
+            return Err(Failure::usage("--ptys cannot be recorded: a case has 16 pseudo terminals"));
         }
         if self.core_dir.is_some() {
             return Err(Failure::usage("--core-dir is a directory of the host, which no case has"));
@@ -123,6 +129,10 @@ impl MachineOptions {
             memory: self.max_mem,
             output: self.max_output,
         });
+        let builder = match self.ptys {
+            Some(count) => builder.ptys(usize::from(count)),
+            None => builder,
+        };
         let builder = builder.network(match self.net {
             NetName::Loopback => Network::Loopback,
             NetName::None => Network::None,

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::host::look::{self, Contents};
 use crate::machine::{Ended, StartError};
 
 /// A run that hit one of its limits.
-const LIMIT: u8 = 124;
+pub(super) const LIMIT: u8 = 124;
 /// Usage, and errors of our own.
 const INTERNAL: u8 = 125;
 /// A file that is there and is not executed.
@@ -85,9 +86,9 @@ pub(super) fn of_run(ended: Ended) -> Result<u8, Failure> {
     }
 }
 
-/// Reads a file of the host, or says why not.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
+/// The bytes of a regular file of the host, at most so many, or why not.
+pub(super) fn read_file(path: &Path, most: u64) -> Result<Contents, Failure> {
+    look::open_named(path).and_then(|file| look::bounded(&file, Vec::new(), most)).map_err(|error| {
         let message = format!("{}: {}", path.display(), plain(&error));
         match error.kind() {
             std::io::ErrorKind::NotFound => Failure::not_found(message),

@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -13,8 +13,9 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::Failure;
 use super::status::plain;
+use super::strace::LongForms;
 use crate::trace::filter::Outcomes;
-use crate::trace::options::{Column, FdDetail, Format, Layers, SortBy, Stamp, Summary};
+use crate::trace::options::{Column, FdDetail, Format, Layers, Precision, SortBy, Stamp, Summary};
 use crate::trace::text::{HexStrings, Symbols};
 use crate::trace::{Options, Output};
 
@@ -40,6 +41,8 @@ pub struct TraceOptions {
     expressions: Vec<String>,
     #[command(flatten)]
     long: LongExpressions,
+    #[command(flatten)]
+    forms: LongForms,
     /// Only calls that touch PATH.
     #[arg(short = 'P', long = "trace-path", value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -69,7 +72,7 @@ pub struct TraceOptions {
     string_limit: usize,
     /// Show structures, lists and environments whole.
     #[arg(short = 'v', long = "no-abbrev")]
-    verbose: bool,
+    whole: bool,
     /// Show strings that are not ASCII in base 16; twice: all strings.
     #[arg(short = 'x', action = ArgAction::Count)]
     hex: u8,
@@ -83,16 +86,16 @@ pub struct TraceOptions {
     )]
     symbols: SymbolStyle,
     /// Explain descriptors by their paths; twice: sockets by their peers too.
-    #[arg(short = 'y', long = "decode-fds", action = ArgAction::Count)]
+    #[arg(short = 'y', action = ArgAction::Count)]
     fds: u8,
     /// The guest's time of day; twice: with microseconds; three times: since the epoch.
     #[arg(short = 't', action = ArgAction::Count)]
     stamp: u8,
     /// The time since the line before.
-    #[arg(short = 'r', long = "relative-timestamps")]
+    #[arg(short = 'r')]
     relative: bool,
     /// The time that each call took.
-    #[arg(short = 'T', long = "syscall-times")]
+    #[arg(short = 'T')]
     durations: bool,
     /// The address of the call.
     #[arg(short = 'i', long = "instruction-pointer")]
@@ -104,10 +107,10 @@ pub struct TraceOptions {
     #[arg(short = 'n', long = "syscall-number")]
     numbers: bool,
     /// Column in which results begin.
-    #[arg(short = 'a', long = "columns", default_value_t = 0, value_name = "COLUMN")]
+    #[arg(short = 'a', long = "columns", default_value_t = 40, value_name = "COLUMN")]
     column: usize,
     /// Leave out remarks; twice: ends of processes too.
-    #[arg(short = 'q', long = "quiet", action = ArgAction::Count)]
+    #[arg(short = 'q', action = ArgAction::Count)]
     quiet: u8,
     /// What the kernel does inside of each call: socket, file, vfs, sleep, signal.
     #[arg(long, value_name = "LAYERS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
@@ -191,12 +194,14 @@ struct LongExpressions {
     abbrev: Vec<String>,
     #[arg(long, hide = true, value_name = "SET")]
     raw: Vec<String>,
+    #[arg(long, hide = true, value_name = "SET")]
+    verbose: Vec<String>,
 }
 
 impl LongExpressions {
     /// The same as expressions.
     fn expressions(&self) -> impl Iterator<Item = String> {
-        let Self { trace, signal, status, read, write, inject, fault, abbrev, raw } = self;
+        let Self { trace, signal, status, read, write, inject, fault, abbrev, raw, verbose } = self;
         [
             ("trace", trace),
             ("signal", signal),
@@ -207,6 +212,7 @@ impl LongExpressions {
             ("fault", fault),
             ("abbrev", abbrev),
             ("raw", raw),
+            ("verbose", verbose),
         ]
         .into_iter()
         .flat_map(|(key, values)| values.iter().map(move |value| format!("{key}={value}")))
@@ -226,7 +232,7 @@ impl TraceOptions {
             },
             paths: self.paths.iter().map(|p| p.as_os_str().as_bytes().to_vec()).collect(),
             string_limit: self.string_limit,
-            verbose: self.verbose,
+            verbose: self.whole,
             fd_detail: match self.fds {
                 0 => FdDetail::Number,
                 1 => FdDetail::Path,
@@ -234,12 +240,12 @@ impl TraceOptions {
             },
             stamp: match self.stamp {
                 0 => Stamp::None,
-                1 => Stamp::Second,
-                2 => Stamp::Microsecond,
-                _ => Stamp::Epoch,
+                1 => Stamp::Time(Precision::Second),
+                2 => Stamp::Time(Precision::Micro),
+                _ => Stamp::Epoch(Precision::Micro),
             },
-            relative: self.relative,
-            durations: self.durations,
+            relative: self.relative.then_some(Precision::Micro),
+            durations: self.durations.then_some(Precision::Micro),
             eip: self.eip,
             stack: self.stack,
             numbers: self.numbers,
@@ -287,13 +293,20 @@ impl TraceOptions {
         if let Some(layers) = &self.kernel {
             options.layers = Layers::parse(layers).map_err(|e| Failure::usage(format!("--kernel: {e}")))?;
         }
+        let terminal = self.output.is_none() && io::stderr().is_terminal();
+        self.forms.apply(&mut options, terminal).map_err(Failure::usage)?;
         for expression in self.expressions.iter().cloned().chain(self.long.expressions()) {
             options.apply(&expression).map_err(|e| Failure::usage(format!("-e {expression}: {e}")))?;
         }
-        if self.follow > 1 && self.output.is_none() {
+        if self.is_separate() && self.output.is_none() {
             return Err(Failure::usage("-ff needs -o FILE"));
         }
         Ok(options)
+    }
+
+    /// Whether each process has a file of its own.
+    fn is_separate(&self) -> bool {
+        self.follow > 1 || self.forms.separately
     }
 
     /// Whether remarks of bsd21 itself are left out.
@@ -307,7 +320,7 @@ impl TraceOptions {
             return Ok(Output::stream(Box::new(io::stderr()), true));
         };
         if let [b'|' | b'!', command @ ..] = path.as_os_str().as_bytes() {
-            if self.follow > 1 {
+            if self.is_separate() {
                 return Err(Failure::usage("-ff writes a file for each process: -o must name a file"));
             }
             let reader = Reader::start(OsStr::from_bytes(command))
@@ -315,20 +328,21 @@ impl TraceOptions {
             return Ok(Output::stream(Box::new(reader), false));
         }
         let append = self.append;
-        let open = move |name: &Path| {
+        let open = move |name: &Path, again: bool| {
+            let append = append || again;
             let mut options = File::options();
             options.write(true).create(true).append(append).truncate(!append);
             options.open(name).map(BufWriter::new)
         };
-        if self.follow > 1 {
-            return Ok(Output::per_process(Box::new(move |pid| {
+        if self.is_separate() {
+            return Ok(Output::per_process(Box::new(move |pid, again| {
                 let mut name = path.clone().into_os_string();
                 name.push(format!(".{pid}"));
-                Ok(Box::new(open(Path::new(&name))?) as Box<dyn Write>)
+                Ok(Box::new(open(Path::new(&name), again)?) as Box<dyn Write>)
             })));
         }
-        let file =
-            open(&path).map_err(|e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e))))?;
+        let file = open(&path, false)
+            .map_err(|e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e))))?;
         Ok(Output::stream(Box::new(file), false))
     }
 
@@ -395,11 +409,50 @@ mod tests {
     #[test]
     fn letters_are_straces() {
         let o = options(&["-ttTy", "-s", "64", "-e", "open,read", "-xx", "-qq"]).unwrap();
-        assert_eq!((o.stamp, o.durations, o.fd_detail), (Stamp::Microsecond, true, FdDetail::Path));
+        assert_eq!(
+            (o.stamp, o.durations, o.fd_detail),
+            (Stamp::Time(Precision::Micro), Some(Precision::Micro), FdDetail::Path)
+        );
         assert_eq!((o.string_limit, o.style.hex_strings, o.quiet), (64, HexStrings::Always, 2));
         assert!(o.calls.contains(5) && !o.calls.contains(4));
         assert_eq!(options(&["--kernel"]).unwrap().layers, Layers::all());
         assert_eq!(options(&["--kernel=sleep"]).unwrap().layers, Layers::SLEEP);
+    }
+
+    /// strace's habit: values behind their letters without a space; and all behind the program is the program's.
+    #[test]
+    fn values_stand_behind_letters() {
+        #[derive(Parser)]
+        struct Whole {
+            #[command(flatten)]
+            trace: TraceOptions,
+            #[command(flatten)]
+            guest: crate::cli::GuestOptions,
+        }
+        let args = ["bsd21", "-s5", "-eread", "-fo/tmp/x", "ls", "-l", "--color", "-s9"];
+        let whole = Whole::try_parse_from(args).expect("arguments");
+        assert_eq!(whole.guest.command, ["ls", "-l", "--color", "-s9"]);
+        assert_eq!((whole.trace.string_limit, whole.trace.follow), (5, 1));
+        assert_eq!(whole.trace.output, Some("/tmp/x".into()));
+        assert_eq!(whole.trace.options().map(|o| o.calls.contains(4)).ok(), Some(false));
+        let whole = Whole::try_parse_from(["bsd21", "-fs5", "ls"]).expect("arguments");
+        assert_eq!((whole.trace.string_limit, whole.trace.follow, whole.guest.command.len()), (5, 1, 1));
+    }
+
+    #[test]
+    fn long_forms_are_straces() {
+        let o =
+            options(&["--syscall-times=ns", "--absolute-timestamps=unix,ms", "--decode-fds=socket"]).unwrap();
+        assert_eq!(o.durations, Some(Precision::Nano));
+        assert_eq!((o.stamp, o.fd_detail), (Stamp::Epoch(Precision::Milli), FdDetail::Full));
+        let o =
+            options(&["--quiet=all", "-N", "-bexecve", "--syscall-limit=3", "-D", "-I3", "--color=always"])
+                .unwrap();
+        assert_eq!((o.quiet, o.argument_names, o.leaves_at_exec, o.call_limit), (2, true, true, Some(3)));
+        assert!(o.color && !options(&["--strings-in-hex=none"]).unwrap().color);
+        assert_eq!(options(&["--quiet", "--relative-timestamps"]).unwrap().relative, Some(Precision::Micro));
+        let refusal = options(&["--syscall-times=m"]).unwrap_err();
+        assert_eq!(refusal, "--syscall-times: unknown precision 'm'; did you mean 's'?");
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub(super) struct Verify {
     /// The root of cases that were recorded with --root; BSD21_ROOT unless given.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Let cases name directories of the host that are neither in the case nor in --root, as those do that were
+    /// captured without --root: for cases of your own.
+    #[arg(long)]
+    trust: bool,
     /// Cases that run at once; as many as there are processors unless given.
     #[arg(short = 'j', long, value_name = "N")]
     jobs: Option<usize>,
@@ -84,7 +88,7 @@ impl Verify {
         let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
         let interrupted = interruption().map_err(|e| usage(format!("cannot catch signals: {e}")))?;
         let cancel = Some(Arc::clone(&interrupted));
-        let options = Options { root, bless: self.bless, max_wall: self.max_wall, cancel };
+        let options = Options { root, trust: self.trust, bless: self.bless, max_wall: self.max_wall, cancel };
         let progress = self.progress(cases.len() as u64);
         let reports = verify::all(&cases, jobs.unwrap_or(1), &options, &mut |report| {
             progress.inc(1);

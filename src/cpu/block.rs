@@ -30,6 +30,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 const CLOSED: u32 = u32::MAX;
 /// Granule of the index by address.
 const GRANULE: u32 = 6;
+/// Bytes of an entry of a map, with what it refers to, about.
+const ENTRY: usize = 64;
 /// Dropped operations that are always tolerated.
 const GARBAGE: usize = 1 << 16;
 /// Direct jumps that a block follows.
@@ -107,6 +109,15 @@ impl Blocks {
         let mut nowhere = blank(0);
         nowhere.imm = CLOSED;
         self.arena.push(nowhere);
+    }
+
+    /// Bytes of the host's memory that all of it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let entries = self.by_address.len() + self.by_granule.len() + self.granules.len();
+        self.arena.capacity() * size_of::<Op>()
+            + self.decoded.capacity() * size_of::<Decoded>()
+            + entries * ENTRY
+            + self.translator.bytes()
     }
 
     /// The block at an address.

@@ -99,6 +99,16 @@ impl Cpu {
         self.blocks.clear();
     }
 
+    /// Bytes of the host's memory that decoded and translated code takes.
+    pub fn code_bytes(&self) -> usize {
+        self.blocks.bytes()
+    }
+
+    /// Forgets everything decoded, and gives its memory back.
+    pub fn release(&mut self) {
+        self.blocks = Blocks::new();
+    }
+
     /// Operations that decoded code takes up, those of dropped blocks included.
     pub fn operations(&self) -> usize {
         self.blocks.arena.len()

@@ -28,6 +28,9 @@ pub(crate) enum Exit {
     Hot,
     /// Translated code leaves the operation [`State::resume`] to the interpreter.
     Resume,
+    /// The operation in [`State::then`] is next.
+    #[cfg(by_loop)]
+    Then,
 }
 
 /// What executes an operation.

@@ -43,8 +43,8 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
                 Err(why) => return why,
             },
         };
-        while exit == Exit::Resume {
-            exit = resume(st);
+        while let Some(next) = followed(st, exit) {
+            exit = next;
         }
         if exit == Exit::Trap {
             return Why::Trap;
@@ -55,6 +55,17 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
     }
     st.trap = Trap::Budget;
     Why::Trap
+}
+
+/// Goes on where a handler or translated code has left that to this loop.
+#[inline(always)]
+fn followed(st: &mut State<'_>, exit: Exit) -> Option<Exit> {
+    match exit {
+        Exit::Resume => Some(resume(st)),
+        #[cfg(by_loop)]
+        Exit::Then => st.then.take().map(|(handler, ops, left)| handler(st, ops, st.view, left)),
+        _ => None,
+    }
 }
 
 /// Goes on with an operation that translated code has left to the interpreter.
@@ -74,6 +85,8 @@ fn behind(st: &mut State<'_>, exit: Exit) -> Option<Why> {
     match exit {
         Exit::Trap => Some(Why::Trap),
         Exit::Resume => None,
+        #[cfg(by_loop)]
+        Exit::Then => None,
         Exit::Hot => Some(Why::Hot),
         Exit::Enter | Exit::Lookup => st.code_hit.get().then_some(Why::Code),
         Exit::Careful => step(st),

@@ -64,6 +64,9 @@ pub(crate) struct State<'a> {
     pub(crate) from: u32,
     /// Index of the operation that translated code leaves to the interpreter.
     pub(crate) resume: u32,
+    /// The handler that the loop around the handlers is to call, with its operations and what is left for it.
+    #[cfg(by_loop)]
+    pub(crate) then: Option<(super::op::Handler, super::op::Ops<'a>, i64)>,
     /// Why the run ends.
     pub(crate) trap: Trap,
     /// A general handler has set [`State::trap`].
@@ -120,6 +123,8 @@ impl<'a> State<'a> {
             eip,
             from: 0,
             resume: 0,
+            #[cfg(by_loop)]
+            then: None,
             trap: Trap::Budget,
             ended: false,
             system: eflags & !ARITHMETIC,

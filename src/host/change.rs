@@ -5,14 +5,16 @@
 //!
 //! Must not know the guest's rules; see `kernel/vfs`.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
     self, AtFlags, FileType, Gid, Mode, OFlags, RawMode, RenameFlags, Timespec, Timestamps, Uid,
 };
+use rustix::io::Errno as Linux;
 
 use super::error::HostResult;
-use super::fs::{Component, HostTime, Place, removal};
+use super::fs::{Component, HostKind, HostTime, Place, removal};
 
 /// Room and numbers of a host file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,40 +50,66 @@ fn outer_mode(perm: u32) -> Mode {
 impl Place {
     /// Makes the regular file `name`, which must not exist, and holds it.
     pub fn create(&self, name: &[u8], perm: u32) -> HostResult<Place> {
+        self.create_open(name, perm).map(|(place, _)| place)
+    }
+
+    /// The same, with the descriptor by which it was made, for reading and writing.  What is held is the file
+    /// that was made, even if its name stands for another one by now.
+    pub fn create_open(&self, name: &[u8], perm: u32) -> HostResult<(Place, OwnedFd)> {
         let component = Component::new(name)?;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NOCTTY;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY;
         let mode = outer_mode(perm);
-        self.lending(Mode::WUSR | Mode::XUSR, || {
+        let made = self.lending(Mode::WUSR | Mode::XUSR, || {
             Ok(fs::openat(self.fd(), component.0, flags | OFlags::CLOEXEC, mode)?)
         })?;
-        self.child(name)
+        let own = fs::fstat(&made)?;
+        let same = |place: &Place| place.stat().is_ok_and(|s| (s.dev, s.ino) == (own.st_dev, own.st_ino));
+        match self.child(name) {
+            Ok(place) if same(&place) => Ok((place, made)),
+            // Renamed, replaced or removed meanwhile.
+            _ => Ok((Place::of_open(made.as_fd())?, made)),
+        }
     }
 
-    /// Makes the directory `name`.
-    pub fn mkdir(&self, name: &[u8], perm: u32) -> HostResult<Place> {
+    /// Makes the directory `name`, and holds what the name stands for afterwards.
+    pub fn mkdir(&self, name: &[u8], perm: u32) -> HostResult<Option<Place>> {
         let component = Component::new(name)?;
         self.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::mkdirat(self.fd(), component.0, outer_mode(perm))?))?;
-        self.child(name)
+        self.made(name, HostKind::Directory)
     }
 
-    /// Makes a FIFO or socket node called `name`.
-    pub fn mknod(&self, name: &[u8], kind: NodeKind, perm: u32) -> HostResult<Place> {
+    /// What was just made as `name`.  The host gives no hold on it while it is made: another program may have
+    /// removed it, or put something of another kind there; then there is nothing to hold.
+    fn made(&self, name: &[u8], kind: HostKind) -> HostResult<Option<Place>> {
+        match self.child(name) {
+            Ok(place) => {
+                let stat = place.stat()?;
+                let ours = stat.kind == kind && stat.uid == rustix::process::geteuid().as_raw();
+                Ok(ours.then_some(place))
+            }
+            Err(error) if error.0 == Linux::NOENT => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a FIFO or socket node called `name`, and holds what the name stands for afterwards.
+    pub fn mknod(&self, name: &[u8], kind: NodeKind, perm: u32) -> HostResult<Option<Place>> {
         let component = Component::new(name)?;
-        let kind = match kind {
-            NodeKind::Fifo => FileType::Fifo,
-            NodeKind::Socket => FileType::Socket,
+        let (kind, seen) = match kind {
+            NodeKind::Fifo => (FileType::Fifo, HostKind::Fifo),
+            NodeKind::Socket => (FileType::Socket, HostKind::Socket),
         };
         self.lending(Mode::WUSR | Mode::XUSR, || {
             Ok(fs::mknodat(self.fd(), component.0, kind, outer_mode(perm), 0)?)
         })?;
-        self.child(name)
+        self.made(name, seen)
     }
 
-    /// Makes the symbolic link `name` with `text`.
-    pub fn symlink(&self, name: &[u8], text: &[u8]) -> HostResult<Place> {
+    /// Makes the symbolic link `name` with `text`, and holds what the name stands for afterwards.
+    pub fn symlink(&self, name: &[u8], text: &[u8]) -> HostResult<Option<Place>> {
         let component = Component::new(name)?;
         self.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::symlinkat(text, self.fd(), component.0)?))?;
-        self.child(name)
+        self.made(name, HostKind::Symlink)
     }
 
     /// Gives `file` the further name `name` in this directory.
@@ -101,12 +129,23 @@ impl Place {
         })
     }
 
-    /// Renames the entry `from` of this directory to `to` in the directory `into`.
-    pub fn rename(&self, from: &[u8], into: &Place, to: &[u8]) -> HostResult<()> {
+    /// Renames the entry `from` of this directory to `to` in the directory `into`, in the place of what is
+    /// there or, without `replace`, only to a free name (`EEXIST`).
+    pub fn rename(&self, from: &[u8], into: &Place, to: &[u8], replace: bool) -> HostResult<()> {
         let (from, to) = (Component::new(from)?, Component::new(to)?);
-        self.lending(Mode::WUSR | Mode::XUSR, || {
-            into.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::renameat(self.fd(), from.0, into.fd(), to.0)?))
-        })
+        let plain = || Ok(fs::renameat(self.fd(), from.0, into.fd(), to.0)?);
+        let act = || match replace {
+            true => plain(),
+            false => {
+                let free = RenameFlags::NOREPLACE;
+                match fs::renameat_with(self.fd(), from.0, into.fd(), to.0, free) {
+                    // A file system that cannot say it.
+                    Err(Linux::INVAL | Linux::NOSYS | Linux::NOTSUP) => plain(),
+                    other => Ok(other?),
+                }
+            }
+        };
+        self.lending(Mode::WUSR | Mode::XUSR, || into.lending(Mode::WUSR | Mode::XUSR, act))
     }
 
     /// Sets the permission bits, without set-id bits.
@@ -176,7 +215,6 @@ pub fn exchange(one: &Path, other: &Path) -> HostResult<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fs::HostKind;
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
@@ -219,7 +257,8 @@ mod tests {
         let file = top.create(b"a", 0o644).unwrap();
         top.link_to(b"b", &file).unwrap();
         assert_eq!(top.child(b"b").unwrap().stat().unwrap().nlink, 2);
-        top.rename(b"b", &top, b"c").unwrap();
+        assert_eq!(top.rename(b"b", &top, b"a", false).unwrap_err().0, Linux::EXIST);
+        top.rename(b"b", &top, b"c", false).unwrap();
         top.remove(b"a", false).unwrap();
         assert_eq!(top.child(b"c").unwrap().stat().unwrap().kind, HostKind::Regular);
     }

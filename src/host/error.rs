@@ -45,6 +45,7 @@ impl HostError {
 
 impl From<Linux> for HostError {
     fn from(linux: Linux) -> HostError {
+        tracing::trace!(target: "bsd21::host", error = %linux, "refused");
         HostError(linux)
     }
 }

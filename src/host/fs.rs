@@ -8,12 +8,13 @@
 //! Must not know the guest's rules (owners, modes, mounts); see `kernel/vfs`.
 
 use std::ffi::OsString;
+use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RawMode};
-use rustix::io::Errno as Linux;
+use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RawMode, SeekFrom};
+use rustix::io::{Errno as Linux, ReadWriteFlags};
 
 use super::error::HostResult;
 
@@ -115,6 +116,11 @@ pub enum OpenFor {
     Writing,
 }
 
+/// How often rights are lent for one act: another run may take back what it had lent at the same moment.
+const LENDINGS: usize = 4;
+/// Most bytes that are appended at once.
+pub const MOST_APPENDED: usize = 16 << 20;
+
 /// A place in the host's tree, held open without rights to its content.
 #[derive(Debug)]
 pub struct Place {
@@ -143,14 +149,15 @@ pub fn host_identity() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
-/// Lets this process have as many descriptors as it may: every held vnode is one.
-pub fn raise_descriptor_limit() {
+/// Lets this process have as many descriptors as it may, every held vnode being one; gives their number.
+pub fn raise_descriptor_limit() -> u64 {
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
         // A smaller number of held vnodes is no reason to stop.
         let _ = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit);
     }
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 impl Place {
@@ -165,6 +172,13 @@ impl Place {
         let name = Component::new(name)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = self.lending(Mode::XUSR, || Ok(fs::openat(&self.fd, name.0, flags, Mode::empty())?))?;
+        Ok(Place { fd })
+    }
+
+    /// Holds what an open descriptor stands for, whatever its name is now.
+    pub(super) fn of_open(fd: BorrowedFd<'_>) -> HostResult<Place> {
+        let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        let fd = fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Place { fd })
     }
 
@@ -210,10 +224,20 @@ impl Place {
         Ok(entries)
     }
 
-    fn list(&self) -> HostResult<Vec<HostEntry>> {
+    /// Opens a directory for reading.
+    pub(super) fn open_directory(&self) -> HostResult<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let fd = fs::openat(&self.fd, ".", flags, Mode::empty())?;
-        let own = fs::fstat(&fd)?.st_dev;
+        Ok(fs::openat(&self.fd, ".", flags, Mode::empty())?)
+    }
+
+    fn list(&self) -> HostResult<Vec<HostEntry>> {
+        let fd = self.open_directory()?;
+        let stat = fs::fstat(&fd)?;
+        // A removed directory has no entries, and the host refuses to list it.
+        if stat.st_nlink == 0 {
+            return Ok(Vec::new());
+        }
+        let own = stat.st_dev;
         let mut entries = Vec::new();
         let mut directory = Dir::read_from(&fd)?;
         while let Some(entry) = directory.read() {
@@ -258,26 +282,36 @@ impl Place {
     /// The guest's rules were checked before: uid 0 of the guest writes a file of mode 0444 although
     /// the host user, who owns it, may not.
     pub(super) fn lending<T>(&self, rights: Mode, act: impl Fn() -> HostResult<T>) -> HostResult<T> {
-        let first = act();
-        let Err(error) = &first else { return first };
-        if error.0 != Linux::ACCESS {
-            return first;
+        let mut result = act();
+        for _ in 0..LENDINGS {
+            let Err(error) = &result else { return result };
+            if error.0 != Linux::ACCESS {
+                return result;
+            }
+            let Ok(stat) = self.stat() else { return result };
+            let own = stat.uid == rustix::process::geteuid().as_raw();
+            let missing = rights.bits() & !stat.perm;
+            if !own || !matches!(stat.kind, HostKind::Regular | HostKind::Directory) {
+                return result;
+            }
+            if missing != 0 && self.set_perm(stat.perm | missing).is_err() {
+                return result;
+            }
+            // With nothing missing another run lends the same rights just now, or did a moment ago.
+            result = act();
+            // Only what was lent here is taken back: another run may have lent or changed other bits.  A
+            // failure now leaves more rights, never fewer.
+            if missing != 0
+                && let Ok(now) = self.stat()
+            {
+                let _ = self.set_perm(now.perm & !missing);
+            }
         }
-        let Ok(stat) = self.stat() else { return first };
-        let own = stat.uid == rustix::process::geteuid().as_raw();
-        let missing = rights.bits() & !stat.perm;
-        let lendable = matches!(stat.kind, HostKind::Regular | HostKind::Directory);
-        if !own || !lendable || missing == 0 {
-            return first;
-        }
-        let with = Mode::from_raw_mode((stat.perm | missing) as RawMode);
-        if fs::chmod(self.link(), with).is_err() {
-            return first;
-        }
-        let second = act();
-        // The mode was ours to change a moment ago; a failure now leaves more rights, never fewer.
-        let _ = fs::chmod(self.link(), Mode::from_raw_mode(stat.perm as RawMode));
-        second
+        result
+    }
+
+    fn set_perm(&self, perm: u32) -> HostResult<()> {
+        Ok(fs::chmod(self.link(), Mode::from_raw_mode(perm as RawMode))?)
     }
 }
 
@@ -314,6 +348,25 @@ pub fn write_at(fd: BorrowedFd<'_>, data: &[u8], offset: u64) -> HostResult<usiz
         }
     }
     Ok(done)
+}
+
+/// Adds bytes at the end of a file, wherever the end is by then; an error after the first bytes is a short
+/// count.  Gives the count and where the file ended afterwards.  The host finds the end and writes in one
+/// step, so that nobody's bytes are written over: all of `data` must come in one call.
+pub fn append(fd: BorrowedFd<'_>, data: &[u8]) -> HostResult<(usize, u64)> {
+    let mut done = 0;
+    let here = || -> HostResult<u64> { Ok(fs::seek(fd, SeekFrom::Current(0))?) };
+    while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+        // The offset -1 stands for the description's own, which the host moves to the end of what it wrote.
+        match rustix::io::pwritev2(fd, &[IoSlice::new(rest)], u64::MAX, ReadWriteFlags::APPEND) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(Linux::INTR) => {}
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok((done, here()?))
 }
 
 /// Sets the size of an open file.
@@ -405,6 +458,29 @@ mod tests {
         assert_eq!(write_at(fd.as_fd(), b"HE", 0).unwrap(), 2);
         set_size(fd.as_fd(), 5).unwrap();
         assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"HEllo");
+    }
+
+    #[test]
+    fn what_two_descriptions_append_is_all_there() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), b"first ").unwrap();
+        let file = Place::top(dir.path()).unwrap().child(b"f").unwrap();
+        let open = || file.open_file(OpenFor::Writing).unwrap();
+        let (one, other) = (open(), open());
+        assert_eq!(append(one.as_fd(), b"one ").unwrap(), (4, 10));
+        assert_eq!(append(other.as_fd(), b"other ").unwrap(), (6, 16));
+        assert_eq!(write_at(one.as_fd(), b"F", 0).unwrap(), 1, "writes at offsets do not append");
+        assert_eq!(append(one.as_fd(), b"one").unwrap(), (3, 19));
+        assert_eq!(std::fs::read(dir.path().join("f")).unwrap(), b"First one other one");
+    }
+
+    #[test]
+    fn a_removed_directory_has_no_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("d")).unwrap();
+        let gone = Place::top(dir.path()).unwrap().child(b"d").unwrap();
+        std::fs::remove_dir(dir.path().join("d")).unwrap();
+        assert_eq!(gone.entries().unwrap(), []);
     }
 
     #[test]

@@ -7,8 +7,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 
 use signal_hook::consts as host;
 use signal_hook_registry::register_sigaction;
@@ -264,4 +264,13 @@ pub fn stop_by(signal: HostSignal) {
             libc::sigaction(number, &raw const before, std::ptr::null_mut());
         }
     }
+}
+
+/// From now on a write beyond the host's limit on the size of files is an error, not the end of this process.
+pub fn outlive_file_limits() {
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        // Where it cannot be caught the host does what it does to every program.
+        let _ = signal_hook::flag::register(host::SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    });
 }

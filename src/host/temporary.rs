@@ -9,17 +9,43 @@ use rustix::fs::{self, Access};
 use tempfile::TempDir;
 
 use super::error::{HostError, HostResult};
+use super::tree;
 
-/// Makes a directory that is removed when it is dropped.
-pub fn directory(above: &Path) -> io::Result<TempDir> {
-    tempfile::Builder::new().prefix("bsd21-").tempdir_in(above)
+/// A directory that is removed when it is dropped, however deep what is in it and whatever its permissions.
+#[derive(Debug)]
+pub struct Directory(Option<TempDir>);
+
+impl Directory {
+    /// Makes a directory in another one, with a name that begins so.
+    pub fn new(prefix: &str, above: &Path) -> io::Result<Self> {
+        tempfile::Builder::new().prefix(prefix).tempdir_in(above).map(|made| Self(Some(made)))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.as_ref().map_or(Path::new(""), TempDir::path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Some(made) = self.0.take() {
+            // What cannot be removed is left to the host's own cleaning.
+            let _ = tree::remove(&made.keep());
+        }
+    }
+}
+
+/// Makes a directory for a guest.
+pub fn directory(above: &Path) -> io::Result<Directory> {
+    Directory::new("bsd21-", above)
 }
 
 /// The place for a temporary directory, and the directory once somebody has used it.
 #[derive(Debug)]
 pub struct Temporary {
     above: PathBuf,
-    made: Option<TempDir>,
+    made: Option<Directory>,
 }
 
 impl Temporary {

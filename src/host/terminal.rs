@@ -103,9 +103,8 @@ impl Terminal {
     /// Whether the host makes carriage returns of its own.
     pub fn adds_returns(&self) -> bool {
         self.taken.is_none()
-            && tcgetattr(&self.fd).is_ok_and(|modes| {
-                modes.output_modes.contains(OutputModes::OPOST | OutputModes::ONLCR)
-            })
+            && tcgetattr(&self.fd)
+                .is_ok_and(|modes| modes.output_modes.contains(OutputModes::OPOST | OutputModes::ONLCR))
     }
 
     /// Whether the terminal is ours to use now.

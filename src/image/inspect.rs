@@ -18,7 +18,7 @@ pub use dynamic::{Library, search_path};
 pub use symbols::Symbol;
 
 use super::aout::{EX_DYNAMIC, EX_PIC, Header};
-use super::{Activation, Backing, Circumstances, Plan, Script, activate};
+use super::{Activation, Backing, Circumstances, Plan, Script, activate, printable};
 
 /// What was found in a file.
 #[derive(Clone, Debug)]
@@ -125,12 +125,12 @@ impl Report {
         }
         write!(f, "entry:     {:#x}", plan.entry)?;
         match self.near(plan.entry) {
-            Some(symbol) if symbol.value == plan.entry => writeln!(f, " ({})", symbol.name)?,
-            Some(symbol) => writeln!(f, " ({}+{:#x})", symbol.name, plan.entry - symbol.value)?,
+            Some(symbol) if symbol.value == plan.entry => writeln!(f, " ({})", printable(&symbol.name))?,
+            Some(symbol) => writeln!(f, " ({}+{:#x})", printable(&symbol.name), plan.entry - symbol.value)?,
             None => writeln!(f)?,
         }
         if let Some(name) = &plan.interpreter {
-            writeln!(f, "linker:    {}", String::from_utf8_lossy(name))?;
+            writeln!(f, "linker:    {}", printable(&String::from_utf8_lossy(name)))?;
         }
         Ok(())
     }
@@ -164,18 +164,18 @@ impl fmt::Display for Report {
             Verdict::Script(script) => {
                 let words: Vec<_> = script.words.iter().map(|word| String::from_utf8_lossy(word)).collect();
                 writeln!(f, "format:    script")?;
-                writeln!(f, "run by:    {}", words.join(" "))?;
+                writeln!(f, "run by:    {}", printable(&words.join(" ")))?;
             }
             Verdict::Refused(why) => {
                 let shared = self.header.is_some_and(|h| h.flags & EX_DYNAMIC != 0 && h.entry < super::PAGE);
                 let what = if shared { "a.out shared object" } else { "not executable" };
                 writeln!(f, "format:    {what}")?;
                 self.write_header(f)?;
-                writeln!(f, "refused:   {why}")?;
+                writeln!(f, "refused:   {}", printable(why))?;
             }
         }
         for library in &self.libraries {
-            writeln!(f, "needs:     {library}")?;
+            writeln!(f, "needs:     {}", printable(&library.to_string()))?;
         }
         if !self.symbols.is_empty() {
             writeln!(f, "symbols:   {}", self.symbols.len())?;

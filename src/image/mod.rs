@@ -11,12 +11,14 @@ mod elf;
 mod foreign;
 mod gzip;
 pub mod inspect;
+mod name;
 mod refusal;
 mod script;
 pub mod stack;
 #[cfg(test)]
 mod tests;
 
+pub use name::printable;
 pub use refusal::Refusal;
 pub use script::Script;
 
@@ -28,6 +30,9 @@ pub const USER_END: u32 = stack::USRSTACK;
 pub const MAX_TEXT: u64 = 16 << 20;
 /// Largest data segment, bss included (2.1's MAXDSIZ).
 pub const MAX_DATA: u64 = 128 << 20;
+
+/// Largest file that is looked at as a program: more than text, data and symbols of any.
+pub const MAX_FILE: u64 = 512 << 20;
 
 /// An executable file as the activators see it.
 pub trait Source {

@@ -4,19 +4,23 @@
 //! it.  2.1 counterpart: none.
 
 use super::Kernel;
-use crate::mem::Prot;
+use crate::mem::{self, PAGE_SIZE};
 
 /// Allowances of a run; none where nothing is set.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Allowance {
     /// Processes at one time, zombies too.
     pub procs: Option<usize>,
-    /// Bytes of writable memory of all processes together, written or not.
+    /// Bytes of memory: see [`Kernel::account_memory`].
     pub memory: Option<u64>,
     /// Bytes written to standard output, standard error and terminals.
     pub output: Option<u64>,
+    /// What is written to standard streams is kept in memory.
+    pub keeps_output: bool,
     /// Bytes of output so far.
     written: u64,
+    /// Written pages of this thread that are not this machine's.
+    foreign: u64,
     /// What the run has gone beyond, first of all.
     exceeded: Option<Excess>,
 }
@@ -35,12 +39,18 @@ pub enum Excess {
 impl Kernel {
     /// Sets the allowances.
     pub fn allow(&mut self, procs: Option<usize>, memory: Option<u64>, output: Option<u64>) {
-        self.allowance = Allowance { procs, memory, output, ..Allowance::default() };
+        let own: u64 = self.procs.iter().map(|(_, proc)| proc.vm.space.own_pages()).sum();
+        let foreign = mem::budget::own_pages().saturating_sub(own);
+        let allowance = &mut self.allowance;
+        (allowance.procs, allowance.memory, allowance.output) = (procs, memory, output);
+        (allowance.foreign, allowance.exceeded) = (foreign, None);
+        mem::budget::allow(u64::MAX);
         self.account_memory();
     }
 
     /// The allowance that the run has gone beyond.
-    pub fn excess(&self) -> Option<Excess> {
+    pub fn excess(&mut self) -> Option<Excess> {
+        self.account_memory();
         self.allowance.exceeded
     }
 
@@ -61,29 +71,71 @@ impl Kernel {
         }
     }
 
-    /// Looks at the memory of all processes after one of them got more.
+    /// Bytes of guest memory that may still be taken, and were taken so far.
+    ///
+    /// Counted are pages that guests have written to, of all processes together, each once; shared memory; output
+    /// that is kept in memory; and what observers keep.
+    pub fn memory(&self) -> (u64, u64) {
+        let most = self.allowance.memory.unwrap_or(u64::MAX);
+        let own = mem::budget::own_pages().saturating_sub(self.allowance.foreign) * u64::from(PAGE_SIZE);
+        let taken = own + self.beside(most.saturating_sub(own));
+        (most.saturating_sub(taken), taken)
+    }
+
+    /// Bytes that are no written pages; looked at closely where they could be more than `much`.
+    fn beside(&self, much: u64) -> u64 {
+        let output = if self.allowance.keeps_output { self.allowance.written } else { 0 };
+        let observed = self.observer.as_ref().map_or(0, |observer| observer.kept());
+        let kept = output.saturating_add(observed);
+        kept.saturating_add(mem::shared_bytes(much.saturating_sub(kept)))
+    }
+
+    /// Looks at what guests have of memory, and sets what they may still take.
     pub(in crate::kernel) fn account_memory(&mut self) {
         let Some(most) = self.allowance.memory else { return };
-        let spaces = self.procs.ids().iter().map(|&id| &self.procs[id].vm.space);
-        let regions = spaces.flat_map(|space| space.regions());
-        let bytes: u64 = regions.filter(|r| r.prot.contains(Prot::WRITE)).map(|r| u64::from(r.len)).sum();
-        if bytes > most {
+        let refused = mem::budget::is_refused();
+        let own = mem::budget::own_pages().saturating_sub(self.allowance.foreign);
+        let bytes = own * u64::from(PAGE_SIZE);
+        let beside = self.beside(most.saturating_sub(bytes));
+        if refused || bytes.saturating_add(beside) > most {
             self.exceed(Excess::Memory(most));
+        }
+        if !refused {
+            let room = most.saturating_sub(beside) / u64::from(PAGE_SIZE);
+            mem::budget::allow(self.allowance.foreign.saturating_add(room));
         }
     }
 
     /// How many of `wanted` bytes may still be written.
     pub(in crate::kernel) fn account_output(&mut self, wanted: usize) -> usize {
-        let Some(most) = self.allowance.output else { return wanted };
-        let left = usize::try_from(most.saturating_sub(self.allowance.written)).unwrap_or(usize::MAX);
-        if wanted > left {
-            self.exceed(Excess::Output(most));
+        let mut allowed = wanted;
+        if let Some(most) = self.allowance.output {
+            let left = usize::try_from(most.saturating_sub(self.allowance.written)).unwrap_or(usize::MAX);
+            if wanted > left {
+                self.exceed(Excess::Output(most));
+            }
+            allowed = left.min(wanted);
         }
-        left.min(wanted)
+        if let Some(most) = self.allowance.memory.filter(|_| self.allowance.keeps_output) {
+            let left = usize::try_from(self.memory().0).unwrap_or(usize::MAX);
+            if allowed > left {
+                self.exceed(Excess::Memory(most));
+            }
+            allowed = allowed.min(left);
+        }
+        allowed
     }
 
     /// Counts bytes that the host took.
     pub(in crate::kernel) fn wrote(&mut self, bytes: usize) {
         self.allowance.written = self.allowance.written.saturating_add(bytes as u64);
+    }
+}
+
+impl Drop for Allowance {
+    fn drop(&mut self) {
+        if self.memory.is_some() {
+            mem::budget::allow(u64::MAX);
+        }
     }
 }

@@ -138,6 +138,7 @@ impl Kernel {
             select_collisions: 0,
             ktrace: super::ktrace::Table::default(),
             watched: false,
+            intercepted: super::intercept::Pending::default(),
             allowance: super::allowance::Allowance::default(),
             core_directory: None,
             ledger: super::ledger::Ledger::default(),

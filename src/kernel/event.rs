@@ -9,7 +9,8 @@ use std::fmt;
 
 use super::Kernel;
 use super::file::FileId;
-use super::proc::ProcId;
+pub use super::intercept::{Edge, Intercept, Poke};
+use super::proc::{ProcId, Waker};
 use super::socket::SocketId;
 use super::synch::{Channel, Retval, Wake};
 use super::syscall::Call;
@@ -117,6 +118,8 @@ pub enum Event {
         wake: Wake,
         /// How long it was, in nanoseconds.
         slept: u64,
+        /// Who ended it, where it was a process.
+        by: Option<Waker>,
     },
     /// A step inside of the socket layer.
     Socket {
@@ -160,10 +163,27 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Bytes that it refers to.
+    pub fn bytes_beside(&self) -> usize {
+        match self {
+            Self::Exec { path, .. } | Self::Lookup { path, .. } => path.len(),
+            Self::ExecRefused { reason, .. } => reason.len(),
+            Self::Socket { detail, .. } => detail.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// Who listens.  The kernel is in the state right after the event.
 pub trait Observer: fmt::Debug {
     /// Something happened to process `id`; `sequence` numbers events of the whole machine.
     fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event);
+
+    /// Bytes of memory that it keeps of what it heard.
+    fn kept(&self) -> u64 {
+        0
+    }
 
     /// Asked right behind each [`Event::Enter`]: what shall happen instead of the call, or besides it.
     fn intercept(&mut self, _kernel: &Kernel, _id: ProcId, _call: &Call) -> Intercept {
@@ -172,15 +192,6 @@ pub trait Observer: fmt::Debug {
 
     /// Writes out what is held back: the guest sleeps, or some time has passed.
     fn flush(&mut self) {}
-}
-
-/// What an observer has made up for a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Intercept {
-    /// The result; the call is not made.
-    pub result: Option<Result<u32, Errno>>,
-    /// A signal that the process gets.
-    pub signal: Option<u32>,
 }
 
 impl Kernel {
@@ -242,17 +253,15 @@ impl Kernel {
         self.tell(id, &event);
     }
 
-    /// Tells the observer that a call begins, and asks whether its result is made up.
+    /// Tells the observer that a call begins, and asks what of it is made up.
     #[cold]
-    pub(super) fn note_enter(&mut self, id: ProcId, call: &Call) -> Option<Result<u32, Errno>> {
+    pub(super) fn note_enter(&mut self, id: ProcId, call: &Call) -> Option<Intercept> {
+        self.intercepted.remove(&id);
         self.tell(id, &Event::Enter(*call));
         let mut observer = self.observer.take()?;
         let intercept = observer.intercept(self, id, call);
         self.observer = Some(observer);
-        if let Some(signal) = intercept.signal {
-            super::signal::psignal(self, id, signal);
-        }
-        intercept.result
+        Some(intercept)
     }
 
     #[cold]

@@ -15,6 +15,7 @@ mod context;
 pub mod cred;
 pub mod event;
 pub mod file;
+pub mod intercept;
 pub mod ipc;
 pub mod ktrace;
 pub mod ledger;
@@ -83,6 +84,8 @@ pub struct Kernel {
     pub core_directory: Option<crate::host::fs::Place>,
     /// What guests asked for and did not get.
     pub ledger: ledger::Ledger,
+    /// What waits for the ends of calls that an observer has made up.
+    pub(crate) intercepted: intercept::Pending,
     /// The observer of events.
     pub(crate) observer: Option<Box<dyn event::Observer>>,
     /// Number of events and timeouts so far; gives each its place in the order.

@@ -4,7 +4,7 @@
 
 use super::Kernel;
 use super::event::Event;
-use super::proc::{Asleep, Flags, ProcId, State};
+use super::proc::{Asleep, Flags, ProcId, State, Waker};
 use super::signal::{Cursig, issignal, sigmask};
 use super::synch::{Channel, Interruption, Parked, Wake};
 use super::time::Timeout;
@@ -33,7 +33,7 @@ impl Kernel {
         proc.slptime = 0;
         proc.priority = sleep.priority;
         proc.sleep_timeout = timeout;
-        proc.asleep = Some(Asleep { parked, stopped_at_entry: false, since });
+        proc.asleep = Some(Asleep { parked, stopped_at_entry: false, since, woken: None });
         self.note(id, Event::Sleep { channel: sleep.channel, wmesg: sleep.wmesg });
         if sleep.catch {
             self.procs[id].flags.insert(Flags::SINTR);
@@ -105,7 +105,7 @@ impl Kernel {
             Some(asleep) => {
                 self.note_with(id, |kernel| {
                     let slept = kernel.clock.uptime().saturating_sub(asleep.since);
-                    Event::Wakeup { wake, slept }
+                    Event::Wakeup { wake, slept, by: asleep.woken }
                 });
                 Slept::Over(asleep.parked, wake)
             }
@@ -137,13 +137,24 @@ impl Kernel {
 
     /// Makes every process that sleeps on the channel ready to run (`wakeup`).
     pub fn wakeup(&mut self, channel: Channel) {
+        let waker = if self.watched { self.waker() } else { None };
         while let Some(id) = self.sleepers.pop(channel) {
             let proc = &mut self.procs[id];
             proc.wchan = None;
+            if let Some(asleep) = proc.asleep.as_mut().filter(|_| waker.is_some()) {
+                asleep.woken = waker;
+            }
             if proc.state == State::Sleep {
                 self.make_ready(id);
                 self.run_queues.want_resched = true;
             }
         }
+    }
+
+    /// The process that makes others ready now; none where an interrupt does.
+    #[cold]
+    fn waker(&self) -> Option<Waker> {
+        let pid = self.procs.get(self.run_queues.current?)?.pid;
+        Some(Waker { pid, at: self.clock.uptime() })
     }
 }

@@ -140,6 +140,8 @@ pub enum Resume {
     Signal(signal::Resume),
     /// A call on a terminal.
     Tty(tty::Resume),
+    /// A call that an observer delays.
+    Delayed(super::intercept::Delayed),
 }
 
 /// Why a handler does not return a result.

@@ -7,6 +7,7 @@ use syscalls::result::Ret;
 use syscalls::row::*;
 
 use super::event::{Event, Outcome};
+use super::intercept::{self, Delayed};
 use super::proc::{Proc, ProcId, State};
 use super::signal::{SIGSYS, psignal};
 use super::sleep::Slept;
@@ -57,16 +58,17 @@ pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) -> bool {
 /// words could not be read.
 #[cold]
 fn announce(kernel: &mut Kernel, id: ProcId, call: &Call, copied: Result<(), Errno>) -> Sysret<Retval> {
-    let made_up = if kernel.observed() {
+    let intercept = if kernel.observed() {
         kernel.procs[id].call = Some(*call);
         kernel.note_enter(id, call)
     } else {
         None
     };
+    let (call, made_up) = intercept::begin(kernel, id, call, intercept.unwrap_or_default())?;
     match (made_up, copied) {
-        (Some(Ok(eax)), _) => Ok(Retval { eax, edx: None }),
-        (Some(Err(errno)), _) | (None, Err(errno)) => Err(errno.into()),
-        (None, Ok(())) => dispatch_apart(&mut Context::new(kernel, id), call),
+        (Some(made_up), _) => intercept::result(made_up),
+        (None, Err(errno)) => Err(errno.into()),
+        (None, Ok(())) => dispatch_apart(&mut Context::new(kernel, id), &call),
     }
 }
 
@@ -148,6 +150,9 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
         Resume::Proc(state) => proc::resume(cx, state, wake),
         Resume::Signal(state) => signal::resume(cx, state, wake),
         Resume::Tty(state) => tty::resume(cx, state, wake),
+        Resume::Delayed(Delayed::Enter(_, Some(made_up))) => intercept::result(made_up),
+        Resume::Delayed(Delayed::Enter(call, None)) => dispatch_apart(cx, &call),
+        Resume::Delayed(Delayed::Leave(result)) => result,
     }
 }
 
@@ -159,6 +164,14 @@ fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) 
     if proc.state == State::Zombie {
         return false;
     }
+    if kernel.watched
+        && let Some(sleep) = intercept::end(kernel, id, call)
+    {
+        let resume = Resume::Delayed(Delayed::Leave(result));
+        park_call(kernel, id, *call, Box::new(Parked { sleep, resume }));
+        return false;
+    }
+    let Some(proc) = kernel.procs.get_mut(id) else { return false };
     set_registers(&mut proc.frame, &result);
     if kernel.watched {
         kernel.note(id, Event::Leave(*call, outcome(&result)));

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use syscalls::errno::Errno;
-use tempfile::TempDir;
 
-use super::outcome::Collector;
+use super::outcome::{Both, Collector};
 use super::{Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
-use crate::host::signal::HostSignal;
-use crate::host::temporary::{self, Temporary};
+use crate::host::signal::{HostSignal, outlive_file_limits};
+use crate::host::temporary::{self, Directory, Temporary};
 use crate::host::terminal::Terminal;
 use crate::image::Refusal;
 use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
@@ -158,6 +157,8 @@ pub struct Builder {
     inherited: Inherited,
     /// The guest has the controlling terminal of this process, whatever its standard streams are.
     terminal: bool,
+    /// Number of pseudo terminals, where it is not the usual one.
+    ptys: Option<usize>,
     unheeded: Vec<HostSignal>,
     /// The host's own standard descriptors are the guest's, closed ones too, and these others.
     descriptors: Option<Vec<u32>>,
@@ -189,6 +190,7 @@ impl Default for Builder {
             stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
             inherited: Inherited::default(),
             terminal: false,
+            ptys: None,
             unheeded: Vec::new(),
             descriptors: None,
             limits: Limits::default(),
@@ -310,6 +312,12 @@ impl Builder {
         self
     }
 
+    /// The number of pseudo terminals, at most 128; 16 unless given.
+    pub fn ptys(mut self, count: usize) -> Self {
+        self.ptys = Some(count);
+        self
+    }
+
     /// The control word with which x87 units begin.
     pub fn fpcw(mut self, control: u16) -> Self {
         self.fpcw = control;
@@ -335,9 +343,12 @@ impl Builder {
         self
     }
 
-    /// Who observes the run, from the execution of the first program on.
+    /// Who observes the run, from the execution of the first program on; of several the first may make up results.
     pub fn observer(mut self, observer: Box<dyn Observer>) -> Self {
-        self.observer = Some(observer);
+        self.observer = Some(match self.observer.take() {
+            Some(first) => Box::new(Both(first, observer)),
+            None => observer,
+        });
         self
     }
 
@@ -386,11 +397,13 @@ impl Builder {
             true => None,
             false => Some(temporary::directory(&above).map_err(StartError::Temporary)?),
         };
-        raise_descriptor_limit();
+        let descriptors = raise_descriptor_limit();
+        outlive_file_limits();
         AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
-        let vfs =
+        let mut vfs =
             self.tree(&here, above, scratch.as_ref(), Options { owners, repeatable, seed: self.seed })?;
+        vfs.set_descriptors(descriptors);
         let config = Config {
             vfs,
             clock: self.clock.take().unwrap_or_else(Clock::host),
@@ -415,7 +428,7 @@ impl Builder {
         &self,
         here: &Path,
         above: PathBuf,
-        scratch: Option<&TempDir>,
+        scratch: Option<&Directory>,
         options: Options,
     ) -> Result<Vfs, StartError> {
         let mut vfs = Vfs::new(options);
@@ -456,6 +469,7 @@ impl Builder {
         // The outer ones first, so that the inner ones stay visible.
         mounts.sort_by_key(|m| m.guest.iter().filter(|&&b| b == b'/').count());
         for mount in &mounts {
+            tracing::debug!(target: "bsd21::mount", host = %mount.host.display(), guest = %mount.guest.escape_ascii(), mount.read_only);
             let flags = if mount.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
             mounted(&mount.host, vfs.mount(&Source::Host(&mount.host), &mount.guest, flags))?;
         }
@@ -498,6 +512,9 @@ impl Builder {
             Some(root) => format!("the root {}", root.display()),
             None => "the host's directories; --root names another root".to_owned(),
         };
+        if let Some(count) = self.ptys {
+            machine.kernel_mut().attach_ptys(count);
+        }
         if self.terminal
             && let Some(door) = Terminal::controlling()
         {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::host::system;
 use crate::kernel::allowance::Excess;
 
 /// Limits of a run; none where nothing is set.
@@ -16,11 +17,21 @@ pub struct Limits {
     pub cpu: Option<Duration>,
     /// Processes at one time.
     pub procs: Option<usize>,
-    /// Bytes of writable memory of all processes together, written or not.
+    /// Bytes of memory: pages that processes have written to, shared memory, kept output and kept events.  Decoded
+    /// and translated code is dropped before it takes more than is left; [`MEMORY`] unless given.
     pub memory: Option<u64>,
     /// Bytes written to standard output, standard error and terminals.
     pub output: Option<u64>,
 }
+
+/// Bytes of memory that a run may have unless told otherwise: a generous machine of 1995, with its swap.
+pub const MEMORY: u64 = 512 << 20;
+/// Bytes of the host's memory that are left alone.
+const RESERVE: u64 = 64 << 20;
+/// Bytes that a run may always have, however little the host has.
+const MODEST: u64 = 64 << 20;
+/// Time between two looks at the host's memory.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The limit that a run has hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +46,8 @@ pub enum Limit {
     Memory(u64),
     /// [`Limits::output`].
     Output(u64),
+    /// The host has no more memory to give; the run had so many bytes.
+    Host(u64),
     /// Whoever runs the machine has [given up](super::Builder::cancel).
     Interrupted,
 }
@@ -58,6 +71,12 @@ impl fmt::Display for Limit {
                 write!(f, "--max-procs: the run needed more than {most} processes at one time")
             }
             Self::Memory(most) => write!(f, "--max-mem: the run needed more than {most} bytes of memory"),
+            Self::Host(bytes) => {
+                write!(
+                    f,
+                    "the host's memory is nearly used up, {bytes} bytes of it by this run: --max-mem limits that"
+                )
+            }
             Self::Interrupted => f.write_str("interrupted"),
             Self::Output(most) => write!(f, "--max-output: the run wrote more than {most} bytes"),
         }
@@ -73,11 +92,13 @@ pub(super) struct Meter {
     pub(super) cancel: Option<Arc<AtomicBool>>,
     /// Processor time so far, in nanoseconds.
     pub(super) cpu_ns: u64,
+    /// The host's memory is looked at, the next time then; never where runs must be repeatable.
+    pub(super) host: Option<Instant>,
 }
 
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, started: Instant::now(), cancel: None, cpu_ns: 0 }
+        Self { limits, started: Instant::now(), cancel: None, cpu_ns: 0, host: None }
     }
 
     /// The limit that has been hit, if one has.
@@ -94,6 +115,17 @@ impl Meter {
             Some(limit) if self.started.elapsed() > limit => Some(Limit::Wall(limit)),
             _ => None,
         }
+    }
+
+    /// Whether the host can spare no more memory for a run that has so many bytes.
+    pub(super) fn host_is_full(&mut self, bytes: u64) -> Option<Limit> {
+        let due = self.host.as_mut().filter(|_| bytes > MODEST)?;
+        let now = Instant::now();
+        if now < *due {
+            return None;
+        }
+        *due = now + LOOK;
+        system::free_memory().filter(|&free| free < RESERVE).map(|_| Limit::Host(bytes))
     }
 
     /// Nanoseconds that the machine may wait for something to happen, if there is a limit.

@@ -37,19 +37,25 @@ pub struct Happened {
 
 /// Keeps events.  All copies of a collector keep the same ones.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Collector(Rc<RefCell<Vec<Happened>>>);
+pub(super) struct Collector(Rc<RefCell<(Vec<Happened>, u64)>>);
 
 impl Collector {
     /// Hands out what has been kept so far.
     pub(super) fn take(&self) -> Vec<Happened> {
-        self.0.take()
+        self.0.take().0
     }
 }
 
 impl Observer for Collector {
     fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
         let pid = kernel.procs.get(id).map_or(0, |proc| proc.pid);
-        self.0.borrow_mut().push(Happened { sequence, pid, event: event.clone() });
+        let mut kept = self.0.borrow_mut();
+        kept.0.push(Happened { sequence, pid, event: event.clone() });
+        kept.1 += (2 * size_of::<Happened>() + event.bytes_beside()) as u64;
+    }
+
+    fn kept(&self) -> u64 {
+        self.0.borrow().1
     }
 }
 
@@ -61,6 +67,10 @@ impl Observer for Both {
     fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
         self.0.event(kernel, id, sequence, event);
         self.1.event(kernel, id, sequence, event);
+    }
+
+    fn kept(&self) -> u64 {
+        self.0.kept().saturating_add(self.1.kept())
     }
 
     fn intercept(&mut self, kernel: &Kernel, id: ProcId, call: &Call) -> Intercept {

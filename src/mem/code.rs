@@ -1,10 +1,13 @@
 //! Watching decoded code: the processor says what it decoded, and learns what was overwritten.
 //!
 //! Pages of a file that is also mapped shared elsewhere in the space are aliases: a store through
-//! the shared mapping changes the code, so the watch covers the other address too.  Stores made
-//! by another process through memory shared with it are not seen here.
+//! the shared mapping changes the code, so the watch covers the other address too.
+//!
+//! An i386 sees code that another process has changed in memory shared with it.  Only one process runs at a
+//! time, so that it is enough to look before a process goes on: [`AddressSpace::code_written`] compares what
+//! was decoded in shared memory, and in private pages of a file that somebody maps shared, with what is there.
 
-use super::object::Sharing;
+use super::object::{self, Object, Sharing};
 use super::page::{self, CODE, MAPPED, PAGE_SHIFT, PAGE_SIZE, WRITTEN};
 use super::space::AddressSpace;
 use super::watch;
@@ -27,8 +30,69 @@ impl AddressSpace {
     }
 
     /// Whether [`take_code_writes`](Self::take_code_writes) has something to give.
+    #[inline]
     pub fn code_written(&self) -> bool {
+        if !self.watch.borrow().copies.is_empty() {
+            self.compare_code();
+        }
         self.watch.borrow().pending()
+    }
+
+    /// Reports watched granules that others have changed.
+    #[cold]
+    #[inline(never)]
+    fn compare_code(&self) {
+        let changed: Vec<(u32, u64)> = {
+            let watch = self.watch.borrow();
+            let changed = watch.copies.iter().map(|(&page, copy)| {
+                (page, watch::differing(copy, &self.bytes_of(page), self.memory.granules(page)))
+            });
+            changed.filter(|&(_, bits)| bits != 0).collect()
+        };
+        for (page, bits) in changed {
+            self.report(page, bits);
+        }
+        // The file under a page may have become shorter: the program is told when it goes there.
+        let _ = self.take_bus_fault();
+    }
+
+    fn bytes_of(&self, page: u32) -> watch::Page {
+        let mut bytes = [0; PAGE_SIZE as usize];
+        self.memory.read(page << PAGE_SHIFT, &mut bytes);
+        bytes
+    }
+
+    /// Whether others may change the bytes of a page: it is shared, or belongs to a file that somebody maps
+    /// shared and has no copy of its own.
+    fn changes_outside(&self, page: u32) -> bool {
+        let mapped = self.regions.at(page << PAGE_SHIFT).and_then(|(_, attr)| attr.object.as_ref());
+        mapped.is_some_and(|(object, _)| self.is_changed_by_others(page, object))
+    }
+
+    fn is_changed_by_others(&self, page: u32, object: &Object) -> bool {
+        match object.sharing {
+            Sharing::Shared => true,
+            Sharing::Private => self.memory.byte(page) & WRITTEN == 0 && object::is_shared(object.id),
+        }
+    }
+
+    /// Says that somebody maps a file shared from now on: what was decoded from private pages of it may change.
+    pub fn file_shared(&self, id: super::FileId) {
+        let watched: Vec<u32> = self.watch.borrow().pages.iter().copied().collect();
+        for page in watched {
+            let mapped = self.regions.at(page << PAGE_SHIFT).and_then(|(_, attr)| attr.object.as_ref());
+            if mapped.is_some_and(|(object, _)| object.id == id && self.is_changed_by_others(page, object)) {
+                self.keep_copy(page, self.memory.granules(page));
+            }
+        }
+    }
+
+    /// Keeps what granules of a page hold now.
+    fn keep_copy(&self, page: u32, bits: u64) {
+        let bytes = self.bytes_of(page);
+        let mut watch = self.watch.borrow_mut();
+        let copy = watch.copies.entry(page).or_insert_with(|| Box::new([0; PAGE_SIZE as usize]));
+        watch::keep(copy, &bytes, bits);
     }
 
     /// Takes the `(address, length)` of watched granules that were written, unmapped or made
@@ -59,7 +123,12 @@ impl AddressSpace {
         if byte & MAPPED == 0 || bits == 0 {
             return;
         }
-        self.memory.set_granules(page, self.memory.granules(page) | bits);
+        let before = self.memory.granules(page);
+        self.memory.set_granules(page, before | bits);
+        if self.changes_outside(page) {
+            // What was watched before is compared with what was decoded then.
+            self.keep_copy(page, bits & !before);
+        }
         self.watch.borrow_mut().pages.insert(page);
         self.memory.set_byte(page, page::settle(byte | CODE));
     }
@@ -79,6 +148,7 @@ impl AddressSpace {
         self.memory.set_granules(page, watched & !hit);
         if watched & !hit == 0 {
             watch.pages.remove(&page);
+            watch.copies.remove(&page);
             self.memory.set_byte(page, page::settle(byte & !CODE));
         }
         true

@@ -5,6 +5,7 @@
 //!
 //! 2.1 counterpart: i386/i386/support.s.
 
+use super::budget;
 use super::object::Sharing;
 use super::page::{self, CODE, EOF, HELD, MAPPED, PAGE_SIZE, Prot, READ, STORE, WRITE, WRITTEN};
 use super::space::AddressSpace;
@@ -166,7 +167,9 @@ impl AddressSpace {
             if byte & HELD == 0 && !self.host_writable(at) {
                 return Err(refused(FaultCause::Protection));
             }
-            self.memory.set_byte(page, page::settle(byte | WRITTEN));
+            if !self.note_write(page, byte) {
+                return Err(refused(FaultCause::NotMapped));
+            }
             let Some((part, behind)) = rest.split_at_checked(len as usize) else { break };
             self.put(at, part);
             rest = behind;
@@ -255,10 +258,27 @@ impl AddressSpace {
         if byte & EOF != 0 {
             return refused(FaultCause::BeyondEof);
         }
-        if access == Access::Write && byte & WRITTEN == 0 {
-            self.memory.set_byte(page, page::settle(byte | WRITTEN));
+        // Memory that the run may not have: it is over.
+        if access == Access::Write && !self.note_write(page, byte) {
+            return refused(FaultCause::NotMapped);
         }
         Ok(())
+    }
+
+    /// Notes the first write to a mapped page; false where that would be a page too many.
+    fn note_write(&self, page: u32, byte: u8) -> bool {
+        if byte & WRITTEN != 0 {
+            return true;
+        }
+        if !budget::has_room(1) {
+            return false;
+        }
+        if byte & HELD == 0 {
+            // The host makes a copy of the file's page: shared ones are written from the beginning.
+            self.memory.pages.count_own(1);
+        }
+        self.memory.set_byte(page, page::settle(byte | WRITTEN));
+        true
     }
 
     /// Writes bytes of one page that was admitted; says whether they were watched code.

@@ -8,6 +8,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::budget;
 use super::object::{FileId, Sharing};
 use super::page::{self, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
 use super::region::Span;
@@ -84,6 +85,7 @@ impl AddressSpace {
         file: BorrowedFd<'_>,
         offset: u64,
     ) -> io::Result<()> {
+        budget::ask(u64::from(len >> PAGE_SHIFT))?;
         self.map_anon(addr, len, prot)?;
         let have = self.memory.read_file(file, offset, addr, len)?;
         if have > 0 {
@@ -228,6 +230,7 @@ impl AddressSpace {
         self.memory.read(page << PAGE_SHIFT, &mut buf);
         self.memory.commit(page, 1)?;
         self.memory.write(page << PAGE_SHIFT, &buf);
+        self.memory.pages.count_own(-1);
         self.memory.set_byte(page, page::settle(self.memory.byte(page) | HELD));
         Ok(())
     }

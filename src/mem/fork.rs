@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
+use super::budget;
 use super::object::Sharing;
 use super::page::{self, EOF, HELD, PAGE_SHIFT, WRITTEN};
 use super::region::Span;
@@ -55,7 +56,9 @@ pub(super) fn idle(pages: u32) -> io::Result<Idle> {
 impl AddressSpace {
     /// A copy of this space, as a child process gets it.
     pub fn fork(&mut self) -> io::Result<AddressSpace> {
-        let mut child = Self::sized(self.mode, self.written())?;
+        let written = self.written();
+        budget::ask(u64::from(written))?;
+        let mut child = Self::sized(self.mode, written)?;
         let all: Vec<(Span, Attr)> = self.regions.iter().map(|(span, attr)| (span, attr.clone())).collect();
         for (span, attr) in all {
             if attr.inherit == Inherit::None {

@@ -21,11 +21,13 @@
 //! | [`executable`] | memory for translated code |
 //! | [`mapped`] | a file of the host, mapped to be looked at |
 //! | [`copy`] | what the kernel uses: copyin, copyout, fuword and their family |
+//! | [`budget`] | what all of it takes of the host, and may take |
 //!
 //! This module knows nothing of instructions, processes or files of the guest.
 //!
 //! 2.1 counterpart: vm/vm_map.c, i386/i386/pmap.c, i386/i386/support.s.
 
+pub mod budget;
 pub mod bulk;
 mod bus;
 mod code;
@@ -46,7 +48,7 @@ pub use bulk::{Direction, Scanned, Width};
 pub use copy::CopyStr;
 pub use executable::Executable;
 pub use mapped::Mapped;
-pub use object::{FileId, Sharing, is_mapped};
+pub use object::{FileId, Sharing, is_mapped, shared_bytes};
 pub use page::{PAGE_SIZE, Prot};
 pub use reservation::leave_to_host;
 pub use space::{AddressSpace, Backing, FileMode, Inherit, Region};

@@ -12,7 +12,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fstat, ftruncate, memfd_create};
 
 /// Identity of a mapped file: host device and inode number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +42,8 @@ pub(super) struct Object {
     pub(super) anonymous: bool,
     /// The host's descriptor is open for writing.
     pub(super) writable: bool,
+    /// Bytes of shared memory without a name.
+    len: u32,
 }
 
 thread_local! {
@@ -51,6 +53,33 @@ thread_local! {
 /// Whether any address space of this thread maps a file.
 pub fn is_mapped(id: FileId) -> bool {
     OBJECTS.with_borrow(|objects| objects.contains_key(&id))
+}
+
+/// Whether any address space of this thread maps a file so that stores change it.
+pub(super) fn is_shared(id: FileId) -> bool {
+    let shared = |object: Rc<Object>| object.sharing == Sharing::Shared;
+    OBJECTS.with_borrow(|objects| {
+        objects.get(&id).is_some_and(|all| all.iter().filter_map(Weak::upgrade).any(shared))
+    })
+}
+
+thread_local! {
+    /// Shared memory, as far as it lives: what it may take in all, and each.
+    static SHARED: RefCell<(u64, Vec<Weak<Object>>)> = RefCell::default();
+}
+
+/// Bytes that shared memory of this thread takes of the host, each page once; looked at closely only where it could
+/// be more than `much`.
+pub fn shared_bytes(much: u64) -> u64 {
+    SHARED.with_borrow_mut(|(most, objects)| {
+        if *most <= much {
+            return *most;
+        }
+        objects.retain(|object| object.strong_count() > 0);
+        let bytes =
+            |object: Rc<Object>| fstat(&object.fd).map_or(0, |stat| stat.st_blocks.unsigned_abs() * 512);
+        objects.iter().filter_map(Weak::upgrade).map(bytes).sum()
+    })
 }
 
 impl Object {
@@ -65,7 +94,7 @@ impl Object {
             return Ok(object);
         }
         let fd = file.try_clone_to_owned()?;
-        let object = Rc::new(Self { fd, id, sharing, anonymous: false, writable });
+        let object = Rc::new(Self { fd, id, sharing, anonymous: false, writable, len: 0 });
         OBJECTS.with_borrow_mut(|objects| objects.entry(id).or_default().push(Rc::downgrade(&object)));
         Ok(object)
     }
@@ -76,13 +105,25 @@ impl Object {
         let fd = memfd_create("bsd21", MemfdFlags::CLOEXEC)?;
         ftruncate(&fd, u64::from(len))?;
         let id = FileId { dev: u64::MAX, ino: SERIAL.fetch_add(1, Ordering::Relaxed) };
-        Ok(Rc::new(Self { fd, id, sharing: Sharing::Shared, anonymous: true, writable: true }))
+        let object = Rc::new(Self { fd, id, sharing: Sharing::Shared, anonymous: true, writable: true, len });
+        SHARED.with_borrow_mut(|(most, objects)| {
+            *most += u64::from(len);
+            if objects.len().is_power_of_two() {
+                objects.retain(|object| object.strong_count() > 0);
+            }
+            objects.push(Rc::downgrade(&object));
+        });
+        Ok(object)
     }
 }
 
 impl Drop for Object {
     fn drop(&mut self) {
-        // While the thread ends the list is gone already.
+        // While the thread ends the lists are gone already.
+        if self.len > 0 {
+            let _ = SHARED.try_with(|shared| shared.borrow_mut().0 -= u64::from(self.len));
+            return;
+        }
         let _ = OBJECTS.try_with(|objects| {
             let mut objects = objects.borrow_mut();
             if let Some(of_file) = objects.get_mut(&self.id) {

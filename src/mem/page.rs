@@ -85,6 +85,18 @@ pub(super) fn placed(page: u32, byte: u8) -> u8 {
     if USER_AREA.contains(&page) { byte & !(READ | STORE) } else { byte }
 }
 
+/// Whether a page is memory that the guest has and has written to.
+#[inline(always)]
+pub(super) fn is_own(byte: u8) -> bool {
+    byte & (MAPPED | WRITTEN | HELD) == MAPPED | WRITTEN | HELD
+}
+
+/// Whether a page is memory with old contents that waits to be used again.
+#[inline(always)]
+pub(super) fn is_spare(byte: u8) -> bool {
+    byte & (MAPPED | WRITTEN | HELD) == WRITTEN | HELD
+}
+
 /// What remains of a page byte when its page leaves its region.
 pub(super) fn unmapped(byte: u8) -> u8 {
     if byte & HELD != 0 { byte & (HELD | WRITTEN) } else { 0 }

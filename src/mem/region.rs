@@ -137,6 +137,25 @@ impl<T: Attribute> RegionMap<T> {
         (candidate + u64::from(len) <= 1 << 32).then(|| u32::try_from(candidate).ok()).flatten()
     }
 
+    /// Ranges.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether nothing is mapped.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// How many more ranges there would be if the borders of `span` were borders of ranges.
+    pub fn cuts(&self, span: Span) -> usize {
+        let cut = |at: u64| {
+            let at = u32::try_from(at).ok()?;
+            self.at(at).filter(|(found, _)| found.start != at)
+        };
+        [u64::from(span.start), span.end].into_iter().filter_map(cut).count()
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.map.clear();

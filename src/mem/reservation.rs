@@ -17,7 +17,7 @@
 //! `unsafe` is here, in [`super::view`] and in [`super::bus`] only.
 #![allow(unsafe_code)] // the island of D5: each block carries its proof
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::io;
 use std::mem::MaybeUninit;
@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 
+use super::budget::{Mappings, Pages, Piece};
 use super::bus;
 use super::page::{self, PAGE_SIZE, PAGES};
 use super::space::AddressSpace;
@@ -51,6 +52,10 @@ pub(super) struct Header {
 pub(super) struct Reservation {
     base: NonNull<u8>,
     node: &'static bus::Node,
+    /// Pages that it takes of the host.
+    pub(super) pages: Pages,
+    /// Mappings that it takes of the host.
+    mappings: RefCell<Mappings>,
 }
 
 impl Reservation {
@@ -65,7 +70,12 @@ impl Reservation {
         // SAFETY: HEADER bytes into the same mapping.
         let base = NonNull::new(unsafe { start.cast::<u8>().add(HEADER) });
         match (opened, base) {
-            (Ok(()), Some(base)) => Ok(Self { base, node: bus::register(base.as_ptr() as usize) }),
+            (Ok(()), Some(base)) => Ok(Self {
+                base,
+                node: bus::register(base.as_ptr() as usize),
+                pages: Pages::default(),
+                mappings: RefCell::new(Mappings::new()),
+            }),
             (opened, _) => {
                 // SAFETY: exactly the mapping made above, which nobody has seen.
                 unsafe { mm::munmap(start, whole)? };
@@ -94,7 +104,17 @@ impl Reservation {
 
     #[inline(always)]
     pub(super) fn set_byte(&self, page: u32, byte: u8) {
-        self.table_entry(page).store(page::placed(page, byte), Ordering::Relaxed);
+        let entry = self.table_entry(page);
+        let old = entry.load(Ordering::Relaxed);
+        entry.store(page::placed(page, byte), Ordering::Relaxed);
+        let changed = |is: fn(u8) -> bool| i64::from(is(byte)) - i64::from(is(old));
+        let (own, spare) = (changed(page::is_own), changed(page::is_spare));
+        if own != 0 {
+            self.pages.count_own(own);
+        }
+        if spare != 0 {
+            self.pages.count_spare(spare);
+        }
     }
 
     #[inline(always)]
@@ -130,12 +150,18 @@ impl Reservation {
 
     /// Makes pages private anonymous memory, readable, writable, zero.
     pub(super) fn commit(&self, page: u32, pages: u32) -> io::Result<()> {
-        self.anonymous(page, pages, ProtFlags::READ | ProtFlags::WRITE)
+        self.mappings.borrow().ask()?;
+        self.anonymous(page, pages, ProtFlags::READ | ProtFlags::WRITE)?;
+        self.mappings.borrow_mut().note(page, pages, Piece::Memory);
+        Ok(())
     }
 
     /// Gives pages back to the reservation.
     pub(super) fn release(&self, page: u32, pages: u32) -> io::Result<()> {
-        self.anonymous(page, pages, ProtFlags::empty())
+        self.mappings.borrow().ask()?;
+        self.anonymous(page, pages, ProtFlags::empty())?;
+        self.mappings.borrow_mut().note(page, pages, Piece::Reserved);
+        Ok(())
     }
 
     fn anonymous(&self, page: u32, pages: u32, prot: ProtFlags) -> io::Result<()> {
@@ -157,6 +183,7 @@ impl Reservation {
         shared: bool,
         writable: bool,
     ) -> io::Result<()> {
+        self.mappings.borrow().ask()?;
         let (start, len) = self.host(page, pages);
         let flags =
             MapFlags::FIXED | if shared { MapFlags::SHARED } else { MapFlags::PRIVATE | MapFlags::NORESERVE };
@@ -164,6 +191,7 @@ impl Reservation {
         // SAFETY: as in `anonymous`.  Others may change the file's bytes at any time; every access
         // to guest memory is a raw read or write of plain bytes, for which any value is valid.
         unsafe { mm::mmap(start, len, prot, flags, fd, offset)? };
+        self.mappings.borrow_mut().note(page, pages, Piece::File);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use super::budget;
 use super::fork::{self, Idle};
 use super::object::{FileId, Object, Sharing};
 use super::page::{self, CODE, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
@@ -25,6 +26,9 @@ use crate::trapframe::{Access, Fault, FaultCause};
 
 /// Pages that are zeroed by hand when mapped again; longer runs are given back to the host.
 const ZERO_BY_HAND: u32 = 256;
+/// Most regions of a space: each may cost a mapping of the host, of which it allows a process some 65,000.  2.1 has
+/// no such number; its kernel stops when it has no memory for one more entry of a map.
+pub const MOST_REGIONS: usize = 8192;
 /// Anonymous memory is committed in steps of this many pages where the neighbourhood is untouched.
 const COMMIT_STEP: u32 = 16;
 
@@ -171,6 +175,7 @@ impl AddressSpace {
     /// Maps zeroed private memory over whatever was there.
     pub fn map_anon(&mut self, addr: u32, len: u32, prot: Prot) -> io::Result<()> {
         let span = page_span(addr, len)?;
+        self.ask_for_regions(span, 3)?;
         self.take_out(span);
         let attr = Attr { prot, max_prot: Prot::all(), inherit: Inherit::Copy, wired: 0, object: None };
         self.blank(span, prot)?;
@@ -218,6 +223,7 @@ impl AddressSpace {
         offset: u64,
     ) -> io::Result<()> {
         let span = page_span(addr, len)?;
+        self.ask_for_regions(span, 3)?;
         let size = rustix::fs::fstat(object.fd.as_fd())?.st_size.unsigned_abs();
         self.take_out(span);
         let attr = Attr {
@@ -244,6 +250,7 @@ impl AddressSpace {
         if prot.contains(Prot::WRITE) && parts.iter().any(|(_, attr)| refused(attr)) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
+        self.ask_for_regions(span, 0)?;
         for (part, _) in parts {
             for page in pages(part) {
                 let byte = self.memory.byte(page);
@@ -261,6 +268,7 @@ impl AddressSpace {
     /// Removes whatever is mapped in a range.
     pub fn unmap(&mut self, addr: u32, len: u32) -> io::Result<()> {
         let span = page_span(addr, len)?;
+        self.ask_for_regions(span, 0)?;
         self.take_out(span);
         Ok(())
     }
@@ -275,22 +283,42 @@ impl AddressSpace {
 
     /// Sets what may be asked for later; the present protection is left to the caller.
     pub fn set_max_protection(&mut self, addr: u32, len: u32, max_prot: Prot) -> io::Result<()> {
-        self.regions.update(page_span(addr, len)?, |attr| attr.max_prot = max_prot);
+        let span = page_span(addr, len)?;
+        self.ask_for_regions(span, 0)?;
+        self.regions.update(span, |attr| attr.max_prot = max_prot);
         Ok(())
     }
 
     /// Sets what a child gets of a range.
     pub fn set_inheritance(&mut self, addr: u32, len: u32, inherit: Inherit) -> io::Result<()> {
-        self.regions.update(page_span(addr, len)?, |attr| attr.inherit = inherit);
+        let span = page_span(addr, len)?;
+        self.ask_for_regions(span, 0)?;
+        self.regions.update(span, |attr| attr.inherit = inherit);
         Ok(())
     }
 
     /// Counts a range as wired once more, or once less.  Nothing else depends on it.
     pub fn wire(&mut self, addr: u32, len: u32, wire: bool) -> io::Result<()> {
-        self.regions.update(page_span(addr, len)?, |attr| {
+        let span = page_span(addr, len)?;
+        self.ask_for_regions(span, 0)?;
+        self.regions.update(span, |attr| {
             attr.wired = if wire { attr.wired.saturating_add(1) } else { attr.wired.saturating_sub(1) };
         });
         Ok(())
+    }
+
+    /// Refuses a change of a span that could make more than [`MOST_REGIONS`] of its regions and `more` new ones.
+    fn ask_for_regions(&self, span: Span, more: usize) -> io::Result<()> {
+        let needed = self.regions.cuts(span) + more;
+        match needed == 0 || self.regions.len() + needed <= MOST_REGIONS {
+            true => Ok(()),
+            false => Err(io::ErrorKind::OutOfMemory.into()),
+        }
+    }
+
+    /// Pages that the guest has written to.
+    pub fn own_pages(&self) -> u64 {
+        self.memory.pages.own()
     }
 
     /// The mapped ranges in order of their addresses.
@@ -335,9 +363,13 @@ impl AddressSpace {
         if self.mode == FileMode::Copied {
             self.write_back(span);
         }
-        for (part, _) in self.regions.inside(span) {
+        for (part, attr) in self.regions.inside(span) {
+            let private = attr.object.as_ref().is_some_and(|(object, _)| object.sharing == Sharing::Private);
             for page in pages(part) {
                 self.forget_code(page);
+                if private && self.memory.byte(page) & (WRITTEN | HELD) == WRITTEN {
+                    self.memory.pages.count_own(-1);
+                }
             }
             self.for_runs(
                 part,
@@ -351,10 +383,21 @@ impl AddressSpace {
                     for page in first..first + count {
                         space.memory.set_byte(page, page::unmapped(space.memory.byte(page)));
                     }
+                    if held != 0 && budget::has_enough_spare() {
+                        space.give_back(first, count);
+                    }
                 },
             );
         }
         self.regions.carve(span);
+    }
+
+    /// Gives the host back the memory of pages that are not mapped.
+    fn give_back(&mut self, first: u32, count: u32) {
+        // A refusal costs memory that is used again, and nothing else.
+        if self.mode == FileMode::Mapped && self.memory.discard(first, count).is_ok() {
+            (first..first + count).for_each(|page| self.memory.set_byte(page, HELD));
+        }
     }
 
     /// Gives a span zeroed memory and its bytes.

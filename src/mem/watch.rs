@@ -4,8 +4,11 @@
 //! granule is reported once: the granule is then forgotten, and whoever watches must drop
 //! everything that was decoded from any byte of it.  Pure bookkeeping: the words themselves lie
 //! in the reservation.
+//!
+//! Memory that others may change, another process or the kernel on its behalf, is not only watched: of what
+//! was decoded there a copy is kept, and bytes that no longer are what they were count as written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::page::{PAGE_SHIFT, PAGE_SIZE};
 
@@ -30,7 +33,29 @@ pub(super) fn granules(addr: u32, len: u32) -> u64 {
 pub(super) struct Watch {
     /// Pages whose word of granules is not zero.
     pub(super) pages: BTreeSet<u32>,
+    /// What the watched granules of pages that others may change held when they were decoded.
+    pub(super) copies: BTreeMap<u32, Box<Page>>,
     hits: Vec<(u32, u32)>,
+}
+
+/// The bytes of a page.
+pub(super) type Page = [u8; PAGE_SIZE as usize];
+
+/// Copies the granules `bits` of a page.
+pub(super) fn keep(copy: &mut Page, page: &Page, bits: u64) {
+    let pieces = copy.chunks_exact_mut(1 << GRANULE_SHIFT).zip(page.chunks_exact(1 << GRANULE_SHIFT));
+    for (n, (copy, now)) in pieces.enumerate() {
+        if bits >> n & 1 != 0 {
+            copy.copy_from_slice(now);
+        }
+    }
+}
+
+/// The granules among `bits` whose bytes are not those of the copy.
+pub(super) fn differing(copy: &Page, page: &Page, bits: u64) -> u64 {
+    let pieces = copy.chunks_exact(1 << GRANULE_SHIFT).zip(page.chunks_exact(1 << GRANULE_SHIFT));
+    let differ = pieces.enumerate().filter(|(n, (copy, now))| bits >> n & 1 != 0 && copy != now);
+    differ.fold(0, |all, (n, _)| all | 1 << n)
 }
 
 impl Watch {
@@ -87,6 +112,16 @@ mod tests {
         assert!(!watch.pending());
         watch.report(3, u64::MAX);
         assert_eq!(watch.take(), [(0x3000, PAGE_SIZE)]);
+    }
+
+    #[test]
+    fn only_watched_granules_are_kept_and_compared() {
+        let (mut copy, mut page) = ([0; PAGE_SIZE as usize], [1; PAGE_SIZE as usize]);
+        keep(&mut copy, &page, 0b1001);
+        assert_eq!((copy[0], copy[64], copy[255]), (1, 0, 1));
+        assert_eq!(differing(&copy, &page, 0b1001), 0);
+        (page[64], page[200]) = (9, 9);
+        assert_eq!(differing(&copy, &page, 0b1001), 0b1000);
     }
 
     #[test]

@@ -42,6 +42,7 @@ use tree::Tree;
 use walk::{reason, walk};
 
 use crate::host::look;
+use crate::image::MAX_FILE;
 use crate::machine::Mount;
 
 /// Where the directory is seen by guests when it is not below their root.
@@ -132,7 +133,7 @@ fn look_at(path: &Path, meta: &Metadata, directory: &Path, tree: &Tree, all: boo
         return Ok(Seen::Counted(kind));
     }
     let promise = glance(&head);
-    let bytes = look::contents(&file, head).map_err(said)?;
+    let bytes = look::bounded(&file, head, MAX_FILE).map_err(said)?;
     let name = Name { path: shown(path, directory), mode: meta.permissions().mode() };
     let kind = match promise {
         Promise::Count(kind) => kind,

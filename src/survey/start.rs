@@ -15,6 +15,7 @@ use std::time::Duration;
 use syscalls::signal::Signal;
 
 use super::model::{Outcome, Start};
+use crate::host::temporary::Directory;
 use crate::kernel::time::Clock;
 use crate::machine::{Ended, Limits, Machine, Mount, StartError, Stdio};
 
@@ -52,7 +53,7 @@ pub fn empty(outcome: Outcome, line: String) -> Start {
 }
 
 fn attempt(program: &Path, conditions: &Conditions) -> io::Result<Start> {
-    let temporary = tempfile::Builder::new().prefix("bsd21-survey-").tempdir()?;
+    let temporary = Directory::new("bsd21-survey-", &std::env::temp_dir())?;
     let (stdout, stdout_end) = Output::new()?;
     let (stderr, stderr_end) = Output::new()?;
     let mut builder = Machine::builder()

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::model::{Entry, Need, Survey};
+use crate::image::printable;
 
 /// Columns are at most this wide, the last one excepted.
 const WIDEST: usize = 44;
@@ -115,11 +116,6 @@ pub fn notes(entry: &Entry) -> Vec<String> {
 fn missing(need: &Need) -> Option<String> {
     let note = need.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
     need.found.is_none().then(|| format!("missing {}{note}", printable(&need.name)))
-}
-
-/// Text without what would move a terminal's cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// The summary.

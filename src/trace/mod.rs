@@ -7,6 +7,7 @@
 //! The tracer watches: apart from outcomes that its user asked it to make up, it never acts on a guest.  It must
 //! not know how the machine schedules, nor the command line.
 
+pub mod bridge;
 pub mod decode;
 pub mod explain;
 mod fdname;

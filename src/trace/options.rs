@@ -24,18 +24,82 @@ pub enum Format {
     Chrome,
 }
 
+/// The smallest unit in which a time is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Seconds.
+    Second,
+    /// Milliseconds.
+    Milli,
+    /// Microseconds.
+    #[default]
+    Micro,
+    /// Nanoseconds.
+    Nano,
+}
+
+impl Precision {
+    /// Names for the command line, strace's.
+    pub const NAMES: [(&'static str, Precision); 4] =
+        [("s", Self::Second), ("ms", Self::Milli), ("us", Self::Micro), ("ns", Self::Nano)];
+
+    /// Parses `s`, `ms`, `us` or `ns`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match Self::NAMES.iter().find(|(name, _)| *name == text) {
+            Some((_, precision)) => Ok(*precision),
+            None => {
+                Err(super::filter::unknown("precision", text, Self::NAMES.iter().map(|(n, _)| n.to_string())))
+            }
+        }
+    }
+
+    /// The part of a second that nanoseconds are, with its point.
+    pub fn fraction(self, ns: u64) -> String {
+        let ns = ns % 1_000_000_000;
+        match self {
+            Self::Second => String::new(),
+            Self::Milli => format!(".{:03}", ns / 1_000_000),
+            Self::Micro => format!(".{:06}", ns / 1_000),
+            Self::Nano => format!(".{ns:09}"),
+        }
+    }
+
+    /// Nanoseconds as seconds.
+    pub fn seconds(self, ns: u64) -> String {
+        format!("{}{}", ns / 1_000_000_000, self.fraction(ns))
+    }
+}
+
 /// A time in front of each line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stamp {
     /// None.
     #[default]
     None,
-    /// Time of day in seconds.
-    Second,
-    /// Time of day in microseconds.
-    Microsecond,
-    /// Seconds since the epoch in microseconds.
-    Epoch,
+    /// Time of day.
+    Time(Precision),
+    /// Seconds since the epoch.
+    Epoch(Precision),
+}
+
+impl Stamp {
+    /// Parses strace's `[[format:]FORMAT],[[precision:]PRECISION]`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (mut epoch, mut shown, mut precision) = (false, true, None);
+        for item in text.split(',').filter(|item| !item.is_empty()) {
+            match item.strip_prefix("format:").unwrap_or(item) {
+                "none" => shown = false,
+                "time" => epoch = false,
+                "unix" => epoch = true,
+                _ => precision = Some(Precision::parse(item.strip_prefix("precision:").unwrap_or(item))?),
+            }
+        }
+        Ok(match (shown, epoch) {
+            (false, _) => Self::None,
+            (true, true) => Self::Epoch(precision.unwrap_or(Precision::Second)),
+            (true, false) => Self::Time(precision.unwrap_or(Precision::Second)),
+        })
+    }
 }
 
 /// How descriptors are explained.
@@ -206,6 +270,8 @@ pub struct Options {
     pub outcomes: Outcomes,
     /// Only calls that touch one of these paths; empty means all.
     pub paths: Vec<Vec<u8>>,
+    /// Only calls that use one of these descriptors; `None` means all calls.
+    pub fds: Option<Vec<i32>>,
     /// Descriptors whose input is dumped: `None` means none, `Some(None)` all.
     pub dump_read: Option<Option<Vec<i32>>>,
     /// Descriptors whose output is dumped.
@@ -223,9 +289,9 @@ pub struct Options {
     /// A time in front of each line.
     pub stamp: Stamp,
     /// The time since the line before, in front of each line.
-    pub relative: bool,
+    pub relative: Option<Precision>,
     /// The time that each call took.
-    pub durations: bool,
+    pub durations: Option<Precision>,
     /// The caller's address.
     pub eip: bool,
     /// The caller's stack.
@@ -234,6 +300,16 @@ pub struct Options {
     pub numbers: bool,
     /// Column in which results begin.
     pub column: usize,
+    /// Arguments with their names.
+    pub argument_names: bool,
+    /// Command names beside numbers of processes.
+    pub comms: bool,
+    /// Lines of the strace form are coloured.
+    pub color: bool,
+    /// Processes that execute a new program are traced no more.
+    pub leaves_at_exec: bool,
+    /// Nothing is shown behind so many calls.
+    pub call_limit: Option<u64>,
     /// Calls that sleep are shown twice.
     pub unfinished: bool,
     /// How many kinds of remarks are left out.
@@ -262,6 +338,7 @@ impl Default for Options {
             signals: SigSet(u32::MAX),
             outcomes: Outcomes::default(),
             paths: Vec::new(),
+            fds: None,
             dump_read: None,
             dump_write: None,
             injections: Vec::new(),
@@ -270,12 +347,17 @@ impl Default for Options {
             style: Style::default(),
             fd_detail: FdDetail::default(),
             stamp: Stamp::default(),
-            relative: false,
-            durations: false,
+            relative: None,
+            durations: None,
             eip: false,
             stack: false,
             numbers: false,
-            column: 0,
+            column: 40,
+            argument_names: false,
+            comms: false,
+            color: false,
+            leaves_at_exec: false,
+            call_limit: None,
             unfinished: false,
             quiet: 0,
             layers: Layers::empty(),
@@ -313,12 +395,29 @@ impl Options {
             "kernel" => self.layers = Layers::parse(value)?,
             "abbrev" | "a" => self.abbreviated = CallSet::parse(value)?,
             "raw" | "x" => self.raw = CallSet::parse(value)?,
-            "quiet" | "silent" | "q" => self.quiet = parse_quiet(value)?,
+            "quiet" | "silent" | "silence" | "q" => self.quiet = parse_quiet(value)?,
+            "verbose" | "v" => self.abbreviated = CallSet::parse(value)?.inverted(),
+            "decode-fd" | "decode-fds" => self.fd_detail = parse_decode_fds(value)?,
+            "decode-pid" | "decode-pids" => self.comms = parse_decode_pids(value)?,
+            "fd" | "fds" | "trace-fd" | "trace-fds" => self.fds = super::filter::parse_fds(value)?,
             // A name with an injection, as in `-e open:error=EIO`, is not strace's language.
             _ => {
                 let keys = [
-                    "trace", "signal", "status", "read", "write", "inject", "fault", "kernel", "abbrev",
-                    "raw", "quiet",
+                    "trace",
+                    "signal",
+                    "status",
+                    "read",
+                    "write",
+                    "inject",
+                    "fault",
+                    "kernel",
+                    "abbrev",
+                    "raw",
+                    "quiet",
+                    "verbose",
+                    "decode-fds",
+                    "decode-pids",
+                    "trace-fds",
                 ];
                 return Err(super::filter::unknown("expression", key, keys.iter().map(ToString::to_string)));
             }
@@ -350,9 +449,42 @@ fn parse_quiet(text: &str) -> Result<u8, String> {
     Ok(quiet)
 }
 
+/// How descriptors are explained, in strace's words.
+fn parse_decode_fds(text: &str) -> Result<FdDetail, String> {
+    const KNOWN: [&str; 8] = ["path", "socket", "dev", "pidfd", "signalfd", "eventfd", "all", "none"];
+    text.split(',').try_fold(FdDetail::Number, |detail, item| match item {
+        "none" => Ok(FdDetail::Number),
+        "socket" | "all" => Ok(FdDetail::Full),
+        known if KNOWN.contains(&known) => Ok(if detail == FdDetail::Full { detail } else { FdDetail::Path }),
+        _ => Err(super::filter::unknown("kind of descriptor", item, KNOWN.iter().map(ToString::to_string))),
+    })
+}
+
+/// Whether processes are shown with their command names, in strace's words.
+fn parse_decode_pids(text: &str) -> Result<bool, String> {
+    const KNOWN: [&str; 4] = ["comm", "pidns", "all", "none"];
+    text.split(',').try_fold(false, |comms, item| match item {
+        "none" => Ok(false),
+        // 2.1 has one space of process numbers.
+        "pidns" => Ok(comms),
+        "comm" | "all" => Ok(true),
+        _ => Err(super::filter::unknown("detail", item, KNOWN.iter().map(ToString::to_string))),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_described_as_by_strace() {
+        assert_eq!(Stamp::parse("").unwrap(), Stamp::Time(Precision::Second));
+        assert_eq!(Stamp::parse("unix,ns").unwrap(), Stamp::Epoch(Precision::Nano));
+        assert_eq!(Stamp::parse("format:time,precision:ms").unwrap(), Stamp::Time(Precision::Milli));
+        assert_eq!(Stamp::parse("none").unwrap(), Stamp::None);
+        assert_eq!(Stamp::parse("u").unwrap_err(), "unknown precision 'u'; did you mean 's'?");
+        assert_eq!(Precision::Milli.seconds(1_002_500_000), "1.002");
+    }
 
     #[test]
     fn expressions_without_a_key_choose_calls() {

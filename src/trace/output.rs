@@ -5,15 +5,15 @@
 //!
 //! Must not know what is written.  An output that fails is remembered and written to no more: the guest goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Write};
 
 /// Bytes that are held back at most.
 const HELD: usize = 64 * 1024;
 
-/// Opens the file of a process.
-pub type Opener = Box<dyn FnMut(i32) -> io::Result<Box<dyn Write>>>;
+/// Opens the file of a process, to go on in it where it was open before.
+pub type Opener = Box<dyn FnMut(i32, bool) -> io::Result<Box<dyn Write>>>;
 
 /// Where a trace goes.
 pub struct Output {
@@ -24,7 +24,7 @@ pub struct Output {
 
 enum Target {
     Stream(Held),
-    PerProcess { open: Opener, files: BTreeMap<i32, Held> },
+    PerProcess { open: Opener, files: BTreeMap<i32, Held>, known: BTreeSet<i32> },
 }
 
 /// A stream, and what has not gone there yet.
@@ -67,7 +67,11 @@ impl Output {
 
     /// One file a process.
     pub fn per_process(open: Opener) -> Self {
-        Self { target: Target::PerProcess { open, files: BTreeMap::new() }, error: None, flush_always: false }
+        Self {
+            target: Target::PerProcess { open, files: BTreeMap::new(), known: BTreeSet::new() },
+            error: None,
+            flush_always: false,
+        }
     }
 
     /// Whether each process has its own file.
@@ -85,9 +89,11 @@ impl Output {
     fn try_write(&mut self, pid: i32, bytes: &[u8]) -> io::Result<()> {
         let held = match &mut self.target {
             Target::Stream(held) => held,
-            Target::PerProcess { open, files } => match files.entry(pid) {
+            Target::PerProcess { open, files, known } => match files.entry(pid) {
                 std::collections::btree_map::Entry::Occupied(file) => file.into_mut(),
-                std::collections::btree_map::Entry::Vacant(place) => place.insert(Held::new(open(pid)?)),
+                std::collections::btree_map::Entry::Vacant(place) => {
+                    place.insert(Held::new(open(pid, !known.insert(pid))?))
+                }
             },
         };
         held.write(bytes)?;
@@ -105,6 +111,16 @@ impl Output {
         match &mut self.target {
             Target::Stream(held) => held.flush(),
             Target::PerProcess { files, .. } => files.values_mut().try_for_each(Held::flush),
+        }
+    }
+
+    /// A process has ended: its file is closed.
+    pub fn ended(&mut self, pid: i32) {
+        if let Target::PerProcess { files, .. } = &mut self.target
+            && let Some(mut file) = files.remove(&pid)
+            && let Err(error) = file.flush()
+        {
+            self.error.get_or_insert(error);
         }
     }
 
@@ -159,7 +175,7 @@ mod tests {
     fn each_process_has_its_file_and_an_error_is_told_once() {
         let file = Shared::default();
         let kept = file.clone();
-        let mut output = Output::per_process(Box::new(move |pid| match pid {
+        let mut output = Output::per_process(Box::new(move |pid, _| match pid {
             7 => Ok(Box::new(kept.clone()) as Box<dyn Write>),
             _ => Err(io::Error::other("no room")),
         }));

@@ -9,11 +9,12 @@ use super::decode::Argument;
 use super::value::Value;
 use crate::kernel::event::Outcome;
 use crate::kernel::ktrace::transfer::Transfer;
+use crate::kernel::proc::Waker;
 
 /// A thing that happened.
 #[derive(Debug)]
 pub struct Record<'a> {
-    /// Its place among all events of the machine.
+    /// Its place among all that the tracer has seen and shown.
     pub sequence: u64,
     /// The process.
     pub pid: i32,
@@ -62,6 +63,8 @@ pub enum What<'a> {
     },
     /// A file was not executed.
     ExecRefused(&'a str),
+    /// The process is traced no more, though it lives.
+    LeftAlone,
     /// The process ended with this status.
     Exit(u32),
     /// The process left or took the processor.
@@ -151,6 +154,8 @@ pub struct Slept {
     pub since: u64,
     /// Nanoseconds; a sleep that is not over has none.
     pub duration: Option<u64>,
+    /// Who ended it, where it was a process.
+    pub woken: Option<Waker>,
     /// What `ps` shows.
     pub wmesg: &'static str,
     /// What it waits for.

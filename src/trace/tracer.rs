@@ -4,7 +4,7 @@
 //! for.  Must not know how records are printed.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::rc::Rc;
 
@@ -47,8 +47,14 @@ struct State {
     /// How often each injection has seen each call of each process.
     seen: HashMap<(ProcId, usize, u32), u64>,
     symbols: Symbols,
-    /// Names that were looked up for the first program, and where among all events.
-    first_names: Vec<(u64, Vec<u8>)>,
+    /// Names that were looked up for the first program.
+    first_names: Vec<Vec<u8>>,
+    /// Numbers what is seen and what is shown, in one order.
+    sequence: u64,
+    /// Processes that are traced no more.
+    left_alone: HashSet<ProcId>,
+    /// Calls that may still be shown, where there is a limit.
+    calls_left: Option<u64>,
 }
 
 impl Tracer {
@@ -61,6 +67,7 @@ impl Tracer {
     /// A tracer whose records go to a rendering of somebody else's.
     pub fn with_rendering(options: Options, output: Output, renderer: Box<dyn Render>) -> Self {
         let totals = Totals::new(&options);
+        let calls_left = options.call_limit;
         Self(Rc::new(RefCell::new(State {
             options,
             output,
@@ -70,6 +77,9 @@ impl Tracer {
             seen: HashMap::new(),
             symbols: Symbols::default(),
             first_names: Vec::new(),
+            sequence: 0,
+            left_alone: HashSet::new(),
+            calls_left,
         })))
     }
 
@@ -79,7 +89,7 @@ impl Tracer {
         let mut left: Vec<_> = state.pending.drain().collect();
         left.sort_by_key(|(_, call)| call.sequence);
         for (id, call) in left {
-            state.emit(kernel, id, call.sequence, What::Leave(&call));
+            state.emit(kernel, id, What::Leave(&call));
         }
         let state = &mut *state;
         state.renderer.finish(&mut state.output);
@@ -92,8 +102,8 @@ impl Tracer {
 }
 
 impl Observer for Tracer {
-    fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
-        self.0.borrow_mut().event(kernel, id, sequence, event);
+    fn event(&mut self, kernel: &Kernel, id: ProcId, _sequence: u64, event: &Event) {
+        self.0.borrow_mut().event(kernel, id, event);
     }
 
     fn intercept(&mut self, _kernel: &Kernel, id: ProcId, call: &syscall::Call) -> Intercept {
@@ -106,23 +116,28 @@ impl Observer for Tracer {
 }
 
 impl State {
-    fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
+    fn event(&mut self, kernel: &Kernel, id: ProcId, event: &Event) {
+        if self.calls_left == Some(0) || self.is_left_alone(kernel, id, event) {
+            return;
+        }
+        self.sequence += 1;
+        let sequence = self.sequence;
         match event {
             Event::Enter(call) => self.enter(kernel, id, sequence, call),
-            Event::Leave(call, outcome) => self.leave(kernel, id, sequence, call, *outcome),
+            Event::Leave(call, outcome) => self.leave(kernel, id, call, *outcome),
             &Event::SignalDelivered { signal, code, handler, mask, trap, address, eip } => {
                 if Signal::from_raw(signal).is_none_or(|s| self.options.signals.contains(s)) {
                     let stack = self.backtrace(kernel, id);
                     let delivery = Delivery { signal, code, handler, mask, trap, address, eip, stack };
-                    self.emit(kernel, id, sequence, What::Signal(delivery));
+                    self.emit(kernel, id, What::Signal(delivery));
                 }
             }
             Event::SignalPosted { signal } => {
                 let name = Signal::from_raw(*signal).map_or("?", Signal::name);
                 self.step(kernel, id, sequence, Layers::SIGNAL, "signal", || format!("psignal {name}"));
             }
-            Event::Stopped { signal } => self.emit(kernel, id, sequence, What::Stopped(*signal)),
-            Event::Continued => self.emit(kernel, id, sequence, What::Continued),
+            Event::Stopped { signal } => self.emit(kernel, id, What::Stopped(*signal)),
+            Event::Continued => self.emit(kernel, id, What::Continued),
             // Calls that map files tell it themselves.
             Event::Image { .. } => {}
             &Event::Fork { child } => {
@@ -130,12 +145,12 @@ impl State {
                     self.symbols.fork(id, child);
                 }
                 let call = self.pending.get(&id).map(|call| call.number);
-                self.emit(kernel, id, sequence, What::Fork { child, call });
+                self.emit(kernel, id, What::Fork { child, call });
             }
-            Event::UserReturn => self.emit(kernel, id, sequence, What::UserReturn),
+            Event::UserReturn => self.emit(kernel, id, What::UserReturn),
             Event::Exec { path, format } => self.exec(kernel, id, sequence, path, format),
-            Event::ExecRefused { reason } => self.emit(kernel, id, sequence, What::ExecRefused(reason)),
-            Event::Exit { status } => self.exit(kernel, id, sequence, status.cast_unsigned()),
+            Event::ExecRefused { reason } => self.emit(kernel, id, What::ExecRefused(reason)),
+            Event::Exit { status } => self.exit(kernel, id, status.cast_unsigned()),
             Event::Sleep { channel, wmesg } => {
                 let since = kernel.clock.uptime();
                 let channel = format!("{channel:?}");
@@ -143,13 +158,13 @@ impl State {
                     format!("tsleep {wmesg} on {channel}")
                 });
                 if self.options.layers.contains(Layers::SLEEP) {
-                    self.emit(kernel, id, sequence, What::Switch { out: true });
+                    self.emit(kernel, id, What::Switch { out: true });
                 }
                 if let Some(call) = self.pending.get_mut(&id) {
-                    call.sleeps.push(Slept { since, duration: None, wmesg, channel });
+                    call.sleeps.push(Slept { since, duration: None, woken: None, wmesg, channel });
                 }
             }
-            Event::Wakeup { wake, slept } => {
+            Event::Wakeup { wake, slept, by } => {
                 self.step(kernel, id, sequence, Layers::SLEEP, "sleep", || {
                     format!(
                         "wakeup {wake:?} after {}.{:06} s",
@@ -158,10 +173,10 @@ impl State {
                     )
                 });
                 if self.options.layers.contains(Layers::SLEEP) {
-                    self.emit(kernel, id, sequence, What::Switch { out: false });
+                    self.emit(kernel, id, What::Switch { out: false });
                 }
                 if let Some(last) = self.pending.get_mut(&id).and_then(|c| c.sleeps.last_mut()) {
-                    last.duration = Some(*slept);
+                    (last.duration, last.woken) = (Some(*slept), *by);
                 }
             }
             Event::Socket { phase: Phase::End(Ok(())), .. } | Event::Copy { .. } => {}
@@ -190,10 +205,10 @@ impl State {
             }
             Event::Lookup { path, result } => {
                 if self.pending.contains_key(&id) {
-                    self.emit(kernel, id, sequence, What::Name(path));
+                    self.emit(kernel, id, What::Name(path));
                 } else if kernel.procs.get(id).is_some_and(|p| p.call.is_none()) {
                     // The first program is looked up before there is a call to show.
-                    self.first_names.push((sequence, path.clone()));
+                    self.first_names.push(path.clone());
                 }
                 self.step(kernel, id, sequence, Layers::VFS, "vfs", || {
                     let mut text = String::from("namei ");
@@ -205,6 +220,30 @@ impl State {
                 });
             }
         }
+    }
+
+    /// Whether a process is traced no more: it has executed a new program where `-b execve` says so, or its parent
+    /// was such a one.
+    fn is_left_alone(&mut self, kernel: &Kernel, id: ProcId, event: &Event) -> bool {
+        if !self.options.leaves_at_exec {
+            return false;
+        }
+        let left = self.left_alone.contains(&id);
+        match event {
+            Event::Exec { .. } => {
+                if let Some(call) = self.pending.remove(&id) {
+                    self.left_alone.insert(id);
+                    self.emit(kernel, id, What::Leave(&call));
+                    self.emit(kernel, id, What::LeftAlone);
+                }
+            }
+            &Event::Fork { child } if left => self.left_alone.extend(kernel.procs.find(child)),
+            Event::Exit { .. } => {
+                self.left_alone.remove(&id);
+            }
+            _ => {}
+        }
+        left
     }
 
     /// A call begins.
@@ -221,6 +260,12 @@ impl State {
         let memory: &dyn Memory = &proc.vm.space;
         let args = row.map(|row| decode::enter(row, &words, memory, &detail)).unwrap_or_default();
         if !self.options.paths.is_empty() && !touches(&args, &self.options.paths, &names) {
+            return;
+        }
+        let uses = |fds: &Vec<i32>| {
+            args.iter().flat_map(|a| &a.values).any(|v| matches!(v, Value::Fd { fd, .. } if fds.contains(fd)))
+        };
+        if !self.options.fds.as_ref().is_none_or(uses) {
             return;
         }
         let stack = self.backtrace(kernel, id);
@@ -242,7 +287,7 @@ impl State {
             injected: false,
             announced: false,
         };
-        self.emit(kernel, id, sequence, What::Enter(&call));
+        self.emit(kernel, id, What::Enter(&call));
         self.pending.insert(id, call);
     }
 
@@ -250,6 +295,9 @@ impl State {
     /// each call is counted for itself.
     fn intercept(&mut self, id: ProcId, number: u32) -> Intercept {
         let mut intercept = Intercept::default();
+        if self.calls_left == Some(0) || self.left_alone.contains(&id) {
+            return intercept;
+        }
         for (i, injection) in self.options.injections.iter().enumerate() {
             if !injection.calls.contains(number) {
                 continue;
@@ -257,12 +305,18 @@ impl State {
             let seen = self.seen.entry((id, i, number)).or_default();
             *seen += 1;
             if injection.applies(*seen) {
-                let result = injection.error.map(Err).or(injection.retval.map(Ok));
-                intercept.result = intercept.result.or(result);
-                intercept.signal = intercept.signal.or(injection.signal.map(Signal::raw));
+                let made = injection.makes();
+                intercept.result = intercept.result.or(made.result);
+                intercept.signal = intercept.signal.or(made.signal);
+                intercept.number = intercept.number.or(made.number);
+                for (edge, more) in [(&mut intercept.enter, made.enter), (&mut intercept.leave, made.leave)] {
+                    edge.delay_ns = edge.delay_ns.max(more.delay_ns);
+                    edge.pokes.extend(more.pokes);
+                }
             }
         }
-        if intercept.result.is_some()
+        let changed = !intercept.enter.pokes.is_empty() || !intercept.leave.pokes.is_empty();
+        if (intercept.result.is_some() || intercept.number.is_some() || changed)
             && let Some(call) = self.pending.get_mut(&id)
         {
             call.injected = true;
@@ -271,7 +325,7 @@ impl State {
     }
 
     /// A call ends.
-    fn leave(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, made: &syscall::Call, outcome: Outcome) {
+    fn leave(&mut self, kernel: &Kernel, id: ProcId, made: &syscall::Call, outcome: Outcome) {
         if let (true, Outcome::Success(retval)) = (self.options.stack, outcome) {
             self.symbols.mapped(kernel, id, made, retval.eax);
         }
@@ -303,7 +357,11 @@ impl State {
             None => self.options.outcomes.unfinished,
         };
         if shown {
-            self.emit(kernel, id, sequence, What::Leave(&call));
+            self.emit(kernel, id, What::Leave(&call));
+            self.calls_left = self.calls_left.map(|left| left.saturating_sub(1));
+            if self.calls_left == Some(0) {
+                self.pending.clear();
+            }
         }
     }
 
@@ -313,18 +371,18 @@ impl State {
         if !self.pending.contains_key(&id) && self.options.calls.contains(SYS_EXECVE) {
             let call = self.first_exec(kernel, id, sequence, path);
             if let Some(call) = call {
-                self.emit(kernel, id, sequence, What::Enter(&call));
-                for (sequence, name) in std::mem::take(&mut self.first_names) {
-                    self.emit(kernel, id, sequence, What::Name(&name));
+                self.emit(kernel, id, What::Enter(&call));
+                for name in std::mem::take(&mut self.first_names) {
+                    self.emit(kernel, id, What::Name(&name));
                 }
                 self.totals.add(&call);
                 if self.options.outcomes.successful {
-                    self.emit(kernel, id, sequence, What::Leave(&call));
+                    self.emit(kernel, id, What::Leave(&call));
                 }
-                self.emit(kernel, id, sequence, What::UserReturn);
+                self.emit(kernel, id, What::UserReturn);
             }
         }
-        self.emit(kernel, id, sequence, What::Exec { path, format });
+        self.emit(kernel, id, What::Exec { path, format });
     }
 
     /// The call that the machine made for the first program, from the stack that it built.
@@ -366,16 +424,19 @@ impl State {
     }
 
     /// The process ends; so does the call that it was in.
-    fn exit(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, status: u32) {
+    fn exit(&mut self, kernel: &Kernel, id: ProcId, status: u32) {
         if let Some(call) = self.pending.remove(&id) {
             self.totals.add(&call);
             if self.options.outcomes.unfinished {
-                self.emit(kernel, id, sequence, What::Leave(&call));
+                self.emit(kernel, id, What::Leave(&call));
             }
         }
         self.symbols.forget(id);
         self.seen.retain(|(other, ..), _| *other != id);
-        self.emit(kernel, id, sequence, What::Exit(status));
+        self.emit(kernel, id, What::Exit(status));
+        if let Some(proc) = kernel.procs.get(id) {
+            self.output.ended(proc.pid);
+        }
     }
 
     /// A step inside of the kernel, where its layer is wanted.
@@ -396,21 +457,22 @@ impl State {
             Some(call) => call.steps.push(step),
             // Inside of a call that is not shown nothing is.
             None if kernel.procs.get(id).is_some_and(|p| p.call.is_some()) => {}
-            None => self.emit(kernel, id, sequence, What::Step(&step)),
+            None => self.emit(kernel, id, What::Step(&step)),
         }
     }
 
     /// Hands a record to the rendering.
-    fn emit(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, what: What<'_>) {
+    fn emit(&mut self, kernel: &Kernel, id: ProcId, what: What<'_>) {
         if self.options.summary == Summary::Only {
             return;
         }
         if self.options.unfinished && self.options.format == Format::Strace {
-            self.announce(kernel, id, sequence, &what);
+            self.announce(kernel, id, &what);
         }
         let Some(proc) = kernel.procs.get(id) else { return };
+        self.sequence += 1;
         let record = Record {
-            sequence,
+            sequence: self.sequence,
             pid: proc.pid,
             comm: &proc.comm,
             instructions: proc.instructions,
@@ -422,7 +484,7 @@ impl State {
     }
 
     /// Shows the beginnings of calls that sleep, before another process is shown.
-    fn announce(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, what: &What<'_>) {
+    fn announce(&mut self, kernel: &Kernel, id: ProcId, what: &What<'_>) {
         if matches!(
             what,
             What::Enter(_)
@@ -443,8 +505,9 @@ impl State {
         for (other, call) in sleeping {
             call.announced = true;
             if let Some(proc) = kernel.procs.get(*other) {
+                self.sequence += 1;
                 let record = Record {
-                    sequence,
+                    sequence: self.sequence,
                     pid: proc.pid,
                     comm: &proc.comm,
                     instructions: proc.instructions,

@@ -132,6 +132,13 @@ impl Machine {
         at
     }
 
+    /// Bytes of the first process's memory.
+    pub(crate) fn bytes(&self, at: u32, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.kernel.procs[self.first].vm.space.copyin(at, &mut bytes).expect("mapped");
+        bytes
+    }
+
     fn words(&mut self, words: &[u32]) -> u32 {
         let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
         self.put(&bytes)

@@ -144,8 +144,7 @@ impl Machine {
 
     /// What the driver does before a case.
     fn begin(&mut self, setup: Setup) {
-        let child = self.must(number::FORK, &[]);
-        self.id = self.kernel.procs.find(child as i32).expect("a child that fork made");
+        self.go_on_in_child();
         if setup.nonroot {
             self.must(number::SETUID, &[1001]);
         }
@@ -199,11 +198,17 @@ impl Machine {
         registers.eax
     }
 
+    /// Forks; the child runs from now on, and waits for no processor.
+    fn go_on_in_child(&mut self) {
+        let child = self.must(number::FORK, &[]);
+        self.id = self.kernel.procs.find(child as i32).expect("a child that fork made");
+        self.kernel.remove_from_run_queue(self.id);
+    }
+
     /// Goes on in a child with a group of its own.
     pub(crate) fn leave(&mut self) {
-        let child = self.must(number::FORK, &[]);
         self.leader = Some(self.id);
-        self.id = self.kernel.procs.find(child as i32).expect("a child that fork made");
+        self.go_on_in_child();
         self.must(number::SETPGID, &[0, 0]);
         self.group = self.pid();
         self.hits = 0;
@@ -224,7 +229,7 @@ impl Machine {
         let mut last = self.registers();
         while self.kernel.procs.get(id)?.asleep.is_some() {
             match self.kernel.choose() {
-                Some(chosen) => { if std::env::var_os("DBG").is_some() { eprintln!("resume {chosen:?} {id:?}"); } self.kernel.resume(chosen) }
+                Some(chosen) => self.kernel.resume(chosen),
                 None => {
                     let next = self.kernel.next_timeout().into_iter().chain(alarm).min()?;
                     if next > began + PATIENCE_NS {
@@ -234,7 +239,6 @@ impl Machine {
                     self.kernel.clock.advance(next.saturating_sub(now));
                     self.kernel.run_timeouts();
                     if alarm.is_some_and(|at| at <= next) {
-                        if std::env::var_os("DBG").is_some() { eprintln!("ALARM {number}"); }
                         alarm = None;
                         psignal(&mut self.kernel, id, SIGALRM);
                     }
@@ -283,7 +287,6 @@ impl Machine {
             let (signal, context, handler) = (word(0), word(8), word(16));
             let mask = proc.vm.space.fuword(context + 4).expect("the frame is mapped");
             assert_eq!(handler, HANDLER);
-            if std::env::var_os("DBG").is_some() { eprintln!("HIT {signal}"); }
             self.hits |= 1 << (signal - 1);
             self.enter(number::SIGRETURN, &[context], frame - 36);
             // The recorded handler returned without the kernel, which takes SIGCONT out of the mask.

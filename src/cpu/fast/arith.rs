@@ -1,8 +1,8 @@
 //! Two-operand and one-operand arithmetic in all common forms.
 
 use super::{
-    address, again, careful, get, load, load_slow, load_update_slow, next, set, store_slow, take, update,
-    width,
+    address, again, careful, get, load, load_slow, load_update_slow, next, set, store_slow, take, then,
+    update, width,
 };
 use crate::cpu::alu::{self, Width};
 use crate::cpu::flags::Flags;
@@ -83,7 +83,7 @@ pub(in crate::cpu) fn rr<'a, O: Binary, const W: u8, const DH: bool, const SH: b
     if F {
         O::flags(&mut st.flags, w, x, y, z, c);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `op reg, imm`.
@@ -103,7 +103,7 @@ pub(in crate::cpu) fn ri<'a, O: Binary, const W: u8, const DH: bool, const F: bo
     if F {
         O::flags(&mut st.flags, w, x, y, z, c);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `op reg, mem`.
@@ -141,7 +141,7 @@ pub(in crate::cpu) fn rm<
     if F {
         O::flags(&mut st.flags, w, x, y, z, c);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `op mem, reg` and, with `I`, `op mem, imm`.
@@ -237,7 +237,7 @@ pub(in crate::cpu) fn r<'a, O: Unary, const W: u8, const DH: bool, const F: bool
     if F {
         O::flags(&mut st.flags, w, x, z);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `op mem`.
@@ -278,7 +278,7 @@ pub(in crate::cpu) fn imul_rr<'a, const I: bool>(
     let (low, _, overflow) = alu::imul(w, st.regs[op.s as usize], y);
     st.regs[op.r as usize] = low;
     st.flags.mul(w, low, overflow);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `imul reg, mem` and, with `I`, `imul reg, mem, imm`.
@@ -299,7 +299,7 @@ pub(in crate::cpu) fn imul_rm<'a, const I: bool, const SLOW: bool>(
     let (low, _, overflow) = alu::imul(w, x, y);
     st.regs[op.r as usize] = low;
     st.flags.mul(w, low, overflow);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `mul reg` and, with `S`, `imul reg`: 32 bits, product in EDX:EAX.
@@ -321,7 +321,7 @@ pub(in crate::cpu) fn mul_r<'a, const S: bool>(
     st.regs[0] = low;
     st.regs[2] = high;
     st.flags.mul(w, low, overflow);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `div reg` and, with `S`, `idiv reg`: 32 bits; an overflow is left to the general form.
@@ -338,5 +338,5 @@ pub(in crate::cpu) fn div_r<'a, const S: bool>(
     let Some((quotient, rest)) = result else { return careful(st, op, left) };
     st.regs[0] = quotient;
     st.regs[2] = rest;
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }

@@ -2,7 +2,9 @@
 //!
 //! Direct ones follow the link in their operation; indirect ones look their target up in the table.
 
-use super::{address, again, careful, find, go, load, load_slow, out, store, store_slow, take, unknown};
+use super::{
+    address, again, careful, find, go, load, load_slow, out, store, store_slow, take, then, unknown,
+};
 use crate::cpu::alu::Width;
 use crate::cpu::op::{Exit, Ops};
 use crate::cpu::state::{CODE_END, State};
@@ -29,7 +31,7 @@ pub(in crate::cpu) fn jcc<'a, const CC: u8>(
         let left = left.wrapping_add(i64::from(op.aux));
         return go(st, ops, view, left, op);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `lcall` to the kernel's gate: the run ends behind it.
@@ -57,7 +59,7 @@ pub(in crate::cpu) fn counted<'a, const L: bool>(
         let left = left.wrapping_add(i64::from(op.aux));
         return go(st, ops, view, left, op);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `call rel`.

@@ -1,6 +1,6 @@
 //! Moves, conversions and addresses.
 
-use super::{address, again, careful, get, load, load_slow, next, set, store, store_slow, take, width};
+use super::{address, again, careful, get, load, load_slow, next, set, store, store_slow, take, then, width};
 use crate::cpu::op::{Exit, Ops};
 use crate::cpu::state::State;
 use crate::mem::View;
@@ -16,7 +16,7 @@ pub(in crate::cpu) fn mov_rr<'a, const W: u8, const DH: bool, const SH: bool>(
     take!(ops, op, _here);
     let x = get::<W, SH>(st, op.s);
     set::<W, DH>(st, op.r, x);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `mov reg, imm`.
@@ -28,7 +28,7 @@ pub(in crate::cpu) fn mov_ri<'a, const W: u8, const DH: bool>(
 ) -> Exit {
     take!(ops, op, _here);
     set::<W, DH>(st, op.r, op.imm);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `mov reg, mem`.
@@ -49,7 +49,7 @@ pub(in crate::cpu) fn mov_rm<'a, const W: u8, const DH: bool, const X: bool, con
         };
     };
     set::<W, DH>(st, op.r, x);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `mov mem, reg` and, with `I`, `mov mem, imm`.
@@ -96,7 +96,7 @@ pub(in crate::cpu) fn movx_rr<'a, const W: u8, const SH: bool, const S: bool>(
     take!(ops, op, _here);
     let x = get::<W, SH>(st, op.s);
     st.regs[op.r as usize] = extend::<W, S>(x);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `movzx reg32, mem` and, with `S`, `movsx`; the source has `W` bytes.
@@ -117,7 +117,7 @@ pub(in crate::cpu) fn movx_rm<'a, const W: u8, const S: bool, const X: bool, con
         };
     };
     st.regs[op.r as usize] = extend::<W, S>(x);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `lea reg32, mem`.
@@ -129,7 +129,7 @@ pub(in crate::cpu) fn lea<'a, const X: bool>(
 ) -> Exit {
     take!(ops, op, _here);
     st.regs[op.r as usize] = address::<X>(st, op);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `xchg reg32, reg32`.
@@ -138,34 +138,34 @@ pub(in crate::cpu) fn xchg_rr<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: Vi
     let (x, y) = (st.regs[op.r as usize], st.regs[op.s as usize]);
     st.regs[op.s as usize] = x;
     st.regs[op.r as usize] = y;
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `cdq`.
 pub(in crate::cpu) fn cdq<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
     st.regs[2] = (st.regs[0] as i32 >> 31) as u32;
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `cwde`.
 pub(in crate::cpu) fn cwde<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
     st.regs[0] = extend::<2, true>(st.regs[0]);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `nop`.
 pub(in crate::cpu) fn nop<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `cld`.
 pub(in crate::cpu) fn cld<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
     st.system &= !DF;
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `setcc reg8`; the condition is in `aux`.
@@ -178,12 +178,12 @@ pub(in crate::cpu) fn setcc<'a, const DH: bool>(
     take!(ops, op, _here);
     let x = u32::from(st.flags.test_any(op.aux));
     set::<1, DH>(st, op.r, x);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `sahf`.
 pub(in crate::cpu) fn sahf<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
     st.flags.sahf(st.regs[0] >> 8);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }

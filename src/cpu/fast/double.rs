@@ -4,7 +4,7 @@
 //! case; nothing has been changed by then.
 
 use super::float::{load, note, point, register, store};
-use super::{address, again, take};
+use super::{address, again, take, then};
 use crate::cpu::op::{Exit, Handler, Op, Ops};
 use crate::cpu::state::{Slot, State};
 use crate::cpu::x87::arith::{Add, Div, DivReversed, Mul, Sub, SubReversed};
@@ -21,7 +21,7 @@ fn quick_register<'a, Q: Register>(st: &mut State<'a>, mut ops: Ops<'a>, view: V
         return register(st, here, view, left);
     }
     note(st, op);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// An instruction with a memory source of `W` bytes, with (`X`) or without index register.
@@ -44,7 +44,7 @@ fn quick_load<'a, Q: Load, const W: u8, const X: bool>(
     }
     note(st, op);
     point(st, addr);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `fst m64fp` and `fstp m64fp`.
@@ -63,7 +63,7 @@ fn quick_store<'a, const POP: bool, const X: bool>(
     note(st, op);
     point(st, addr);
     quick::commit::<POP>(st.fpu);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 macro_rules! arithmetic {

@@ -5,7 +5,7 @@
 //! holds escape and ModRM byte.  Whatever is unusual, a pending exception first of all, is run by the
 //! general interpreter.
 
-use super::{address, careful, double, leave, lost, take};
+use super::{address, careful, double, leave, lost, take, then};
 use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
 use crate::cpu::x87::{self, LoadFn, RegisterFn, StoreFn};
@@ -92,7 +92,7 @@ pub(super) fn register<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>,
     let Some(f) = st.blocks.units.registers.get(op.imm as usize) else { return lost() };
     note(st, op);
     f(st.fpu, op.aux);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// An instruction with a memory source of `W` bytes.
@@ -110,7 +110,7 @@ pub(super) fn load<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: 
     note(st, op);
     point(st, addr);
     f(st.fpu, bits);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// An instruction with a memory destination of `W` bytes.
@@ -128,7 +128,7 @@ pub(super) fn store<'a, const W: u8>(
     if st.code_hit.get() {
         return leave(st, op, left);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// The store itself; `false` when nothing was done.
@@ -158,7 +158,7 @@ fn store_value<const W: u8>(st: &mut State<'_>, op: &Op, view: View<'_>) -> bool
 fn status<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
     st.regs[0] = st.regs[0] & !0xffff | u32::from(st.fpu.status());
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `fldcw` and, with `S`, `fnstcw`.
@@ -175,5 +175,5 @@ fn control<'a, const S: bool>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'
         };
         st.fpu.set_control(word);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }

@@ -4,7 +4,7 @@
 //! the unfused form of the first instruction.
 
 use super::arith::{self, Binary, Cmp, Dec, Inc, Test, Unary};
-use super::{address, again, get, go, load, set, take, width};
+use super::{address, again, get, go, load, set, take, then, width};
 use crate::cpu::flags::{logic_holds, sub_holds};
 use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
@@ -17,7 +17,7 @@ fn branch<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64, op: &
         let left = left.wrapping_add(i64::from(op.aux));
         return go(st, ops, view, left, op);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// Whether a condition holds after `cmp` or `test`.

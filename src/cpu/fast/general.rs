@@ -1,6 +1,6 @@
 //! The handler of everything without a specialised form, and of the ends of blocks.
 
-use super::{go, take};
+use super::{go, take, then};
 use crate::cpu::general;
 use crate::cpu::is_fault;
 use crate::cpu::op::{Exit, Op, Ops};
@@ -16,7 +16,7 @@ pub(in crate::cpu) fn general<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: Vi
         return if st.ended { Exit::Trap } else { Exit::Lookup };
     }
     let left = st.left;
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// Executes; `false` when the block must be left.

@@ -41,10 +41,29 @@ macro_rules! next {
         if $slow && $st.code_hit.get() {
             return crate::cpu::fast::leave($st, $op, $left);
         }
-        return ($op.next)($st, $ops, $view, $left);
+        return crate::cpu::fast::then!($op, $st, $ops, $view, $left);
     };
 }
 use next;
+
+/// Goes on with the operation that `op` names as the next one: a call in tail position, which the optimiser turns
+/// into a jump.
+#[cfg(not(by_loop))]
+macro_rules! then {
+    ($op:ident, $st:ident, $ops:ident, $view:ident, $left:ident) => {
+        ($op.next)($st, $ops, $view, $left)
+    };
+}
+/// Without the optimiser a call in tail position is a call: the loop around the handlers makes it.
+#[cfg(by_loop)]
+macro_rules! then {
+    ($op:ident, $st:ident, $ops:ident, $view:ident, $left:ident) => {{
+        let _ = $view;
+        $st.then = Some(($op.next, $ops, $left));
+        crate::cpu::op::Exit::Then
+    }};
+}
+use then;
 
 /// The value of a way out, kept from the optimiser: if it knew the value it would return it in the caller,
 /// and every handler would set up a frame for the call.
@@ -213,7 +232,7 @@ fn go<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64, op: &'a O
     if rest < 0 {
         return unlinked(st, ops, left, op.imm);
     }
-    (head.next)(st, block, view, rest)
+    then!(head, st, block, view, rest)
 }
 
 #[cold]
@@ -237,7 +256,7 @@ fn find<'a>(st: &mut State<'a>, view: View<'a>, left: i64, target: u32) -> Exit 
     if rest < 0 || link.eip != target {
         return unknown(st, left, target);
     }
-    (head.next)(st, block, view, rest)
+    then!(head, st, block, view, rest)
 }
 
 #[cold]

@@ -4,7 +4,7 @@
 //! fails, the first has happened and the second continues alone.
 
 use super::arith::{self, Add, And, Binary, Sub, Unary, Xor};
-use super::{address, again, branch, data, load, set, shift, stack, store, take, width};
+use super::{address, again, branch, data, load, set, shift, stack, store, take, then, width};
 use crate::cpu::op::{Exit, Handler, Op, Ops};
 use crate::cpu::state::State;
 use crate::mem::View;
@@ -226,7 +226,7 @@ fn pair<'a, A: Body, B: Body>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'
     if !B::run(st, second, view) {
         return again(st, there, view, left, B::ALONE);
     }
-    (second.next)(st, ops, view, left)
+    then!(second, st, ops, view, left)
 }
 
 /// An instruction and `call rel`.

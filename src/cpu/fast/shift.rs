@@ -1,6 +1,6 @@
 //! Shifts and rotates of 32-bit operands.
 
-use super::{address, again, careful, load_update_slow, next, store_slow, take, update};
+use super::{address, again, careful, load_update_slow, next, store_slow, take, then, update};
 use crate::cpu::alu::{self, Width};
 use crate::cpu::flags::Flags;
 use crate::cpu::op::{Exit, Ops};
@@ -57,7 +57,7 @@ pub(in crate::cpu) fn ri<'a, O: Shift, const F: bool>(
     if F {
         O::flags(&mut st.flags, x, op.imm, z);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `op reg32, cl`.
@@ -75,7 +75,7 @@ pub(in crate::cpu) fn rcl<'a, O: Shift>(
         st.regs[op.r as usize] = z;
         O::flags(&mut st.flags, x, count, z);
     }
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `op mem32, cl` and, with `I`, `op mem32, imm8`; no count of zero stores anything.

@@ -1,6 +1,6 @@
 //! Push, pop, and the ends of frames.
 
-use super::{address, again, careful, load, load_slow, next, store, store_slow, take};
+use super::{address, again, careful, load, load_slow, next, store, store_slow, take, then};
 use crate::cpu::alu::Width;
 use crate::cpu::op::{Exit, Ops};
 use crate::cpu::state::State;
@@ -64,7 +64,7 @@ pub(in crate::cpu) fn pop<'a, const SLOW: bool>(
     };
     st.regs[ESP] = esp.wrapping_add(4);
     st.regs[op.r as usize] = x;
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// `leave`.
@@ -82,5 +82,5 @@ pub(in crate::cpu) fn leave<'a, const SLOW: bool>(
     };
     st.regs[ESP] = ebp.wrapping_add(4);
     st.regs[EBP] = x;
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }

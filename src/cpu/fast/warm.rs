@@ -2,7 +2,7 @@
 //!
 //! Between the header of such a block and its first operation lies one that holds the count.
 
-use super::{find, lost, out, take};
+use super::{find, lost, out, take, then};
 use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
 use crate::cpu::translate;
@@ -17,7 +17,7 @@ pub(in crate::cpu) fn count<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View
         return hot(st, op, left);
     }
     op.link.set(more);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 #[cold]
@@ -31,7 +31,7 @@ fn hot(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
 /// Passes over the count of a block that cannot be translated.
 pub(in crate::cpu) fn pass<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
-    (op.next)(st, ops, view, left)
+    then!(op, st, ops, view, left)
 }
 
 /// Enters the code of a block; the operation at which it leaves is the business of the loop around the handlers:

@@ -163,6 +163,11 @@ impl Translator {
         }
     }
 
+    /// Bytes of the host's memory that the code takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.ready.as_ref().map_or(0, |ready| ready.used + ENTRIES * size_of::<Entry>())
+    }
+
     /// Blocks with code.
     pub(super) fn len(&self) -> usize {
         self.ready.as_ref().map_or(0, |ready| ready.blocks.len())

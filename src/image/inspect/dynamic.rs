@@ -47,7 +47,9 @@ pub(super) fn libraries(file: &[u8], header: Option<&Header>) -> Vec<Library> {
     match header {
         Some(header) if header.flags & EX_DYNAMIC != 0 => aout(file, header),
         None if file.starts_with(b"\x7fELF") => Elf::parse(file)
-            .map(|elf| elf.libraries.iter().map(|name| Library::Path((*name).to_owned())).collect())
+            .map(|elf| {
+                elf.libraries.iter().take(MOST).map(|name| Library::Path((*name).to_owned())).collect()
+            })
             .unwrap_or_default(),
         _ => Vec::new(),
     }
@@ -110,7 +112,8 @@ impl Image<'_> {
     }
 
     fn string(&self, address: u64) -> String {
-        let bytes = self.bytes(address).split(|&b| b == 0).next().unwrap_or_default();
-        String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).into_owned()
+        let rest = self.bytes(address);
+        let bytes = rest.get(..1024).unwrap_or(rest).split(|&b| b == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
     }
 }

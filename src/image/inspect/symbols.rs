@@ -25,6 +25,10 @@ const N_TYPE: u8 = 0x1e;
 const N_STAB: u8 = 0xe0;
 /// Bytes of an entry.
 const NLIST: usize = 12;
+/// More symbols than any program of that time has; a damaged table cannot ask for more.
+const MOST: usize = 1 << 18;
+/// Longest name that is read.
+const LONGEST: usize = 1024;
 
 /// The symbols of a file in its own order, without debugger entries; none when the table is damaged.
 pub(super) fn read(file: &[u8], header: Option<&Header>) -> Vec<Symbol> {
@@ -43,7 +47,7 @@ fn aout(file: &[u8], header: &Header) -> Vec<Symbol> {
     let Some(table) = part(header.symbol_offset(), header.syms as usize) else { return Vec::new() };
     let strings = part(header.string_offset(), 0).map(|_| &file[header.string_offset() as usize..]);
     let strings = strings.unwrap_or_default();
-    table.chunks_exact(NLIST).filter_map(|entry| nlist(entry, strings)).collect()
+    table.chunks_exact(NLIST).filter_map(|entry| nlist(entry, strings)).take(MOST).collect()
 }
 
 fn nlist(entry: &[u8], strings: &[u8]) -> Option<Symbol> {
@@ -61,7 +65,8 @@ fn nlist(entry: &[u8], strings: &[u8]) -> Option<Symbol> {
         8 => 'B',
         _ => return None, // file names and linker sets
     };
-    let name = strings.get(offset..)?.split(|&b| b == 0).next()?;
+    let rest = strings.get(offset..)?;
+    let name = rest.get(..LONGEST).unwrap_or(rest).split(|&b| b == 0).next()?;
     let local = kind & N_EXT == 0 && letter != 'U';
     let kind = if local { letter.to_ascii_lowercase() } else { letter };
     (!name.is_empty()).then(|| Symbol { name: String::from_utf8_lossy(name).into_owned(), value, kind })

@@ -12,8 +12,8 @@ use syscalls::errno::Errno;
 use super::{File, FileFlag, FileId, FileObject, ops};
 use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
-use crate::kernel::vfs::{self, VnodeId};
 use crate::kernel::synch::Interruption;
+use crate::kernel::vfs::{self, VnodeId};
 use crate::kernel::{Context, Kernel, Resume, Stop, Wake, tty};
 
 /// Entries of a fresh table (NDFILE).

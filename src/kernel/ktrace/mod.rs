@@ -287,7 +287,7 @@ fn write(kernel: &mut Kernel, id: ProcId, file: VnodeId, body: Body) {
     let Some(proc) = kernel.procs.get(id) else { return };
     let entry = Entry { pid: proc.pid, comm: proc.comm.clone(), micros: kernel.clock.now() / 1000, body };
     let bytes = entry.encode();
-    let written = kernel.vfs.size(file).and_then(|end| kernel.vfs.write_content(file, end, &bytes));
+    let written = kernel.vfs.append_content(file, &bytes).map(|(written, _)| written);
     if written != Ok(bytes.len()) {
         let users: Vec<_> =
             kernel.ktrace.traced.iter().filter(|(_, t)| t.file == file).map(|(id, _)| *id).collect();

@@ -134,7 +134,8 @@ fn run(
     let auxv = auxiliary_vector(&plan, interpreter.as_ref().map(|(plan, _)| plan.as_ref()));
     let stack = lay_out(&arguments, &auxv);
 
-    let mut vm = Vmspace::exec_new(&plan, file, &stack)?;
+    let stack_limit = cx.proc().limits.get(Resource::Stack).cur;
+    let mut vm = Vmspace::exec_new(&plan, file, &stack, stack_limit)?;
     let mut entry = plan.entry;
     if let Some((plan, file)) = &interpreter {
         vm.add_image(plan, file)?;

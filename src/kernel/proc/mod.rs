@@ -105,6 +105,17 @@ pub struct Asleep {
     pub stopped_at_entry: bool,
     /// When it went to sleep, for the tracer.
     pub since: u64,
+    /// Who woke it, and when, for the tracer.
+    pub woken: Option<Waker>,
+}
+
+/// Who made a sleeper ready to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waker {
+    /// Number of the process.
+    pub pid: i32,
+    /// Uptime in nanoseconds.
+    pub at: u64,
 }
 
 /// A guest process.

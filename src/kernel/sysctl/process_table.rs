@@ -10,12 +10,12 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
 use super::transfer::Transfer;
-use crate::kernel::tty::NO_PID;
-use crate::kernel::vfs::device::makedev;
 use crate::kernel::Context;
 use crate::kernel::arena::Id;
 use crate::kernel::proc::{Flags, Proc, ProcId, State};
 use crate::kernel::time::{self, TICK_NS};
+use crate::kernel::tty::NO_PID;
+use crate::kernel::vfs::device::makedev;
 use crate::mem::PAGE_SIZE;
 
 /// Which processes, by the name after `kern.proc` (KERN_PROC_*).

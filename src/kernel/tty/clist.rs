@@ -87,7 +87,8 @@ impl Clist {
     pub fn allocate(&mut self, max: usize, reserved: usize) {
         let blocks = |chars: usize| if chars == 0 { 0 } else { (chars + CBSIZE - 1).div_ceil(CBSIZE) };
         self.max = blocks(max);
-        self.reserved = blocks(reserved).max(if blocks(reserved) < self.reserved { self.blocks() } else { 0 });
+        self.reserved =
+            blocks(reserved).max(if blocks(reserved) < self.reserved { self.blocks() } else { 0 });
     }
 
     /// Takes its blocks away; it is empty (`clist_free_cblocks`).

@@ -49,7 +49,11 @@ pub(super) fn background_sleep(wmesg: &'static str, urgency: u8) -> Sleep {
 }
 
 /// Stops a background process that reads (SIGTTIN); EIO where that cannot stop it.
-pub(super) fn may_read(cx: &mut Context<'_>, tty: TtyId, wmesg: &'static str) -> Result<Option<Sleep>, Errno> {
+pub(super) fn may_read(
+    cx: &mut Context<'_>,
+    tty: TtyId,
+    wmesg: &'static str,
+) -> Result<Option<Sleep>, Errno> {
     if !must_stop(cx, tty) {
         return Ok(None);
     }

@@ -85,8 +85,8 @@ pub(super) fn wake_writers(kernel: &mut Kernel, id: TtyId) {
     let tty = &mut kernel.ttys[id];
     let low = tty.outq.len() <= tty.lowat;
     let mut info = if low { std::mem::take(&mut tty.wsel) } else { Default::default() };
-    let complete = tty.state & (State::BUSY | State::SO_OCOMPLETE) == State::SO_OCOMPLETE
-        && tty.outq.is_empty();
+    let complete =
+        tty.state & (State::BUSY | State::SO_OCOMPLETE) == State::SO_OCOMPLETE && tty.outq.is_empty();
     let room = low && tty.state.contains(State::SO_OLOWAT);
     tty.state.set(State::SO_OCOMPLETE, tty.state.contains(State::SO_OCOMPLETE) && !complete);
     tty.state.set(State::SO_OLOWAT, tty.state.contains(State::SO_OLOWAT) && !room);

@@ -22,6 +22,8 @@ use crate::kernel::vfs::VnodeId;
 
 /// Bytes that wait for the host before the queue fills.
 const PENDING: usize = 65536;
+/// Bytes of the queue that are taken before the end of a call.
+const BATCH: usize = 1024;
 /// Bytes of input that are taken at once, and that are kept for a queue that is full.
 const INPUT: usize = 4096;
 const AHEAD: usize = 1 << 20;
@@ -168,10 +170,11 @@ pub fn give_back(kernel: &mut Kernel) {
     }
 }
 
-/// Takes output from the queue (`scstart`).
+/// Takes output from the queue (`scstart`), which [`flush`] does at the end of each call anyway: so only when
+/// there is much of it.
 pub(super) fn start(kernel: &mut Kernel, id: TtyId) {
     let tty = &mut kernel.ttys[id];
-    if tty.state.contains(State::TTSTOP) {
+    if tty.outq.len() < BATCH || tty.state.contains(State::TTSTOP) {
         return;
     }
     let Some(line) = tty.host() else { return };
@@ -201,23 +204,21 @@ fn move_output(kernel: &mut Kernel, id: TtyId) {
     flow::wake_writers(kernel, id);
 }
 
-/// Offers what waits to the host.
+/// Offers what waits to the host, and what is in the queue.
 pub fn flush(kernel: &mut Kernel, id: TtyId) {
     loop {
-        let Some(line) = kernel.ttys[id].host().filter(|line| line.has_output()) else { return };
-        let (written, lost) = send(line);
-        kernel.wrote(written);
-        let tty = &mut kernel.ttys[id];
-        let Some(line) = tty.host() else { return };
-        if line.has_output() {
-            tty.state.insert(State::BUSY);
-            return;
-        }
-        tty.state.remove(State::BUSY);
-        flow::wake_writers(kernel, id);
         if !kernel.ttys[id].state.contains(State::TTSTOP) {
             move_output(kernel, id);
         }
+        let Some(line) = kernel.ttys[id].host().filter(|line| line.has_output()) else { return };
+        let (written, lost) = send(line);
+        let waits = line.has_output();
+        kernel.wrote(written);
+        kernel.ttys[id].state.set(State::BUSY, waits);
+        if waits {
+            return;
+        }
+        flow::wake_writers(kernel, id);
         if lost {
             hung_up(kernel, id);
             return;
@@ -225,7 +226,7 @@ pub fn flush(kernel: &mut Kernel, id: TtyId) {
     }
 }
 
-/// Writes once; gives how much was written, and whether nobody takes anything any more.
+/// Writes as much as the host takes; gives how much was written, and whether nobody takes anything any more.
 fn send(line: &mut Line) -> (usize, bool) {
     let adds_returns = line.door.adds_returns();
     let mut written = 0;
@@ -235,18 +236,18 @@ fn send(line: &mut Line) -> (usize, bool) {
             return (written, false);
         }
         // The host makes the carriage returns while its modes are its own.
-        let own_returns = adds_returns && bytes.first() == Some(&b'\r') && bytes.get(1) == Some(&b'\n');
-        let end = if adds_returns {
-            let next = bytes.windows(2).skip(1).position(|pair| pair == b"\r\n");
-            next.map_or(bytes.len(), |at| at + 1)
+        let result = if adds_returns {
+            let kept: Vec<u8> = kept_places(bytes).map(|at| bytes[at]).collect();
+            let taken = |count| kept_places(bytes).nth(count).unwrap_or(bytes.len());
+            let all = kept.len();
+            line.door.write(&kept).map(|count| (count, if count == all { bytes.len() } else { taken(count) }))
         } else {
-            bytes.len()
+            line.door.write(bytes).map(|count| (count, count))
         };
-        let skip = usize::from(own_returns);
-        match line.door.write(bytes.get(skip..end).unwrap_or_default()) {
-            Ok(count) => {
+        match result {
+            Ok((count, taken)) => {
                 written += count;
-                line.pending.drain(..count + skip);
+                line.pending.drain(..taken);
             }
             Err(error) if error.is_interrupted() => {}
             Err(error) if error.would_block() => return (written, false),
@@ -256,6 +257,11 @@ fn send(line: &mut Line) -> (usize, bool) {
             }
         }
     }
+}
+
+/// Places of the bytes that are no carriage returns in front of newlines.
+fn kept_places(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    (0..bytes.len()).filter(|&at| bytes[at] != b'\r' || bytes.get(at + 1) != Some(&b'\n'))
 }
 
 /// Output is stopped or forgotten (`d_stop`).
@@ -368,5 +374,15 @@ fn hung_up(kernel: &mut Kernel, id: TtyId) {
     {
         line.gone = true;
         modem::modem(kernel, id, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_returns_in_front_of_newlines_are_left_to_the_host() {
+        assert_eq!(kept_places(b"a\r\nb\rc\r\r\n").collect::<Vec<_>>(), [0, 2, 3, 4, 5, 6, 8]);
     }
 }

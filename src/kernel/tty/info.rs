@@ -75,11 +75,7 @@ fn describe(kernel: &Kernel, id: ProcId) -> String {
     // Recent use in per cent: the priority's share stands for the average that the original keeps.
     let percent = proc.estcpu.min(crate::kernel::sched::ESTCPU_MAX) * 100 / crate::kernel::sched::ESTCPU_MAX;
     let comm = String::from_utf8_lossy(&proc.comm);
-    format!(
-        " cmd: {comm} {} [{doing}] {us}.{uc:02}u {ss}.{sc:02}s {percent}% {}k\n",
-        proc.pid,
-        bytes / 1024
-    )
+    format!(" cmd: {comm} {} [{doing}] {us}.{uc:02}u {ss}.{sc:02}s {percent}% {}k\n", proc.pid, bytes / 1024)
 }
 
 /// Which of two processes says more about what is going on (`proc_compare`).

@@ -93,10 +93,7 @@ fn process(kernel: &mut Kernel, id: TtyId, mut c: u32, iflag: u32, lflag: u32) -
         }
         return Then::Usual;
     }
-    if c == 0xff
-        && iflag & PARMRK != 0
-        && iflag & ISTRIP == 0
-        && iflag & (IGNBRK | IGNPAR) != IGNBRK | IGNPAR
+    if c == 0xff && iflag & PARMRK != 0 && iflag & ISTRIP == 0 && iflag & (IGNBRK | IGNPAR) != IGNBRK | IGNPAR
     {
         tty.rawq.putc(0xff | QUOTE);
     }

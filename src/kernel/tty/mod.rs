@@ -28,9 +28,7 @@ mod state;
 mod transfer;
 mod write;
 
-pub use control::{
-    controlling, is_controlling, revoke_node, session_ended, session_ends, set_controlling,
-};
+pub use control::{controlling, is_controlling, revoke_node, session_ended, session_ends, set_controlling};
 pub use ioctl::NO_PID;
 pub use pty::{DEFAULT_PTYS, MOST_PTYS};
 pub use settings::{default_settings, flag};
@@ -64,9 +62,7 @@ pub enum Resume {
 /// Goes on with a parked call.
 pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     match state {
-        Resume::Transfer(transfer, at) => {
-            transfer::resume(cx, *transfer, at, wake).map(result::Int::regs)
-        }
+        Resume::Transfer(transfer, at) => transfer::resume(cx, *transfer, at, wake).map(result::Int::regs),
         Resume::Open(opening) => special::resume_open(cx, *opening, wake).map(result::Fd::regs),
         Resume::Close(draining) => special::resume_close(cx, draining, wake).map(result::None::regs),
         Resume::Ioctl(request, at) => ioctl::resume(cx, *request, at, wake).map(result::None::regs),

@@ -205,12 +205,7 @@ fn external(kernel: &mut Kernel, id: TtyId, on: bool) {
     kernel.ttys[id].set_lflag(EXTPROC, on);
 }
 
-fn master_ioctl(
-    cx: &mut Context<'_>,
-    id: TtyId,
-    command: u32,
-    data: &mut [u8],
-) -> Option<Result<(), Errno>> {
+fn master_ioctl(cx: &mut Context<'_>, id: TtyId, command: u32, data: &mut [u8]) -> Option<Result<(), Errno>> {
     let on = int(data) != 0;
     let tty = &mut cx.kernel.ttys[id];
     let group = tty.pgrp;

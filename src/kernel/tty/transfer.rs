@@ -91,12 +91,7 @@ impl Transfer {
 }
 
 /// Puts the caller to sleep inside of a transfer.
-pub(super) fn sleep(
-    cx: &mut Context<'_>,
-    mut transfer: Transfer,
-    sleep: Sleep,
-    at: Sleeping,
-) -> Sysret<i32> {
+pub(super) fn sleep(cx: &mut Context<'_>, mut transfer: Transfer, sleep: Sleep, at: Sleeping) -> Sysret<i32> {
     transfer.generation = cx.kernel.ttys[transfer.tty].generation;
     super::host::flush(cx.kernel, transfer.tty);
     synch::sleep(sleep, synch::Resume::Tty(Resume::Transfer(Box::new(transfer), at)))

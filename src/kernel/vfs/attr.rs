@@ -6,7 +6,6 @@
 //!
 //! Must not know path names or processes.  2.1 counterpart: `struct vattr` in sys/vnode.h, ufs_getattr.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 pub use syscalls::layout::mode::{ALLPERMS, S_ISGID, S_ISTXT, S_ISUID};
@@ -175,51 +174,6 @@ fn exact(guest: u32, own_guest: u32, own_host: u32) -> Option<u32> {
     }
 }
 
-/// The inode numbers of one mount: the host's 64 bits, one to one in the guest's 32.
-///
-/// Numbers of the mount's own device that fit are kept; the rest gets numbers from 2^31 up in the order
-/// in which they are seen.  With `dense`, for runs that must be repeatable, all are numbered from 3, and a
-/// number of the host that comes back after a file was removed is a new one.
-#[derive(Debug, Default)]
-pub struct Inodes {
-    root: (u64, u64),
-    dense: bool,
-    numbers: HashMap<(u64, u64), u32>,
-    /// Numbers that were given so far.
-    given: u32,
-}
-
-impl Inodes {
-    /// The numbers of a mount whose root is `root`, as device and inode.
-    pub fn new(root: (u64, u64), dense: bool) -> Inodes {
-        Inodes { root, dense, numbers: HashMap::new(), given: 0 }
-    }
-
-    /// The guest's number of a host inode.
-    pub fn number(&mut self, dev: u64, ino: u64) -> u32 {
-        if (dev, ino) == self.root {
-            return ROOTINO;
-        }
-        if !self.dense && dev == self.root.0 && (3..1 << 31).contains(&ino) {
-            return ino as u32;
-        }
-        let first = if self.dense { ROOTINO + 1 } else { 1 << 31 };
-        let given = &mut self.given;
-        *self.numbers.entry((dev, ino)).or_insert_with(|| {
-            let next = first.wrapping_add(*given);
-            *given = given.wrapping_add(1);
-            next
-        })
-    }
-
-    /// The file with this host inode is gone.
-    pub fn forget(&mut self, key: (u64, u64)) {
-        if self.dense {
-            self.numbers.remove(&key);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,22 +204,5 @@ mod tests {
         assert_eq!(owners.guest_uid(1001), 1001);
         assert_eq!(owners.host_uid(0), Some(1000));
         assert_eq!(owners.host_uid(1000), None, "the host would show it as the guest's");
-    }
-
-    #[test]
-    fn inode_numbers_are_one_to_one() {
-        let mut inodes = Inodes::new((1, 7), false);
-        assert_eq!(inodes.number(1, 7), ROOTINO);
-        assert_eq!(inodes.number(1, 100), 100);
-        let seen: Vec<u32> = [(1, 2), (2, 100), (1, 1 << 40), (2, 7), (1, 1 << 31)]
-            .iter()
-            .map(|&(d, i)| inodes.number(d, i))
-            .collect();
-        let mut unique = seen.clone();
-        unique.sort_unstable();
-        unique.dedup();
-        assert_eq!(unique.len(), 5);
-        assert!(seen.iter().all(|&number| number >= 1 << 31));
-        assert_eq!(inodes.number(2, 100), seen[1], "the same file keeps its number");
     }
 }

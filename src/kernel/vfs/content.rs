@@ -18,27 +18,34 @@ use crate::host::fs::{self, OpenFor};
 impl Vfs {
     /// The host descriptor for the content of a regular file: also for mapping it.
     pub fn content(&mut self, id: VnodeId, purpose: OpenFor) -> Result<Rc<OwnedFd>, Errno> {
-        let vnode = &mut self.vnodes[id];
+        match self.open_content(id, purpose) {
+            Err(Errno::ENFILE) => {
+                self.give_back(id);
+                self.open_content(id, purpose)
+            }
+            result => result,
+        }
+    }
+
+    fn open_content(&mut self, id: VnodeId, purpose: OpenFor) -> Result<Rc<OwnedFd>, Errno> {
+        let vnode = &self.vnodes[id];
         if vnode.kind != Vtype::Reg {
             return Err(Errno::ENXIO);
         }
-        let Some(node) = vnode.host_mut() else { return Err(Errno::ENXIO) };
-        if let Some(fd) = &node.writing {
+        let Some(node) = vnode.host() else { return Err(Errno::ENXIO) };
+        if let Some(fd) = &*vnode.inode.writing.borrow() {
             return Ok(fd.clone());
         }
-        match purpose {
-            OpenFor::Reading => {
-                if node.reading.is_none() {
-                    node.reading = Some(Rc::new(node.place.open_file(purpose)?));
-                }
-                node.reading.clone().ok_or(Errno::EIO)
-            }
-            OpenFor::Writing => {
-                let fd = Rc::new(node.place.open_file(purpose)?);
-                node.writing = Some(fd.clone());
-                Ok(fd)
-            }
+        let kept = match purpose {
+            OpenFor::Reading => &vnode.inode.reading,
+            OpenFor::Writing => &vnode.inode.writing,
+        };
+        if let Some(fd) = &*kept.borrow() {
+            return Ok(fd.clone());
         }
+        let fd = Rc::new(node.place.open_file(purpose)?);
+        *kept.borrow_mut() = Some(fd.clone());
+        Ok(fd)
     }
 
     /// Reads from a regular file; fewer bytes mean its end.
@@ -55,6 +62,15 @@ impl Vfs {
         Ok(written)
     }
 
+    /// Adds bytes at the end of a regular file in one step of the host; fewer bytes mean that its disk is full.
+    /// Gives the count and the new end.
+    pub fn append_content(&mut self, id: VnodeId, data: &[u8]) -> Result<(usize, u64), Errno> {
+        let fd = self.content(id, OpenFor::Writing)?;
+        let appended = fs::append(fd.as_fd(), data)?;
+        self.changed(id, Change::Content);
+        Ok(appended)
+    }
+
     /// The size of a regular file.
     pub fn size(&self, id: VnodeId) -> Result<u64, Errno> {
         match self.vnodes[id].host() {
@@ -65,11 +81,8 @@ impl Vfs {
 
     /// Brings a file to the host's disk.
     pub fn sync_content(&mut self, id: VnodeId) -> Result<(), Errno> {
-        let vnode = &self.vnodes[id];
-        let Some(node) = vnode.host() else { return Ok(()) };
-        match node.writing.as_ref().or(node.reading.as_ref()) {
-            Some(fd) => Ok(fs::sync(fd.as_fd())?),
-            None => Ok(()),
-        }
+        let inode = &self.vnodes[id].inode;
+        let fd = inode.writing.borrow().clone().or_else(|| inode.reading.borrow().clone());
+        fd.map_or(Ok(()), |fd| Ok(fs::sync(fd.as_fd())?))
     }
 }

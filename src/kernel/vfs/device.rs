@@ -12,8 +12,8 @@ use super::Vfs;
 use super::mount::{MountFlags, MountId};
 use super::vnode::{VnodeId, Vtype};
 use crate::host::random;
-use crate::kernel::file::Uio;
 use crate::kernel::Context;
+use crate::kernel::file::Uio;
 use crate::kernel::tty::{self, End, Special, TtyId, Ttys};
 
 /// Descriptors that have a node in /dev/fd.
@@ -197,11 +197,9 @@ pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), E
             }
             Ok(())
         }
-        Device::Tty
-        | Device::Terminal(_)
-        | Device::Slave(_)
-        | Device::Master(_)
-        | Device::Descriptor(_) => Err(Errno::ENXIO),
+        Device::Tty | Device::Terminal(_) | Device::Slave(_) | Device::Master(_) | Device::Descriptor(_) => {
+            Err(Errno::ENXIO)
+        }
     }
 }
 
@@ -220,11 +218,9 @@ pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), 
             }
             Ok(())
         }
-        Device::Tty
-        | Device::Terminal(_)
-        | Device::Slave(_)
-        | Device::Master(_)
-        | Device::Descriptor(_) => Err(Errno::ENXIO),
+        Device::Tty | Device::Terminal(_) | Device::Slave(_) | Device::Master(_) | Device::Descriptor(_) => {
+            Err(Errno::ENXIO)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! Directories as 2.1 stores them: blocks of 512 bytes out of a snapshot of the host's directory.
+//! Directories as 2.1 stores them: blocks of 512 bytes made of what the host's directory holds.
 //!
-//! The snapshot is taken when the beginning is read and kept for the open file, so that offsets stay
-//! what they were while entries come and go (rm -r removes as it reads).
+//! The host is asked when the beginning is read; where the entries lie is [`dirslots`](super::dirslots)'s
+//! business, so that offsets stay what they were while entries come and go (rm -r removes as it reads).
 //!
 //! Must not know guest memory.  2.1 counterpart: ufs/ufs/dir.h, ufs_readdir, sys/dirent.h.
 
@@ -14,7 +14,7 @@ use crate::host::fs::HostKind;
 /// Bytes of a block; no entry crosses its end (DIRBLKSIZ).
 pub const DIRBLKSIZ: usize = 512;
 /// Bytes of an entry before its name.
-const HEADER: usize = 8;
+pub(super) const HEADER: usize = 8;
 
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn blocks(entries: &[Entry]) -> Vec<u8> {
 }
 
 /// Bytes of the record of a name: header, name and zero byte, in fours (DIRSIZ).
-fn record_size(name: usize) -> usize {
+pub(super) fn record_size(name: usize) -> usize {
     HEADER + (name + 1).next_multiple_of(4)
 }
 
@@ -85,24 +85,42 @@ pub fn to_old_form(blocks: &mut [u8]) -> Result<(), Errno> {
 impl Vfs {
     /// The entries of a directory, `.` and `..` first, grafts among the host's, sorted by name.
     pub fn read_directory(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
+        if self.is_removed(id) {
+            return Ok(Vec::new());
+        }
+        match self.list(id) {
+            Err(Errno::ENFILE) => {
+                self.give_back(id);
+                self.list(id)
+            }
+            result => result,
+        }
+    }
+
+    fn list(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
         let parent = self.parent_number(id)?;
         let own = self.file_number(id)?;
         let mut entries = vec![entry(own, Vtype::Dir, b"."), entry(parent, Vtype::Dir, b"..")];
         let grafts: Vec<(Vec<u8>, VnodeId)> =
             self.vnodes[id].grafts.iter().map(|(name, &child)| (name.clone(), child)).collect();
         for (name, child) in &grafts {
-            let fileno = self.file_number(*child)?;
+            let fileno = self.visible_number(*child)?;
             entries.push(entry(fileno, self.vnodes[*child].kind, name));
         }
-        let Vfs { mounts, vnodes, .. } = self;
+        let covered = self.covered_in(id)?;
+        let Vfs { mounts, vnodes, identities, .. } = self;
         let vnode = &vnodes[id];
         if let Some(node) = vnode.host() {
-            let inodes = &mut mounts[vnode.mount.0].inodes;
+            let unit = mounts[vnode.mount.0].unit;
             for found in node.place.entries()? {
                 if vnode.grafts.contains_key(&found.name) || found.name.len() > super::namei::NAME_MAX {
                     continue;
                 }
-                let fileno = inodes.number(found.dev, found.ino);
+                let mounted = covered.iter().find(|(key, _)| *key == (found.dev, found.ino));
+                let fileno = match mounted {
+                    Some((_, number)) => *number,
+                    None => identities.of_host(unit, found.dev, found.ino).1,
+                };
                 let kind = vtype(found.kind).map_or(0, Vtype::dirent_type);
                 entries.push(Entry { fileno, kind, name: found.name });
             }
@@ -141,13 +159,44 @@ impl Vfs {
 
     /// The inode number of a vnode.
     fn file_number(&mut self, id: VnodeId) -> Result<u32, Errno> {
-        let Vfs { mounts, vnodes, .. } = self;
+        let Vfs { mounts, vnodes, identities, .. } = self;
         let vnode = &vnodes[id];
         Ok(match &vnode.body {
-            super::Body::Host(node) => mounts[vnode.mount.0].inodes.number(node.dev, node.ino),
+            super::Body::Host(node) => identities.of_host(mounts[vnode.mount.0].unit, node.dev, node.ino).1,
             super::Body::BuiltIn(own) => own.ino,
             super::Body::Stream(_) | super::Body::Dead => return Err(Errno::EBADF),
         })
+    }
+
+    /// The inode number that stat shows of an entry: of the root of what is mounted there.  libc trusts the
+    /// numbers of directories on one device, and mounts may share theirs.
+    fn visible_number(&mut self, id: VnodeId) -> Result<u32, Errno> {
+        let mut top = id;
+        while let Some(mount) = self.vnodes[top].mounted_here {
+            top = self.mounts[mount.0].root;
+        }
+        // What is not made before somebody goes there has no number yet.
+        let there = self.options.repeatable || !matches!(self.vnodes[top].body, super::Body::Host(_));
+        self.file_number(if there { id } else { top })
+    }
+
+    /// The directories of the host in a directory on which something is mounted, with the numbers to show.
+    fn covered_in(&mut self, id: VnodeId) -> Result<Vec<((u64, u64), u32)>, Errno> {
+        let covered: Vec<VnodeId> = self.mounts.iter().filter_map(|mount| mount.covered).collect();
+        let mut found = Vec::new();
+        for covered in covered {
+            if self.vnodes[covered].parent != Some(id) {
+                continue;
+            }
+            let Some(key) = self.vnodes[covered].host().map(|node| (node.dev, node.ino)) else { continue };
+            found.push((key, self.visible_number(covered)?));
+        }
+        Ok(found)
+    }
+
+    /// Whether a directory was removed: it is empty then, without `.` and `..`, and nothing can be made in it.
+    pub(super) fn is_removed(&self, id: VnodeId) -> bool {
+        self.vnodes[id].host().is_some_and(|node| node.place.stat().is_ok_and(|stat| stat.nlink == 0))
     }
 
     /// What `..` of a directory holds; of a mount's root, itself.

@@ -72,7 +72,7 @@ pub fn lookup_exec(cx: &mut Context<'_>, path: &[u8]) -> Result<Executable, Errn
     let vnode = found.vp.ok_or(Errno::ENOENT)?;
     let cred = cx.proc().cred.ucred.clone();
     let vfs = &mut cx.kernel.vfs;
-    if vfs.vnode(vnode).writecount > 0 {
+    if vfs.vnode(vnode).inode.writecount.get() > 0 {
         return Err(Errno::ETXTBSY);
     }
     let attr = vfs.getattr(vnode)?;

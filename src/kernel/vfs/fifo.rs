@@ -2,6 +2,8 @@
 //!
 //! 2.1 counterpart: miscfs/fifofs/fifo_vnops.c.
 
+use std::rc::Rc;
+
 use syscalls::Errno;
 use syscalls::arg::Fd;
 use syscalls::flags::{Domain, SockType};
@@ -23,6 +25,8 @@ const FIONBIO: u32 = 0x8004_667e;
 /// The state of a fifo that somebody has open (`struct fifoinfo`).
 #[derive(Clone, Copy, Debug)]
 pub struct Fifo {
+    /// The vnode by which it was opened first: the name of what its openers sleep on.
+    pub first: VnodeId,
     /// The end that is read (`fi_readsock`).
     pub readsock: SocketId,
     /// The end that is written (`fi_writesock`).
@@ -35,27 +39,28 @@ pub struct Fifo {
 
 /// Counts an open of a fifo; gives what it must wait for, if the other end is missing (`fifo_open`).
 pub(super) fn open(cx: &mut Context<'_>, vnode: VnodeId, flags: FileFlag) -> Sysret<Option<Channel>> {
-    let mut fifo = match cx.kernel.vfs.vnode(vnode).fifo {
+    let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    let mut fifo = match inode.fifo.get() {
         Some(fifo) => fifo,
-        None => create(cx)?,
+        None => create(cx, vnode)?,
     };
     let (reads, writes) = (flags.contains(FileFlag::READ), flags.contains(FileFlag::WRITE));
     if reads && fifo.readers == 0 {
         cx.kernel.sockets[fifo.writesock].state.remove(SockState::CANTSENDMORE);
         if fifo.writers > 0 {
-            cx.kernel.wakeup(Channel::FifoWriters(vnode));
+            cx.kernel.wakeup(Channel::FifoWriters(fifo.first));
         }
     }
     let refused = writes && !reads && fifo.readers == 0 && flags.contains(FileFlag::NONBLOCK);
     if writes && fifo.writers == 0 && !refused {
         cx.kernel.sockets[fifo.readsock].state.remove(SockState::CANTRCVMORE);
         if fifo.readers > 0 {
-            cx.kernel.wakeup(Channel::FifoReaders(vnode));
+            cx.kernel.wakeup(Channel::FifoReaders(fifo.first));
         }
     }
     fifo.readers += u32::from(reads);
     fifo.writers += u32::from(writes);
-    cx.kernel.vfs.vnode_mut(vnode).fifo = Some(fifo);
+    inode.fifo.set(Some(fifo));
     if refused {
         return Err(Errno::ENXIO.into());
     }
@@ -64,12 +69,12 @@ pub(super) fn open(cx: &mut Context<'_>, vnode: VnodeId, flags: FileFlag) -> Sys
 
 /// What an open has still to wait for.
 fn must_wait(kernel: &Kernel, vnode: VnodeId, flags: FileFlag) -> Option<Channel> {
-    let fifo = kernel.vfs.vnode(vnode).fifo?;
+    let fifo = kernel.vfs.vnode(vnode).inode.fifo.get()?;
     match (flags.contains(FileFlag::READ), flags.contains(FileFlag::WRITE)) {
         (true, false) if fifo.writers == 0 && !flags.contains(FileFlag::NONBLOCK) => {
-            Some(Channel::FifoReaders(vnode))
+            Some(Channel::FifoReaders(fifo.first))
         }
-        (false, true) if fifo.readers == 0 => Some(Channel::FifoWriters(vnode)),
+        (false, true) if fifo.readers == 0 => Some(Channel::FifoWriters(fifo.first)),
         _ => None,
     }
 }
@@ -100,7 +105,7 @@ pub(super) fn resume_open(
 }
 
 /// Two connected sockets, of which nothing can be read and to which nothing can be written yet.
-fn create(cx: &mut Context<'_>) -> Sysret<Fifo> {
+fn create(cx: &mut Context<'_>, first: VnodeId) -> Sysret<Fifo> {
     let readsock = socket::socreate(cx, Domain::Unix, SockType::Stream, 0)?;
     let writesock = match socket::socreate(cx, Domain::Unix, SockType::Stream, 0) {
         Ok(so) => so,
@@ -112,7 +117,7 @@ fn create(cx: &mut Context<'_>) -> Sysret<Fifo> {
     unix::connect2(cx.kernel, writesock, readsock)?;
     cx.kernel.sockets[writesock].state.insert(SockState::CANTRCVMORE);
     cx.kernel.sockets[readsock].state.insert(SockState::CANTSENDMORE);
-    Ok(Fifo { readsock, writesock, readers: 0, writers: 0 })
+    Ok(Fifo { first, readsock, writesock, readers: 0, writers: 0 })
 }
 
 /// Reads from a fifo (`fifo_read`).
@@ -196,7 +201,8 @@ pub(super) fn select(cx: &mut Context<'_>, file: FileId, vnode: VnodeId, which: 
 
 /// Closes one open of a fifo (`fifo_close`); the caller's reference is still there.
 pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sysret<()> {
-    let Some(mut fifo) = cx.kernel.vfs.vnode(vnode).fifo else { return Ok(()) };
+    let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    let Some(mut fifo) = inode.fifo.get() else { return Ok(()) };
     if flag.contains(FileFlag::WRITE) {
         fifo.writers = fifo.writers.saturating_sub(1);
         if fifo.writers == 0 {
@@ -209,17 +215,17 @@ pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sys
             state::socantsendmore(cx.kernel, fifo.writesock);
         }
     }
-    cx.kernel.vfs.vnode_mut(vnode).fifo = Some(fifo);
+    inode.fifo.set(Some(fifo));
     if fifo.readers > 0 || fifo.writers > 0 {
         return Ok(());
     }
-    cx.kernel.vfs.vnode_mut(vnode).fifo = None;
+    inode.fifo.set(None);
     socket::soclose(cx, fifo.readsock)?;
     socket::soclose(cx, fifo.writesock)
 }
 
 fn ends(kernel: &Kernel, vnode: VnodeId) -> Result<Fifo, Errno> {
-    kernel.vfs.vnode(vnode).fifo.ok_or(Errno::EBADF)
+    kernel.vfs.vnode(vnode).inode.fifo.get().ok_or(Errno::EBADF)
 }
 
 fn end_of(cx: &Context<'_>, file: FileId, vnode: VnodeId) -> Result<SocketId, Errno> {

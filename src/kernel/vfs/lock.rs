@@ -16,6 +16,8 @@ pub enum Owner {
     Process(ProcId),
     /// An open file: locks of flock.
     File(FileId),
+    /// Somebody outside of this run; never in a list.
+    Foreign,
 }
 
 /// Kinds of locks, with the numbers of `l_type`.
@@ -95,6 +97,42 @@ fn meet(old: &Claim, new: &Claim) -> Option<Overlap> {
 }
 
 impl LockList {
+    /// How a range is locked by anybody, in pieces: first and last byte and the strongest lock there.
+    pub fn strongest(&self, (start, end): (i64, i64)) -> Vec<(i64, i64, Option<Kind>)> {
+        let last = |end: i64| if end == -1 { i64::MAX } else { end };
+        let end = last(end);
+        let held = || {
+            let spans =
+                self.locks.iter().map(|lock| (lock.claim.start, last(lock.claim.end), lock.claim.kind));
+            spans.filter(move |&(from, to, _)| from <= to && from <= end && to >= start)
+        };
+        let mut borders = vec![start];
+        for (from, to, _) in held() {
+            borders.push(from.max(start));
+            borders.extend(to.checked_add(1).filter(|&next| next <= end));
+        }
+        borders.sort_unstable();
+        borders.dedup();
+        let mut pieces: Vec<(i64, i64, Option<Kind>)> = Vec::new();
+        for (n, &from) in borders.iter().enumerate() {
+            let to = borders.get(n + 1).map_or(end, |next| next - 1);
+            let here =
+                held().filter(|&(first, last, _)| first <= from && last >= to).map(|(_, _, kind)| kind);
+            let kind = here.max_by_key(|&kind| kind as u8);
+            match pieces.last_mut() {
+                Some(before) if before.2 == kind => before.1 = to,
+                _ => pieces.push((from, to, kind)),
+            }
+        }
+        pieces
+    }
+
+    /// The strongest lock of an open file, as flock takes them.
+    pub fn strongest_of_files(&self) -> Option<Kind> {
+        let files = self.locks.iter().filter(|lock| matches!(lock.claim.owner, Owner::File(_)));
+        files.map(|lock| lock.claim.kind).max_by_key(|&kind| kind as u8)
+    }
+
     /// Whether nothing is locked.
     pub fn is_empty(&self) -> bool {
         self.locks.is_empty()
@@ -357,6 +395,20 @@ mod tests {
         list.enqueue(&claim(you, Kind::Write, 12, 12), 7);
         assert!(list.add(claim(me, Kind::Write, 0, 30)).is_empty());
         assert_eq!(list.clear(&claim(me, Kind::Write, 0, 5)), [7]);
+    }
+
+    #[test]
+    fn the_strongest_locks_of_a_range_are_told_in_pieces() {
+        let (me, you) = owners();
+        let mut list = LockList::default();
+        list.add(claim(me, Kind::Read, 0, 9));
+        list.add(claim(you, Kind::Read, 5, 14));
+        list.add(claim(you, Kind::Write, 20, -1));
+        let (read, write) = (Some(Kind::Read), Some(Kind::Write));
+        let all = vec![(0, 14, read), (15, 19, None), (20, i64::MAX, write)];
+        assert_eq!(list.strongest((0, -1)), all);
+        assert_eq!(list.strongest((12, 21)), [(12, 14, read), (15, 19, None), (20, 21, write)]);
+        assert_eq!(LockList::default().strongest((3, 4)), [(3, 4, None)]);
     }
 
     #[test]

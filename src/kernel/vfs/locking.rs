@@ -1,16 +1,23 @@
 //! Advisory locks as calls see them: fcntl, flock and the lock flags of open, with sleeping.
 //!
+//! What is granted here is held on the host, too ([`Outside`]): other runs and programs of the host are excluded
+//! and exclude us.  The host is only asked, never waited in; a call that its lock makes wait asks again later.
+//! Not so in a run that must be repeatable, where nothing of the host shows.
+//!
 //! 2.1 counterpart: the sleeping half of kern/kern_lockf.c, and fcntl, flock and closef in
 //! kern/kern_descrip.c.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use syscalls::Errno;
 use syscalls::layout::Flock;
 
 use super::continuation::Resume;
-use super::lock::{Claim, Kind, Owner};
+use super::inode::{Inode, Outside};
+use super::lock::{Claim, Kind, LockList, Owner};
 use super::vnode::{VnodeId, Vtype};
+use crate::host::lock::{Holder, Mode, Range};
 use crate::kernel::file::{FileId, FileObject};
 use crate::kernel::proc::{Flags, ProcId};
 use crate::kernel::synch::{self, Channel, Sleep, priority};
@@ -24,6 +31,8 @@ const F_RDLCK: i16 = 1;
 const F_UNLCK: i16 = 2;
 /// See [`F_RDLCK`].
 const F_WRLCK: i16 = 3;
+/// Longest time between two questions whether the host has a lock free, in ticks.
+const RETRY_TICKS: u32 = 10;
 /// From the first byte to the end of the file, wherever it is.
 const WHOLE: (i64, i64) = (0, -1);
 
@@ -43,11 +52,13 @@ pub struct Pending {
     wait: bool,
     /// The number under which it is queued.
     number: u64,
+    /// How often the host has refused it.
+    refused: u32,
 }
 
 impl Pending {
     fn new(vnode: VnodeId, claim: Claim, wait: bool) -> Pending {
-        Pending { vnode, claim, wait, number: 0 }
+        Pending { vnode, claim, wait, number: 0, refused: 0 }
     }
 }
 
@@ -60,7 +71,7 @@ pub fn advlock(cx: &mut Context<'_>, vnode: VnodeId, owner: Owner, lock: &Flock,
     let kind = match lock.kind.get() {
         F_RDLCK => Kind::Read,
         F_WRLCK => Kind::Write,
-        F_UNLCK if cx.kernel.vfs.vnode(vnode).locks.is_empty() => return Ok(()),
+        F_UNLCK if cx.kernel.vfs.vnode(vnode).inode.locks.borrow().is_empty() => return Ok(()),
         F_UNLCK => {
             let range = range(cx, vnode, lock)?;
             clear(cx.kernel, vnode, owner, range);
@@ -79,15 +90,17 @@ pub fn advlock(cx: &mut Context<'_>, vnode: VnodeId, owner: Owner, lock: &Flock,
 /// it (`VOP_ADVLOCK` with F_GETLK).
 pub fn getlock(cx: &mut Context<'_>, vnode: VnodeId, lock: &mut Flock) -> Result<(), Errno> {
     lockable(cx, vnode)?;
-    let blocker = if cx.kernel.vfs.vnode(vnode).locks.is_empty() {
-        None
-    } else {
-        let (start, end) = range(cx, vnode, lock)?;
-        let kind = if lock.kind.get() == F_WRLCK { Kind::Write } else { Kind::Read };
-        let claim = Claim { start, end, owner: Owner::Process(cx.id), kind };
-        cx.kernel.vfs.vnode(vnode).locks.blocker(&claim)
-    };
-    let Some(held) = blocker else {
+    let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    let outside = is_outside(cx.kernel, vnode);
+    if inode.locks.borrow().is_empty() && !outside {
+        lock.kind.set(F_UNLCK);
+        return Ok(());
+    }
+    let (start, end) = range(cx, vnode, lock)?;
+    let kind = if lock.kind.get() == F_WRLCK { Kind::Write } else { Kind::Read };
+    let claim = Claim { start, end, owner: Owner::Process(cx.id), kind };
+    let inside = inode.locks.borrow().blocker(&claim);
+    let Some(held) = inside.or_else(|| foreign(cx.kernel, vnode, &inode, &claim).filter(|_| outside)) else {
         lock.kind.set(F_UNLCK);
         return Ok(());
     };
@@ -97,7 +110,7 @@ pub fn getlock(cx: &mut Context<'_>, vnode: VnodeId, lock: &mut Flock) -> Result
     lock.len.set(if held.end == -1 { 0 } else { held.end.wrapping_sub(held.start).wrapping_add(1) });
     lock.pid.set(match held.owner {
         Owner::Process(id) => cx.kernel.procs.get(id).map_or(0, |proc| proc.pid),
-        Owner::File(_) => -1,
+        Owner::File(_) | Owner::Foreign => -1,
     });
     Ok(())
 }
@@ -142,7 +155,7 @@ pub(super) fn resume(cx: &mut Context<'_>, pending: Pending, wake: Wake) -> Sysr
 pub(super) fn resume_with(cx: &mut Context<'_>, pending: Pending, wake: Wake, wrap: Wrap<'_>) -> Sysret<()> {
     cx.kernel.vfs.lock_waits.by_process.remove(&cx.id);
     if let Wake::Interrupted(how) = wake {
-        cx.kernel.vfs.vnode_mut(pending.vnode).locks.dequeue(pending.number);
+        cx.kernel.vfs.vnode(pending.vnode).inode.locks.borrow_mut().dequeue(pending.number);
         cx.kernel.vfs.vrele(pending.vnode);
         return Err(how.into());
     }
@@ -155,16 +168,21 @@ pub(super) fn resume_with(cx: &mut Context<'_>, pending: Pending, wake: Wake, wr
 /// Takes the lock, or queues for it (`lf_setlock`).
 fn attempt(cx: &mut Context<'_>, mut pending: Pending, wrap: Wrap<'_>) -> Sysret<()> {
     let Pending { vnode, claim, wait, .. } = pending;
-    let Some(blocker) = cx.kernel.vfs.vnode(vnode).locks.blocker(&claim) else {
-        let woken = cx.kernel.vfs.vnode_mut(vnode).locks.add(claim);
+    let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    let inside = inode.locks.borrow().blocker(&claim);
+    if inside.is_none() && admitted(cx.kernel, vnode, &inode, &claim) {
+        let woken = inode.locks.borrow_mut().add(claim);
         wake(cx.kernel, woken);
         return Ok(());
-    };
+    }
     if !wait {
         return Err(Errno::EAGAIN.into());
     }
     let record = matches!(claim.owner, Owner::Process(_));
-    if record && deadlocks(cx, blocker.owner) {
+    if let Some(blocker) = &inside
+        && record
+        && deadlocks(cx, blocker.owner)
+    {
         return Err(Errno::EDEADLK.into());
     }
     if !record && claim.kind == Kind::Write {
@@ -174,8 +192,19 @@ fn attempt(cx: &mut Context<'_>, mut pending: Pending, wrap: Wrap<'_>) -> Sysret
     let waits = &mut cx.kernel.vfs.lock_waits;
     waits.last += 1;
     pending.number = waits.last;
-    waits.by_process.insert(cx.id, (pending.number, blocker.owner));
-    cx.kernel.vfs.vnode_mut(vnode).locks.enqueue(&claim, pending.number);
+    let timeout_ticks = match inside {
+        Some(blocker) => {
+            pending.refused = 0;
+            waits.by_process.insert(cx.id, (pending.number, blocker.owner));
+            inode.locks.borrow_mut().enqueue(&claim, pending.number);
+            None
+        }
+        // Nobody tells when the host's lock is free.
+        None => {
+            pending.refused = (pending.refused + 1).min(RETRY_TICKS);
+            Some(pending.refused)
+        }
+    };
     cx.kernel.vfs.vref(vnode);
     let urgency = if claim.kind == Kind::Write { 4 } else { 0 };
     let sleep = Sleep {
@@ -183,7 +212,7 @@ fn attempt(cx: &mut Context<'_>, mut pending: Pending, wrap: Wrap<'_>) -> Sysret
         priority: priority::PLOCK + urgency,
         catch: true,
         wmesg: "lockf",
-        timeout_ticks: None,
+        timeout_ticks,
     };
     synch::sleep(sleep, crate::kernel::Resume::Vfs(wrap(pending)))
 }
@@ -204,8 +233,107 @@ fn deadlocks(cx: &Context<'_>, mut owner: Owner) -> bool {
 /// Takes a range away from an owner and wakes who waited for it.
 fn clear(kernel: &mut Kernel, vnode: VnodeId, owner: Owner, (start, end): (i64, i64)) {
     let range = Claim { start, end, owner, kind: Kind::Write };
-    let woken = kernel.vfs.vnode_mut(vnode).locks.clear(&range);
+    let inode = Rc::clone(&kernel.vfs.vnode(vnode).inode);
+    let woken = inode.locks.borrow_mut().clear(&range);
+    told_less(&inode, (start, end));
     wake(kernel, woken);
+}
+
+/// Whether locks of a file are also held on the host.
+fn is_outside(kernel: &Kernel, vnode: VnodeId) -> bool {
+    !kernel.clock.is_virtual() && !kernel.vfs.is_repeatable() && kernel.vfs.vnode(vnode).host().is_some()
+}
+
+/// Takes a lock that nothing inside forbids on the host; false where somebody outside has one.  Where the host
+/// cannot say, nobody outside has.
+fn admitted(kernel: &Kernel, vnode: VnodeId, inode: &Inode, claim: &Claim) -> bool {
+    let Some(range) = host_range((claim.start, claim.end)).filter(|_| is_outside(kernel, vnode)) else {
+        return true;
+    };
+    let mut outside = inode.outside.borrow_mut();
+    if outside.is_none() {
+        let Some(holder) = new_holder(kernel, vnode) else { return true };
+        *outside = Some(Outside { holder, whole: Mode::Unlocked });
+    }
+    let Some(Outside { holder, whole }) = outside.as_mut() else { return true };
+    let mode = mode(Some(claim.kind));
+    // All locks of ours in the range are the caller's own or shared: this one is what they come to.
+    let granted = holder.set_range(range, mode)
+        && (matches!(claim.owner, Owner::Process(_)) || {
+            let granted = holder.set_whole(mode, *whole);
+            if granted {
+                *whole = mode;
+            } else {
+                tell_ranges(holder, &inode.locks.borrow(), (claim.start, claim.end));
+            }
+            granted
+        });
+    if !granted && inode.locks.borrow().is_empty() {
+        *outside = None;
+    }
+    granted
+}
+
+fn new_holder(kernel: &Kernel, vnode: VnodeId) -> Option<Holder> {
+    let node = kernel.vfs.vnode(vnode).host()?;
+    Holder::new(&node.place, !kernel.vfs.read_only(vnode)).ok()
+}
+
+/// Tells the host that locks in a range were given up.
+fn told_less(inode: &Inode, span: (i64, i64)) {
+    let mut outside = inode.outside.borrow_mut();
+    let Some(Outside { holder, whole }) = outside.as_mut() else { return };
+    let locks = inode.locks.borrow();
+    if locks.is_empty() {
+        *outside = None;
+        return;
+    }
+    tell_ranges(holder, &locks, span);
+    let left = mode(locks.strongest_of_files());
+    holder.set_whole(left, *whole);
+    *whole = left;
+}
+
+fn tell_ranges(holder: &Holder, locks: &LockList, span: (i64, i64)) {
+    if host_range(span).is_none() {
+        return;
+    }
+    for (start, end, kind) in locks.strongest(span) {
+        if let Some(range) = host_range((start, end)) {
+            holder.set_range(range, mode(kind));
+        }
+    }
+}
+
+/// The first lock of somebody outside that forbids a claim.
+fn foreign(kernel: &Kernel, vnode: VnodeId, inode: &Inode, claim: &Claim) -> Option<Claim> {
+    let range = host_range((claim.start, claim.end))?;
+    let wanted = mode(Some(claim.kind));
+    let found = match &*inode.outside.borrow() {
+        Some(outside) => outside.holder.foreign(range, wanted)?,
+        None => new_holder(kernel, vnode)?.foreign(range, wanted)?,
+    };
+    let Range { start, len } = found.range;
+    let end = if len == 0 { -1 } else { start.saturating_add(len - 1) };
+    let kind = if found.exclusive { Kind::Write } else { Kind::Read };
+    Some(Claim { start, end, owner: Owner::Foreign, kind })
+}
+
+/// A range as the host counts it; the original takes lengths that the host does not.
+fn host_range((start, end): (i64, i64)) -> Option<Range> {
+    let len = match end {
+        -1 | i64::MAX => 0,
+        _ => end.checked_sub(start)?.checked_add(1).filter(|&len| len > 0)?,
+    };
+    (start >= 0).then_some(Range { start, len })
+}
+
+fn mode(kind: Option<Kind>) -> Mode {
+    match kind {
+        None => Mode::Unlocked,
+        Some(Kind::Read) => Mode::Shared,
+        Some(Kind::Write) => Mode::Exclusive,
+    }
 }
 
 fn wake(kernel: &mut Kernel, woken: Vec<u64>) {

@@ -13,8 +13,11 @@ mod content;
 mod continuation;
 pub mod device;
 pub mod directory;
+mod dirslots;
 mod exec;
 pub mod fifo;
+mod identity;
+mod inode;
 pub mod lock;
 mod locking;
 pub mod mount;
@@ -31,11 +34,11 @@ pub mod vnode;
 mod vnops;
 mod walk;
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use access::Want;
 use attr::{Extra, Owners, Vattr};
+use inode::Inode;
 use syscalls::Errno;
 
 pub use calls::{change_directory, vn_pathconf};
@@ -53,7 +56,6 @@ use crate::host::error::HostResult;
 use crate::host::fs::{self, HostKind, HostStat, Place};
 use crate::kernel::Kernel;
 use crate::kernel::cred::Ucred;
-use crate::kernel::file::FileId;
 
 /// Preferred transfer size of files (f_iosize of 2.1's usual file system).
 const IOSIZE: u32 = 8192;
@@ -94,8 +96,12 @@ pub struct Vfs {
     private: Option<mount::Private>,
     /// The root of all (`rootvnode`), once something is mounted.
     root: Option<VnodeId>,
-    /// Directories that are being read, as they were when it began.
-    snapshots: HashMap<FileId, Rc<[u8]>>,
+    /// Device and inode numbers.
+    identities: identity::Identities,
+    /// Where the entries of directories lie.
+    slots: dirslots::Slots,
+    /// The directory and the entry that the last look-up found.
+    found_last: [Option<VnodeId>; 2],
     /// The directory of devices, once it is mounted.
     dev: Option<VnodeId>,
     /// Host streams that are waited for.
@@ -119,11 +125,22 @@ pub fn vrele(kernel: &mut Kernel, id: VnodeId) {
 }
 
 impl Vfs {
+    /// Sets how many descriptors the host allows this process.
+    pub fn set_descriptors(&mut self, most: u64) {
+        self.vnodes.set_descriptors(most);
+    }
+
     /// An empty tree; nothing can be looked up before a root is mounted.
     pub fn new(options: Options) -> Vfs {
         let seed = options.repeatable.then_some(options.seed);
         let repeat = options.repeatable.then(repeat::Repeat::default);
-        Vfs { options, seed, repeat, ..Vfs::default() }
+        let identities = identity::Identities::new(options.repeatable);
+        Vfs { options, seed, repeat, identities, ..Vfs::default() }
+    }
+
+    /// Whether nothing of the host may show.
+    pub fn is_repeatable(&self) -> bool {
+        self.options.repeatable
     }
 
     /// The root of all (`rootvnode`).
@@ -141,13 +158,15 @@ impl Vfs {
         self.vnodes.vrele(id);
         // A file without a name and without users is gone: so must be our hold on its blocks.
         let gone = |vnode: &Vnode| vnode.host().is_some_and(|h| h.place.stat().is_ok_and(|s| s.nlink == 0));
-        if self.vnodes[id].usecount == 0 && gone(&self.vnodes[id]) {
+        if self.vnodes[id].usecount == 0 && !self.vnodes[id].inode.is_used() && gone(&self.vnodes[id]) {
             if let (Some(repeat), Some(node)) = (&mut self.repeat, self.vnodes[id].host()) {
                 let key = (node.dev, node.ino);
                 repeat.forget(key);
-                self.mounts[self.vnodes[id].mount.0].inodes.forget(key);
+                self.identities.forget(self.mounts[self.vnodes[id].mount.0].unit, key);
             }
-            self.vnodes.forget(id);
+            for view in self.vnodes.views(id) {
+                self.vnodes.forget(view);
+            }
         }
     }
 
@@ -175,55 +194,58 @@ impl Vfs {
 
     /// The attributes of a file (`VOP_GETATTR`).
     pub fn getattr(&mut self, id: VnodeId) -> Result<Vattr, Errno> {
-        let Vfs { mounts, vnodes, options, repeat, .. } = self;
+        let Vfs { mounts, vnodes, options, repeat, identities, .. } = self;
         let vnode = &vnodes[id];
-        let mount = &mut mounts[vnode.mount.0];
+        let mount = &mounts[vnode.mount.0];
         let mut attr = match &vnode.body {
             Body::Host(node) => {
                 let stat = node.place.stat()?;
                 let mut attr = from_host(vnode.kind, &stat, &options.owners);
-                attr.fileid = mount.inodes.number(node.dev, node.ino);
+                (attr.fsid, attr.fileid) = identities.of_host(mount.unit, node.dev, node.ino);
+                if repeat.is_none() {
+                    vnode.inode.refresh(&node.place, &stat);
+                }
                 if let Some(repeat) = repeat {
                     repeat.settle(&mut attr, (node.dev, node.ino), options.owners.guest);
                     if mount.root == id && mount.kind == mount::FsType::Mfs {
                         attr.mode = 0o1777;
                     }
                 }
-                overlay(&mut attr, &node.extra);
+                overlay(&mut attr, &vnode.inode.extra.get());
                 attr
             }
             Body::Stream(stream) => {
                 let stat = stream.stat()?;
                 let mut attr = from_host(vnode.kind, &stat, &options.owners);
-                attr.fileid = mount.inodes.number(stat.dev, stat.ino);
+                (attr.fsid, attr.fileid) = identities.of_host(mount.unit, stat.dev, stat.ino);
                 if let Some(repeat) = repeat {
                     repeat.settle_stream(&mut attr, (stat.dev, stat.ino), options.owners.guest);
                 }
                 attr
             }
             Body::BuiltIn(own) => {
-                let time = fs::HostTime::default();
-                Vattr {
+                let mut attr = Vattr {
                     kind: vnode.kind,
                     mode: own.perm,
                     nlink: 1,
                     uid: 0,
                     gid: 0,
-                    fsid: 0,
+                    fsid: identities.device(mount.unit),
                     fileid: own.ino,
                     size: if vnode.kind == Vtype::Dir { 512 } else { 0 },
                     blocksize: IOSIZE,
-                    atime: time,
-                    mtime: time,
-                    ctime: time,
+                    atime: own.times[0],
+                    mtime: own.times[1],
+                    ctime: own.times[2],
                     flags: 0,
                     rdev: own.rdev,
                     bytes: 0,
-                }
+                };
+                overlay(&mut attr, &vnode.inode.extra.get());
+                attr
             }
             Body::Dead => return Err(Errno::EBADF),
         };
-        attr.fsid = mount.dev;
         match vnode.kind {
             Vtype::Blk => attr.blocksize = BLKDEV_IOSIZE,
             Vtype::Chr => attr.blocksize = MAXBSIZE,
@@ -265,7 +287,12 @@ impl Vfs {
     fn hold(&mut self, directory: VnodeId, mount: mount::MountId, place: Place) -> Result<VnodeId, Errno> {
         let stat = place.stat()?;
         let id = match self.vnodes.find(mount, stat.dev, stat.ino) {
-            Some(id) => id,
+            Some(id) => {
+                if self.repeat.is_none() {
+                    self.vnodes[id].inode.refresh(&place, &stat);
+                }
+                id
+            }
             None => {
                 let vnode = self.host_vnode(mount, place, &stat)?;
                 self.vnodes.insert(vnode)
@@ -285,18 +312,14 @@ impl Vfs {
 
     /// A new vnode for a place of the host.
     fn host_vnode(&self, mount: mount::MountId, place: Place, stat: &HostStat) -> HostResult<Vnode> {
-        let extra = match stat.kind {
-            _ if self.repeat.is_some() => {
-                self.repeat.as_ref().map(|r| r.extra((stat.dev, stat.ino))).unwrap_or_default()
-            }
-            HostKind::Regular | HostKind::Directory => {
-                // Where attributes cannot be read there are none for us.
-                let text = place.attribute(attr::ATTRIBUTE).unwrap_or(None);
-                text.map(|text| Extra::parse(&text)).unwrap_or_default()
-            }
-            _ => Extra::default(),
+        let inode = match &self.repeat {
+            Some(repeat) => Inode::new(repeat.extra((stat.dev, stat.ino))),
+            None => Rc::default(),
         };
-        let kind = match (extra.device, stat.kind) {
+        if self.repeat.is_none() {
+            inode.refresh(&place, stat);
+        }
+        let kind = match (inode.extra.get().device, stat.kind) {
             (Some((kind, _)), HostKind::Regular) => kind,
             (_, HostKind::Directory) => Vtype::Dir,
             (_, HostKind::Symlink) => Vtype::Lnk,
@@ -306,8 +329,10 @@ impl Vfs {
             (_, HostKind::BlockDevice) => Vtype::Blk,
             (_, HostKind::Regular | HostKind::Unknown) => Vtype::Reg,
         };
-        let node = HostNode { place, dev: stat.dev, ino: stat.ino, extra, reading: None, writing: None };
-        Ok(Vnode::new(kind, mount, Body::Host(node)))
+        let node = HostNode { place, dev: stat.dev, ino: stat.ino };
+        let mut vnode = Vnode::new(kind, mount, Body::Host(node));
+        vnode.inode = inode;
+        Ok(vnode)
     }
 }
 

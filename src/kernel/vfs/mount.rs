@@ -10,7 +10,8 @@ use std::path::Path;
 pub use syscalls::flags::MountFlags;
 
 use super::Vfs;
-use super::attr::{Inodes, ROOTINO};
+use super::attr::ROOTINO;
+use super::identity::Unit;
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
 use crate::host::change::HostSpace;
 use crate::host::error::{HostError, HostResult};
@@ -47,14 +48,10 @@ pub struct Mount {
     pub on: Vec<u8>,
     /// What is mounted, as statfs names it.
     pub from: Vec<u8>,
-    /// Device number that stat shows.
-    pub dev: u32,
-    /// Inode numbers.
-    pub inodes: Inodes,
+    /// The device that stat shows.
+    pub unit: Unit,
     /// The host's side of the root.
     pub place: Option<Place>,
-    /// Number of the next built-in inode.
-    next_built_in: u32,
 }
 
 /// The guest's own /tmp: mounted from the beginning, made on the host when somebody goes there.
@@ -114,11 +111,11 @@ impl Vfs {
     fn make_private(&mut self, id: MountId) -> HostResult<()> {
         let Some(private) = self.private.as_mut().filter(|p| p.mount == id && !p.made) else { return Ok(()) };
         let path = private.directory.path()?.to_owned();
-        let (place, inodes, vnode) = self.host_root(id, &path)?;
+        let (place, unit, vnode) = self.host_root(id, &path)?;
         let root = self.vnodes.insert(vnode);
         let mount = &mut self.mounts[id.0];
         let before = std::mem::replace(&mut mount.root, root);
-        (mount.place, mount.inodes) = (Some(place), inodes);
+        (mount.place, mount.unit) = (Some(place), unit);
         // One for the mount and one for the directory that it covers.
         for _ in 0..2 {
             self.vnodes.vref(root);
@@ -131,20 +128,25 @@ impl Vfs {
     }
 
     /// The root of a directory of the host.
-    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Place, Inodes, Vnode)> {
+    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Place, Unit, Vnode)> {
         let place = Place::top(path)?;
         let stat = place.stat()?;
         if stat.kind != HostKind::Directory {
             return Err(HostError::NOT_A_DIRECTORY);
         }
-        let inodes = Inodes::new((stat.dev, stat.ino), self.options.repeatable);
+        let unit = self.identities.mount(id.0, Some((stat.dev, stat.ino)));
         let vnode = self.host_vnode(id, place.try_clone()?, &stat)?;
-        Ok((place, inodes, vnode))
+        Ok((place, unit, vnode))
     }
 
     /// The mount that a vnode belongs to.
     pub fn mount_of(&self, vnode: VnodeId) -> &Mount {
         &self.mounts[self.vnodes[vnode].mount.0]
+    }
+
+    /// The device number that files of a mount's own file system show.
+    pub fn device_of(&self, id: MountId) -> u32 {
+        self.identities.device(self.mounts[id.0].unit)
     }
 
     /// Number of mounts.
@@ -175,9 +177,9 @@ impl Vfs {
 
     /// A vnode for a built-in directory or device of a mount.
     pub(super) fn built_in(&mut self, mount: MountId, kind: Vtype, perm: u16, rdev: u32) -> VnodeId {
-        let ino = self.mounts[mount.0].next_built_in;
-        self.mounts[mount.0].next_built_in += 1;
-        self.vnodes.insert(Vnode::new(kind, mount, Body::BuiltIn(BuiltIn { ino, perm, rdev })))
+        let ino = self.identities.built_in(self.mounts[mount.0].unit);
+        let own = BuiltIn { ino, perm, rdev, times: Default::default() };
+        self.vnodes.insert(Vnode::new(kind, mount, Body::BuiltIn(own)))
     }
 
     fn new_mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
@@ -190,40 +192,24 @@ impl Vfs {
             Source::Devices => (FsType::Devfs, b"devfs".to_vec(), None),
         };
         let flags = if path.is_some() { flags | MountFlags::LOCAL } else { flags };
-        let mut inodes = Inodes::default();
-        let (place, vnode) = match path {
+        let (place, unit, vnode) = match path {
             Some(path) => {
-                let (place, numbers, vnode) = self.host_root(id, path)?;
-                inodes = numbers;
-                (Some(place), vnode)
+                let (place, unit, vnode) = self.host_root(id, path)?;
+                (Some(place), unit, vnode)
             }
             None => {
-                let body = Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0 });
-                (None, Vnode::new(Vtype::Dir, id, body))
+                let body = Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0, times: Default::default() });
+                (None, self.identities.mount(id.0, None), Vnode::new(Vtype::Dir, id, body))
             }
         };
         let root = self.vnodes.insert(vnode);
         self.vnodes.vref(root);
-        // Major 4 is the disk (sd) of 2.1; each mount is a unit of its own.
-        let dev = 4 << 8 | id.0 as u32;
         let from = match kind {
             FsType::Ufs if self.options.repeatable => format!("/dev/sd{}a", id.0).into_bytes(),
             _ => from,
         };
         let on = on.to_vec();
-        let next_built_in = if path.is_some() { FIRST_BUILT_IN } else { ROOTINO + 1 };
-        self.mounts.push(Mount {
-            root,
-            covered: None,
-            flags,
-            kind,
-            on,
-            from,
-            dev,
-            inodes,
-            place,
-            next_built_in,
-        });
+        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place });
         Ok(id)
     }
 
@@ -274,9 +260,6 @@ const REPEATABLE_SPACE: HostSpace = HostSpace {
     files: 1 << 18,
     files_free: 1 << 17,
 };
-
-/// First number of built-in inodes; host inodes are mapped below 2^31 or upwards from it.
-const FIRST_BUILT_IN: u32 = 0xf000_0000;
 
 fn host_name(path: &Path) -> Vec<u8> {
     use std::os::unix::ffi::OsStrExt;

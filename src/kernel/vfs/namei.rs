@@ -87,6 +87,28 @@ impl Vfs {
     /// longer takes a reference.
     pub fn namei(&mut self, nd: &Nameidata<'_>, start: Start, cred: &Ucred) -> Result<Found, Errno> {
         self.vnodes.trim();
+        let mut result = self.look_up(nd, start, cred);
+        if matches!(result, Err(Errno::ENFILE)) {
+            self.give_back(start.cwd);
+            result = self.look_up(nd, start, cred);
+        }
+        if let Ok(found) = &result {
+            self.found_last = [Some(found.dvp), found.vp];
+        }
+        result
+    }
+
+    /// The host has no descriptor left: gives back those that only the cache holds, but for a vnode in use and
+    /// what the last look-up found.
+    pub(super) fn give_back(&mut self, in_use: VnodeId) {
+        let kept = self.found_last.iter().flatten().chain([&in_use]);
+        let kept: Vec<VnodeId> = kept.copied().filter(|&id| self.vnodes.contains(id)).collect();
+        kept.iter().for_each(|&id| self.vnodes.vref(id));
+        self.vnodes.empty_cache();
+        kept.iter().for_each(|&id| self.vnodes.let_go(id));
+    }
+
+    fn look_up(&mut self, nd: &Nameidata<'_>, start: Start, cred: &Ucred) -> Result<Found, Errno> {
         if nd.path.len() >= MAXPATHLEN {
             return Err(Errno::ENAMETOOLONG);
         }
@@ -216,6 +238,8 @@ impl Vfs {
             return Err(Errno::EROFS);
         }
         let vp = match name {
+            // Both are entries, and a removed directory has none.
+            b"." | b".." if self.is_removed(dp) => return Err(Errno::ENOENT),
             b"." => Some(dp),
             b".." => self.vnodes[dp].parent,
             name => self.child(dp, name)?,

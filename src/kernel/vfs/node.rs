@@ -3,6 +3,8 @@
 //! Must not know guest memory or descriptors.  2.1 counterpart: ufs_create, ufs_makeinode, ufs_mkdir,
 //! ufs_mknod, ufs_symlink, ufs_remove, ufs_rmdir, ufs_link, ufs_rename in ufs/ufs/ufs_vnops.c.
 
+use std::rc::Rc;
+
 use syscalls::Errno;
 
 use super::access::Want;
@@ -33,25 +35,41 @@ pub enum Make<'a> {
 }
 
 impl Vfs {
-    /// Makes the entry that a look-up found to be free (`ufs_makeinode`, `ufs_mkdir`).
-    pub fn make(&mut self, at: &Found, what: Make<'_>, mode: u16, cred: &Ucred) -> Result<VnodeId, Errno> {
+    /// Makes the entry that a look-up found to be free (`ufs_makeinode`, `ufs_mkdir`); EEXIST where somebody
+    /// outside was faster.  Gives its vnode, of a file in any case; the host gives no hold on anything else
+    /// while it is made, and its name may stand for nothing any more.
+    pub fn make(
+        &mut self,
+        at: &Found,
+        what: Make<'_>,
+        mode: u16,
+        cred: &Ucred,
+    ) -> Result<Option<VnodeId>, Errno> {
         let directory = self.getattr(at.dvp)?;
         if matches!(what, Make::Directory) && u64::from(directory.nlink) >= LINK_MAX {
             return Err(Errno::EMLINK);
         }
         let place = self.directory_place(at.dvp)?;
         let (name, perm) = (&at.name[..], u32::from(mode));
+        let mut opened = None;
         let made = match what {
-            Make::File | Make::Device(..) => place.create(name, perm)?,
+            Make::File => {
+                let (made, fd) = place.create_open(name, perm)?;
+                opened = Some(Rc::new(fd));
+                Some(made)
+            }
+            Make::Device(..) => Some(place.create(name, perm)?),
             Make::Directory => place.mkdir(name, perm)?,
             Make::Symlink(text) => place.symlink(name, text)?,
             Make::Fifo => place.mknod(name, NodeKind::Fifo, perm)?,
             Make::Socket => place.mknod(name, NodeKind::Socket, perm)?,
         };
+        self.changed(at.dvp, Change::Content);
+        let Some(made) = made else { return Ok(None) };
         let mount = self.vnodes[at.dvp].mount;
         let id = self.hold(at.dvp, mount, made)?;
+        *self.vnodes[id].inode.writing.borrow_mut() = opened;
         self.changed(id, Change::Made);
-        self.changed(at.dvp, Change::Content);
         // Groups come from the directory; a symbolic link belongs to the directory's owner.
         let uid = if matches!(what, Make::Symlink(_)) { directory.uid } else { cred.uid };
         let mut mode = mode;
@@ -63,7 +81,7 @@ impl Vfs {
             _ => None,
         };
         match self.settle(id, uid, directory.gid, mode, device) {
-            Ok(()) => Ok(id),
+            Ok(()) => Ok(Some(id)),
             // A node that cannot be told from a file must not stay.
             Err(error) if device.is_some() => {
                 self.directory_place(at.dvp)?.remove(name, false)?;
@@ -71,7 +89,7 @@ impl Vfs {
                 Err(error)
             }
             // The host keeps less than was asked for; the file exists all the same.
-            Err(_) => Ok(id),
+            Err(_) => Ok(Some(id)),
         }
     }
 
@@ -87,8 +105,9 @@ impl Vfs {
         if let Some((kind, _)) = device {
             self.vnodes[id].kind = kind;
         }
-        if let Some(node) = self.vnodes[id].host_mut() {
-            node.extra = Extra { device, ..Extra::default() };
+        self.vnodes[id].inode.extra.set(Extra { device, ..Extra::default() });
+        if device.is_some() {
+            self.save_extra(id)?;
         }
         let shown = self.getattr(id)?;
         if shown.uid != uid || shown.gid != gid {
@@ -96,9 +115,6 @@ impl Vfs {
         }
         if self.vnodes[id].kind != Vtype::Lnk && shown.mode != mode {
             self.change_mode(id, mode)?;
-        }
-        if device.is_some() {
-            self.save_extra(id)?;
         }
         Ok(())
     }
@@ -173,7 +189,7 @@ impl Vfs {
         if to.vp == Some(fvp) {
             // Two names of one file: the old one goes.
             let directory = self.vnodes[fvp].kind == Vtype::Dir;
-            return if directory { Err(Errno::ENOENT) } else { self.remove(from) };
+            return if directory { Err(Errno::ENOENT) } else { self.remove_other_name(from, to) };
         }
         if self.flags(fvp) & (IMMUTABLE | APPEND) != 0 || self.flags(from.dvp) & APPEND != 0 {
             return Err(Errno::EPERM);
@@ -192,7 +208,7 @@ impl Vfs {
             return Err(Errno::EBUSY);
         }
         let (source, target) = (self.directory_place(from.dvp)?, self.directory_place(to.dvp)?);
-        source.rename(&from.name, target, &to.name)?;
+        source.rename(&from.name, target, &to.name, to.vp.is_some())?;
         self.changed(from.dvp, Change::Content);
         self.changed(to.dvp, Change::Content);
         self.changed(fvp, Change::Attributes);
@@ -203,6 +219,18 @@ impl Vfs {
             self.gone(tvp);
         }
         Ok(())
+    }
+
+    /// Takes the name `from` away from a file that is also called `to`; should somebody outside have removed
+    /// that one meanwhile, the file gets it back.
+    fn remove_other_name(&mut self, from: &Found, to: &Found) -> Result<(), Errno> {
+        let (source, target) = (self.directory_place(from.dvp)?, self.directory_place(to.dvp)?);
+        // The host leaves two names of one file alone.
+        source.rename(&from.name, target, &to.name, true)?;
+        match self.remove(from) {
+            Err(Errno::ENOENT) => Ok(()),
+            other => other,
+        }
     }
 
     /// What must hold for a directory to move.
@@ -227,7 +255,7 @@ impl Vfs {
     /// A directory must not become its own ancestor (`ufs_checkpath`).
     fn check_path(&self, source: VnodeId, target: VnodeId) -> Result<(), Errno> {
         if source == target {
-            return Err(Errno::EEXIST);
+            return Err(Errno::EINVAL);
         }
         let mut at = target;
         // The host may have moved directories behind our back; a ring of parents must end, too.
@@ -257,7 +285,7 @@ impl Vfs {
 
     /// The flags of a file (chflags).
     pub(super) fn flags(&self, id: VnodeId) -> u32 {
-        self.vnodes[id].host().map_or(0, |node| node.extra.flags)
+        self.vnodes[id].inode.extra.get().flags
     }
 
     /// A name of a file in a directory went away.
@@ -269,9 +297,14 @@ impl Vfs {
 
     /// A name of this file went away: if it was the last and nobody uses it, so does the vnode.
     fn gone(&mut self, id: VnodeId) {
-        if self.vnodes.contains(id) && self.vnodes[id].usecount == 0 {
-            self.vref(id);
-            self.vrele(id);
+        if !self.vnodes.contains(id) {
+            return;
+        }
+        for view in self.vnodes.views(id) {
+            if self.vnodes.contains(view) && self.vnodes[view].usecount == 0 {
+                self.vref(view);
+                self.vrele(view);
+            }
         }
     }
 }

@@ -134,7 +134,7 @@ mod tests {
     fn make(vfs: &mut Vfs, name: &[u8], mode: u16) -> VnodeId {
         let start = Start { cwd: vfs.root_vnode(), root: vfs.root_vnode() };
         let at = vfs.namei(&Nameidata::new(name, Op::Create), start, &ROOT).unwrap();
-        vfs.make(&at, Make::File, mode, &ROOT).unwrap()
+        vfs.make(&at, Make::File, mode, &ROOT).unwrap().unwrap()
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
         let cred = Ucred { uid: 0, groups: vec![0] };
         let start = Start { cwd: root, root };
         let at = vfs.namei(&Nameidata::new(b"new", Op::Create), start, &cred).unwrap();
-        let new = vfs.make(&at, Make::File, 0o644, &cred).unwrap();
+        let new = vfs.make(&at, Make::File, 0o644, &cred).unwrap().unwrap();
         let old = vfs.namei(&Nameidata::lookup(b"old"), start, &cred).unwrap().vp.unwrap();
         let (new, old) = (vfs.getattr(new).unwrap(), vfs.getattr(old).unwrap());
         assert_eq!((new.mtime.sec, old.mtime.sec), (900_000_000, LONG_AGO.sec));

@@ -33,15 +33,9 @@ impl Vfs {
         } else {
             attr.flags & SF_SETTABLE | flags & UF_SETTABLE
         };
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
-        let before = std::mem::replace(&mut node.extra.flags, now);
-        let saved = self.save_extra(id);
-        if saved.is_err()
-            && let Some(node) = self.vnodes[id].host_mut()
-        {
-            node.extra.flags = before;
-        }
-        saved
+        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        self.vnodes[id].inode.update(|extra| extra.flags = now);
+        self.save_or_restore(id, before)
     }
 
     /// Sets owner and group; `u32::MAX` leaves one as it is.
@@ -113,7 +107,12 @@ impl Vfs {
             // Which times the host's file system can keep must not matter.
             Some(node) if self.options.repeatable => drop(node.place.utimes(atime, mtime)),
             Some(node) => node.place.utimes(atime, mtime)?,
-            None => return Ok(()),
+            None => {
+                if let Body::BuiltIn(own) = &mut self.vnodes[id].body {
+                    (own.times[0], own.times[1]) = (atime, mtime);
+                }
+                return Ok(());
+            }
         }
         self.changed(id, Change::Times(atime, mtime));
         Ok(())
@@ -159,12 +158,19 @@ impl Vfs {
     pub(super) fn change_owner(&mut self, id: VnodeId, uid: u32, gid: u32) -> Result<(), Errno> {
         let owners = self.options.owners;
         let repeatable = self.options.repeatable;
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
-        let before = node.extra;
+        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        let vnode = &self.vnodes[id];
+        if matches!(vnode.body, Body::BuiltIn(_)) {
+            vnode.inode.update(|extra| (extra.uid, extra.gid) = (Some(uid), Some(gid)));
+            return Ok(());
+        }
+        let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
         if repeatable {
             // Who runs the emulator decides nothing.
-            node.extra.uid = (owners.guest.0 != uid).then_some(uid);
-            node.extra.gid = (owners.guest.1 != gid).then_some(gid);
+            vnode.inode.update(|extra| {
+                extra.uid = (owners.guest.0 != uid).then_some(uid);
+                extra.gid = (owners.guest.1 != gid).then_some(gid);
+            });
             return self.save_or_restore(id, before);
         }
         let stat = node.place.stat()?;
@@ -175,51 +181,77 @@ impl Vfs {
             && let (Some(host_uid), Some(host_gid)) = (owners.host_uid(uid), owners.host_gid(gid))
             && node.place.chown(Some(host_uid), Some(host_gid)).is_ok()
         {
-            (node.extra.uid, node.extra.gid) = (None, None);
-            return if before == node.extra { Ok(()) } else { self.save_extra(id) };
+            vnode.inode.update(|extra| (extra.uid, extra.gid) = (None, None));
+            return if before == vnode.inode.extra.get() { Ok(()) } else { self.save_extra(id) };
         }
-        node.extra.uid = (shown.0 != uid).then_some(uid);
-        node.extra.gid = (shown.1 != gid).then_some(gid);
+        vnode.inode.update(|extra| {
+            extra.uid = (shown.0 != uid).then_some(uid);
+            extra.gid = (shown.1 != gid).then_some(gid);
+        });
         self.save_or_restore(id, before)
     }
 
     /// Records permission bits, without any check.
     pub(super) fn change_mode(&mut self, id: VnodeId, mode: u16) -> Result<(), Errno> {
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
-        let before = node.extra;
+        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        if matches!(self.vnodes[id].body, Body::BuiltIn(_)) {
+            self.vnodes[id].inode.update(|extra| extra.mode = Some(mode));
+            return Ok(());
+        }
+        let Some(node) = self.vnodes[id].host() else { return Err(Errno::EPERM) };
         let accepted = node.place.chmod(u32::from(mode)).is_ok() && !self.options.repeatable;
         self.changed(id, Change::Attributes);
-        let Some(node) = self.vnodes[id].host_mut() else { return Err(Errno::EPERM) };
         // Set-id bits are never told to the host.
-        node.extra.mode = (!accepted || mode & (S_ISUID | S_ISGID) != 0).then_some(mode);
+        let kept = (!accepted || mode & (S_ISUID | S_ISGID) != 0).then_some(mode);
+        self.vnodes[id].inode.update(|extra| extra.mode = kept);
         self.save_or_restore(id, before)
     }
 
     /// Writes the extended attribute of a file; EPERM where the host has none.
     pub(super) fn save_extra(&mut self, id: VnodeId) -> Result<(), Errno> {
+        if matches!(self.vnodes[id].body, Body::BuiltIn(_)) {
+            // What exists in memory only is kept there.
+            return Ok(());
+        }
         self.changed(id, Change::Attributes);
         let vnode = &self.vnodes[id];
         let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
+        let extra = vnode.inode.extra.get();
         if let Some(repeat) = &mut self.repeat {
-            repeat.keep_extra((node.dev, node.ino), node.extra);
+            repeat.keep_extra((node.dev, node.ino), extra);
             return Ok(());
         }
-        let text = node.extra.text();
+        let text = extra.text();
         let saved = node.place.set_attribute(ATTRIBUTE, text.as_deref().map(str::as_bytes));
         saved.map_err(|_| Errno::EPERM)
     }
 
     fn save_or_restore(&mut self, id: VnodeId, before: super::Extra) -> Result<(), Errno> {
-        if self.vnodes[id].host().is_some_and(|node| node.extra == before) {
+        if self.extra(id) == Some(before) {
             return Ok(());
         }
         let saved = self.save_extra(id);
-        if saved.is_err()
-            && let Some(node) = self.vnodes[id].host_mut()
-        {
-            node.extra = before;
+        if saved.is_err() {
+            self.vnodes[id].inode.extra.set(before);
         }
         saved
+    }
+
+    /// What the host does not keep of one of its files, and what is changed of one of our own.
+    fn extra(&self, id: VnodeId) -> Option<super::Extra> {
+        let vnode = &self.vnodes[id];
+        matches!(vnode.body, Body::Host(_) | Body::BuiltIn(_)).then(|| vnode.inode.extra.get())
+    }
+
+    /// A device node of our own was read, or written to.
+    pub(super) fn used(&mut self, id: VnodeId, write: bool, now: HostTime) {
+        if let Body::BuiltIn(own) = &mut self.vnodes[id].body {
+            if write {
+                (own.times[1], own.times[2]) = (now, now);
+            } else {
+                own.times[0] = now;
+            }
+        }
     }
 
     /// EROFS on a mount where nothing may be changed.

@@ -56,7 +56,7 @@ impl World {
             return Err(Errno::EEXIST);
         }
         let cred = self.cred.clone();
-        self.vfs.make(&at, what, mode, &cred)
+        self.vfs.make(&at, what, mode, &cred).map(Option::unwrap)
     }
 
     fn rename(&mut self, from: &str, to: &str) -> Result<(), Errno> {
@@ -353,4 +353,80 @@ fn walk_inodes(dir: &Path) -> Vec<u64> {
         }
     }
     all
+}
+
+/// A tree whose directory `sub` is also mounted on /again, and once more read-only on /only.
+fn twice() -> World {
+    let mut w = world();
+    std::fs::create_dir(w.path("sub")).unwrap();
+    std::fs::create_dir(w.path("again")).unwrap();
+    write(&w.path("sub/f"), "text");
+    let sub = w.path("sub");
+    w.vfs.mount(&Source::Host(&sub), b"/again", MountFlags::empty()).unwrap();
+    w.vfs.mount(&Source::Host(&sub), b"/only", MountFlags::RDONLY).unwrap();
+    w
+}
+
+#[test]
+fn a_file_is_the_same_through_every_mount() {
+    let mut w = twice();
+    let identity = |w: &mut World, path: &str| {
+        let id = w.look(path).unwrap();
+        let attr = w.vfs.getattr(id).unwrap();
+        (attr.fsid, attr.fileid)
+    };
+    let one = identity(&mut w, "sub/f");
+    assert_eq!((identity(&mut w, "again/f"), identity(&mut w, "only/f")), (one, one));
+    assert_eq!(identity(&mut w, "sub"), identity(&mut w, "again"));
+    assert_ne!(identity(&mut w, "/"), identity(&mut w, "again"), "only one directory is number 2");
+    let (one, other) = (w.look("sub/f").unwrap(), w.look("again/f").unwrap());
+    assert_ne!(one, other);
+    assert!(std::rc::Rc::ptr_eq(&w.vfs.vnode(one).inode, &w.vfs.vnode(other).inode));
+    // What one view learns, the other one knows.
+    let cred = w.cred.clone();
+    w.vfs.set_mode(one, 0o4711, &cred).unwrap();
+    assert_eq!(w.vfs.getattr(other).unwrap().mode, 0o4711);
+}
+
+#[test]
+fn mounts_of_one_file_system_stay_apart_for_links_and_read_only() {
+    let mut w = twice();
+    assert_eq!(w.rename("sub/f", "again/g"), Err(Errno::EXDEV));
+    let file = w.look("sub/f").unwrap();
+    let at = w.find("again/g", Op::Create).unwrap();
+    assert_eq!(w.vfs.link(file, &at), Err(Errno::EXDEV));
+    let (file, cred) = (w.look("only/f").unwrap(), w.cred.clone());
+    assert_eq!(w.vfs.set_mode(file, 0o600, &cred), Err(Errno::EROFS));
+    assert_eq!(w.rename("again/f", "again/g"), Ok(()));
+}
+
+#[test]
+fn entries_show_the_number_of_what_is_mounted_there() {
+    let mut w = twice();
+    let root = w.root;
+    let entries = w.vfs.read_directory(root).unwrap();
+    let listed = |name: &[u8]| entries.iter().find(|entry| entry.name == name).unwrap().fileno;
+    for name in ["sub", "again", "only"] {
+        assert_eq!(listed(name.as_bytes()), w.number(name), "{name}");
+    }
+}
+
+#[test]
+fn an_attribute_that_another_run_sets_is_seen() {
+    let mut w = world();
+    write(&w.path("f"), "");
+    let id = w.look("f").unwrap();
+    let mode = w.vfs.getattr(id).unwrap().mode;
+    let mut other = Vfs::new(Options::default());
+    other.mount_root(&Source::Host(w.dir.path()), MountFlags::empty()).unwrap();
+    let (root, cred) = (other.root_vnode(), w.cred.clone());
+    let found = other.namei(&Nameidata::lookup(b"f"), Start { cwd: root, root }, &cred).unwrap().vp.unwrap();
+    if other.set_mode(found, 0o6711, &cred).is_err() {
+        return; // this file system has no attributes
+    }
+    assert_ne!(mode, 0o6711);
+    assert_eq!(w.vfs.getattr(id).unwrap().mode, 0o6711);
+    // And what is set here afterwards does not undo it.
+    w.vfs.set_flags(id, 1, &cred).unwrap();
+    assert_eq!(other.getattr(found).unwrap().mode, 0o6711);
 }

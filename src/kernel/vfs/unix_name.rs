@@ -25,10 +25,16 @@ pub fn bind_socket(cx: &mut Context<'_>, path: &[u8], so: SocketId) -> Result<Vn
         return Err(Errno::EADDRINUSE);
     }
     let cred = cx.proc().cred.ucred.clone();
-    let vnode = cx.kernel.vfs.make(&at, Make::Socket, MODE, &cred)?;
+    // Without a vnode somebody outside was faster to take the name away.
+    let vnode = cx.kernel.vfs.make(&at, Make::Socket, MODE, &cred).map_err(in_use)?.ok_or(Errno::ENOENT)?;
     cx.kernel.vfs.vref(vnode);
-    cx.kernel.vfs.vnode_mut(vnode).socket = Some(so);
+    cx.kernel.vfs.vnode(vnode).inode.socket.set(Some(so));
     Ok(vnode)
+}
+
+/// A name that somebody outside took after it was found to be free.
+fn in_use(errno: Errno) -> Errno {
+    if errno == Errno::EEXIST { Errno::EADDRINUSE } else { errno }
 }
 
 /// The socket that a name stands for, if the caller may write to it.
@@ -39,11 +45,11 @@ pub fn socket_at(cx: &mut Context<'_>, path: &[u8]) -> Result<SocketId, Errno> {
     }
     let cred = cx.proc().cred.ucred.clone();
     cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
-    cx.kernel.vfs.vnode(vnode).socket.ok_or(Errno::ECONNREFUSED)
+    cx.kernel.vfs.vnode(vnode).inode.socket.get().ok_or(Errno::ECONNREFUSED)
 }
 
 /// Lets go of a node whose socket goes away; the name stays.
 pub fn socket_gone(kernel: &mut Kernel, vnode: VnodeId) {
-    kernel.vfs.vnode_mut(vnode).socket = None;
+    kernel.vfs.vnode(vnode).inode.socket.set(None);
     kernel.vfs.vrele(vnode);
 }

@@ -1,7 +1,7 @@
 //! Vnodes: the files, directories and devices that the kernel holds.
 //!
 //! A vnode is made when a name is looked up and found again by its identity, (mount, host device, host
-//! inode), as long as it is held.  References are counted; a vnode without any stays in a cache and goes
+//! inode), as long as it is held; vnodes of one file in several mounts share its [`Inode`].  References are counted; a vnode without any stays in a cache and goes
 //! when the cache is full, the one longest unused first, or at once when its file is gone.  Inside one
 //! call nothing disappears: the cache is trimmed only where a look-up begins.
 //!
@@ -11,23 +11,23 @@
 //! vgone).
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use super::attr::Extra;
-use super::fifo::Fifo;
-use super::lock::LockList;
+use smallvec::SmallVec;
+
+use super::inode::Inode;
 use super::mount::MountId;
-use crate::host::fs::Place;
+use crate::host::fs::{HostTime, Place};
 use crate::host::stdio::Stream;
 use crate::kernel::arena::{Arena, Id};
-use crate::kernel::socket::SocketId;
 
 /// Key of a vnode.
 pub type VnodeId = Id<Vnode>;
 
 /// Unreferenced vnodes that are kept: each costs one descriptor of the host.
 const CACHE: usize = 256;
+/// The same where the host has few descriptors; more than a look-up finds.
+const CACHE_LEAST: usize = 16;
 
 /// Types of vnodes (`enum vtype`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,12 +83,6 @@ pub struct HostNode {
     pub dev: u64,
     /// The host's inode number.
     pub ino: u64,
-    /// What the host refused to keep, or must not be told.
-    pub extra: Extra,
-    /// Descriptors for the content, made when first needed.
-    pub reading: Option<Rc<OwnedFd>>,
-    /// The same, for reading and writing.
-    pub writing: Option<Rc<OwnedFd>>,
 }
 
 /// A directory or device that exists in the kernel only.
@@ -100,6 +94,8 @@ pub struct BuiltIn {
     pub perm: u16,
     /// Device number, of devices.
     pub rdev: u32,
+    /// Last access, modification, and change of the attributes.
+    pub times: [HostTime; 3],
 }
 
 /// What is behind a vnode.
@@ -124,24 +120,18 @@ pub struct Vnode {
     pub mount: MountId,
     /// References.
     pub usecount: u32,
-    /// Opens for writing.
-    pub writecount: u32,
     /// A process runs from it (VTEXT).
     pub text: bool,
     /// What is behind it.
     pub body: Body,
+    /// What all vnodes of the file share.
+    pub inode: Rc<Inode>,
     /// Of a directory: where `..` leads inside the mount; `None` for the root of a mount (VROOT).
     pub parent: Option<VnodeId>,
     /// The mount whose root is seen instead of this directory.
     pub mounted_here: Option<MountId>,
     /// Entries that only the kernel knows: built-in devices, and directories on the way to mounts.
     pub grafts: BTreeMap<Vec<u8>, VnodeId>,
-    /// The socket bound to it.
-    pub socket: Option<SocketId>,
-    /// The state of a fifo that is open.
-    pub fifo: Option<Fifo>,
-    /// Advisory locks.
-    pub locks: LockList,
     /// When it was last touched; the key in the cache.
     stamp: u64,
 }
@@ -153,15 +143,12 @@ impl Vnode {
             kind,
             mount,
             usecount: 0,
-            writecount: 0,
             text: false,
             body,
+            inode: Rc::default(),
             parent: None,
             mounted_here: None,
             grafts: BTreeMap::new(),
-            socket: None,
-            fifo: None,
-            locks: LockList::default(),
             stamp: 0,
         }
     }
@@ -179,35 +166,30 @@ impl Vnode {
         }
     }
 
-    /// The host's side, to change it.
-    pub fn host_mut(&mut self) -> Option<&mut HostNode> {
-        match &mut self.body {
-            Body::Host(node) => Some(node),
-            _ => None,
-        }
-    }
-
     /// The device number, of a device.
     pub fn rdev(&self) -> Option<u32> {
         match &self.body {
             Body::BuiltIn(node) if self.kind == Vtype::Chr => Some(node.rdev),
-            Body::Host(node) => node.extra.device.map(|(_, rdev)| rdev),
+            Body::Host(_) => self.inode.extra.get().device.map(|(_, rdev)| rdev),
             _ => None,
         }
     }
 }
 
-/// The identity of a host file inside a mount.
-type Identity = (MountId, u64, u64);
+/// The identity of a host file: device and inode.
+type Identity = (u64, u64);
 
 /// All vnodes.
 #[derive(Debug, Default)]
 pub struct Table {
     vnodes: Arena<Vnode>,
-    by_identity: HashMap<Identity, VnodeId>,
+    /// The vnodes of each host file: mostly one, at most one for each mount.
+    by_identity: HashMap<Identity, SmallVec<[VnodeId; 1]>>,
     /// Vnodes without references, the longest unused first.
     cache: BTreeMap<u64, VnodeId>,
     clock: u64,
+    /// Unreferenced vnodes that are kept; [`CACHE`] unless set.
+    most: Option<usize>,
 }
 
 impl std::ops::Index<VnodeId> for Table {
@@ -227,17 +209,27 @@ impl std::ops::IndexMut<VnodeId> for Table {
 impl Table {
     /// The vnode of a host file, if it is held.
     pub fn find(&mut self, mount: MountId, dev: u64, ino: u64) -> Option<VnodeId> {
-        let id = self.by_identity.get(&(mount, dev, ino)).copied()?;
+        let views = self.by_identity.get(&(dev, ino))?;
+        let id = views.iter().copied().find(|&id| self.vnodes[id].mount == mount)?;
         self.touch(id);
         Some(id)
     }
 
+    /// All vnodes of the file of a vnode, itself among them.
+    pub fn views(&self, id: VnodeId) -> SmallVec<[VnodeId; 1]> {
+        let known = identity(&self.vnodes[id]).and_then(|identity| self.by_identity.get(&identity));
+        known.cloned().unwrap_or_else(|| SmallVec::from_elem(id, 1))
+    }
+
     /// Adds a vnode without references.
-    pub fn insert(&mut self, vnode: Vnode) -> VnodeId {
+    pub fn insert(&mut self, mut vnode: Vnode) -> VnodeId {
         let identity = identity(&vnode);
+        if let Some(other) = identity.and_then(|identity| self.by_identity.get(&identity)?.first()) {
+            vnode.inode = Rc::clone(&self.vnodes[*other].inode);
+        }
         let id = self.vnodes.insert(vnode);
         if let Some(identity) = identity {
-            self.by_identity.insert(identity, id);
+            self.by_identity.entry(identity).or_default().push(id);
         }
         self.touch(id);
         id
@@ -273,6 +265,7 @@ impl Table {
         let vnode = &mut self.vnodes[id];
         if vnode.usecount == 0 {
             self.cache.remove(&vnode.stamp);
+            vnode.inode.acquire();
         }
         vnode.usecount += 1;
     }
@@ -283,11 +276,7 @@ impl Table {
         assert!(vnode.usecount > 0, "a vnode is released as often as it is referenced");
         vnode.usecount -= 1;
         if vnode.usecount == 0 {
-            // Content descriptors are for open files only.
-            if let Some(node) = vnode.host_mut() {
-                node.reading = None;
-                node.writing = None;
-            }
+            vnode.inode.release();
             self.touch(id);
         }
     }
@@ -317,7 +306,24 @@ impl Table {
 
     /// Lets the longest unused vnodes go until the cache has its size again.
     pub fn trim(&mut self) {
-        self.trim_to(CACHE);
+        self.trim_to(self.most.unwrap_or(CACHE));
+    }
+
+    /// Sets how many descriptors of the host there are: a part of them may be held by the cache alone.
+    pub fn set_descriptors(&mut self, most: u64) {
+        self.most = Some(usize::try_from(most / 4).unwrap_or(CACHE).clamp(CACHE_LEAST, CACHE));
+    }
+
+    /// Lets every vnode go that nobody refers to.
+    pub(super) fn empty_cache(&mut self) {
+        self.trim_to(0);
+    }
+
+    /// Drops a reference that was taken for a moment: what is behind the vnode stays as it is.
+    pub(super) fn let_go(&mut self, id: VnodeId) {
+        let vnode = &mut self.vnodes[id];
+        vnode.usecount = vnode.usecount.saturating_sub(1);
+        self.touch(id);
     }
 
     /// Forgets a vnode without references at once: its file is gone.
@@ -331,7 +337,7 @@ impl Table {
     pub fn revoke(&mut self, id: VnodeId) {
         let vnode = &mut self.vnodes[id];
         if let Some(identity) = identity(vnode) {
-            self.by_identity.remove(&identity);
+            unlist(&mut self.by_identity, identity, id);
         }
         vnode.body = Body::Dead;
     }
@@ -357,10 +363,8 @@ impl Table {
     fn reclaim(&mut self, id: VnodeId) {
         let Some(vnode) = self.vnodes.remove(id) else { return };
         self.cache.remove(&vnode.stamp);
-        if let Some(identity) = identity(&vnode)
-            && self.by_identity.get(&identity) == Some(&id)
-        {
-            self.by_identity.remove(&identity);
+        if let Some(identity) = identity(&vnode) {
+            unlist(&mut self.by_identity, identity, id);
         }
         if let Some(parent) = vnode.parent {
             self.vrele(parent);
@@ -369,7 +373,17 @@ impl Table {
 }
 
 fn identity(vnode: &Vnode) -> Option<Identity> {
-    vnode.host().map(|node| (vnode.mount, node.dev, node.ino))
+    vnode.host().map(|node| (node.dev, node.ino))
+}
+
+/// Takes a vnode out of the list of its file's vnodes.
+fn unlist(by_identity: &mut HashMap<Identity, SmallVec<[VnodeId; 1]>>, identity: Identity, id: VnodeId) {
+    if let Some(views) = by_identity.get_mut(&identity) {
+        views.retain(|other| *other != id);
+        if views.is_empty() {
+            by_identity.remove(&identity);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -377,7 +391,7 @@ mod tests {
     use super::*;
 
     fn built_in(kind: Vtype) -> Vnode {
-        Vnode::new(kind, MountId(0), Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0 }))
+        Vnode::new(kind, MountId(0), Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0, times: Default::default() }))
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! 2.1 counterpart: kern/vfs_vnops.c, the ends of ufs_readwrite.c.
 
+use std::rc::Rc;
+
 use syscalls::Errno;
 use syscalls::ioctl as request;
 use syscalls::layout::{Stat, Timespec};
@@ -11,12 +13,13 @@ use super::attr::{APPEND, Vattr};
 use super::namei::{Nameidata, Op};
 use super::node::Make;
 use super::vnode::{Body, VnodeId, Vtype};
-use super::{MAXFILESIZE, calls, device, directory, fifo, stream};
-use crate::host::fs::{HostTime, OpenFor};
+use super::{MAXFILESIZE, calls, device, fifo, stream};
+use crate::host::fs::{HostTime, MOST_APPENDED, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
 use crate::kernel::limits::Resource;
 use crate::kernel::signal::{SIGXFSZ, psignal};
+use crate::kernel::time::SECOND_NS;
 use crate::kernel::tty::{self, Special};
 use crate::kernel::{Context, Kernel, Sysret, vm};
 use crate::mem;
@@ -30,6 +33,8 @@ pub(super) const O_EXCL: u32 = 0x0800;
 
 /// Bytes that are moved at once.
 const PIECE: usize = 65536;
+/// How often a look-up and a change that somebody outside came between are done again.
+pub(super) const TRIES: u32 = 1000;
 /// What opening a name gave.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Opened {
@@ -52,20 +57,10 @@ pub(super) fn open(
 ) -> Result<Opened, Errno> {
     let cred = cx.proc().cred.ucred.clone();
     let has = |flags: FileFlag, bit: u32| flags.bits() & bit != 0;
-    let mut made = false;
-    let vp = if has(flags, O_CREAT) {
-        let follow = !has(flags, O_EXCL);
-        let at = calls::namei(cx, &Nameidata { follow, ..Nameidata::new(path, Op::Create) })?;
-        match at.vp {
-            None => {
-                made = true;
-                cx.kernel.vfs.make(&at, Make::File, mode, &cred)?
-            }
-            Some(_) if has(flags, O_EXCL) => return Err(Errno::EEXIST),
-            Some(vp) => vp,
-        }
+    let (vp, made) = if has(flags, O_CREAT) {
+        find_or_make(cx, path, has(flags, O_EXCL), mode)?
     } else {
-        calls::lookup(cx, path)?
+        (calls::lookup(cx, path)?, false)
     };
     let kind = cx.kernel.vfs.vnode(vp).kind;
     if kind == Vtype::Sock {
@@ -112,14 +107,42 @@ pub(super) fn open(
     let vfs = &mut cx.kernel.vfs;
     vfs.vref(vp);
     if flags.contains(FileFlag::WRITE) {
-        vfs.vnode_mut(vp).writecount += 1;
+        let writers = &vfs.vnode(vp).inode.writecount;
+        writers.set(writers.get() + 1);
     }
     Ok(opened)
 }
 
+/// The file that a path names, or a new one, and whether it was made.  Somebody outside may make or remove the
+/// name between the look-up and the making: then both are done again.
+fn find_or_make(
+    cx: &mut Context<'_>,
+    path: &[u8],
+    exclusive: bool,
+    mode: u16,
+) -> Result<(VnodeId, bool), Errno> {
+    let cred = cx.proc().cred.ucred.clone();
+    for _ in 0..TRIES {
+        let at = calls::namei(cx, &Nameidata { follow: !exclusive, ..Nameidata::new(path, Op::Create) })?;
+        match at.vp {
+            Some(_) if exclusive => return Err(Errno::EEXIST),
+            Some(vp) => return Ok((vp, false)),
+            None => {}
+        }
+        match cx.kernel.vfs.make(&at, Make::File, mode, &cred) {
+            Err(Errno::EEXIST) if !exclusive => {}
+            Err(errno) => return Err(errno),
+            Ok(vp) => return Ok((vp.ok_or(Errno::ENOENT)?, true)),
+        }
+    }
+    Err(Errno::EEXIST)
+}
+
 /// Whether a file may be written: not while a process runs from it (`vn_writechk`).
 pub(super) fn write_check(kernel: &Kernel, vnode: VnodeId) -> Result<(), Errno> {
-    let runs = kernel.procs.ids().iter().any(|&id| kernel.procs[id].text == Some(vnode));
+    let inode = &kernel.vfs.vnode(vnode).inode;
+    let same = |text: VnodeId| text == vnode || Rc::ptr_eq(&kernel.vfs.vnode(text).inode, inode);
+    let runs = kernel.procs.ids().iter().any(|&id| kernel.procs[id].text.is_some_and(same));
     if runs { Err(Errno::ETXTBSY) } else { Ok(()) }
 }
 
@@ -159,6 +182,7 @@ pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> 
         return stream::read(cx, file, vnode, uio);
     }
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        cx.kernel.vfs.used(vnode, false, now(cx.kernel));
         return tty::read(cx, file, special, uio);
     }
     if held.kind == Vtype::Fifo {
@@ -171,7 +195,7 @@ pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> 
         Vtype::Chr if dead => Ok(()),
         _ if dead => Err(Errno::EIO),
         Vtype::Reg => read_file(cx, vnode, &mut uio),
-        Vtype::Dir => read_blocks(cx, file, vnode, &mut uio),
+        Vtype::Dir => read_blocks(cx, vnode, &mut uio),
         Vtype::Chr => {
             let rdev = held.rdev().and_then(device::Device::from_rdev);
             rdev.ok_or(Errno::ENXIO).and_then(|device| device::read(cx, device, &mut uio))
@@ -201,31 +225,32 @@ fn read_file(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), 
 }
 
 /// Reads a directory as the file that it is in 2.1, at any offset.
-pub(super) fn read_blocks(
-    cx: &mut Context<'_>,
-    file: FileId,
-    vnode: VnodeId,
-    uio: &mut Uio,
-) -> Result<(), Errno> {
-    let blocks = blocks_from(cx, file, vnode, uio.offset)?;
+pub(super) fn read_blocks(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), Errno> {
+    let blocks = blocks_from(cx, vnode, uio.offset, uio.resid)?;
     uio.move_out(cx, &blocks)
 }
 
-/// The blocks of a directory from an offset on; the beginning is a new snapshot.
+/// The blocks of a directory from an offset on; at the beginning the host is asked what is there.
 pub(super) fn blocks_from(
     cx: &mut Context<'_>,
-    file: FileId,
     vnode: VnodeId,
     offset: i64,
+    most: u32,
 ) -> Result<Vec<u8>, Errno> {
     let vfs = &mut cx.kernel.vfs;
-    if offset == 0 || !vfs.snapshots.contains_key(&file) {
+    let held = vfs.vnode(vnode);
+    let key = match &held.body {
+        Body::Host(node) => (held.mount.0, node.dev, node.ino),
+        Body::BuiltIn(own) => (held.mount.0, u64::MAX, u64::from(own.ino)),
+        Body::Stream(_) | Body::Dead => return Err(Errno::EBADF),
+    };
+    if offset == 0 || vfs.slots.get(key).is_none() {
         let entries = vfs.read_directory(vnode)?;
-        vfs.snapshots.insert(file, directory::blocks(&entries).into());
+        vfs.slots.update(key, &entries);
     }
     let from = usize::try_from(offset).unwrap_or(usize::MAX);
-    let blocks = vfs.snapshots.get(&file).and_then(|blocks| blocks.get(from..));
-    Ok(blocks.unwrap_or_default().to_vec())
+    let blocks = vfs.slots.get(key).and_then(|blocks| blocks.get(from..)).unwrap_or_default();
+    Ok(blocks.get(..most as usize).unwrap_or(blocks).to_vec())
 }
 
 /// Writes to an open file (`vn_write`).
@@ -236,6 +261,7 @@ pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32>
         return stream::write(cx, file, vnode, uio);
     }
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        cx.kernel.vfs.used(vnode, true, now(cx.kernel));
         return tty::write(cx, file, special, uio);
     }
     if held.kind == Vtype::Fifo {
@@ -287,7 +313,7 @@ fn write_file(
         // As recorded: only the end is checked.  No part of the file is there to be changed.
         return uio.discard(cx);
     }
-    let result = write_pieces(cx, vnode, uio);
+    let result = if append { append_pieces(cx, vnode, uio) } else { write_pieces(cx, vnode, uio) };
     if uio.resid < before {
         let cred = cx.kernel.files[file].cred.clone();
         // The bytes are written; bits that cannot be cleared on this host stay.
@@ -298,6 +324,31 @@ fn write_file(
         }
     }
     result
+}
+
+/// Adds at the end: the host does that in one step, so that a write of the guest must be one, too.
+fn append_pieces(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), Errno> {
+    let mut buffer = vec![0; (uio.resid as usize).min(MOST_APPENDED)];
+    while uio.resid > 0 {
+        let mut ahead = uio.clone();
+        let moved = ahead.move_in(cx, &mut buffer);
+        let length = (uio.resid - ahead.resid) as usize;
+        let piece = buffer.get(..length).unwrap_or_default();
+        let (written, end) = cx.kernel.vfs.append_content(vnode, piece)?;
+        if written < length {
+            let mut taken = vec![0; written];
+            uio.move_in(cx, &mut taken)?;
+            uio.offset = end.cast_signed();
+            return Err(Errno::ENOSPC);
+        }
+        *uio = ahead;
+        uio.offset = end.cast_signed();
+        moved?;
+        if length == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn write_pieces(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), Errno> {
@@ -328,7 +379,7 @@ fn write_pieces(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(
 pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec<u8>) -> Sysret<()> {
     let vnode = vnode_of(cx, file)?;
     let held = cx.kernel.vfs.vnode(vnode);
-    if held.kind == Vtype::Fifo && held.fifo.is_some() {
+    if held.kind == Vtype::Fifo && held.inode.fifo.get().is_some() {
         return fifo::ioctl(cx, file, vnode, command, data);
     }
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
@@ -353,7 +404,7 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
 pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     let Ok(vnode) = vnode_of(cx, file) else { return true };
     let held = cx.kernel.vfs.vnode(vnode);
-    if held.kind == Vtype::Fifo && held.fifo.is_some() {
+    if held.kind == Vtype::Fifo && held.inode.fifo.get().is_some() {
         return fifo::select(cx, file, vnode, which);
     }
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
@@ -367,9 +418,19 @@ pub fn vn_stat(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Stat, Errno> {
     Ok(stat(&cx.kernel.vfs.getattr(vnode)?))
 }
 
+/// A time of the host in the guest's 32 bits; one before 1901 or after 2038 is the first or the last that there
+/// is, so that what is newer stays newer.
+fn time(t: HostTime) -> Timespec {
+    let (sec, nsec) = match i32::try_from(t.sec) {
+        Ok(sec) => (sec, t.nsec as i32),
+        Err(_) if t.sec < 0 => (i32::MIN, 0),
+        Err(_) => (i32::MAX, 999_999_999),
+    };
+    Timespec { sec: sec.into(), nsec: nsec.into() }
+}
+
 /// Attributes as stat gives them out.
 pub(super) fn stat(attr: &Vattr) -> Stat {
-    let time = |t: HostTime| Timespec { sec: (t.sec as i32).into(), nsec: (t.nsec as i32).into() };
     Stat {
         dev: attr.fsid.into(),
         ino: attr.fileid.into(),
@@ -400,7 +461,9 @@ pub fn revoke_device(cx: &mut Context<'_>, vnode: VnodeId) {
     for file in cx.kernel.files.active().to_vec() {
         let FileObject::Vnode(node) = cx.kernel.files[file].object else { continue };
         let same = cx.kernel.vfs.vnode(node);
-        if node == vnode || same.kind == cx.kernel.vfs.vnode(vnode).kind && rdev.is_some() && same.rdev() == rdev {
+        if node == vnode
+            || same.kind == cx.kernel.vfs.vnode(vnode).kind && rdev.is_some() && same.rdev() == rdev
+        {
             cx.kernel.files[file].object = FileObject::Vnode(dead);
             cx.kernel.vfs.vref(dead);
             cx.kernel.vfs.vrele(node);
@@ -417,22 +480,28 @@ pub fn revoke_device(cx: &mut Context<'_>, vnode: VnodeId) {
     cx.kernel.vfs.vrele(dead);
 }
 
+/// The time, as files have it.
+fn now(kernel: &Kernel) -> HostTime {
+    let now = kernel.clock.now();
+    HostTime { sec: (now / SECOND_NS) as i64, nsec: (now % SECOND_NS) as i64 }
+}
+
 /// Closes an open file (`vn_closefile`).
 pub fn vn_close(cx: &mut Context<'_>, file: FileId) -> Sysret<()> {
     let vnode = vnode_of(cx, file)?;
     let flag = cx.kernel.files[file].flag;
-    cx.kernel.vfs.snapshots.remove(&file);
     close(cx, vnode, flag)
 }
 
 /// Closes a vnode that was opened with these flags (`vn_close`).
 pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sysret<()> {
-    let held = cx.kernel.vfs.vnode_mut(vnode);
+    let inode = &cx.kernel.vfs.vnode(vnode).inode;
     if flag.contains(FileFlag::WRITE) {
-        held.writecount = held.writecount.saturating_sub(1);
+        inode.writecount.set(inode.writecount.get().saturating_sub(1));
     }
-    let closed = match held.kind {
-        _ if held.fifo.is_some() => fifo::close(cx, vnode, flag),
+    let fifo = inode.fifo.get().is_some();
+    let closed = match cx.kernel.vfs.vnode(vnode).kind {
+        _ if fifo => fifo::close(cx, vnode, flag),
         Vtype::Chr => tty::close(cx, vnode, flag),
         _ => Ok(()),
     };

@@ -19,6 +19,15 @@ pub fn before_truncate(kernel: &mut Kernel, id: FileId, size: u64) {
     }
 }
 
+/// Says that a process maps a file shared from now on: others may have decoded code from private mappings.
+pub fn after_share(kernel: &mut Kernel, id: FileId) {
+    for process in kernel.procs.ids().to_vec() {
+        if let Some(proc) = kernel.procs.get(process) {
+            proc.vm.space.file_shared(id);
+        }
+    }
+}
+
 /// Says that `len` bytes at `offset` of a file were written and that it has `size` bytes now: pages
 /// that were beyond its end can be accessed, and code decoded from the bytes is decoded again.
 pub fn after_write(kernel: &mut Kernel, id: FileId, offset: u64, len: u64, size: u64) {

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use syscalls::errno::Errno;
 
 use super::layout::{SGROWSIZ, SIGCODE_BYTES, Stack, UPAGES, USRSTACK};
+use super::stack::grow_new;
 use super::{SIGCODE, Vmspace, errno};
 use crate::image::{Backing, Plan, Segment};
 use crate::kernel::vfs::Executable;
@@ -39,16 +40,21 @@ impl<'a> Image<'a> {
 }
 
 impl Vmspace {
-    /// The address space of a new program.
-    pub fn exec_new(plan: &Plan, file: &Executable, stack: &Stack) -> Result<Self, Errno> {
-        Self::build(plan, Image::of(file), stack)
+    /// The address space of a new program, whose stack may have `stack_limit` bytes.
+    pub fn exec_new(plan: &Plan, file: &Executable, stack: &Stack, stack_limit: i64) -> Result<Self, Errno> {
+        Self::build(plan, Image::of(file), stack, stack_limit)
     }
 
-    pub(super) fn build(plan: &Plan, file: Image<'_>, stack: &Stack) -> Result<Self, Errno> {
+    pub(super) fn build(
+        plan: &Plan,
+        file: Image<'_>,
+        stack: &Stack,
+        stack_limit: i64,
+    ) -> Result<Self, Errno> {
         let space = AddressSpace::new().map_err(|e| errno(&e))?;
         let mut vm = Self::around(space);
         vm.add_segments(plan, file)?;
-        vm.add_stack(stack)?;
+        vm.add_stack(stack, stack_limit)?;
         vm.text_addr = plan.text_addr;
         vm.text_pages = plan.text_pages;
         vm.data_addr = plan.data_addr;
@@ -87,16 +93,25 @@ impl Vmspace {
         .map_err(|e| errno(&e))
     }
 
-    /// Maps the stack with its contents, and the trampoline in the page above it.
-    fn add_stack(&mut self, stack: &Stack) -> Result<(), Errno> {
+    /// Maps the stack with its contents, and the trampoline in the page above it.  Arguments that need more than
+    /// the first 128 KB make it grow, as the faults of the original's copies do; what the limit leaves no room
+    /// for is not there, and nobody is told.
+    fn add_stack(&mut self, stack: &Stack, limit: i64) -> Result<(), Errno> {
+        let first = USRSTACK - SGROWSIZ;
+        self.space.map_anon(first, SGROWSIZ, Prot::all()).map_err(|e| errno(&e))?;
+        self.stack_pages = SGROWSIZ / PAGE_SIZE;
+        // The vectors are written before the count below them.
+        for address in [stack.argv, stack.esp] {
+            grow_new(self, limit, address).map_err(|e| errno(&e))?;
+        }
+        let lost = (USRSTACK - self.stack_pages * PAGE_SIZE).saturating_sub(stack.esp);
+        let there = stack.bytes.get(lost as usize..).unwrap_or_default();
+        self.space.poke(stack.esp + lost, there).map_err(|_| Errno::EFAULT)?;
         let space = &mut self.space;
-        space.map_anon(USRSTACK - SGROWSIZ, SGROWSIZ, Prot::all()).map_err(|e| errno(&e))?;
-        space.poke(stack.esp, &stack.bytes).map_err(|_| Errno::EFAULT)?;
         // The user area: the guest may read it, and nothing of it but the trampoline is of use.
         space.map_anon(USRSTACK, UPAGES * PAGE_SIZE, Prot::READ).map_err(|e| errno(&e))?;
         space.set_max_protection(USRSTACK, UPAGES * PAGE_SIZE, Prot::READ).map_err(|e| errno(&e))?;
         space.poke(SIGCODE, &SIGCODE_BYTES).map_err(|_| Errno::EFAULT)?;
-        self.stack_pages = SGROWSIZ / PAGE_SIZE;
         self.argv = stack.argv;
         Ok(())
     }

@@ -9,12 +9,12 @@ use syscalls::arg::Fd;
 use syscalls::errno::Errno;
 use syscalls::flags::MapFlags;
 
-use super::{VM_MAXUSER_ADDRESS, Vmspace, errno, inside_page, round_page};
+use super::{VM_MAXUSER_ADDRESS, Vmspace, errno, file, inside_page, round_page};
 use crate::image::MAX_DATA;
 use crate::kernel::file::{FileFlag, FileObject, getfile};
 use crate::kernel::limits::Resource;
 use crate::kernel::{Context, vfs};
-use crate::mem::{FileId, PAGE_SIZE, Prot, Sharing};
+use crate::mem::{self, FileId, PAGE_SIZE, Prot, Sharing};
 
 /// Most pages that all processes together may wire: a third of the memory of a 32 MB machine.
 const MAX_WIRED_PAGES: u32 = 2500;
@@ -113,6 +113,10 @@ pub(super) fn mmap(cx: &mut Context<'_>, request: Request) -> Result<u32, Errno>
         return Err(Errno::EACCES);
     }
     let shared = flags.contains(MapFlags::SHARED);
+    let file_shared = match &file {
+        Some(Mappable::File { id, .. }) if shared && mem::is_mapped(*id) => Some(*id),
+        _ => None,
+    };
     match file {
         Some(Mappable::File { file, id }) => {
             let sharing = if shared { Sharing::Shared } else { Sharing::Private };
@@ -123,6 +127,9 @@ pub(super) fn mmap(cx: &mut Context<'_>, request: Request) -> Result<u32, Errno>
     }
     .map_err(|e| errno(&e))?;
     vm.space.set_max_protection(addr, size, max_prot).map_err(|e| errno(&e))?;
+    if let Some(id) = file_shared {
+        file::after_share(cx.kernel, id);
+    }
     cx.kernel.account_memory();
     Ok(addr)
 }

@@ -2,8 +2,11 @@
 //!
 //! 2.1 counterpart: i386/i386/vm_machdep.c (grow), i386/i386/trap.c (trap_pfault).
 
+use std::io;
+
 use syscalls::errno::Errno;
 
+use super::Vmspace;
 use super::layout::{MAXSSIZ, SGROWSIZ, USRSTACK};
 use crate::kernel::Kernel;
 use crate::kernel::limits::Resource;
@@ -28,12 +31,15 @@ enum Growth {
 }
 
 fn growth(proc: &Proc, address: u32) -> Growth {
-    let vm = &proc.vm;
+    growth_within(&proc.vm, proc.limits.get(Resource::Stack).cur, address)
+}
+
+fn growth_within(vm: &Vmspace, limit: i64, address: u32) -> Growth {
     if address <= vm.stack_floor || address >= USRSTACK {
         return Growth::Enough;
     }
     let wanted = (USRSTACK - address).next_multiple_of(PAGE_SIZE);
-    if i64::from(wanted) > proc.limits.get(Resource::Stack).cur {
+    if i64::from(wanted) > limit {
         return Growth::TooMuch;
     }
     // At most MAXSSIZ, as the floor says, so that no sum below wraps.
@@ -67,6 +73,15 @@ pub fn grow(kernel: &mut Kernel, id: ProcId, address: u32) -> bool {
             grown
         }
     }
+}
+
+/// Grows the stack of a program that does not run yet, as far as a limit allows, so that it holds `address`.
+pub(super) fn grow_new(vm: &mut Vmspace, limit: i64, address: u32) -> io::Result<()> {
+    if let Growth::Range { start, len } = growth_within(vm, limit, address) {
+        vm.space.map_anon(start, len, Prot::all())?;
+        vm.stack_pages += len / PAGE_SIZE;
+    }
+    Ok(())
 }
 
 /// Grows the stack for a page fault; true where the access can be tried again.

@@ -9,7 +9,7 @@ use super::{RO, RW, empty, fault};
 use crate::mem::{AddressSpace, FileId, FileMode, Prot, Sharing, Written};
 use crate::trapframe::{Access, FaultCause};
 
-const ID: FileId = FileId { dev: 1, ino: 2 };
+pub(super) const ID: FileId = FileId { dev: 1, ino: 2 };
 
 fn file(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
@@ -18,7 +18,7 @@ fn file(bytes: &[u8]) -> File {
 }
 
 /// A file of `pages` pages, each filled with its number plus one.
-fn numbered(pages: u8) -> File {
+pub(super) fn numbered(pages: u8) -> File {
     let bytes: Vec<u8> = (1..=pages).flat_map(|n| [n; 0x1000]).collect();
     file(&bytes)
 }
@@ -207,9 +207,9 @@ fn writing_a_file_reports_code_that_was_decoded_from_it() {
         let f = numbered(2);
         space.map_file(0x1000, 0x2000, RO, f.as_fd(), 0, Sharing::Shared, ID).unwrap();
         space.watch_code(0x2000, 8);
-        f.write_all_at(b"new", 0x1001).unwrap();
         space.file_written(ID, 0, 0x10);
         assert!(!space.code_written());
+        f.write_all_at(b"new", 0x1001).unwrap();
         space.file_written(ID, 0x1001, 3);
         assert_eq!(space.take_code_writes(), [(0x2000, 64)]);
         assert_eq!(space.fuword(0x2000), Ok(u32::from_le_bytes(*b"\x02new")));

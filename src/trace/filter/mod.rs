@@ -2,14 +2,15 @@
 //!
 //! Unknown names are refused with a suggestion.  Must not know events.
 
-mod pattern;
+mod injection;
 
 use std::fmt;
 
 use syscalls::arg::Kind;
-use syscalls::{Errno, SYSENT, SigSet, Signal, Sysent};
+use syscalls::{SYSENT, SigSet, Signal, Sysent};
 
-use pattern::Pattern;
+pub use injection::Injection;
+use regex_lite::Regex;
 
 /// Room for every number of the table and one for those past it.
 const NUMBERS: usize = 221;
@@ -45,10 +46,13 @@ impl CallSet {
         for item in list.split(',').filter(|i| !i.is_empty()) {
             set.add(item)?;
         }
-        if inverted {
-            set.0.iter_mut().for_each(|on| *on = !*on);
-        }
-        Ok(set)
+        Ok(if inverted { set.inverted() } else { set })
+    }
+
+    /// All other calls.
+    pub fn inverted(mut self) -> Self {
+        self.0.iter_mut().for_each(|on| *on = !*on);
+        self
     }
 
     fn add(&mut self, item: &str) -> Result<(), String> {
@@ -83,8 +87,8 @@ impl CallSet {
             };
         }
         if let Some(regex) = item.strip_prefix('/') {
-            let pattern = Pattern::new(regex)?;
-            return match add_where(&|row| pattern.matches(&row.trace_name().to_string())) {
+            let pattern = Regex::new(regex).map_err(|e| format!("/{regex}: {e}"))?;
+            return match add_where(&|row| pattern.is_match(&row.trace_name().to_string())) {
                 true => Ok(()),
                 false => Err(format!("no system call matches /{regex}")),
             };
@@ -282,107 +286,6 @@ pub fn parse_fds(text: &str) -> Result<Option<Vec<i32>>, String> {
         .map(Some)
 }
 
-/// An outcome that the tracer makes up: `inject=NAME:error=ERR:retval=N:signal=SIG:when=FIRST[..LAST][+[STEP]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Injection {
-    /// The calls.
-    pub calls: CallSet,
-    /// The call fails with this instead of being made.
-    pub error: Option<Errno>,
-    /// The call returns this instead of being made.
-    pub retval: Option<u32>,
-    /// The process gets this signal.
-    pub signal: Option<Signal>,
-    /// The first call, counted from 1, to which it applies.
-    pub first: u64,
-    /// The last call to which it applies.
-    pub last: u64,
-    /// Every so many calls after the first; `None` means only the first.
-    pub step: Option<u64>,
-}
-
-impl Injection {
-    /// Parses the text behind `inject=` or `fault=`; a fault without an error is ENOSYS.
-    pub fn parse(text: &str, fault: bool) -> Result<Self, String> {
-        let mut parts = text.split(':');
-        let calls = CallSet::parse(parts.next().unwrap_or_default())?;
-        let mut this =
-            Self { calls, error: None, retval: None, signal: None, first: 1, last: u64::MAX, step: Some(1) };
-        for part in parts {
-            let Some((key, value)) = part.split_once('=') else {
-                return Err(format!("'{part}' is not KEY=VALUE"));
-            };
-            match key {
-                "error" => this.error = Some(parse_errno(value)?),
-                "retval" if !fault => {
-                    this.retval =
-                        Some(parse_word(value).ok_or_else(|| format!("'{value}' is not a number"))?);
-                }
-                "signal" if !fault => {
-                    this.signal = Some(Signal::from_name(&value.to_uppercase()).ok_or_else(|| {
-                        unknown("signal", value, Signal::ALL.iter().map(|s| s.name().to_string()))
-                    })?);
-                }
-                "when" => (this.first, this.last, this.step) = parse_when(value)?,
-                _ => {
-                    let keys = ["error", "retval", "signal", "when"].iter().map(ToString::to_string);
-                    return Err(unknown("key", key, keys));
-                }
-            }
-        }
-        if fault && this.error.is_none() {
-            this.error = Some(Errno::ENOSYS);
-        }
-        if this.error.is_none() && this.retval.is_none() && this.signal.is_none() {
-            return Err("inject needs error=, retval= or signal=".into());
-        }
-        Ok(this)
-    }
-
-    /// Whether it applies to the `count`th call, counted from 1.
-    pub fn applies(&self, count: u64) -> bool {
-        match (count.checked_sub(self.first), self.step) {
-            _ if count > self.last => false,
-            (None, _) => false,
-            (Some(0), _) => true,
-            (Some(after), Some(step)) => after % step == 0,
-            (Some(_), None) => false,
-        }
-    }
-}
-
-fn parse_errno(text: &str) -> Result<Errno, String> {
-    let by_number = || text.parse().ok().and_then(Errno::from_raw);
-    Errno::from_name(text)
-        .or_else(by_number)
-        .ok_or_else(|| unknown("error", text, Errno::ALL.iter().map(|e| e.name().to_string())))
-}
-
-fn parse_word(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => text.parse::<u32>().ok().or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned)),
-    }
-}
-
-/// `FIRST`, `FIRST+`, `FIRST+STEP`, and each with `..LAST` behind FIRST.
-fn parse_when(text: &str) -> Result<(u64, u64, Option<u64>), String> {
-    let bad = || format!("'{text}' is not FIRST, FIRST+, FIRST+STEP or FIRST..LAST");
-    let positive = |t: &str| t.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(bad);
-    let (range, step) = match text.split_once('+') {
-        None => (text, None),
-        Some((range, "")) => (range, Some(1)),
-        Some((range, step)) => (range, Some(positive(step)?)),
-    };
-    match range.split_once("..") {
-        None => Ok((positive(range)?, u64::MAX, step)),
-        Some((first, last)) => {
-            let (first, last) = (positive(first)?, positive(last)?);
-            if last < first { Err(bad()) } else { Ok((first, last, step.or(Some(1)))) }
-        }
-    }
-}
-
 /// Calls of Linux that people who know strace look for, and what 2.1 has instead.
 const LINUX: [(&str, &str); 16] = [
     ("brk", "break"),
@@ -469,18 +372,6 @@ mod tests {
         assert_eq!(CallSet::parse("zzzzzzzz").unwrap_err(), "unknown system call 'zzzzzzzz'");
         assert_eq!(parse_signals("SIGCHL").unwrap_err(), "unknown signal 'SIGCHL'; did you mean 'SIGCHLD'?");
         assert!(CallSet::parse("?opne").is_ok());
-    }
-
-    #[test]
-    fn injections_apply_when_told() {
-        let i = Injection::parse("open:error=EACCES:when=2+3", false).unwrap();
-        assert_eq!((1..9).filter(|n| i.applies(*n)).collect::<Vec<_>>(), [2, 5, 8]);
-        let i = Injection::parse("open:error=EACCES:when=2", false).unwrap();
-        assert_eq!((1..9).filter(|n| i.applies(*n)).collect::<Vec<_>>(), [2]);
-        assert_eq!(Injection::parse("read", true).unwrap().error, Some(Errno::ENOSYS));
-        assert!(Injection::parse("read", false).is_err());
-        assert!(Injection::parse("read:error=EWHAT", false).is_err());
-        assert!(Injection::parse("read:error=EIO:when=0", false).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::Render;
 use crate::kernel::event::Outcome;
+use crate::kernel::proc::Waker;
 use crate::trace::json::{self, Object};
 use crate::trace::output::Output;
 use crate::trace::record::{Call, Record, What};
@@ -13,6 +14,8 @@ use syscalls::Signal;
 #[derive(Debug, Default)]
 pub(super) struct Chrome {
     begun: bool,
+    /// Arrows so far; each has a number of its own.
+    arrows: u64,
 }
 
 impl Chrome {
@@ -52,6 +55,26 @@ impl Chrome {
             args.end();
             o.end();
             self.put(record.pid, &event, output);
+            if let Some(Waker { pid, at }) = sleep.woken.filter(|waker| waker.pid != record.pid) {
+                let end = sleep.since + sleep.duration.unwrap_or(0);
+                self.arrow("wakeup", (pid, at), (record.pid, end), output);
+            }
+        }
+    }
+
+    /// An arrow between two tracks: what one process did and another one felt.
+    fn arrow(&mut self, name: &str, from: (i32, u64), to: (i32, u64), output: &mut Output) {
+        self.arrows += 1;
+        for (phase, (pid, uptime)) in [("s", from), ("f", to)] {
+            let mut event = String::new();
+            let mut o = head(&mut event, phase, name, "flow", pid, uptime);
+            o.number("id", self.arrows);
+            if phase == "f" {
+                // It ends at the slice around it, not at the next one.
+                o.text("bp", "e");
+            }
+            o.end();
+            self.put(pid, &event, output);
         }
     }
 
@@ -84,6 +107,7 @@ impl Render for Chrome {
             What::Fork { child, .. } => {
                 self.name(*child, record.comm, output);
                 self.instant(record, &format!("fork {child}"), output);
+                self.arrow("fork", (record.pid, record.uptime), (*child, record.uptime), output);
             }
             What::Signal(d) => {
                 let name = Signal::from_raw(d.signal).map_or("signal", Signal::name);

@@ -7,6 +7,7 @@ use syscalls::{Signal, Sysent};
 
 use super::Render;
 use crate::kernel::event::Outcome;
+use crate::kernel::proc::Waker;
 use crate::trace::json::{self, Object};
 use crate::trace::output::Output;
 use crate::trace::record::{Call, Frame, Record, What};
@@ -14,7 +15,7 @@ use crate::trace::text;
 use crate::trace::value::Value;
 
 /// Version of the schema; it grows when a member changes its meaning or goes away.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The rendering.
 #[derive(Debug, Default)]
@@ -115,7 +116,9 @@ fn members(line: &mut String, record: &Record<'_>) -> bool {
             o.text("layer", step.layer).text("text", &step.text);
             o.end();
         }
-        What::Enter(_) | What::Unfinished(_) | What::UserReturn | What::Switch { .. } => return false,
+        What::Enter(_) | What::Unfinished(_) | What::LeftAlone | What::UserReturn | What::Switch { .. } => {
+            return false;
+        }
     }
     true
 }
@@ -182,6 +185,9 @@ fn call(mut o: Object<'_>, call: &Call) {
             o.text("wmesg", s.wmesg).text("channel", &s.channel).number("began_ns", s.since);
             if let Some(duration) = s.duration {
                 o.number("duration_ns", duration);
+            }
+            if let Some(Waker { pid, at }) = s.woken {
+                o.number("woken_by", pid).number("woken_ns", at);
             }
             o.end();
         });

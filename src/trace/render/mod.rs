@@ -1,6 +1,7 @@
 //! Renderings of records.  Each prints the same decoded values; none looks into the kernel or guest memory.
 
 mod chrome;
+mod color;
 mod jsonl;
 mod ktrace;
 mod strace;

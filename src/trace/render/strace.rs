@@ -6,6 +6,7 @@ use syscalls::Signal;
 use syscalls::layout::{WaitStatus, Waited};
 
 use super::Render;
+use super::color::{self, Ink};
 use crate::kernel::event::Outcome;
 use crate::kernel::ktrace::transfer::Transfer;
 use crate::trace::decode::Argument;
@@ -20,33 +21,41 @@ pub(super) struct Strace {
     options: Options,
     /// Each process has its own file, and its number need not be on each line.
     per_process: bool,
+    /// There has been a second process, and each line says whose it is.
+    several: bool,
     /// Uptime of the line before, for `-r`.
     before: Option<u64>,
 }
 
 impl Strace {
     pub(super) fn new(options: &Options, per_process: bool) -> Self {
-        Self { options: options.clone(), per_process, before: None }
+        Self { options: options.clone(), per_process, several: options.comms, before: None }
     }
 
     /// What stands before a line; `since` is when the thing began.
     fn prefix(&mut self, record: &Record<'_>, uptime: u64, now: u64) -> String {
         let mut line = String::new();
-        if !self.per_process {
-            let _ = write!(line, "{:<5} ", record.pid);
+        if self.several && !self.per_process {
+            let pid = match self.options.comms {
+                true => format!("{}<{}>", record.pid, record.comm.escape_ascii()),
+                false => record.pid.to_string(),
+            };
+            self.paint(&mut line, Ink::Process, &format!("{pid:<5}"));
+            line.push(' ');
         }
-        if self.options.relative {
+        if let Some(precision) = self.options.relative {
             let since = uptime.saturating_sub(self.before.unwrap_or(uptime));
-            let _ = write!(line, "{:>6}.{:06} ", since / 1_000_000_000, since / 1000 % 1_000_000);
+            let _ = write!(line, "{:>6}{} ", since / 1_000_000_000, precision.fraction(since));
             self.before = Some(uptime);
         }
-        let (seconds, micros) = (now / 1_000_000_000, now / 1000 % 1_000_000);
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
         let _ = match self.options.stamp {
             Stamp::None => Ok(()),
-            Stamp::Second => write!(line, "{hour:02}:{minute:02}:{second:02} "),
-            Stamp::Microsecond => write!(line, "{hour:02}:{minute:02}:{second:02}.{micros:06} "),
-            Stamp::Epoch => write!(line, "{seconds}.{micros:06} "),
+            Stamp::Time(precision) => {
+                let seconds = now / 1_000_000_000;
+                let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+                write!(line, "{hour:02}:{minute:02}:{second:02}{} ", precision.fraction(now))
+            }
+            Stamp::Epoch(precision) => write!(line, "{} ", precision.seconds(now)),
         };
         line
     }
@@ -65,9 +74,14 @@ impl Strace {
 
     /// Arguments, with commas; a line that is cut ends with one.
     fn arguments(&self, line: &mut String, args: &[Argument], cut: bool) {
-        for (i, value) in args.iter().flat_map(|a| &a.values).enumerate() {
+        let values = args.iter().flat_map(|a| a.values.iter().enumerate().map(move |(n, v)| (a.name, n, v)));
+        for (i, (name, nth, value)) in values.enumerate() {
             if i > 0 {
                 line.push_str(", ");
+            }
+            // A type of several words has the name of its first.
+            if self.options.argument_names && nth == 0 {
+                let _ = write!(line, "{name}=");
             }
             text::write(line, value, self.options.style);
         }
@@ -78,12 +92,12 @@ impl Strace {
 
     fn call(&mut self, record: &Record<'_>, call: &Call, output: &mut Output) {
         let mut line = self.head(record, call);
-        let start = line.len();
         let shown = if call.announced {
             let _ = write!(line, "<... {} resumed>", call.name());
             known(call)
         } else {
-            let _ = write!(line, "{}(", call.name());
+            self.paint(&mut line, Ink::Name, &call.name());
+            line.push('(');
             0
         };
         let raw = self.options.raw.contains(call.number);
@@ -91,11 +105,10 @@ impl Strace {
             true => words(&mut line, call),
             false => self.arguments(&mut line, &call.args[shown..], false),
         }
-        line.push(')');
-        while line.len() - start < self.options.column {
-            line.push(' ');
-        }
-        line.push_str(" = ");
+        line.push_str(") ");
+        let width = color::width(&line);
+        line.extend(std::iter::repeat_n(' ', self.options.column.saturating_sub(width)));
+        line.push_str("= ");
         self.result(&mut line, call);
         line.push('\n');
         if let Some(transfer) = call.transfer.as_ref().filter(|t| self.dumps(t)) {
@@ -122,16 +135,18 @@ impl Strace {
                 Ok(())
             }
             (Outcome::Success(retval), None) => write!(line, "{}", retval.eax.cast_signed()),
-            (Outcome::Failure(errno), _) => write!(line, "-1 {errno}"),
+            (Outcome::Failure(errno), _) => {
+                self.paint(line, Ink::Error, &format!("-1 {errno}"));
+                Ok(())
+            }
             (Outcome::Restart, _) => write!(line, "? ERESTART (To be restarted)"),
             (Outcome::NoReturn, _) => write!(line, "?"),
         };
         if call.injected {
             line.push_str(" (INJECTED)");
         }
-        if self.options.durations {
-            let micros = end.duration / 1000;
-            let _ = write!(line, " <{}.{:06}>", micros / 1_000_000, micros % 1_000_000);
+        if let Some(precision) = self.options.durations {
+            let _ = write!(line, " <{}>", precision.seconds(end.duration));
         }
     }
 
@@ -150,7 +165,8 @@ impl Strace {
 
     fn unfinished(&mut self, record: &Record<'_>, call: &Call, output: &mut Output) {
         let mut line = self.head(record, call);
-        let _ = write!(line, "{}(", call.name());
+        self.paint(&mut line, Ink::Name, &call.name());
+        line.push('(');
         let known = known(call);
         self.arguments(&mut line, &call.args[..known], known < call.args.len());
         line.push_str(" <unfinished ...>\n");
@@ -169,15 +185,26 @@ impl Strace {
                 None => write!(line, "[????????] "),
             };
         }
-        line.push_str(text);
+        self.paint(&mut line, Ink::Remark, text);
         line.push('\n');
         output.write(record.pid, line.as_bytes());
+    }
+
+    fn paint(&self, line: &mut String, ink: Ink, text: &str) {
+        match self.options.color {
+            true => color::paint(line, ink, text),
+            false => line.push_str(text),
+        }
     }
 }
 
 impl Render for Strace {
     fn record(&mut self, record: &Record<'_>, output: &mut Output) {
         match &record.what {
+            What::Fork { .. } => self.several = true,
+            What::LeftAlone if self.options.quiet == 0 => {
+                self.remark(record, None, "--- traced no more ---", output);
+            }
             What::Leave(call) => self.call(record, call, output),
             What::Unfinished(call) => self.unfinished(record, call, output),
             What::Signal(delivery) => {
@@ -204,7 +231,7 @@ impl Render for Strace {
             What::Enter(_)
             | What::UserReturn
             | What::Continued
-            | What::Fork { .. }
+            | What::LeftAlone
             | What::Exec { .. }
             | What::Exit(_)
             | What::Switch { .. }

@@ -9,6 +9,7 @@ use syscalls::layout::mode::{ACCESSPERMS, ALLPERMS, S_IFMT};
 use super::super::namei::{Found, MAXPATHLEN, Nameidata, Op};
 use super::super::node::Make;
 use super::super::vnode::Vtype;
+use super::super::vnops::TRIES;
 use super::{copy_path, lookup_path, namei};
 use crate::kernel::file::Uio;
 use crate::kernel::{Context, Sysret};
@@ -32,8 +33,15 @@ pub fn mknod(cx: &mut Context<'_>, path: Path, mode: Mode, dev: Dev) -> Sysret<(
     cx.suser()?;
     let at = free_name(cx, path, false)?;
     let what = match Vtype::from_mode(mode.0 as u16) {
-        Some(kind @ (Vtype::Chr | Vtype::Blk)) => Make::Device(kind, dev.0),
-        // Bad sectors (S_IFMT) are nothing that a host file could be.
+        // The number that stands for no value leaves the new inode's zero.
+        Some(kind @ (Vtype::Chr | Vtype::Blk)) => {
+            Make::Device(kind, if dev.0 == u32::MAX { 0 } else { dev.0 })
+        }
+        None if mode.0 & u32::from(S_IFMT) == u32::from(S_IFMT) => {
+            let what = "bad sectors (S_IFMT) are nothing that a file of the host could be";
+            cx.kernel.unserved(cx.id, "mknod", what);
+            return Err(Errno::EPERM.into());
+        }
         _ => return Err(Errno::EINVAL.into()),
     };
     make(cx, &at, what, mode.0 & u32::from(ALLPERMS & !S_IFMT))
@@ -55,6 +63,10 @@ pub fn mkdir(cx: &mut Context<'_>, path: Path, mode: Mode) -> Sysret<()> {
 pub fn symlink(cx: &mut Context<'_>, path: Str, link: Path) -> Sysret<()> {
     let text = cx.copyinstr(path.0, MAXPATHLEN)?;
     let at = free_name(cx, link, false)?;
+    if text.is_empty() {
+        cx.kernel.unserved(cx.id, "symlink", "the host has no symbolic links without a text");
+        return Err(Errno::EPERM.into());
+    }
     make(cx, &at, Make::Symlink(&text), u32::from(ACCESSPERMS))
 }
 
@@ -68,17 +80,27 @@ pub fn link(cx: &mut Context<'_>, path: Path, link: Path) -> Sysret<()> {
     cx.kernel.vfs.vref(vp);
     let linked = free_name(cx, link, directory).and_then(|at| cx.kernel.vfs.link(vp, &at));
     cx.kernel.vfs.vrele(vp);
+    if directory && linked == Err(Errno::EPERM) {
+        cx.kernel.unserved(cx.id, "link", "the host gives directories no further names");
+    }
     Ok(linked?)
 }
 
 /// Removes a name.
 pub fn unlink(cx: &mut Context<'_>, path: Path) -> Sysret<()> {
     let path = copy_path(cx, path)?;
-    let at = namei(cx, &Nameidata::new(&path, Op::Delete))?;
-    if at.vp.is_some_and(|vp| cx.kernel.vfs.vnode(vp).kind == Vtype::Dir) {
-        cx.suser()?;
+    for _ in 0..TRIES {
+        let at = namei(cx, &Nameidata::new(&path, Op::Delete))?;
+        if at.vp.is_some_and(|vp| cx.kernel.vfs.vnode(vp).kind == Vtype::Dir) {
+            cx.suser()?;
+        }
+        match cx.kernel.vfs.remove(&at) {
+            // Somebody outside has put a directory there meanwhile.
+            Err(Errno::EISDIR) => {}
+            other => return Ok(other?),
+        }
     }
-    Ok(cx.kernel.vfs.remove(&at)?)
+    Err(Errno::EISDIR.into())
 }
 
 /// Removes an empty directory.
@@ -97,6 +119,17 @@ pub fn rmdir(cx: &mut Context<'_>, path: Path) -> Sysret<()> {
 
 /// Renames a file or directory.
 pub fn rename(cx: &mut Context<'_>, from: Path, to: Path) -> Sysret<()> {
+    for _ in 0..TRIES {
+        match rename_once(cx, from, to) {
+            // Somebody outside has taken the free name meanwhile: what is there now has to be looked at.
+            Err(Errno::EEXIST) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(Errno::EEXIST.into())
+}
+
+fn rename_once(cx: &mut Context<'_>, from: Path, to: Path) -> Result<(), Errno> {
     let path = copy_path(cx, from)?;
     let source = namei(cx, &Nameidata::new(&path, Op::Delete))?;
     let fvp = source.vp.ok_or(Errno::ENOENT)?;
@@ -106,8 +139,8 @@ pub fn rename(cx: &mut Context<'_>, from: Path, to: Path) -> Sysret<()> {
     if let Some(tvp) = target.vp {
         let to_dir = cx.kernel.vfs.vnode(tvp).kind == Vtype::Dir;
         match (will_be_dir, to_dir) {
-            (true, false) => return Err(Errno::ENOTDIR.into()),
-            (false, true) => return Err(Errno::EISDIR.into()),
+            (true, false) => return Err(Errno::ENOTDIR),
+            (false, true) => return Err(Errno::EISDIR),
             _ => {}
         }
         let same_name = source.dvp == target.dvp && source.name == target.name;
@@ -116,10 +149,10 @@ pub fn rename(cx: &mut Context<'_>, from: Path, to: Path) -> Sysret<()> {
         }
     }
     if fvp == target.dvp {
-        return Err(Errno::EINVAL.into());
+        return Err(Errno::EINVAL);
     }
     let cred = cx.proc().cred.ucred.clone();
-    Ok(cx.kernel.vfs.rename(&source, &target, &cred)?)
+    cx.kernel.vfs.rename(&source, &target, &cred)
 }
 
 /// Reads the text of a symbolic link, without a zero byte at its end.

@@ -121,8 +121,8 @@ pub(in crate::kernel) fn not_opened(
     stop: Stop,
 ) -> Sysret<Fd> {
     if flags.contains(FileFlag::WRITE) {
-        let held = cx.kernel.vfs.vnode_mut(vnode);
-        held.writecount = held.writecount.saturating_sub(1);
+        let inode = &cx.kernel.vfs.vnode(vnode).inode;
+        inode.writecount.set(inode.writecount.get().saturating_sub(1));
     }
     cx.kernel.vfs.vrele(vnode);
     file::release(cx, fd, file);

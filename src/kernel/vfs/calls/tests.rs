@@ -1,7 +1,9 @@
 //! The calls as a guest makes them: arguments in its memory, results in it.
 
 use syscalls::Errno;
-use syscalls::arg::{Arg, CreatMode, Dirents, Fd, Gid, Mode, Out, OutBuf, Path, StatfsBuf, Str, Uid, Unused};
+use syscalls::arg::{
+    Arg, CreatMode, Dev, Dirents, Fd, Gid, Mode, Out, OutBuf, Path, StatfsBuf, Str, Uid, Unused,
+};
 use syscalls::flags::{AccessMode, FsWait, OpenFlags, Whence};
 use syscalls::layout::{Ostat, Shown, Stat, Statfs};
 use tempfile::TempDir;
@@ -437,16 +439,75 @@ fn statfs_fits_the_room_into_31_bits() {
 }
 
 #[test]
-fn a_removed_current_directory_has_no_more_entries() {
+fn a_removed_current_directory_is_empty_and_leads_nowhere() {
     let mut g = guest();
     let path = g.path("d");
     mkdir(&mut g.cx(), path, Mode(0o777)).unwrap();
     let path = g.path("d");
     chdir(&mut g.cx(), path).unwrap();
+    let fd = g.open(".", O_RDONLY).unwrap();
     let path = g.path("../d");
     rmdir(&mut g.cx(), path).unwrap();
     assert_eq!(errno(g.open("f", O_WRONLY | O_CREAT)), Errno::ENOENT);
-    assert!(g.stat("..").is_ok(), "the way up is remembered");
+    assert_eq!(errno(g.stat("..")), Errno::ENOENT);
+    assert_eq!(errno(g.stat(".")), Errno::ENOENT);
+    let block = Dirents { addr: MEMORY, cap: 512 };
+    assert_eq!(getdirentries(&mut g.cx(), fd, block, out()).unwrap(), 0);
+    assert_eq!(g.stat("/").unwrap().mode.get() & 0o170000, 0o040000);
+}
+
+#[test]
+fn what_the_host_has_no_form_for_is_eperm_and_noted_after_the_originals_checks() {
+    let mut g = guest();
+    let make_link = |g: &mut Guest, text: &str, name: &str| {
+        let (text, name) = (Str(g.text(text)), g.path(name));
+        symlink(&mut g.cx(), text, name)
+    };
+    make_link(&mut g, "text", "there").unwrap();
+    assert_eq!(errno(make_link(&mut g, "", "there")), Errno::EEXIST);
+    assert_eq!(errno(make_link(&mut g, "", "none/link")), Errno::ENOENT);
+    assert_eq!(errno(make_link(&mut g, "", "empty")), Errno::EPERM);
+    let path = g.path("d");
+    mkdir(&mut g.cx(), path, Mode(0o777)).unwrap();
+    let name_again = |g: &mut Guest, new: &str| {
+        let (old, new) = (g.path("d"), g.path(new));
+        link(&mut g.cx(), old, new)
+    };
+    assert_eq!(errno(name_again(&mut g, "there")), Errno::EEXIST);
+    assert_eq!(errno(name_again(&mut g, "d2")), Errno::EPERM);
+    let node = |g: &mut Guest, mode: u32, dev: u32, name: &str| {
+        let path = g.path(name);
+        mknod(&mut g.cx(), path, Mode(mode), Dev(dev))
+    };
+    assert_eq!(errno(node(&mut g, 0o170644, 0, "there")), Errno::EEXIST);
+    assert_eq!(errno(node(&mut g, 0o170644, 0, "bad")), Errno::EPERM);
+    assert_eq!(errno(node(&mut g, 0o100644, 0, "file")), Errno::EINVAL);
+    node(&mut g, 0o020644, u32::MAX, "device").unwrap();
+    assert_eq!(g.stat("device").unwrap().rdev.get(), 0, "the number that stands for no value");
+    let noted: Vec<&str> = g.kernel.ledger.iter().map(|(name, _, _)| name).collect();
+    assert_eq!(noted, ["link", "mknod", "symlink"]);
+    g.become_user(5, 5);
+    assert_eq!(errno(name_again(&mut g, "d2")), Errno::EPERM, "only the super-user gets so far");
+}
+
+#[test]
+fn times_beyond_32_bits_are_the_first_and_the_last_that_there_are() {
+    let mut g = guest();
+    let file = std::fs::File::create(g.dir.path().join("f")).unwrap();
+    let set = |seconds: i64| {
+        let epoch = std::time::UNIX_EPOCH;
+        let by = std::time::Duration::from_secs(seconds.unsigned_abs());
+        let time = if seconds < 0 { epoch - by } else { epoch + by };
+        file.set_modified(time).unwrap();
+    };
+    set(3_000_000_000);
+    let late = g.stat("f").unwrap().mtime;
+    assert_eq!((late.sec.get(), late.nsec.get()), (i32::MAX, 999_999_999));
+    set(-2_147_483_648);
+    assert_eq!(g.stat("f").unwrap().mtime.sec.get(), i32::MIN);
+    // Not every file system of a host keeps earlier times.
+    set(-3_000_000_000);
+    assert_eq!(g.stat("f").unwrap().mtime.sec.get(), i32::MIN);
 }
 
 #[test]

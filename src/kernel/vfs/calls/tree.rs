@@ -86,9 +86,8 @@ pub fn getdirentries(cx: &mut Context<'_>, fd: Fd, buf: Dirents, basep: Out<I32>
 pub fn ogetdirentries(cx: &mut Context<'_>, fd: Fd, buf: OldDirents, basep: Out<I32>) -> Sysret<i32> {
     let whole = buf.cap & !(DIRBLKSIZ as u32 - 1);
     let mut uio = Uio::single(buf.addr, whole);
-    let (before, _) = read_entries(cx, fd, &mut uio, |cx, file, vnode, uio| {
-        let mut blocks = vnops::blocks_from(cx, file, vnode, uio.offset)?;
-        blocks.truncate(uio.resid as usize);
+    let (before, _) = read_entries(cx, fd, &mut uio, |cx, vnode, uio| {
+        let mut blocks = vnops::blocks_from(cx, vnode, uio.offset, uio.resid)?;
         to_old_form(&mut blocks)?;
         uio.move_out(cx, &blocks)
     })?;
@@ -101,7 +100,7 @@ fn read_entries(
     cx: &mut Context<'_>,
     fd: Fd,
     uio: &mut Uio,
-    read: impl FnOnce(&mut Context<'_>, crate::kernel::file::FileId, VnodeId, &mut Uio) -> Result<(), Errno>,
+    read: impl FnOnce(&mut Context<'_>, VnodeId, &mut Uio) -> Result<(), Errno>,
 ) -> Result<(i64, i64), Errno> {
     let (file, vnode) = getvnode(cx, fd)?;
     if !cx.kernel.files[file].flag.contains(FileFlag::READ) {
@@ -115,7 +114,7 @@ fn read_entries(
         return Err(Errno::EINVAL);
     }
     uio.offset = before;
-    let result = read(cx, file, vnode, uio);
+    let result = read(cx, vnode, uio);
     cx.kernel.files[file].offset = uio.offset;
     result.map(|()| (before, uio.offset))
 }
@@ -181,7 +180,7 @@ fn statfs_of(cx: &Context<'_>, id: MountId) -> Result<Statfs, Errno> {
         bavail: blocks(space.available),
         files: files(space.files),
         ffree: files(space.files_free),
-        fsid: [I32::new(mount.dev.cast_signed()), I32::new(mount.kind as i32)],
+        fsid: [I32::new(cx.kernel.vfs.device_of(id).cast_signed()), I32::new(mount.kind as i32)],
         ..Statfs::default()
     };
     put_name(&mut statfs.mntonname, &mount.on);

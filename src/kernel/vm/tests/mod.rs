@@ -77,7 +77,7 @@ fn program() -> Vmspace {
     let mut arguments = Arguments::default();
     arguments.push_arg(b"prog").unwrap();
     let image = Image { fd: file.as_fd(), id: ID, size };
-    Vmspace::build(&plan(), image, &lay_out(&arguments, &[])).unwrap()
+    Vmspace::build(&plan(), image, &lay_out(&arguments, &[]), i64::MAX).unwrap()
 }
 
 fn guest() -> Guest {
