@@ -10,11 +10,12 @@ mod builder;
 mod host_signals;
 mod job;
 mod limits;
+mod mounts;
 mod outcome;
 mod pulse;
 mod stdio;
 
-pub use builder::{Builder, DEFAULT_PATH, Mount, StartError};
+pub use builder::{Builder, Changes, DEFAULT_PATH, Mount, StartError};
 pub use job::Notice;
 use job::{Job, Teller};
 pub use limits::{Limit, Limits, MEMORY};
@@ -22,6 +23,7 @@ use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 pub use stdio::Stdio;
 
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
@@ -39,9 +41,10 @@ use crate::host::signal::Signals;
 use crate::host::stdio::Poll;
 use crate::host::temporary::Directory;
 use crate::kernel::boot::{Config, Descriptor, Program, StartFailure};
+use crate::kernel::netinet::bridge;
+use crate::kernel::netinet::trace::Tap;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
-use crate::kernel::socket::inet::bridge;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::mem::budget::is_refused;
@@ -197,6 +200,12 @@ impl Machine {
             return Err(HostError::NOT_A_DIRECTORY);
         }
         self.kernel.core_directory = Some(place);
+        Ok(())
+    }
+
+    /// Has every packet of the guest's interfaces recorded, in the form of tcpdump; fails as the writer does.
+    pub fn record_packets(&mut self, to: Box<dyn Write>) -> io::Result<()> {
+        self.kernel.inet.tap = Some(Tap::new(to)?);
         Ok(())
     }
 
@@ -409,10 +418,14 @@ impl Machine {
         while bridge::is_sending(&self.kernel) {
             let left = until.saturating_sub(self.kernel.clock.uptime());
             let timeout = self.meter.patience().map_or(left, |patience| patience.min(left));
-            if timeout == 0 || self.meter.exceeded().is_some() || self.kernel.clock.is_virtual() {
+            // Nobody is left who could do anything about a signal but end.
+            let signalled = self.signals.as_ref().is_some_and(Signals::any);
+            if timeout == 0 || signalled || self.meter.exceeded().is_some() || self.kernel.clock.is_virtual()
+            {
                 return;
             }
-            vfs::poll_host(&mut self.kernel, None, Some(timeout));
+            let wake = self.signals.as_ref().map(Signals::wake_fd);
+            vfs::poll_host(&mut self.kernel, wake, Some(timeout));
         }
     }
 

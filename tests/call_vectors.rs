@@ -121,6 +121,7 @@ impl Run {
             let (offset, bytes) = match before {
                 Before::Bytes(offset, bytes) => (*offset, bytes.clone()),
                 Before::Word(offset, value) => (*offset, self.word(*value).to_le_bytes().to_vec()),
+                Before::Copy(_) => continue,
             };
             self.machine.write_arena(n, offset, &bytes);
             put(&mut self.expected[n], offset, &bytes);
@@ -191,7 +192,7 @@ impl Run {
                     }
                     (*offset, bytes)
                 }
-                After::Signals(_) | After::Delivered(_) => continue,
+                After::Same(_) | After::Signals(_) | After::Delivered(_) => continue,
             };
             put(&mut self.expected[step.process], offset, &bytes);
         }

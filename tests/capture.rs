@@ -167,7 +167,8 @@ fn a_missing_library_is_a_skip_that_names_it() {
     fs::remove_file(at.join("root/usr/lib/libc.so.2.2")).expect("it is there");
     let (status, said) = verify(at, &["--root", "root", "c"]);
     let named = "skip: c: /usr/lib/libc.so.2.2 is not there (looked for root/usr/lib/libc.so.2.2)\n";
-    assert!(status == 0 && said.starts_with(named), "{said}");
+    assert!(status == 1 && said.starts_with(named), "{said}");
+    assert_eq!(verify(at, &["--allow-skip", "--root", "root", "c"]).0, 0);
 }
 
 #[test]
@@ -311,4 +312,80 @@ fn other_formats_say_the_same() {
     assert!(junit.contains("tests=\"1\" failures=\"0\"") && junit.contains("name=\"one\""), "{junit}");
     let json = verify(at, &["--format", "json", "c"]).1;
     assert!(json.contains("\"verdict\": \"pass\"") && json.contains("\"passed\": 1"), "{json}");
+}
+
+#[test]
+fn a_case_can_outlive_what_is_not_compared() {
+    let place = place(&["hello"]);
+    let at = place.path();
+    capture(at, &["-o", "c", "--", "./bin/hello"]);
+    let file = at.join("c/case.toml");
+    let case = fs::read_to_string(&file).expect("a case");
+    assert!(case.contains("argv = [\"hello\"]"), "no path of the host: {case}");
+    let counted = case.lines().find(|line| line.starts_with("instructions = ")).expect("a count");
+    let changed = case.replace(counted, "instructions = 1");
+    fs::write(&file, &changed).expect("a case");
+    let (status, said) = verify(at, &["c"]);
+    assert_eq!(status, 0, "{said}");
+    assert!(said.contains("1 case passed with a note, such as c: not compared: instructions: "), "{said}");
+    assert_eq!(verify(at, &["--compare", "all", "c"]).0, 1);
+    fs::write(&file, changed.replace("format = 1\n", "format = 1\ncompare = [\"instructions\"]\n"))
+        .expect("a case");
+    assert_eq!(verify(at, &["c"]).0, 1, "the case says so");
+    assert_eq!(verify(at, &["--compare", "stdout,exit", "c"]).0, 0);
+    let (status, said) = verify(at, &["--compare", "stdin", "c"]);
+    assert!(status == 2 && said.contains("unknown aspect 'stdin'; did you mean"), "{said}");
+}
+
+#[test]
+fn a_program_under_development_is_run_if_that_is_wanted() {
+    let place = place(&["hello", "args"]);
+    let at = place.path();
+    capture(at, &["-o", "c", "--", "bin/hello"]);
+    fs::copy(at.join("bin/args"), at.join("bin/hello")).expect("another program");
+    let (status, said) = verify(at, &["c"]);
+    assert!(
+        status == 1 && said.contains("skip: c: /hello is another file") && said.contains("--any-image"),
+        "{said}"
+    );
+    let (status, said) = verify(at, &["--any-image", "c"]);
+    assert!(
+        status == 1 && said.contains("fail: c") && said.contains("note: /hello is another file"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_suite_is_shared_among_machines_and_its_results_are_put_together() {
+    let place = place(&["hello", "status"]);
+    let at = place.path();
+    for (name, status) in [("a", "0"), ("b", "1"), ("c", "2")] {
+        capture(at, &["-o", &format!("s/{name}"), "--", "bin/status", status]);
+    }
+    fs::write(at.join("s/b/expected/stdout"), "other").expect("a file");
+    let list = verify(at, &["--list", "--format", "json", "s"]);
+    assert!(list.0 == 0 && list.1.contains("\"directory\": \"s/b\""), "{}", list.1);
+    assert_eq!(verify(at, &["--list", "--shard", "1/2", "s"]).1, "a\nc\n");
+    let part = |shard: &str, status: i32| {
+        let (found, said) = verify(at, &["--shard", shard, "--format", "json", "s"]);
+        assert_eq!(found, status, "{said}");
+        fs::write(at.join(shard.replace('/', "of")), said).expect("a file");
+    };
+    part("1/2", 0);
+    part("2/2", 1);
+    let (status, said) = verify(at, &["--merge", "1of2", "2of2"]);
+    assert!(status == 1 && said.contains("fail: b\n") && said.ends_with("2 passed, 1 failed\n"), "{said}");
+    let (status, said) = verify(at, &["--merge", "--format", "github", "1of2", "2of2"]);
+    assert!(status == 1 && said.starts_with("::error file=s/b/case.toml,title=fail%3A b::"), "{said}");
+    assert_eq!(verify(at, &["--merge", "1of2"]), (2, "bsd21: --merge: part 2/2 is missing\n".to_owned()));
+    let (status, said) = verify(at, &["--merge", "s/b/case.toml"]);
+    assert!(status == 2 && said.contains("no result of verify --format json"), "{said}");
+}
+
+#[test]
+fn what_the_network_answers_is_not_recorded() {
+    let place = place(&["hello"]);
+    let output = bsd21(place.path(), &["capture", "-o", "c", "--net", "host", "--", "bin/hello"]);
+    assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("--net host"), "{}", text(&output.stderr));
 }

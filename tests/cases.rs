@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bsd21::capture::Case;
+use bsd21::capture::aspect::Aspects;
 use bsd21::capture::find;
 use bsd21::capture::image::{Cache, Places};
 use bsd21::capture::report::human_case;
@@ -18,7 +19,8 @@ fn main() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cases");
     let root = std::env::var_os("BSD21_ROOT").map(PathBuf::from);
     let bless = std::env::var_os("BSD21_BLESS").is_some();
-    let options = Arc::new(Options { root, trust: true, bless, max_wall: None, cancel: None });
+    let compare = Some(Aspects::ALL);
+    let options = Arc::new(Options { root, trust: true, bless, compare, ..Options::default() });
     let cache = Arc::new(Cache::default());
     let cases = find::cases(&directory).expect("fixtures/cases");
     let libraries = options.root.as_deref().map(root_of_libraries);
@@ -26,6 +28,7 @@ fn main() {
         root: libraries.as_ref().map(|d| d.path().to_owned()),
         trust: true,
         bless,
+        compare,
         ..Options::default()
     };
     let linked = Arc::new(linked);
@@ -37,8 +40,9 @@ fn main() {
             let (options, cache) = (Arc::clone(options), Arc::clone(&cache));
             let trial = Trial::test(found.name.clone(), move || {
                 let began = std::time::Instant::now();
-                let verdict = verify::one(&found.directory, &options, &cache);
-                let report = Report { name: found.name, verdict, took: began.elapsed() };
+                let (verdict, notes) = verify::one(&found.directory, &options, &cache);
+                let find::Found { name, directory } = found;
+                let report = Report { name, directory, verdict, notes, took: began.elapsed() };
                 match report.verdict {
                     Verdict::Pass | Verdict::Blessed(_) => Ok(()),
                     _ => Err(Failed::from(human_case(&report))),

@@ -95,3 +95,13 @@ fn the_first_screen_of_the_readme_is_what_the_command_shows() {
         assert!(lines.any(|traced| traced.ends_with(line)), "{line} is not in its place in\n{trace}");
     }
 }
+
+/// Whoever follows the README runs the tests that decide, and hears of every one that fails.
+#[test]
+fn the_readmes_test_command_is_the_one_of_ci() {
+    let readme = fs::read_to_string(top().join("README.md")).expect("README.md");
+    let command = readme.lines().find_map(|line| line.strip_prefix("$ cargo test")).expect("a command");
+    let ci = fs::read_to_string(top().join(".ci/run")).expect(".ci/run");
+    assert!(command.contains("--workspace") && command.contains("--no-fail-fast"), "{command}");
+    assert!(ci.lines().any(|line| line == format!("step cargo test{command}")), "{command}");
+}

@@ -232,7 +232,7 @@ fn shell_output(line: &str) -> Output {
 fn what_a_shell_gives_is_inherited() {
     let run = words("run", "", "job", "inherit");
     let found = shell(&format!(
-        "trap '' HUP USR1; umask 027; ulimit -n 20; exec 3<Cargo.toml 5>>/dev/null 6</ 7</proc/version; nice -n 4 {run} <&-"
+        "trap '' HUP USR1; umask 027; ulimit -S -n 20; exec 3<Cargo.toml 5>>/dev/null 6</ 7</proc/version; nice -n 4 {run} <&-"
     ));
     let has = |line: &str| found.lines().any(|l| l.starts_with(line));
     assert!(has("signal 1 is ignored") && has("signal 30 is ignored"), "{found}");
@@ -249,7 +249,7 @@ fn what_a_shell_gives_is_inherited() {
 
 #[test]
 fn a_clean_start_is_a_logins_and_options_go_before() {
-    let dirty = "trap '' HUP; umask 027; ulimit -n 20; exec 3<Cargo.toml 4<Cargo.toml; nice -n 4";
+    let dirty = "trap '' HUP; umask 027; ulimit -S -n 20; exec 3<Cargo.toml 4<Cargo.toml; nice -n 4";
     let login = "blocked 0\numask 22, nice 0\ndescriptors 64, at most any\nprocesses 40, at most any\n";
     for options in ["--clean", "--clock virtual"] {
         let found = shell(&format!("{dirty} {}", words("run", options, "job", "inherit")));

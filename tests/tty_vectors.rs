@@ -90,12 +90,13 @@ fn run_step(machine: &mut Machine, step: &Step, expected: &mut [u8]) -> Result<(
         let (offset, bytes) = match before {
             Before::Bytes(offset, bytes) => (*offset, bytes.clone()),
             Before::Word(offset, value) => (*offset, word(machine, *value).to_le_bytes().to_vec()),
+            Before::Copy(_) => continue,
         };
         machine.write_arena(offset, &bytes);
         put(expected, offset, &bytes);
     }
     let args: Vec<u32> = step.args.iter().map(|arg| word(machine, *arg)).collect();
-    let registers = machine.call(step.number, &args, step.alarm_ms).ok_or("never returns")?;
+    let registers = machine.call(step.number, &args, step.alarm).ok_or("never returns")?;
     let signals = machine.take_signals();
     match step.answer {
         Answer::Success(eax, edx) => {
@@ -147,7 +148,7 @@ fn check_memory(machine: &Machine, step: &Step, expected: &mut [u8]) -> Result<(
                 }
                 put(expected, *offset, bytes);
             }
-            After::Nonzero(_) | After::Signals(_) | After::Delivered(_) => {}
+            After::Same(_) | After::Nonzero(_) | After::Signals(_) | After::Delivered(_) => {}
         }
     }
     match arena.iter().zip(&*expected).position(|(a, e)| a != e) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::aspect::Aspect;
 use super::content::{Fingerprint, Text};
 use crate::host::look;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_EPOCH_NS};
@@ -37,6 +38,9 @@ pub struct Case {
     /// Version of the program that recorded it; for people.
     #[serde(default)]
     pub bsd21: String,
+    /// What is compared; all but the number of instructions unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<Vec<Aspect>>,
     /// How the program is run.
     pub run: Run,
     /// Where its root is.
@@ -285,7 +289,16 @@ impl Case {
     /// A case without expectations.
     pub fn new(run: Run, root: Root) -> Self {
         let bsd21 = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format: FORMAT, bsd21, run, root, mount: Vec::new(), expected: None, image: Vec::new() }
+        Self {
+            format: FORMAT,
+            bsd21,
+            compare: None,
+            run,
+            root,
+            mount: Vec::new(),
+            expected: None,
+            image: Vec::new(),
+        }
     }
 
     /// Reads the case in a directory.

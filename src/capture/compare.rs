@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
+use super::aspect::Aspect;
 use super::case::{self, Case, CaseError, End, Expected, FileState};
 use super::chain::{self, Chain};
 use super::content::{Fingerprint, Text};
@@ -25,8 +26,10 @@ const LARGEST: u64 = 16 << 20;
 const LINES: usize = 40;
 
 /// A difference.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
+    /// Of what.
+    pub aspect: Aspect,
     /// What differs, in a line.
     pub what: String,
     /// The difference itself.
@@ -34,8 +37,9 @@ pub struct Difference {
 }
 
 impl Difference {
-    fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), detail: Vec::new() }
+    /// A difference in a line.
+    pub fn new(aspect: Aspect, what: impl Into<String>) -> Self {
+        Self { aspect, what: what.into(), detail: Vec::new() }
     }
 }
 
@@ -116,15 +120,18 @@ pub fn compare(recorded: &Recorded, observed: &Observed) -> Vec<Difference> {
     let expected = &recorded.expected;
     let mut found = Vec::new();
     if expected.ended != observed.ended {
-        found.push(Difference::new(format!("ended: {}, not {}", end(observed.ended), end(expected.ended))));
+        found.push(Difference::new(
+            Aspect::Exit,
+            format!("ended: {}, not {}", end(observed.ended), end(expected.ended)),
+        ));
     }
-    for (name, print, kept, bytes) in [
-        ("stdout", &expected.stdout, &recorded.stdout, &observed.stdout),
-        ("stderr", &expected.stderr, &recorded.stderr, &observed.stderr),
+    for (aspect, name, print, kept, bytes) in [
+        (Aspect::Stdout, "stdout", &expected.stdout, &recorded.stdout, &observed.stdout),
+        (Aspect::Stderr, "stderr", &expected.stderr, &recorded.stderr, &observed.stderr),
     ] {
         let kept = if print.is_none() { Some(kept.as_deref().unwrap_or_default()) } else { kept.as_deref() };
         if *print != print_of(bytes) || kept.is_some_and(|kept| kept != bytes.as_slice()) {
-            found.push(bytes_differ(name, print.as_ref(), kept, bytes));
+            found.push(bytes_differ(aspect, name, print.as_ref(), kept, bytes));
         }
     }
     files_differ(recorded, observed, &mut found);
@@ -135,7 +142,7 @@ pub fn compare(recorded: &Recorded, observed: &Observed) -> Vec<Difference> {
     }
     if expected.instructions != observed.instructions {
         let (was, is) = (expected.instructions, observed.instructions);
-        found.push(Difference::new(format!("instructions: {is}, not {was}")));
+        found.push(Difference::new(Aspect::Instructions, format!("instructions: {is}, not {was}")));
     }
     found
 }
@@ -156,16 +163,22 @@ pub fn end(end: End) -> String {
     }
 }
 
-fn bytes_differ(name: &str, print: Option<&Fingerprint>, was: Option<&[u8]>, is: &[u8]) -> Difference {
+fn bytes_differ(
+    aspect: Aspect,
+    name: &str,
+    print: Option<&Fingerprint>,
+    was: Option<&[u8]>,
+    is: &[u8],
+) -> Difference {
     let Some(was) = was.filter(|was| *was != is) else {
         let now = Fingerprint::of(is);
         let (size, hash) = print.map_or((0, ""), |print| (print.size, print.sha256.as_str()));
-        return Difference::new(format!(
-            "{name}: {} bytes with sha-256 {}, not {size} with {hash}",
-            now.size, now.sha256
-        ));
+        return Difference::new(
+            aspect,
+            format!("{name}: {} bytes with sha-256 {}, not {size} with {hash}", now.size, now.sha256),
+        );
     };
-    let mut difference = Difference::new(format!("{name} differs"));
+    let mut difference = Difference::new(aspect, format!("{name} differs"));
     difference.detail = match (std::str::from_utf8(was), std::str::from_utf8(is)) {
         (Ok(was), Ok(is)) if !was.contains('\0') && !is.contains('\0') => unified(was, is, name),
         _ => binary(was, is),
@@ -206,7 +219,10 @@ fn files_differ(recorded: &Recorded, observed: &Observed, found: &mut Vec<Differ
     let (was, is) = (by_path(&recorded.expected.file), by_path(&observed.files));
     for (path, before) in &was {
         let Some(now) = is.get(path) else {
-            found.push(Difference::new(format!("files/{path}: not there or not changed any more")));
+            found.push(Difference::new(
+                Aspect::Files,
+                format!("files/{path}: not there or not changed any more"),
+            ));
             continue;
         };
         let (kept, bytes) = (recorded.contents.get(path).map(Vec::as_slice), observed.contents.get(path));
@@ -216,19 +232,25 @@ fn files_differ(recorded: &Recorded, observed: &Observed, found: &mut Vec<Differ
         }
         match (&before.content, bytes) {
             (Some(print), Some(bytes)) if before.content != now.content || !same => {
-                found.push(bytes_differ(&format!("files/{path}"), Some(print), kept, bytes));
+                found.push(bytes_differ(Aspect::Files, &format!("files/{path}"), Some(print), kept, bytes));
             }
-            _ => found.push(Difference::new(format!("files/{path}: {}, not {}", state(now), state(before)))),
+            _ => found.push(Difference::new(
+                Aspect::Files,
+                format!("files/{path}: {}, not {}", state(now), state(before)),
+            )),
         }
     }
     for path in is.keys().filter(|path| !was.contains_key(*path)) {
-        found.push(Difference::new(format!("files/{path}: made or changed, which it was not before")));
+        found.push(Difference::new(
+            Aspect::Files,
+            format!("files/{path}: made or changed, which it was not before"),
+        ));
     }
     for path in recorded.expected.removed.iter().filter(|path| !observed.removed.contains(path)) {
-        found.push(Difference::new(format!("files/{path}: not removed any more")));
+        found.push(Difference::new(Aspect::Files, format!("files/{path}: not removed any more")));
     }
     for path in observed.removed.iter().filter(|path| !recorded.expected.removed.contains(path)) {
-        found.push(Difference::new(format!("files/{path}: removed, which it was not before")));
+        found.push(Difference::new(Aspect::Files, format!("files/{path}: removed, which it was not before")));
     }
 }
 
@@ -255,14 +277,16 @@ fn calls_differ(recorded: &Recorded, observed: &Observed, index: u64, width: u64
     let among = if width > 1 { format!(" or one of the {} before it", width - 1) } else { String::new() };
     let (was, is) = (name(&recorded.chain), name(&observed.chain));
     let what = if was == is { format!("{is} differs") } else { format!("{is}, not {was}") };
-    Difference::new(format!("calls: number {}{among}: {what}", index + 1))
+    Difference::new(Aspect::Calls, format!("calls: number {}{among}: {what}", index + 1))
 }
 
 /// The calls are the same, but not the words for them.
 fn text_differs(was: &[String], is: &[String]) -> Difference {
     let at = was.iter().zip(is).take_while(|(a, b)| a == b).count();
-    let mut difference =
-        Difference::new(format!("trace: line {} differs, though the calls are the same", at + 1));
+    let mut difference = Difference::new(
+        Aspect::Calls,
+        format!("trace: line {} differs, though the calls are the same", at + 1),
+    );
     let from = at.saturating_sub(BEFORE as usize);
     difference.detail.extend(was.iter().take(at).skip(from).map(|line| format!("  {line}")));
     difference.detail.extend(was.get(at).map(|line| format!("- {line}")));
@@ -277,6 +301,22 @@ fn call_name(number: u16) -> String {
         chain::EXIT => "an exit".to_owned(),
         number => syscalls::sysent::row(number.into())
             .map_or_else(|| format!("call {number}"), |row| row.trace_name().to_string()),
+    }
+}
+
+/// Says of a difference in the calls that it comes from a file that the case does not hold.
+pub fn calls_origin(found: &mut [Difference], case: &Case, about: &[u8]) {
+    let Some(difference) = found.iter_mut().find(|d| d.what.starts_with("calls: ")) else { return };
+    let run = &case.run;
+    let below = |place: &Text| {
+        about.strip_prefix(place.0.as_slice()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    };
+    let held = [&run.files_at].into_iter().chain(&run.scratch).any(below) || about.starts_with(b"/dev/");
+    if !held && about.starts_with(b"/") {
+        difference.detail.push(format!(
+            "({} is a file or directory of the root, which a case does not hold: --input puts a copy into it)",
+            Text(about.to_vec())
+        ));
     }
 }
 
@@ -318,6 +358,7 @@ mod tests {
             stderr: Vec::new(),
             chain: Chain::default(),
             text: Vec::new(),
+            about: None,
             images: Vec::new(),
             files: vec![file("out", b"\0\x01"), file("text", b"a\n")],
             contents: [("out".into(), b"\0\x01".to_vec()), ("text".into(), b"a\n".to_vec())].into(),

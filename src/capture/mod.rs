@@ -9,6 +9,7 @@
 //!
 //! Must not know the command line.  2.1 counterpart: none.
 
+pub mod aspect;
 pub mod case;
 pub mod chain;
 pub mod compare;
@@ -19,6 +20,7 @@ pub mod observer;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod shard;
 pub mod tree;
 pub mod verify;
 

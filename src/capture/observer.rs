@@ -11,7 +11,9 @@ use crate::kernel::Kernel;
 use crate::kernel::event::{Event, Observer};
 use crate::kernel::proc::ProcId;
 use crate::kernel::vfs::mount::{FsType, MountFlags};
-use crate::trace::record::Record;
+use crate::trace::options::FdDetail;
+use crate::trace::record::{Record, What};
+use crate::trace::value::Value;
 use crate::trace::{Options, Output, Render, Tracer, render};
 
 /// Most bytes of a transfer that count.
@@ -28,6 +30,8 @@ pub(super) struct Heard {
     pub(super) chain: Chain,
     /// Lines of those that were wanted, by their numbers.
     pub(super) text: Vec<String>,
+    /// What the last of them is about: the file of its descriptor, or its path.
+    pub(super) about: Option<Vec<u8>>,
     /// Bytes of these lines.
     kept: u64,
     /// Paths of files that were executed or mapped where the guest could not change them.
@@ -51,7 +55,15 @@ impl Listener {
         let nowhere = || Output::stream(Box::new(io::sink()), false);
         let chain = Tracer::with_rendering(options, nowhere(), Box::new(links));
         let text = wanted.map(|wanted| {
-            let options = Options { string_limit: SHOWN, ..Options::default() };
+            let mut options = Options {
+                string_limit: SHOWN,
+                always_pids: true,
+                column: 0,
+                fd_detail: FdDetail::Path,
+                ..Options::default()
+            };
+            // Known for what a difference is about; the lines have numbers.
+            options.style.plain_fds = true;
             let line = Line::default();
             let output = Output::stream(Box::new(line.clone()), true);
             let lines = Lines {
@@ -121,9 +133,20 @@ impl Render for Lines {
         let line = if line.is_empty() { format!("{:<5} continues", record.pid) } else { line.into_owned() };
         let line = line.trim_end().to_owned();
         let mut heard = self.heard.borrow_mut();
+        heard.about = about(record);
         heard.kept += (line.len() + LINE) as u64;
         heard.text.push(line);
     }
+}
+
+/// What a call is about: the file of its first descriptor, else its first string.
+fn about(record: &Record<'_>) -> Option<Vec<u8>> {
+    let What::Leave(call) = &record.what else { return None };
+    call.args.iter().flat_map(|arg| &arg.values).find_map(|value| match value {
+        Value::Fd { about: Some(about), .. } => Some(about.as_bytes().to_vec()),
+        Value::Bytes { bytes, .. } => Some(bytes.clone()),
+        _ => None,
+    })
 }
 
 /// A line that is being written.

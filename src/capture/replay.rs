@@ -50,6 +50,8 @@ pub struct Observed {
     pub chain: Chain,
     /// The text of the calls that were wanted.
     pub text: Vec<String>,
+    /// What the last of these is about.
+    pub about: Option<Vec<u8>>,
     /// Images that were used, by their paths in the guest.
     pub images: Vec<case::Image>,
     /// Files that are new or changed.
@@ -123,6 +125,7 @@ pub fn replay(
         stderr: outcome.stderr,
         chain: heard.chain,
         text: heard.text,
+        about: heard.about,
         images: places.images(heard.images.into_iter(), cache),
         files: Vec::new(),
         contents: BTreeMap::new(),

@@ -3,15 +3,18 @@
 //! Every form says the same.
 
 use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::compare::Difference;
+use super::shard::Shard;
 use super::verify::{Report, Verdict};
 use crate::image::printable;
 
 /// How many there are of each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Came out as recorded.
     pub passed: usize,
@@ -65,6 +68,9 @@ pub fn human_case(report: &Report) -> String {
         None => writeln!(text, "{}: {}", verdict.word(), printable(&report.name)),
     };
     differences(&mut text, verdict.differences(), "    ");
+    for note in &report.notes {
+        let _ = writeln!(text, "    note: {}", printable(note));
+    }
     text
 }
 
@@ -97,7 +103,19 @@ pub fn human_end(reports: &[Report]) -> String {
             parts.push(format!("{count} {word}"));
         }
     }
-    format!("{}\n", parts.join(", "))
+    let mut text = format!("{}\n", parts.join(", "));
+    let noted: Vec<&Report> =
+        reports.iter().filter(|r| r.verdict == Verdict::Pass && !r.notes.is_empty()).collect();
+    if let Some(first) = noted.first() {
+        let (count, s) = (noted.len(), if noted.len() == 1 { "" } else { "s" });
+        let _ = writeln!(
+            text,
+            "{count} case{s} passed with a note, such as {}: {}",
+            printable(&first.name),
+            printable(&first.notes[0])
+        );
+    }
+    text
 }
 
 /// The Test Anything Protocol, version 13.
@@ -173,53 +191,117 @@ fn xml(text: &str) -> String {
     escaped
 }
 
+/// Annotations of GitHub's workflows: an error for each case that is not as it was, and a notice with the totals.
+pub fn github(reports: &[Report]) -> String {
+    let mut text = String::new();
+    for report in reports.iter().filter(|report| !report.verdict.is_good()) {
+        let mut message = report.verdict.reason().unwrap_or(report.verdict.word()).to_owned();
+        differences(&mut message, report.verdict.differences(), "\n");
+        let title = format!("{}: {}", report.verdict.word(), report.name);
+        let file = format!("{}/case.toml", report.directory.display());
+        let (file, title) = (property(&file), property(&title));
+        let _ = writeln!(text, "::error file={file},title={title}::{}", data(message.trim_end()));
+    }
+    let _ = writeln!(text, "::notice title=bsd21 verify::{}", data(human_end(reports).trim_end()));
+    text
+}
+
+/// The message of a workflow command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A property of a workflow command.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
 /// A case in JSON.
-#[derive(Serialize)]
-struct JsonCase<'a> {
-    name: &'a str,
-    verdict: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    differences: &'a [Difference],
+#[derive(Serialize, Deserialize)]
+struct JsonCase {
+    name: String,
+    directory: PathBuf,
+    verdict: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<Difference>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     seconds: f64,
 }
 
+/// The whole in JSON.
+#[derive(Serialize, Deserialize)]
+struct Json {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shard: Option<Shard>,
+    cases: Vec<JsonCase>,
+    totals: Totals,
+}
+
 /// JSON: an object with the cases and how many there are of each.
-pub fn json(reports: &[Report]) -> String {
-    #[derive(Serialize)]
-    struct All<'a> {
-        cases: Vec<JsonCase<'a>>,
-        totals: Totals,
-    }
+pub fn json(reports: &[Report], shard: Option<Shard>) -> String {
     let cases = reports.iter().map(|report| JsonCase {
-        name: &report.name,
-        verdict: report.verdict.word(),
-        reason: report.verdict.reason(),
-        differences: report.verdict.differences(),
+        name: report.name.clone(),
+        directory: report.directory.clone(),
+        verdict: report.verdict.word().to_owned(),
+        reason: report.verdict.reason().map(str::to_owned),
+        differences: report.verdict.differences().to_vec(),
+        notes: report.notes.clone(),
         seconds: (report.took.as_secs_f64() * 1e6).round() / 1e6,
     });
-    let all = All { cases: cases.collect(), totals: Totals::of(reports) };
+    let all = Json { shard, cases: cases.collect(), totals: Totals::of(reports) };
     // Strings and numbers can always be written.
     let mut text = serde_json::to_string_pretty(&all).unwrap_or_default();
     text.push('\n');
     text
 }
 
+/// Reads what [`json`] wrote: the reports, and which part of a suite they are.
+pub fn from_json(text: &str) -> Result<(Vec<Report>, Option<Shard>), String> {
+    let all: Json = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let report = |case: JsonCase| {
+        let reason = case.reason.unwrap_or_default();
+        let verdict = match case.verdict.as_str() {
+            "pass" => Verdict::Pass,
+            "blessed" => Verdict::Blessed(case.differences),
+            "fail" => Verdict::Fail(case.differences),
+            "skip" => Verdict::Skip(reason),
+            "limit" => Verdict::Limit(reason),
+            "error" => Verdict::Error(reason),
+            other => return Err(format!("{}: unknown verdict '{other}'", case.name)),
+        };
+        let took = Duration::try_from_secs_f64(case.seconds).map_err(|e| format!("{}: {e}", case.name))?;
+        Ok(Report { name: case.name, directory: case.directory, verdict, notes: case.notes, took })
+    };
+    Ok((all.cases.into_iter().map(report).collect::<Result<_, _>>()?, all.shard))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::capture::aspect::Aspect;
 
     fn reports() -> Vec<Report> {
-        let differs = Difference { what: "stdout differs".into(), detail: vec!["-<a> & \u{1}".into()] };
+        let differs = Difference {
+            aspect: Aspect::Stdout,
+            what: "stdout differs".into(),
+            detail: vec!["-<a> & \u{1}".into()],
+        };
         [
             ("one", Verdict::Pass),
             ("two", Verdict::Fail(vec![differs])),
             ("three", Verdict::Skip("/bin/sh is not there".into())),
             ("four", Verdict::Limit("too long".into())),
         ]
-        .map(|(name, verdict)| Report { name: name.into(), verdict, took: Duration::from_millis(2) })
+        .map(|(name, verdict)| Report {
+            name: name.into(),
+            directory: format!("suite/{name}").into(),
+            verdict,
+            notes: Vec::new(),
+            took: Duration::from_millis(2),
+        })
         .to_vec()
     }
 
@@ -252,8 +334,22 @@ mod tests {
 
     #[test]
     fn json_is_json() {
-        let value: serde_json::Value = serde_json::from_str(&json(&reports())).unwrap();
+        let text = json(&reports(), None);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["cases"][1]["differences"][0]["what"], "stdout differs");
         assert_eq!((&value["totals"]["limited"], &value["cases"][2]["verdict"]), (&1.into(), &"skip".into()));
+        let (again, shard) = from_json(&text).unwrap();
+        assert_eq!((json(&again, shard), shard), (text, None));
+        assert!(from_json("{}").is_err());
+    }
+
+    #[test]
+    fn annotations_are_one_line_each() {
+        let text = github(&reports());
+        assert!(text.starts_with("::error file=suite/two/case.toml,title=fail%3A two::fail"), "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(
+            text.ends_with("::notice title=bsd21 verify::1 passed, 1 failed, 1 over a limit, 1 skipped\n")
+        );
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use super::aspect::{Aspect, Aspects};
 use super::case::Case;
 use super::compare::{self, Difference, Recorded};
 use super::find::Found;
@@ -25,6 +26,10 @@ pub struct Options {
     pub trust: bool,
     /// What a case gives now is what shall be expected.
     pub bless: bool,
+    /// What is compared, instead of what the case says.
+    pub compare: Option<Aspects>,
+    /// Run cases whose programs or libraries are other files than the recorded ones.
+    pub any_image: bool,
     /// Time that a run may take on the host.
     pub max_wall: Option<Duration>,
     /// Set from outside when everything shall be given up.
@@ -94,8 +99,12 @@ impl Verdict {
 pub struct Report {
     /// Its name.
     pub name: String,
+    /// Its directory.
+    pub directory: PathBuf,
     /// What came of it.
     pub verdict: Verdict,
+    /// What is worth knowing and decides nothing.
+    pub notes: Vec<String>,
     /// How long it took on the host.
     pub took: Duration,
 }
@@ -114,8 +123,9 @@ pub fn all(cases: &[Found], jobs: usize, options: &Options, done: &mut dyn FnMut
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(found) = cases.get(number).filter(|_| !options.cancelled()) else { return };
                     let began = Instant::now();
-                    let verdict = one(&found.directory, options, cache);
-                    let report = Report { name: found.name.clone(), verdict, took: began.elapsed() };
+                    let (verdict, notes) = one(&found.directory, options, cache);
+                    let Found { name, directory } = found.clone();
+                    let report = Report { name, directory, verdict, notes, took: began.elapsed() };
                     if send.send((number, report)).is_err() {
                         return;
                     }
@@ -133,14 +143,16 @@ pub fn all(cases: &[Found], jobs: usize, options: &Options, done: &mut dyn FnMut
     reports.into_iter().flatten().collect()
 }
 
-/// Verifies the case in a directory.
-pub fn one(directory: &Path, options: &Options, cache: &Cache) -> Verdict {
-    let result = catch_unwind(AssertUnwindSafe(|| judge(directory, options, cache)));
-    result.unwrap_or_else(|_| Verdict::Error("a bug of bsd21 itself ended the run; see above".to_owned()))
+/// Verifies the case in a directory: what came of it, and what else is worth knowing.
+pub fn one(directory: &Path, options: &Options, cache: &Cache) -> (Verdict, Vec<String>) {
+    let mut notes = Vec::new();
+    let result = catch_unwind(AssertUnwindSafe(|| judge(directory, options, cache, &mut notes)));
+    let bug = || Verdict::Error("a bug of bsd21 itself ended the run; see above".to_owned());
+    (result.unwrap_or_else(|_| bug()), notes)
 }
 
-fn judge(directory: &Path, options: &Options, cache: &Cache) -> Verdict {
-    match try_judge(directory, options, cache) {
+fn judge(directory: &Path, options: &Options, cache: &Cache, notes: &mut Vec<String>) -> Verdict {
+    match try_judge(directory, options, cache, notes) {
         Ok(verdict) => verdict,
         Err(RecordError::Replay(ReplayError::Limit(limit))) => Verdict::Limit(limit.to_string()),
         Err(error @ RecordError::Differs(_)) => {
@@ -152,7 +164,12 @@ fn judge(directory: &Path, options: &Options, cache: &Cache) -> Verdict {
     }
 }
 
-fn try_judge(directory: &Path, options: &Options, cache: &Cache) -> Result<Verdict, RecordError> {
+fn try_judge(
+    directory: &Path,
+    options: &Options,
+    cache: &Cache,
+    notes: &mut Vec<String>,
+) -> Result<Verdict, RecordError> {
     let case = Case::read(directory)?;
     let Some(places) = Places::of(&case, directory, options.root.as_deref()) else {
         return Ok(Verdict::Skip("needs a root: --root DIR, or BSD21_ROOT".to_owned()));
@@ -175,7 +192,10 @@ fn try_judge(directory: &Path, options: &Options, cache: &Cache) -> Result<Verdi
     };
     match absent {
         Some(Missing::Absent(why)) => return Ok(Verdict::Skip(why)),
-        Some(Missing::Other(why)) if !options.bless => return Ok(Verdict::Skip(why)),
+        Some(Missing::Other(why)) if options.any_image => notes.push(why),
+        Some(Missing::Other(why)) if !options.bless => {
+            return Ok(Verdict::Skip(format!("{why} (--any-image runs it all the same)")));
+        }
         Some(Missing::Other(_)) | None => {}
     }
     let keeps_text = recorded.as_ref().is_some_and(|recorded| recorded.trace.is_some());
@@ -184,18 +204,19 @@ fn try_judge(directory: &Path, options: &Options, cache: &Cache) -> Result<Verdi
         max_wall: options.max_wall,
         cancel: options.cancel.clone(),
     };
+    let own = case.compare.as_ref().map(|own| own.iter().copied().collect());
+    let aspects: Aspects = options.compare.or(own).unwrap_or_default();
     let found = match &recorded {
-        Some(recorded) => differences(&case, directory, &places, recorded, &wanted, cache)?,
-        None => vec![Difference { what: "nothing was recorded".to_owned(), detail: Vec::new() }],
+        Some(recorded) => differences(&case, directory, &places, recorded, &wanted, aspects, cache)?,
+        None => vec![Difference::new(Aspect::Exit, "nothing was recorded")],
     };
-    if found.is_empty() {
-        return Ok(Verdict::Pass);
+    if options.bless && !found.is_empty() {
+        record::bless(&case, directory, options.root.as_deref(), options.cancel.clone(), cache)?;
+        return Ok(Verdict::Blessed(found));
     }
-    if !options.bless {
-        return Ok(Verdict::Fail(found));
-    }
-    record::bless(&case, directory, options.root.as_deref(), options.cancel.clone(), cache)?;
-    Ok(Verdict::Blessed(found))
+    let (found, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|d| aspects.contains(d.aspect));
+    notes.extend(other.into_iter().map(|difference| format!("not compared: {}", difference.what)));
+    Ok(if found.is_empty() { Verdict::Pass } else { Verdict::Fail(found) })
 }
 
 /// Runs a case once, and a second time with the text of its calls where these differ.
@@ -205,15 +226,21 @@ fn differences(
     places: &Places,
     recorded: &Recorded,
     wanted: &Wanted,
+    aspects: Aspects,
     cache: &Cache,
 ) -> Result<Vec<Difference>, ReplayError> {
     let observed = replay(case, directory, places, wanted, cache)?;
     let mut found = compare::compare(recorded, &observed);
-    if let Some((index, _)) = recorded.chain.first_difference(&observed.chain) {
+    if let Some((index, _)) = recorded.chain.first_difference(&observed.chain)
+        && aspects.contains(Aspect::Calls)
+    {
         let from = index.saturating_sub(compare::BEFORE);
         let wanted = Wanted { text: Some(from..index + 1), ..wanted.clone() };
         let again = replay(case, directory, places, &wanted, cache)?;
         compare::calls_context(&mut found, recorded, &again.text, from, index);
+        if let Some(about) = &again.about {
+            compare::calls_origin(&mut found, case, about);
+        }
     }
     Ok(found)
 }

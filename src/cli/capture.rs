@@ -105,8 +105,17 @@ impl Capture {
             return Err(Failure::usage("no program given"));
         };
         let os = |text: &std::ffi::OsStr| Text(std::os::unix::ffi::OsStrExt::as_bytes(text).to_vec());
+        if guest.overlay.is_some() || guest.read_only || guest.host_owners || !guest.mount_special.is_empty()
+        {
+            return Err(Failure::usage(
+                "a case has a root that is only read, and files of its own: leave out --overlay, --read-only, \
+                 --host-owners and --mount-special",
+            ));
+        }
         let (root, path) = self.root(Path::new(program))?;
-        let name = guest.argv0.as_deref().unwrap_or(program);
+        // Without --root the program's name is a path of the host, of which a case holds the last part only.
+        let own = if guest.root.is_some() { None } else { Path::new(program).file_name() };
+        let name = guest.argv0.as_deref().or(own).unwrap_or(program);
         let argv = [os(name)].into_iter().chain(args.iter().map(|arg| os(arg))).collect();
         let mut run = case::Run::new(path, argv);
         run.env = guest.environment().into_iter().map(Text).collect();

@@ -68,7 +68,7 @@ impl HostOptions {
             machine.kill_on_exit();
         }
         if !quiet {
-            machine.tell(|notice| super::complain(notice));
+            machine.tell(super::complain);
         }
     }
 }

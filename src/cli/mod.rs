@@ -14,6 +14,7 @@ mod kdump;
 mod listing;
 mod log;
 mod options;
+mod overlay;
 mod run;
 mod status;
 mod strace;
@@ -58,7 +59,7 @@ enum Command {
         Exit status: the program's own; 128+N when signal N of 2.1 killed it; 124 limit, 125 usage, 126 no program of 2.1, \
         127 not found."
     )]
-    Run(Deferred<run::Run>),
+    Run(Box<Deferred<run::Run>>),
     /// Run a program and show its system calls.
     #[command(
         after_help = "Examples:\n  bsd21 trace -e open,stat ./prog\n  bsd21 trace -o trace.txt -tt -T -y --root /mnt/bsd make\n  \
@@ -75,7 +76,7 @@ enum Command {
     Capture(Box<Deferred<capture::Capture>>),
     /// Run recorded cases and say what is not as it was.
     #[command(
-        after_help = "Examples:\n  bsd21 verify cases\n  bsd21 verify --jobs 4 --format junit cases > junit.xml\n  bsd21 verify --bless cases/ls\n\nExit status: 0 when all cases passed or were skipped, 1 when one did not, 2 for a usage error."
+        after_help = "Examples:\n  bsd21 verify cases\n  bsd21 verify --jobs 4 --format junit cases > junit.xml\n  bsd21 verify --bless cases/ls\n\nExit status: 0 when all cases passed, 1 when one did not or was skipped (--allow-skip), 2 for a usage error."
     )]
     Verify(Deferred<verify::Verify>),
     /// Show what a directory of old programs is made of, what is missing, and how each starts.
@@ -84,6 +85,8 @@ enum Command {
     Syscalls(Deferred<listing::Syscalls>),
     /// Show how a socket call goes through the kernel, step by step.
     Explain(Deferred<explain::Explain>),
+    /// Show, apply or forget the changes that `run --overlay=DIR` has kept.
+    Overlay(Deferred<overlay::Overlay>),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
     Kdump(Deferred<kdump::Kdump>),
     /// Print shell completions, the manual page, or the page of one command.
@@ -135,6 +138,7 @@ impl Command {
             Self::Capture(command) => command.0.run(),
             Self::Verify(command) => command.0.run(),
             Self::Explain(command) => command.0.run(),
+            Self::Overlay(command) => command.0.run(),
             Self::Kdump(command) => command.0.run(),
             Self::Generate(command) => command.0.run(),
         }

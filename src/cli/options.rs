@@ -1,13 +1,13 @@
 //! What `run` and `trace` have in common: where the guest lives, who it is, what it is told.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Failure;
-use crate::machine::{Builder, DEFAULT_PATH, Machine, Mount};
+use crate::machine::{Builder, Changes, DEFAULT_PATH, Machine, Mount};
 
 /// Options of a guest.
 #[derive(Clone, Debug, Args)]
@@ -16,11 +16,26 @@ pub struct GuestOptions {
     /// Directory of the host that is the guest's root; PROGRAM is then a path of the guest, and a bare
     /// name is looked up in the guest's PATH.  Without it the guest sees the current directory, the
     /// program's own directory (read-only), a private /tmp and /dev.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR[:ro]")]
     pub root: Option<PathBuf>,
     /// Show a directory of the host at GUEST; the longest mount point wins.
     #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
     pub mount: Vec<Mount>,
+    /// The same for a directory in which special file systems of the host (/proc, /sys, cgroup, …) are to be
+    /// seen; elsewhere they are empty directories.
+    #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
+    pub mount_special: Vec<Mount>,
+    /// Let the guest change nothing of the host: every directory that it sees is read-only.
+    #[arg(long)]
+    pub read_only: bool,
+    /// Read --root and never write it.  The guest's changes are kept in DIR, an overlay for 'bsd21 overlay', or
+    /// without DIR forgotten when the run ends.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
+    pub overlay: Option<Option<PathBuf>>,
+    /// Where bsd21 runs as the super-user: let chown of the guest change owners on the host, instead of noting
+    /// them in attributes.
+    #[arg(long)]
+    pub host_owners: bool,
     /// Current directory of the guest.
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
@@ -114,6 +129,30 @@ impl GuestOptions {
         variables.0
     }
 
+    /// The root, and whether it is read-only: `:ro` behind a directory, unless there is one of that name.
+    pub fn root(&self) -> Option<(PathBuf, bool)> {
+        let given = self.root.as_ref()?;
+        let bytes = given.as_os_str().as_bytes();
+        match bytes.strip_suffix(b":ro") {
+            Some(root) if !given.is_dir() => Some((OsStr::from_bytes(root).into(), true)),
+            _ => Some((given.clone(), false)),
+        }
+    }
+
+    /// Where the guest's changes go, for those who look on; `None` where nothing of a root can change.
+    pub fn changes_go(&self) -> Option<String> {
+        let (root, read_only) = self.root()?;
+        match &self.overlay {
+            _ if read_only || self.read_only => None,
+            None => Some(format!(
+                "the guest's changes are made in {} (--overlay leaves it as it is)",
+                root.display()
+            )),
+            Some(Some(kept)) => Some(format!("the guest's changes are kept in {}", kept.display())),
+            Some(None) => Some("the guest's changes are forgotten when the run ends".to_owned()),
+        }
+    }
+
     /// The guest's group.
     pub fn group(&self) -> u32 {
         self.gid.unwrap_or(self.uid)
@@ -122,14 +161,29 @@ impl GuestOptions {
     /// The machine that these options describe.
     pub fn builder(&self) -> Result<Builder, Failure> {
         let mut builder = Machine::builder().clear_env();
-        if let Some(root) = &self.root {
+        if let Some((root, read_only)) = self.root() {
             if !root.is_dir() {
                 return Err(Failure::usage(format!("--root {}: not a directory", root.display())));
             }
             builder = builder.root(root);
+            if read_only {
+                builder = builder.protect_root();
+            }
         }
         for mount in &self.mount {
             builder = builder.mount(mount.clone());
+        }
+        for mount in &self.mount_special {
+            builder = builder.mount_special(mount.clone());
+        }
+        if self.read_only {
+            builder = builder.read_only();
+        }
+        if let Some(overlay) = &self.overlay {
+            builder = builder.changes(overlay.clone().map_or(Changes::Forgotten, Changes::Kept));
+        }
+        if self.host_owners {
+            builder = builder.host_owners();
         }
         if let Some(cwd) = &self.cwd {
             builder = builder.cwd(cwd);

@@ -1,6 +1,7 @@
 //! `bsd21 run` and `bsd21 trace`: build a machine, run it, end as the guest did.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ pub(super) struct MachineOptions {
     /// Write core files (PROGRAM.core) to this directory of the host; without it there are none.
     #[arg(long, value_name = "DIR")]
     core_dir: Option<PathBuf>,
+    /// Record the packets of the guest's interfaces in this file, for tcpdump and Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -97,6 +101,11 @@ impl MachineOptions {
                 .keep_cores(directory)
                 .map_err(|e| Failure::usage(format!("--core-dir {}: {e}", directory.display())))?;
         }
+        if let Some(path) = &self.pcap {
+            File::create(path)
+                .and_then(|file| machine.record_packets(Box::new(file)))
+                .map_err(|e| Failure::usage(format!("--pcap {}: {e}", path.display())))?;
+        }
         Ok(machine)
     }
 
@@ -111,12 +120,19 @@ impl MachineOptions {
         if self.core_dir.is_some() {
             return Err(Failure::usage("--core-dir is a directory of the host, which no case has"));
         }
+        if self.pcap.is_some() {
+            return Err(Failure::usage("--pcap is a file of the host, which no case has"));
+        }
         (run.max_procs, run.max_mem, run.max_output) = (self.max_procs, self.max_mem, self.max_output);
         run.seed = self.seed.unwrap_or(0);
         run.max_wall = self.max_wall.map(|limit| limit.as_secs_f64());
         run.max_cpu = self.max_cpu.map(|limit| limit.as_secs_f64());
-        if self.net == NetName::None {
-            run.network = "none".to_owned();
+        match self.net {
+            NetName::Loopback => {}
+            NetName::None => run.network = "none".to_owned(),
+            NetName::Host => {
+                return Err(Failure::usage("--net host: what the network answers cannot be recorded"));
+            }
         }
         Ok(())
     }
@@ -169,6 +185,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
+        announce(&self.guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
             if !self.quiet {
@@ -200,6 +217,7 @@ impl Trace {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
         let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
         let mut machine = self.machine.build(builder, &self.host)?;
+        announce(&self.guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
         let ended = finish(&mut machine);
         if let Ok(ended) = &ended {
@@ -225,6 +243,16 @@ impl Trace {
 fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
     if let Some(program) = guest.command.first() {
         host::report_signal(machine, program, ended);
+    }
+}
+
+/// One line about where the guest writes, for somebody who looks on.
+fn announce(guest: &GuestOptions, quiet: bool) {
+    if !quiet
+        && io::stderr().is_terminal()
+        && let Some(changes) = guest.changes_go()
+    {
+        super::complain(&changes);
     }
 }
 

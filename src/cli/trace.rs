@@ -3,10 +3,9 @@
 //! Must not know what a trace looks like.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -14,6 +13,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use super::Failure;
 use super::status::plain;
 use super::strace::LongForms;
+use crate::host::output::{self, OutputDirectory};
 use crate::trace::filter::Outcomes;
 use crate::trace::options::{Column, FdDetail, Format, Layers, Precision, SortBy, Stamp, Summary};
 use crate::trace::text::{HexStrings, Symbols};
@@ -327,23 +327,17 @@ impl TraceOptions {
                 .map_err(|e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e))))?;
             return Ok(Output::stream(Box::new(reader), false));
         }
-        let append = self.append;
-        let open = move |name: &Path, again: bool| {
-            let append = append || again;
-            let mut options = File::options();
-            options.write(true).create(true).append(append).truncate(!append);
-            options.open(name).map(BufWriter::new)
-        };
+        let refused = |e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e)));
         if self.is_separate() {
+            let (directory, first) = OutputDirectory::of(&path, self.append).map_err(refused)?;
             return Ok(Output::per_process(Box::new(move |pid, again| {
-                let mut name = path.clone().into_os_string();
+                let mut name = first.clone();
                 name.push(format!(".{pid}"));
-                Ok(Box::new(open(Path::new(&name), again)?) as Box<dyn Write>)
+                Ok(Box::new(BufWriter::new(directory.open(&name, again)?)) as Box<dyn Write>)
             })));
         }
-        let file = open(&path, false)
-            .map_err(|e| Failure::usage(format!("-o {}: {}", path.display(), plain(&e))))?;
-        Ok(Output::stream(Box::new(file), false))
+        let file = output::create(&path, self.append).map_err(refused)?;
+        Ok(Output::stream(Box::new(BufWriter::new(file)), false))
     }
 
     /// Whether the trace stands on standard error, where the guest's end can be read.

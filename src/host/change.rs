@@ -115,9 +115,10 @@ impl Place {
     /// Gives `file` the further name `name` in this directory.
     pub fn link_to(&self, name: &[u8], file: &Place) -> HostResult<()> {
         let component = Component::new(name)?;
-        let follow = AtFlags::SYMLINK_FOLLOW;
         self.lending(Mode::WUSR | Mode::XUSR, || {
-            Ok(fs::linkat(fs::CWD, file.link(), self.fd(), component.0, follow)?)
+            let reach = file.reach()?;
+            let follow = if reach.is_link() { AtFlags::SYMLINK_FOLLOW } else { AtFlags::empty() };
+            Ok(fs::linkat(reach.at(), reach.path(), self.fd(), component.0, follow)?)
         })
     }
 
@@ -150,7 +151,8 @@ impl Place {
 
     /// Sets the permission bits, without set-id bits.
     pub fn chmod(&self, perm: u32) -> HostResult<()> {
-        Ok(fs::chmod(self.link(), outer_mode(perm))?)
+        let reach = self.reach()?;
+        Ok(fs::chmodat(reach.at(), reach.path(), outer_mode(perm), AtFlags::empty())?)
     }
 
     /// Sets owner and group, where the host allows it.
@@ -165,7 +167,9 @@ impl Place {
             last_access: Timespec { tv_sec: atime.sec, tv_nsec: atime.nsec as _ },
             last_modification: Timespec { tv_sec: mtime.sec, tv_nsec: mtime.nsec as _ },
         };
-        Ok(fs::utimensat(fs::CWD, self.link(), &times, AtFlags::empty())?)
+        let reach = self.reach()?;
+        let follow = if reach.is_link() { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        Ok(fs::utimensat(reach.at(), reach.path(), &times, follow)?)
     }
 
     /// Room on the file system that this place is on.
@@ -185,7 +189,12 @@ impl Place {
     pub fn attribute(&self, name: &str) -> HostResult<Option<Vec<u8>>> {
         self.lending(Mode::RUSR, || {
             let mut value = vec![0; 256];
-            match fs::getxattr(self.link(), name, &mut value[..]) {
+            let reach = self.reach()?;
+            let read = match reach.is_link() {
+                true => fs::getxattr(reach.path(), name, &mut value[..]),
+                false => fs::fgetxattr(self.open_for_attributes()?, name, &mut value[..]),
+            };
+            match read {
                 Ok(length) => {
                     value.truncate(length);
                     Ok(Some(value))
@@ -198,12 +207,19 @@ impl Place {
 
     /// Sets or, with `None`, removes the extended attribute `name`.
     pub fn set_attribute(&self, name: &str, value: Option<&[u8]>) -> HostResult<()> {
-        self.lending(Mode::WUSR, || match value {
-            Some(value) => Ok(fs::setxattr(self.link(), name, value, fs::XattrFlags::empty())?),
-            None => match fs::removexattr(self.link(), name) {
-                Err(error) if super::error::HostError(error).is_unsupported() => Ok(()),
+        self.lending(Mode::RUSR | Mode::WUSR, || {
+            let reach = self.reach()?;
+            let create = fs::XattrFlags::empty();
+            let done = match (value, reach.is_link()) {
+                (Some(value), true) => fs::setxattr(reach.path(), name, value, create),
+                (Some(value), false) => fs::fsetxattr(self.open_for_attributes()?, name, value, create),
+                (None, true) => fs::removexattr(reach.path(), name),
+                (None, false) => fs::fremovexattr(self.open_for_attributes()?, name),
+            };
+            match done {
+                Err(error) if value.is_none() && super::error::HostError(error).is_unsupported() => Ok(()),
                 other => Ok(other?),
-            },
+            }
         })
     }
 }

@@ -16,6 +16,28 @@ pub type HostResult<T> = Result<T, HostError>;
 impl HostError {
     /// Something that had to be a directory is none.
     pub const NOT_A_DIRECTORY: HostError = HostError(Linux::NOTDIR);
+    /// There is no such name.
+    pub const NO_ENTRY: HostError = HostError(Linux::NOENT);
+    /// There is such a name.
+    pub const EXISTS: HostError = HostError(Linux::EXIST);
+    /// Something that must not be a directory is one.
+    pub const IS_A_DIRECTORY: HostError = HostError(Linux::ISDIR);
+    /// A directory holds something.
+    pub const NOT_EMPTY: HostError = HostError(Linux::NOTEMPTY);
+    /// A file is not there any more.
+    pub const STALE: HostError = HostError(Linux::STALE);
+    /// This cannot be asked of such a file.
+    pub const INVALID: HostError = HostError(Linux::INVAL);
+    /// Two file systems cannot share a file.
+    pub const CROSS_DEVICE: HostError = HostError(Linux::XDEV);
+    /// Such a file is never opened.
+    pub const NO_DEVICE: HostError = HostError(Linux::NXIO);
+    /// This is a special file system of the host.
+    pub const SPECIAL: HostError = HostError(Linux::MEDIUMTYPE);
+    /// The disk is full.
+    pub const NO_SPACE: HostError = HostError(Linux::NOSPC);
+    /// Nobody may do that.
+    pub const NOT_PERMITTED: HostError = HostError(Linux::PERM);
 
     /// What an operation of the standard library says; nothing better than EIO where it has no number.
     pub fn of_io(error: &std::io::Error) -> Self {

@@ -7,16 +7,19 @@
 //!
 //! Must not know the guest's rules (owners, modes, mounts); see `kernel/vfs`.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, RawMode, SeekFrom};
 use rustix::io::{Errno as Linux, ReadWriteFlags};
 
 use super::error::HostResult;
+use super::reach::{Found, Reach};
 
 /// What a name in the host's tree stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +127,9 @@ pub const MOST_APPENDED: usize = 16 << 20;
 /// A place in the host's tree, held open without rights to its content.
 #[derive(Debug)]
 pub struct Place {
-    fd: OwnedFd,
+    pub(super) fd: Rc<OwnedFd>,
+    /// Where it was found, if it is reached that way.
+    pub(super) found: RefCell<Option<Found>>,
 }
 
 /// One component of a path: not empty, no slash, no zero byte, neither `.` nor `..`.
@@ -163,44 +168,46 @@ pub fn raise_descriptor_limit() -> u64 {
 impl Place {
     /// Holds what `path` names in the host's own tree: the top of a mount, given by our user.
     pub fn top(path: &Path) -> HostResult<Place> {
-        let fd = fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Place { fd })
+        Ok(Place::new(fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?, None))
+    }
+
+    fn new(fd: OwnedFd, found: Option<Found>) -> Place {
+        Place { fd: Rc::new(fd), found: RefCell::new(found) }
     }
 
     /// Holds the entry `name` of this directory; a symbolic link is held itself.
     pub fn child(&self, name: &[u8]) -> HostResult<Place> {
         let name = Component::new(name)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = self.lending(Mode::XUSR, || Ok(fs::openat(&self.fd, name.0, flags, Mode::empty())?))?;
-        Ok(Place { fd })
+        let fd = self.lending(Mode::XUSR, || Ok(fs::openat(&*self.fd, name.0, flags, Mode::empty())?))?;
+        Ok(Place::new(fd, self.remember(name.0)))
     }
 
     /// Holds what an open descriptor stands for, whatever its name is now.
     pub(super) fn of_open(fd: BorrowedFd<'_>) -> HostResult<Place> {
         let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
-        let fd = fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Place { fd })
+        Ok(Place::new(fs::open(link, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?, None))
     }
 
     /// Another hold on the same place.
     pub fn try_clone(&self) -> HostResult<Place> {
-        let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 0)?;
-        Ok(Place { fd })
+        Ok(Place { fd: Rc::clone(&self.fd), found: self.found.clone() })
     }
 
     /// What the host says about it.
     pub fn stat(&self) -> HostResult<HostStat> {
-        Ok(host_stat(&fs::fstat(&self.fd)?))
+        Ok(host_stat(&fs::fstat(&*self.fd)?))
     }
 
     /// The text of a symbolic link.
     pub fn readlink(&self) -> HostResult<Vec<u8>> {
-        Ok(fs::readlinkat(&self.fd, "", Vec::new())?.into_bytes())
+        Ok(fs::readlinkat(&*self.fd, "", Vec::new())?.into_bytes())
     }
 
     /// The name that the host has for it now, for people; nothing is opened by it.
     pub fn host_path(&self) -> Option<PathBuf> {
-        let name = fs::readlink(self.link(), Vec::new()).ok()?.into_bytes();
+        let reach = self.reach().ok().filter(Reach::is_link)?;
+        let name = fs::readlink(reach.path(), Vec::new()).ok()?.into_bytes();
         Some(OsString::from_vec(name).into())
     }
 
@@ -210,7 +217,11 @@ impl Place {
             return Err(Linux::NXIO.into());
         }
         let common = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let open = |access: OFlags| Ok(fs::open(self.link(), access | common, Mode::empty())?);
+        let open = |access: OFlags| {
+            let reach = self.reach()?;
+            let common = if reach.is_link() { common } else { common | OFlags::NOFOLLOW };
+            Ok(fs::openat(reach.at(), reach.path(), access | common, Mode::empty())?)
+        };
         match purpose {
             OpenFor::Reading => self.lending(Mode::RUSR, || open(OFlags::RDONLY)),
             OpenFor::Writing => self.lending(Mode::RUSR | Mode::WUSR, || open(OFlags::RDWR)),
@@ -227,7 +238,7 @@ impl Place {
     /// Opens a directory for reading.
     pub(super) fn open_directory(&self) -> HostResult<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOCTTY;
-        Ok(fs::openat(&self.fd, ".", flags, Mode::empty())?)
+        Ok(fs::openat(&*self.fd, ".", flags, Mode::empty())?)
     }
 
     fn list(&self) -> HostResult<Vec<HostEntry>> {
@@ -272,11 +283,6 @@ impl Place {
         self.fd.as_fd()
     }
 
-    /// The name by which Linux reaches exactly this inode again.
-    pub(super) fn link(&self) -> String {
-        format!("/proc/self/fd/{}", self.fd.as_raw_fd())
-    }
-
     /// Runs `act`; if our own file's mode forbids it, runs it again with `rights` lent for the moment.
     ///
     /// The guest's rules were checked before: uid 0 of the guest writes a file of mode 0444 although
@@ -311,7 +317,8 @@ impl Place {
     }
 
     fn set_perm(&self, perm: u32) -> HostResult<()> {
-        Ok(fs::chmod(self.link(), Mode::from_raw_mode(perm as RawMode))?)
+        let reach = self.reach()?;
+        Ok(fs::chmodat(reach.at(), reach.path(), Mode::from_raw_mode(perm as RawMode), AtFlags::empty())?)
     }
 }
 

@@ -13,6 +13,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::process::{self, Pid, Resource as HostResource};
 
 use super::signal::HostSignal;
+use super::special::special;
 
 /// Descriptors that are looked at: as many as 2.1 has open files.
 const MOST: usize = 360;
@@ -203,25 +204,6 @@ impl Taken {
     }
 }
 
-/// File systems that show the host's kernel (the magic numbers of statfs(2)): proc, sysfs, cgroups, debugfs,
-/// tracefs, securityfs, selinuxfs, bpf, namespaces, configfs, efivarfs, pstore.
-const PSEUDO: [u64; 14] = [
-    0x9fa0,
-    0x6265_6572,
-    0x0027_e0eb,
-    0x6367_7270,
-    0x6462_6720,
-    0x7472_6163,
-    0x7363_6673,
-    0xf97c_ff8c,
-    0xcafe_4a11,
-    0x6e73_6673,
-    0x6265_6570,
-    0xde5e_81e4,
-    0x6165_676c,
-    0x9fa1,
-];
-
 /// Whether a descriptor may be a guest's: a directory, or a file of the host's kernel, would be a way out of
 /// what the guest is given.
 fn may_be_passed(fd: RawFd) -> bool {
@@ -233,8 +215,7 @@ fn may_be_passed(fd: RawFd) -> bool {
         matches!(kind, FileType::RegularFile | FileType::Fifo | FileType::Socket | FileType::CharacterDevice);
     let opened = rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(OFlags::PATH));
     // A device or a FIFO is what it is wherever its name lies.
-    let pseudo = kind == FileType::RegularFile
-        && rustix::fs::fstatfs(fd).is_ok_and(|fs| PSEUDO.contains(&(fs.f_type as u64 & 0xffff_ffff)));
+    let pseudo = kind == FileType::RegularFile && special(fd) != Ok(None);
     plain && opened && !pseudo
 }
 

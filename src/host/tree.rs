@@ -232,7 +232,7 @@ mod tests {
         std::fs::create_dir_all(top.join("a/b")).unwrap();
         symlink(&kept, top.join("a/link")).unwrap();
         for closed in ["a/b", "a"] {
-            std::fs::set_permissions(top.join(closed), std::fs::Permissions::from_mode(0)).unwrap();
+            std::fs::set_permissions(top.join(closed), std::fs::Permissions::from_mode(0o000)).unwrap();
         }
         remove(&top).unwrap();
         assert!(!top.exists() && kept.join("inside").exists());

@@ -18,7 +18,7 @@ use super::sleep_queues::SleepQueues;
 use super::synch::priority::PUSER;
 use super::time::{Clock, Itimer, SECOND_NS, Timeout, Usage};
 use super::vm::Vmspace;
-use super::{Context, Kernel, RunQueues, proc, sched, socket, sysctl, tty, vfs};
+use super::{Context, Kernel, RunQueues, net, netinet, proc, sched, socket, sysctl, tty, vfs};
 use crate::host::stdio::Stream;
 use crate::trapframe::Trapframe;
 use crate::trapframe::fpu::INITIAL_CONTROL;
@@ -124,7 +124,9 @@ impl Kernel {
             procs: proc::Table::default(),
             files: file::Table::default(),
             vfs: config.vfs,
-            sockets: socket::Layer::new(config.network),
+            sockets: socket::Layer::default(),
+            net: net::Net::default(),
+            inet: netinet::Inet::new(config.network),
             ttys: tty::Ttys::default(),
             clock: config.clock,
             system: config.system,

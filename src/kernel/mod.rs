@@ -20,6 +20,8 @@ pub mod ipc;
 pub mod ktrace;
 pub mod ledger;
 pub mod limits;
+pub mod net;
+pub mod netinet;
 pub mod proc;
 mod sched;
 pub mod signal;
@@ -52,6 +54,10 @@ pub struct Kernel {
     pub vfs: vfs::Vfs,
     /// Domains, sockets and their protocol control blocks.
     pub sockets: socket::Layer,
+    /// Interfaces and routes.
+    pub net: net::Net,
+    /// The internet domain.
+    pub inet: netinet::Inet,
     /// Terminals.
     pub ttys: tty::Ttys,
     /// The clock.

@@ -74,7 +74,9 @@ fn announce(kernel: &mut Kernel, id: ProcId, call: &Call, copied: Result<(), Err
 
 #[inline(never)]
 fn dispatch_apart(cx: &mut Context<'_>, call: &Call) -> Sysret<Retval> {
-    dispatch(cx, call)
+    let result = dispatch(cx, call);
+    vfs::follow_moved(cx.kernel);
+    result
 }
 
 /// Puts the process of a call to sleep, which is kept for the way back.

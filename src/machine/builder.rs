@@ -12,6 +12,7 @@ use syscalls::errno::Errno;
 
 use super::outcome::{Both, Collector};
 use super::{Limits, Machine, Stdio};
+use crate::host::error::HostError;
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
 use crate::host::temporary::{self, Directory, Temporary};
@@ -25,6 +26,7 @@ use crate::kernel::sysctl::System;
 use crate::kernel::time::Clock;
 use crate::kernel::vfs::attr::Owners;
 use crate::kernel::vfs::mount::{MountFlags, Source};
+use crate::kernel::vfs::overlay::{Overlay, OverlayError, Shared};
 use crate::kernel::vfs::{Options, Vfs};
 use crate::mem::AddressSpace;
 use crate::trapframe::fpu::INITIAL_CONTROL;
@@ -47,6 +49,15 @@ pub struct Mount {
     pub read_only: bool,
 }
 
+/// Where the changes of a root go that is not to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changes {
+    /// Nowhere: they are forgotten when the run ends.
+    Forgotten,
+    /// Into an overlay in this directory, which is made if it is not there.
+    Kept(PathBuf),
+}
+
 /// Why a machine could not be built or its program not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -57,6 +68,23 @@ pub enum StartError {
         path: PathBuf,
         /// What the host says.
         reason: String,
+    },
+    /// A special file system of the host was to be mounted like a directory of files.
+    #[error("cannot mount {}: a special file system of the host: --mount-special shows it", path.display())]
+    Special {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Two wishes about what the guest sees exclude each other.
+    #[error("{0}")]
+    Contradiction(String),
+    /// The overlay cannot be used.
+    #[error("--overlay {}: {error}", path.display())]
+    Overlay {
+        /// Its directory.
+        path: PathBuf,
+        /// Why.
+        error: OverlayError,
     },
     /// The temporary directory of the guest cannot be made.
     #[error("cannot make a temporary directory: {0}")]
@@ -137,9 +165,13 @@ pub enum StartError {
 /// ```
 #[derive(Debug)]
 pub struct Builder {
-    root: Option<PathBuf>,
-    protect_root: bool,
-    mounts: Vec<Mount>,
+    pub(super) root: Option<PathBuf>,
+    pub(super) protect_root: bool,
+    pub(super) read_only: bool,
+    pub(super) changes: Option<Changes>,
+    host_owners: bool,
+    pub(super) mounts: Vec<Mount>,
+    pub(super) special: Vec<Mount>,
     scratch: Vec<Vec<u8>>,
     temporary: Option<PathBuf>,
     program: OsString,
@@ -173,7 +205,11 @@ impl Default for Builder {
         let mut builder = Self {
             root: None,
             protect_root: false,
+            read_only: false,
+            changes: None,
+            host_owners: false,
             mounts: Vec::new(),
+            special: Vec::new(),
             scratch: Vec::new(),
             temporary: None,
             program: OsString::new(),
@@ -225,6 +261,24 @@ impl Builder {
         self
     }
 
+    /// Keeps the guest from changing anything of the host, whatever is mounted.
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Reads the root and never writes it: where the guest's changes go instead.
+    pub fn changes(mut self, changes: Changes) -> Self {
+        self.changes = Some(changes);
+        self
+    }
+
+    /// Lets a privileged emulator change owners on the host where the guest does.
+    pub fn host_owners(mut self) -> Self {
+        self.host_owners = true;
+        self
+    }
+
     /// A directory of the guest that is empty when the run begins and forgotten when it ends.
     pub fn scratch(mut self, guest: impl Into<Vec<u8>>) -> Self {
         self.scratch.push(guest.into());
@@ -240,6 +294,12 @@ impl Builder {
     /// One more directory that the guest sees.
     pub fn mount(mut self, mount: Mount) -> Self {
         self.mounts.push(mount);
+        self
+    }
+
+    /// One more directory that the guest sees, with the special file systems of the host that are in it.
+    pub fn mount_special(mut self, mount: Mount) -> Self {
+        self.special.push(mount);
         self
     }
 
@@ -391,6 +451,7 @@ impl Builder {
     /// Boots the machine and loads the program; nothing of it has run yet.
     pub fn build(mut self) -> Result<Machine, StartError> {
         let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
+        self.settle_mounts()?;
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
         let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
         let scratch = match self.scratch.is_empty() {
@@ -432,21 +493,32 @@ impl Builder {
         options: Options,
     ) -> Result<Vfs, StartError> {
         let mut vfs = Vfs::new(options);
+        if self.host_owners {
+            vfs.change_host_owners();
+        }
         let mounted = |path: &Path, result: crate::host::error::HostResult<_>| match result {
             Ok(_) => Ok(()),
+            Err(HostError::SPECIAL) => Err(StartError::Special { path: path.to_owned() }),
             Err(e) => Err(StartError::Mount { path: path.to_owned(), reason: e.to_string() }),
         };
-        let mut mounts = self.mounts.clone();
+        let mut mounts: Vec<(Mount, bool)> = self.mounts.iter().map(|m| (m.clone(), false)).collect();
+        mounts.extend(self.special.iter().map(|m| (m.clone(), true)));
+        let flags_of = |read_only| {
+            if read_only || self.read_only { MountFlags::RDONLY } else { MountFlags::empty() }
+        };
         match &self.root {
             Some(root) => {
-                let source = Source::Host(root);
-                let flags = if self.protect_root { MountFlags::RDONLY } else { MountFlags::empty() };
+                let source = match self.overlay(root, &above)? {
+                    Some(overlay) => Source::Overlay(root, overlay),
+                    None => Source::Host(root),
+                };
+                let flags = flags_of(self.protect_root);
                 mounted(root, vfs.mount_root(&source, flags))?;
             }
             None => {
                 let everything = here == Path::new("/");
                 let root = if everything { Source::Host(here) } else { Source::Empty };
-                mounted(Path::new("/"), vfs.mount_root(&root, MountFlags::empty()))?;
+                mounted(Path::new("/"), vfs.mount_root(&root, flags_of(false)))?;
                 let own = Temporary::new(above).map_err(|e| StartError::Temporary(e.0.into()))?;
                 mounted(Path::new("/tmp"), vfs.mount_private(own, b"/tmp"))?;
                 let own = |path: &Path, read_only| Mount {
@@ -459,19 +531,19 @@ impl Builder {
                     && !(directory.starts_with(here) && visible_below(here, directory))
                     && directory.is_dir()
                 {
-                    mounts.push(own(directory, true));
+                    mounts.push((own(directory, true), false));
                 }
                 if !everything {
-                    mounts.push(own(here, false));
+                    mounts.push((own(here, false), false));
                 }
             }
         }
         // The outer ones first, so that the inner ones stay visible.
-        mounts.sort_by_key(|m| m.guest.iter().filter(|&&b| b == b'/').count());
-        for mount in &mounts {
+        mounts.sort_by_key(|(m, _)| m.guest.iter().filter(|&&b| b == b'/').count());
+        for (mount, special) in &mounts {
             tracing::debug!(target: "bsd21::mount", host = %mount.host.display(), guest = %mount.guest.escape_ascii(), mount.read_only);
-            let flags = if mount.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
-            mounted(&mount.host, vfs.mount(&Source::Host(&mount.host), &mount.guest, flags))?;
+            let source = if *special { Source::Special(&mount.host) } else { Source::Host(&mount.host) };
+            mounted(&mount.host, vfs.mount(&source, &mount.guest, flags_of(mount.read_only)))?;
         }
         if let Some(above) = scratch {
             for (number, guest) in self.scratch.iter().enumerate() {
@@ -482,6 +554,30 @@ impl Builder {
         }
         mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
         Ok(vfs)
+    }
+
+    /// The overlay over the root, if changes are not to go there.
+    fn overlay(&self, root: &Path, above: &Path) -> Result<Option<Shared>, StartError> {
+        let (path, overlay) = match &self.changes {
+            None => return Ok(None),
+            Some(Changes::Forgotten) => (above, Overlay::private(root, above)),
+            Some(Changes::Kept(path)) => (path.as_path(), Overlay::kept(root, path)),
+        };
+        let refused = |error| StartError::Overlay { path: path.to_owned(), error };
+        let overlay = overlay.map_err(refused)?;
+        if matches!(self.changes, Some(Changes::Kept(_))) {
+            let kept = overlay.borrow().path().to_owned();
+            for mount in self.mounts.iter().chain(&self.special) {
+                if mount
+                    .host
+                    .canonicalize()
+                    .is_ok_and(|host| kept.starts_with(&host) || host.starts_with(&kept))
+                {
+                    return Err(refused(OverlayError::Inside(mount.host.clone())));
+                }
+            }
+        }
+        Ok(Some(overlay))
     }
 
     /// Loads the program.

@@ -7,9 +7,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 
 use super::budget;
-use super::object::{FileId, Sharing};
+use super::object::{FileId, Object, Sharing};
 use super::page::{self, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
 use super::region::Span;
 use super::space::{AddressSpace, Attr, FileMode, page_span, pages};
@@ -121,6 +122,40 @@ impl AddressSpace {
                     self.memory.set_byte(page, page::compose(kept | EOF, attr.prot));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Says that the bytes of a file are those of another file of the host from now on, `file`, which holds the
+    /// same: mappings that follow the file show the other one, private pages that were written stay.
+    pub fn move_file(&mut self, id: FileId, file: BorrowedFd<'_>) -> io::Result<()> {
+        for (span, attr) in self.mappings(id) {
+            let Some((old, offset)) = &attr.object else { continue };
+            let object = Object::of_file(file, id, old.sharing)?;
+            let shared = object.sharing == Sharing::Shared;
+            if self.mode == FileMode::Mapped {
+                let inside = |byte: u8| byte & (EOF | HELD) == 0;
+                for page in pages(span) {
+                    let byte = self.memory.byte(page);
+                    if !shared && inside(byte) && byte & WRITTEN != 0 {
+                        self.detach(page)?;
+                    }
+                }
+                let clean: Vec<u32> = pages(span).filter(|&page| inside(self.memory.byte(page))).collect();
+                for run in clean.chunk_by(|a, b| a + 1 == *b) {
+                    let (Some(&first), count) = (run.first(), run.len()) else { continue };
+                    let at = offset + u64::from((first << PAGE_SHIFT) - span.start);
+                    let count = u32::try_from(count).unwrap_or(0);
+                    let writable = !shared || object.writable;
+                    self.memory.map_file(first, count, object.fd.as_fd(), at, shared, writable)?;
+                }
+            }
+            let moved = Rc::clone(&object);
+            self.regions.update(span, |attr| {
+                if let Some((object, _)) = &mut attr.object {
+                    *object = Rc::clone(&moved);
+                }
+            });
         }
         Ok(())
     }

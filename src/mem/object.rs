@@ -55,6 +55,11 @@ pub fn is_mapped(id: FileId) -> bool {
     OBJECTS.with_borrow(|objects| objects.contains_key(&id))
 }
 
+/// Lets nobody find what lay below mappings of a file so far: its bytes are elsewhere from now on.
+pub fn forget_mapped(id: FileId) {
+    OBJECTS.with_borrow_mut(|objects| objects.remove(&id));
+}
+
 /// Whether any address space of this thread maps a file so that stores change it.
 pub(super) fn is_shared(id: FileId) -> bool {
     let shared = |object: Rc<Object>| object.sharing == Sharing::Shared;

@@ -304,6 +304,8 @@ pub struct Options {
     pub argument_names: bool,
     /// Command names beside numbers of processes.
     pub comms: bool,
+    /// The number of the process is on every line, not only once there are several.
+    pub always_pids: bool,
     /// Lines of the strace form are coloured.
     pub color: bool,
     /// Processes that execute a new program are traced no more.
@@ -355,6 +357,7 @@ impl Default for Options {
             column: 40,
             argument_names: false,
             comms: false,
+            always_pids: false,
             color: false,
             leaves_at_exec: false,
             call_limit: None,

@@ -33,6 +33,8 @@ pub enum Symbols {
 /// How values are printed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Style {
+    /// Descriptors are printed as numbers, whatever is known of them.
+    pub plain_fds: bool,
     /// How numbers with a symbolic form are printed.
     pub symbols: Symbols,
     /// Which strings are printed in base 16.
@@ -56,6 +58,7 @@ pub fn write(out: &mut String, value: &Value, style: Style) {
             Symbols::Both => write!(out, "{raw:#x} /* {text} */"),
         },
         Value::Fd { fd, about: None } => write!(out, "{fd}"),
+        Value::Fd { fd, .. } if style.plain_fds => write!(out, "{fd}"),
         Value::Fd { fd, about: Some(about) } => write!(out, "{fd}<{about}>"),
         Value::Bytes { bytes, more } => {
             quote(out, bytes, style.hex_strings);

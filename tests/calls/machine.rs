@@ -11,6 +11,7 @@ use bsd21::kernel::cred::Pcred;
 use bsd21::kernel::file::falloc;
 use bsd21::kernel::limits::{MAXFILES, MAXPROC_PER_UID, Resource, Rlimit};
 use bsd21::kernel::proc::{Proc, ProcId, State};
+use bsd21::kernel::signal::{SIGIO, SIGPIPE, SIGURG, sigmask};
 use bsd21::kernel::socket::Network;
 use bsd21::kernel::sysctl::System;
 use bsd21::kernel::time::Clock;
@@ -39,6 +40,8 @@ const BEHIND_GATE: u32 = 0x2007;
 pub(crate) const EDX: u32 = 0x5eed_5eed;
 /// A call that is not over after so many nanoseconds never will be.
 const PATIENCE_NS: u64 = 1_000_000_000_000;
+/// The signals that stay pending in cases that look at them.
+const WATCHED: u32 = sigmask(SIGPIPE) | sigmask(SIGURG) | sigmask(SIGIO);
 /// Calls that the machine itself makes.
 pub(crate) mod number {
     pub(crate) const EXIT: u32 = 1;
@@ -98,9 +101,14 @@ pub(crate) struct Registers {
 impl Machine {
     /// A machine whose root is `root`, with process 0 as a case finds it.
     pub(crate) fn new(root: &Path, setup: &Setup<'_>) -> Self {
+        Self::with_clock(root, setup, Clock::deterministic())
+    }
+
+    /// The same with a clock.
+    pub(crate) fn with_clock(root: &Path, setup: &Setup<'_>, clock: Clock) -> Self {
         let config = Config {
             vfs: crate::root::vfs(root),
-            clock: Clock::deterministic(),
+            clock,
             system: System::new(b"oracle"),
             network: Network::Loopback,
         };
@@ -207,6 +215,83 @@ impl Machine {
         let frame = &self.running(n)?.frame;
         let carry = frame.eflags & eflags::CF != 0;
         Some(Registers { eax: frame.get(Gpr::Eax), edx: frame.get(Gpr::Edx), carry })
+    }
+
+    /// Makes the processes block and catch SIGPIPE, SIGURG and SIGIO, so that they stay pending, and catch
+    /// SIGALRM; for process 0, whose children are as it is.
+    #[allow(dead_code)] // for cases that look at pending signals
+    pub(crate) fn watch_signals(&mut self) {
+        const SIGACTION: u32 = 46;
+        const SIGPROCMASK: u32 = 48;
+        const SIG_SETMASK: u32 = 3;
+        const SIGALRM: u32 = 14;
+        for signal in [SIGPIPE, SIGURG, SIGIO, SIGALRM] {
+            let action: Vec<u8> = [HANDLERS[0], 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+            self.write_arena(0, 0, &action);
+            self.must(SIGACTION, &[signal, ARENA, 0]);
+            self.write_arena(0, 0, &[0; 12]);
+        }
+        self.must(SIGPROCMASK, &[SIG_SETMASK, WATCHED]);
+    }
+
+    /// Has SIGALRM come to a process after so many milliseconds.
+    #[allow(dead_code)] // for cases whose calls are interrupted
+    pub(crate) fn set_alarm(&mut self, n: usize, ms: u32) {
+        const SETITIMER: u32 = 83;
+        const ITIMER_REAL: u32 = 0;
+        let timer: Vec<u8> =
+            [0, 0, ms / 1000, ms % 1000 * 1000].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+        let Some(Some(member)) = self.members.get(n) else { return };
+        self.kernel.procs[member.id].vm.space.copyout(STACK, &timer).expect("the stack is mapped");
+        self.enter(n, SETITIMER, &[ITIMER_REAL, STACK, 0]);
+    }
+
+    /// Begins a call.
+    #[allow(dead_code)] // for cases whose processes act at once
+    pub(crate) fn start(&mut self, n: usize, number: u32, args: &[u32]) {
+        self.enter(n, number, args);
+    }
+
+    /// The registers after the call that a process has begun, once that is over.
+    #[allow(dead_code)] // for cases whose processes act at once
+    pub(crate) fn over(&mut self, n: usize) -> Option<Registers> {
+        self.running(n)?;
+        self.settle();
+        let frame = &self.running(n)?.frame;
+        let carry = frame.eflags & eflags::CF != 0;
+        Some(Registers { eax: frame.get(Gpr::Eax), edx: frame.get(Gpr::Edx), carry })
+    }
+
+    /// Lets a process that was woken go on, or else time pass; false when nothing will happen in time.
+    #[allow(dead_code)] // for cases whose processes act at once
+    pub(crate) fn go_on(&mut self, until: u64) -> bool {
+        if let Some(chosen) = self.kernel.choose() {
+            self.kernel.resume(chosen);
+            return true;
+        }
+        let Some(next) = self.kernel.next_timeout().filter(|&next| next <= until) else { return false };
+        let now = self.kernel.clock.uptime();
+        self.kernel.clock.advance(next.saturating_sub(now));
+        self.kernel.run_timeouts();
+        true
+    }
+
+    /// Takes the watched signals of a process that became pending, and SIGALRM if a handler got it.
+    #[allow(dead_code)] // for cases that look at pending signals
+    pub(crate) fn take_pending(&mut self, n: usize) -> u32 {
+        let Some(Some(member)) = self.members.get_mut(n) else { return 0 };
+        let handled = std::mem::take(&mut member.delivered);
+        let Some(proc) = self.kernel.procs.get_mut(member.id) else { return 0 };
+        let watched = proc.sig.pending & WATCHED;
+        proc.sig.pending &= !WATCHED;
+        handled.iter().fold(watched, |mask, (signal, _)| mask | 1 << (signal - 1))
+    }
+
+    /// The process group of process 0.
+    #[allow(dead_code)] // for cases that name it
+    pub(crate) fn pgrp(&self) -> u32 {
+        let Some(Some(member)) = self.members.first() else { return 0 };
+        self.kernel.procs.group(self.kernel.procs[member.id].pgrp).pgid as u32
     }
 
     /// Goes through the gate.

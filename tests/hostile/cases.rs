@@ -1,5 +1,6 @@
 //! Damaged cases: verified, and blessed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -61,7 +62,8 @@ const LINES: [&str; 22] = [
     "program = \"/\"",
 ];
 
-fn one(seed: u64, place: &Path) {
+/// What came of the case, in a word.
+fn one(seed: u64, place: &Path) -> &'static str {
     let mut random = Random::new(seed);
     let name = CASES[random.below(CASES.len())];
     // As deep as in the project, so that its programs are found.
@@ -91,31 +93,41 @@ fn one(seed: u64, place: &Path) {
         ..Options::default()
     };
     let found = find::cases(&place.join("cases")).expect("cases");
+    let mut word = "missing";
     for found in found {
         let verdict = verify::one(&found.directory, &options, &Cache::default());
-        let report = Report { name: found.name, verdict, took: Duration::ZERO };
+        let (verdict, notes) = verdict;
+        word = verdict.word();
+        let report =
+            Report { name: found.name, directory: found.directory, verdict, notes, took: Duration::ZERO };
         let said = human_case(&report);
         assert!(!said.contains("a bug of bsd21"), "{said}");
         assert!(said.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()), "{said:?}");
         let reports = [report];
-        drop((tap(&reports), junit(&reports), json(&reports)));
+        drop((tap(&reports), junit(&reports), json(&reports, None)));
     }
     fs::remove_dir_all(place.join("cases")).expect("it can be removed");
+    word
 }
 
 fn run(seed: u64, count: u64) {
     let place = scratch_in_memory();
     copy(&fixtures("bin"), &place.path().join("bin"));
+    let mut words = BTreeMap::new();
     for seed in seed..seed + count {
         let began = Instant::now();
-        if let Err(panic) = std::panic::catch_unwind(|| one(seed, place.path())) {
-            eprintln!("cases, seed {seed}");
-            std::panic::resume_unwind(panic);
+        match std::panic::catch_unwind(|| one(seed, place.path())) {
+            Ok(word) => *words.entry(word).or_insert(0_u64) += 1,
+            Err(panic) => {
+                eprintln!("cases, seed {seed}");
+                std::panic::resume_unwind(panic);
+            }
         }
         assert!(began.elapsed() < Duration::from_secs(60), "cases, seed {seed}: {:?}", began.elapsed());
     }
     let peak = peak(libc::RUSAGE_SELF);
-    println!("{count} cases, {} MB", peak >> 20);
+    println!("{count} cases, {words:?}, {} MB", peak >> 20);
+    assert!(words.contains_key("fail") && words.contains_key("error"), "{words:?}");
     assert!(peak < 2 << 30, "{peak} bytes");
 }
 

@@ -57,6 +57,22 @@ pub(crate) enum Before {
     Bytes(u32, Vec<u8>),
     /// A word.
     Word(u32, Value),
+    /// Bytes that are there already, from another place, with something added to the number in network order
+    /// that they begin with.
+    Copy(Same),
+}
+
+/// Bytes as at another place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Same {
+    /// Where.
+    pub at: u32,
+    /// As where.
+    pub from: u32,
+    /// How many.
+    pub len: u32,
+    /// What is added.
+    pub add: u32,
 }
 
 /// What a call must have done.
@@ -68,6 +84,8 @@ pub(crate) enum After {
     Hash(u32, u32, u32),
     /// Memory holds a word.
     Word(u32, Value),
+    /// Memory holds the same bytes as another place.
+    Same(Same),
     /// Memory is not compared.
     Any(u32, u32),
     /// Memory holds a word that is not zero.
@@ -113,12 +131,12 @@ pub(crate) struct Step {
     pub number: u32,
     /// Arguments.
     pub args: Vec<Value>,
+    /// Milliseconds after which SIGALRM ends its sleep.
+    pub alarm: Option<u32>,
     /// Registers after.
     pub answer: Answer,
     /// Memory and signals after.
     pub after: Vec<After>,
-    /// The call is expected to sleep; SIGALRM comes so many milliseconds after it began.
-    pub alarm_ms: Option<u32>,
 }
 
 /// One sequence.
@@ -134,6 +152,8 @@ pub(crate) struct Case {
     pub ids: (u32, u32),
     /// Groups of process 0.
     pub groups: Vec<u32>,
+    /// Process 0 is not the super-user.
+    pub nonroot: bool,
     /// It looks at the names of the system.
     pub system: bool,
     /// Process 0 leads a session without a terminal.
@@ -154,7 +174,7 @@ struct Pending {
     before: Vec<Before>,
     events: Vec<Event>,
     process: usize,
-    alarm_ms: Option<u32>,
+    alarm: Option<u32>,
 }
 
 /// Reads a file of cases.
@@ -185,8 +205,9 @@ fn read_line(cases: &mut Vec<Case>, next: &mut Pending, line: &str) -> Option<()
         "i" => next.before.push(Before::Word(offset(&words, 0)?, at(&words, 1)?)),
         "f" if words.is_empty() => next.events.push(Event::Leave),
         "f" => next.events.push(Event::Fork(offset(&words, 0)? as usize)),
-        "a" => next.alarm_ms = Some(offset(&words, 0)?),
         "t" => next.events.push(Event::Exit(offset(&words, 0)? as usize)),
+        "y" => next.before.push(Before::Copy(same(&words)?)),
+        "a" => next.alarm = Some(offset(&words, 0)?),
         "w" => next.process = offset(&words, 0)? as usize,
         "k" => case?.steps.push(call(line, &words, std::mem::take(next))?),
         _ => result(case?.steps.last_mut()?, kind, &words)?,
@@ -201,6 +222,7 @@ fn header(words: &[&str]) -> Option<Case> {
         leak: 0,
         ids: (0, 0),
         groups: vec![0],
+        nonroot: false,
         system: false,
         leader: false,
         ptys: 0,
@@ -218,6 +240,7 @@ fn header(words: &[&str]) -> Option<Case> {
                 case.groups = list.split(',').map(|n| n.parse().ok()).collect::<Option<_>>()?
             }
             ("sys", "") => case.system = true,
+            ("nonroot", "") => case.nonroot = true,
             ("raw", "") => {}
             ("sid", "") => case.leader = true,
             ("pty", n) => case.ptys = n.parse().ok()?,
@@ -254,12 +277,11 @@ fn pointer(words: &[&str]) -> Option<Before> {
 }
 
 fn call(line: &str, words: &[&str], pending: Pending) -> Option<Step> {
-    let Pending { before, events, process, alarm_ms } = pending;
+    let Pending { before, events, process, alarm } = pending;
     let args = words.get(2..)?.iter().map(|word| value(word)).collect::<Option<_>>()?;
     let answer = Answer::Error(0);
     let number = number(words.first()?)?;
-    let text = line.into();
-    Some(Step { text, process, events, before, number, args, answer, after: Vec::new(), alarm_ms })
+    Some(Step { text: line.into(), process, events, before, number, args, alarm, answer, after: Vec::new() })
 }
 
 fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {
@@ -273,6 +295,7 @@ fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {
         "m" => step.after.push(After::Bytes(word(0)?, hex(words.get(1)?)?)),
         "h" => step.after.push(After::Hash(word(0)?, word(1)?, word(2)?)),
         "v" => step.after.push(After::Word(word(0)?, at(words, 1)?)),
+        "r" => step.after.push(After::Same(same(words)?)),
         "x" => step.after.push(After::Any(word(0)?, word(1)?)),
         "n" => step.after.push(After::Nonzero(word(0)?)),
         "d" => step
@@ -282,6 +305,12 @@ fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {
         _ => return None,
     }
     Some(())
+}
+
+fn same(words: &[&str]) -> Option<Same> {
+    let word = |index: usize| offset(words, index);
+    let add = if words.len() > 3 { word(3)? } else { 0 };
+    Some(Same { at: word(0)?, from: word(1)?, len: word(2)?, add })
 }
 
 fn offset(words: &[&str], index: usize) -> Option<u32> {

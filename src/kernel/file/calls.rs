@@ -106,7 +106,7 @@ pub fn dup2(cx: &mut Context<'_>, from: Fd, to: Fd) -> Sysret<Fd> {
     if wanted as usize >= cx.proc().fd.size() {
         fd_alloc(cx, wanted as usize)?;
     } else if let Some(old) = cx.proc().fd.get(to) {
-        descriptor::close_now(cx, old);
+        descriptor::closef_at_once(cx, old);
     }
     Ok(descriptor::finish_dup(cx, file, to))
 }

@@ -14,7 +14,7 @@ use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
 use crate::kernel::synch::Interruption;
 use crate::kernel::vfs::{self, VnodeId};
-use crate::kernel::{Context, Kernel, Resume, Stop, Wake, tty};
+use crate::kernel::{Context, Kernel, Resume, Stop, Sysret, Wake, socket, tty};
 
 /// Entries of a fresh table (NDFILE).
 const NDFILE: usize = 20;
@@ -225,8 +225,34 @@ pub fn closef(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
     drop_reference(cx, id)
 }
 
+/// [`closef`] of one who cannot wait: a socket that would linger is let go, and the output of a terminal is
+/// thrown away, as if the wait was interrupted.
+pub(super) fn closef_at_once(cx: &mut Context<'_>, id: FileId) {
+    let closed = closef(cx, id);
+    end_at_once(cx, closed);
+}
+
+/// Ends a close that would wait.
+fn end_at_once(cx: &mut Context<'_>, mut closed: Sysret<()>) {
+    while let Err(Stop::Park(parked)) = closed {
+        closed = match parked.resume {
+            Resume::Tty(state) => tty::resume(cx, state, Wake::Interrupted(Interruption::Eintr)).map(|_| ()),
+            other => {
+                socket::stop_lingering(cx, &other);
+                return;
+            }
+        };
+    }
+}
+
+/// [`drop_reference`] of one who cannot wait.
+pub fn drop_reference_at_once(cx: &mut Context<'_>, id: FileId) {
+    let closed = drop_reference(cx, id);
+    end_at_once(cx, closed);
+}
+
 /// Drops one reference without touching the process's record locks: for descriptors in messages.
-pub fn drop_reference(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
+fn drop_reference(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
     let file = &mut cx.kernel.files[id];
     file.count -= 1;
     if file.count > 0 {
@@ -272,10 +298,11 @@ pub fn fd_free(cx: &mut Context<'_>) -> crate::kernel::Sysret<()> {
     for (fd, file) in open {
         cx.proc_mut().fd.forget(fd);
         // An error of a close at exit has nobody to report to; a linger does not hold up exit.
-        if let Err(Stop::Park(parked)) = closef(cx, file)
-            && matches!(parked.resume, Resume::Tty(_))
-        {
-            return Err(Stop::Park(parked));
+        match closef(cx, file) {
+            Err(Stop::Park(parked)) if matches!(parked.resume, Resume::Tty(_)) => {
+                return Err(Stop::Park(parked));
+            }
+            closed => end_at_once(cx, closed),
         }
     }
     let table = std::mem::take(&mut cx.proc_mut().fd);
@@ -285,24 +312,13 @@ pub fn fd_free(cx: &mut Context<'_>) -> crate::kernel::Sysret<()> {
     Ok(())
 }
 
-/// Closes a file where nobody can wait for the output of a terminal: as if the wait was interrupted.
-pub(super) fn close_now(cx: &mut Context<'_>, file: FileId) {
-    let mut closed = closef(cx, file);
-    while let Err(Stop::Park(parked)) = closed {
-        closed = match parked.resume {
-            Resume::Tty(state) => tty::resume(cx, state, Wake::Interrupted(Interruption::Eintr)).map(|_| ()),
-            _ => Ok(()),
-        };
-    }
-}
-
 /// Closes the descriptors that exec closes (`fdcloseexec`).
 pub fn fd_close_exec(cx: &mut Context<'_>) {
     let marked: Vec<Fd> =
         cx.proc().fd.iter().map(|(fd, _)| fd).filter(|&fd| cx.proc().fd.close_on_exec(fd)).collect();
     for fd in marked {
         if let Some(file) = cx.proc_mut().fd.clear(fd) {
-            close_now(cx, file);
+            closef_at_once(cx, file);
         }
     }
 }

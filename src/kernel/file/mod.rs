@@ -22,8 +22,8 @@ use syscalls::errno::Errno;
 
 pub use continuation::{Resume, resume};
 pub use descriptor::{
-    Filedesc, closef, drop_reference, falloc, falloc_from, fd_alloc, fd_avail, fd_close_exec, fd_copy,
-    fd_free, ffree, getfile, release,
+    Filedesc, closef, drop_reference_at_once, falloc, falloc_from, fd_alloc, fd_avail, fd_close_exec,
+    fd_copy, fd_free, ffree, getfile, release,
 };
 pub use uio::Uio;
 

@@ -187,12 +187,12 @@ pub fn continue_first(kernel: &mut Kernel) {
     signal_first_group(kernel, SIGCONT);
 }
 
-/// Lets go of the first program, which nobody above could continue after a stop: its group is orphaned
-/// from now on.
+/// Goes on, and lets go of the first program, which nobody above could continue after a stop: its group is
+/// orphaned from now on.
 pub fn disown_first(kernel: &mut Kernel) {
-    let (Some(id), Some(init)) = (first(kernel), kernel.init) else { return };
     // It goes on before, so that it is not hung up as a stopped orphan.
     continue_first(kernel);
+    let (Some(id), Some(init)) = (first(kernel), kernel.init) else { return };
     let (group, parent) = (kernel.procs[id].pgrp, kernel.procs[id].parent);
     let of_leader = kernel.leader.as_ref().map(|leader| leader.id);
     if parent == of_leader && parent.is_some_and(|parent| kernel.procs[parent].pgrp != group) {

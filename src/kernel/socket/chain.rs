@@ -6,7 +6,7 @@
 //!
 //! 2.1 counterpart: `m_next` of struct mbuf (sys/mbuf.h).
 
-use super::mbuf::{MCLBYTES, MHLEN, Mbuf, MbufType};
+use super::mbuf::Mbuf;
 
 /// Mbufs that belong together (`m_next`).
 #[derive(Debug, Default)]
@@ -18,19 +18,6 @@ impl Chain {
     /// No mbuf.
     pub const fn new() -> Self {
         Self { first: None }
-    }
-
-    /// Bytes that came from outside, in clusters where they do not fit into an mbuf.
-    pub fn of_packet(bytes: &[u8]) -> Self {
-        let piece = |bytes: &[u8]| {
-            let mut m = Mbuf::gethdr(MbufType::Data);
-            if bytes.len() > MHLEN {
-                m.clget();
-            }
-            m.push(bytes);
-            m
-        };
-        bytes.chunks(MCLBYTES).map(piece).collect()
     }
 
     /// Number of mbufs.

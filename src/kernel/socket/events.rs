@@ -14,7 +14,7 @@ use crate::kernel::{Context, Kernel, Stop};
 
 /// Tells of a step with a socket, on behalf of the process that runs; timers have none and are silent.
 #[inline]
-pub(super) fn note(kernel: &mut Kernel, socket: SocketId, step: &'static str) {
+pub(in crate::kernel) fn note(kernel: &mut Kernel, socket: SocketId, step: &'static str) {
     if kernel.observed() {
         tell(kernel, Some(socket), step, Phase::Point, String::new());
     }
@@ -22,7 +22,7 @@ pub(super) fn note(kernel: &mut Kernel, socket: SocketId, step: &'static str) {
 
 /// Tells of a step with details, which are made only where somebody observes.
 #[inline]
-pub(super) fn note_with<D: fmt::Display>(
+pub(in crate::kernel) fn note_with<D: fmt::Display>(
     kernel: &mut Kernel,
     socket: SocketId,
     step: &'static str,
@@ -35,15 +35,15 @@ pub(super) fn note_with<D: fmt::Display>(
 
 /// Tells that a step begins which has parts.
 #[inline]
-pub(super) fn begin(kernel: &mut Kernel, socket: SocketId, step: &'static str) {
+pub(in crate::kernel) fn begin(kernel: &mut Kernel, socket: impl Into<Option<SocketId>>, step: &'static str) {
     if kernel.observed() {
-        tell(kernel, Some(socket), step, Phase::Begin, String::new());
+        tell(kernel, socket.into(), step, Phase::Begin, String::new());
     }
 }
 
 /// Tells with details that a step begins which has parts; there may be no socket yet.
 #[inline]
-pub(super) fn begin_with<D: fmt::Display>(
+pub(in crate::kernel) fn begin_with<D: fmt::Display>(
     kernel: &mut Kernel,
     socket: Option<SocketId>,
     step: &'static str,
@@ -56,7 +56,7 @@ pub(super) fn begin_with<D: fmt::Display>(
 
 /// Tells that a step is over.
 #[inline]
-pub(super) fn end(
+pub(in crate::kernel) fn end(
     kernel: &mut Kernel,
     socket: impl Into<Option<SocketId>>,
     step: &'static str,
@@ -69,7 +69,7 @@ pub(super) fn end(
 
 /// Does something as a step with parts.  One that sleeps does not end here but with its call.
 #[inline]
-pub(super) fn within<T, E: Failure>(
+pub(in crate::kernel) fn within<T, E: Failure>(
     cx: &mut Context<'_>,
     socket: SocketId,
     step: &'static str,
@@ -91,7 +91,7 @@ pub(super) fn within<T, E: Failure>(
 
 /// Tells that bytes came in from the guest.
 #[inline]
-pub(super) fn copied_in(kernel: &mut Kernel, address: u32, len: usize, result: Result<(), Errno>) {
+pub(in crate::kernel) fn copied_in(kernel: &mut Kernel, address: u32, len: usize, result: Result<(), Errno>) {
     if kernel.observed()
         && let Some(id) = kernel.run_queues.current
     {
@@ -101,7 +101,7 @@ pub(super) fn copied_in(kernel: &mut Kernel, address: u32, len: usize, result: R
 
 /// Tells how large a socket's buffers have become.
 #[inline]
-pub(super) fn note_reserved(kernel: &mut Kernel, socket: SocketId) {
+pub(in crate::kernel) fn note_reserved(kernel: &mut Kernel, socket: SocketId) {
     if kernel.observed() {
         let so = &kernel.sockets[socket];
         let detail = format!("({}, {})", so.snd.hiwat, so.rcv.hiwat);
@@ -109,8 +109,16 @@ pub(super) fn note_reserved(kernel: &mut Kernel, socket: SocketId) {
     }
 }
 
+/// Tells of a step with a packet, which is nobody's.
+#[inline]
+pub(in crate::kernel) fn note_packet(kernel: &mut Kernel, step: &'static str) {
+    if kernel.observed() {
+        tell(kernel, None, step, Phase::Point, String::new());
+    }
+}
+
 /// How a step failed.
-pub(super) trait Failure {
+pub(in crate::kernel) trait Failure {
     /// The error; none where the step sleeps or is done again.
     fn errno(&self) -> Option<Errno>;
 }

@@ -1,7 +1,7 @@
 //! Mbufs: the pieces that messages are kept in while they wait in a socket buffer.
 //!
-//! The mechanics of the original are gone (no pointer arithmetic, no sharing of clusters; see
-//! [`super::cluster`] for those), its *accounting* is exact: how many bytes fit into a
+//! The mechanics of the original are gone (no pointer arithmetic; clusters are shared as
+//! [`super::cluster`] says), its *accounting* is exact: how many bytes fit into a
 //! piece, where they begin, whether a cluster hangs on it, and what it therefore costs.  That decides when
 //! small writes are merged and when a writer blocks, so a guest can see it.
 //!
@@ -38,6 +38,8 @@ pub const MINCLSIZE: usize = MHLEN + MLEN;
 pub enum MbufType {
     /// Data.
     Data = 1,
+    /// Header of a packet, and data that share its mbuf.
+    Header = 2,
     /// Name of a socket.
     Soname = 8,
     /// Value of an option.
@@ -56,6 +58,10 @@ bitflags! {
         const PKTHDR = 0x0002;
         /// End of a record.
         const EOR = 0x0004;
+        /// The packet was sent or came as a broadcast.
+        const BCAST = 0x0100;
+        /// The packet was sent or came as a multicast.
+        const MCAST = 0x0200;
     }
 }
 
@@ -112,6 +118,9 @@ pub struct Body {
     data: [u8; MLEN],
     /// What holds the bytes instead (`m_ext`).
     cluster: Option<Cluster>,
+    /// Index of the interface on which a packet came; 0 for none (`m_pkthdr.rcvif`).  The packet's length
+    /// (`m_pkthdr.len`) is that of its chain.
+    pub rcvif: u16,
     /// The open files that a rights message carries; the bytes hold only stand-ins for them.
     /// Forgetting an mbuf does not release them: 2.1 loses references that way, too.
     pub rights: Option<Box<Vec<Option<FileId>>>>,
@@ -151,6 +160,7 @@ impl Mbuf {
         m.flags = flags;
         m.offset = offset;
         m.len = 0;
+        m.rcvif = 0;
         m
     }
 
@@ -164,7 +174,17 @@ impl Mbuf {
     #[cold]
     fn fresh(kind: MbufType, flags: MbufFlags, offset: u16) -> Self {
         let (data, cluster) = ([0; MLEN], None);
-        Self(Box::new(Body { next: None, kind, flags, offset, len: 0, data, cluster, rights: None }))
+        Self(Box::new(Body {
+            next: None,
+            kind,
+            flags,
+            offset,
+            len: 0,
+            data,
+            cluster,
+            rcvif: 0,
+            rights: None,
+        }))
     }
 
     /// Lets go of an mbuf that is in no chain, for the next one who wants one (MFREE).
@@ -272,6 +292,49 @@ impl Mbuf {
         let count = count.min(self.len()) as u16;
         self.offset += count;
         self.len -= count;
+    }
+
+    /// Makes room for `count` bytes before the first one, as far as there is (see [`Self::leading_space`]).
+    pub fn grow_front(&mut self, count: usize) {
+        let count = count.min(usize::from(self.offset)) as u16;
+        self.offset -= count;
+        self.len += count;
+    }
+
+    /// Lets the bytes begin `count` further back; for an empty mbuf.
+    pub fn indent(&mut self, count: usize) {
+        self.offset = (usize::from(self.offset) + count).min(self.capacity()) as u16;
+    }
+
+    /// Bytes `from..from + len` in an mbuf without a header, or with one for a packet: of a cluster another
+    /// reference, else a copy (one step of `m_copym`).
+    pub(super) fn part(&self, from: usize, len: usize, header: bool) -> Self {
+        let from = from.min(self.len());
+        let len = len.min(self.len() - from);
+        let mut part = if header { Self::gethdr(self.kind) } else { Self::get(self.kind) };
+        if header {
+            let kept = MbufFlags::PKTHDR | MbufFlags::EOR | MbufFlags::BCAST | MbufFlags::MCAST;
+            part.flags = self.flags & kept;
+            part.rcvif = self.rcvif;
+        }
+        if let Some(cluster) = &self.cluster {
+            part.cluster = Some(cluster.clone());
+            part.flags.insert(MbufFlags::EXT);
+            part.offset = self.offset + from as u16;
+            part.len = len as u16;
+        } else {
+            part.push(&self.bytes()[from..from + len]);
+        }
+        part
+    }
+
+    /// Takes the packet header off (for one that another mbuf takes its place as the first).
+    pub(super) fn take_header(&mut self, from: &mut Self) {
+        let kept = MbufFlags::PKTHDR | MbufFlags::EOR | MbufFlags::BCAST | MbufFlags::MCAST;
+        self.flags = from.flags & kept;
+        self.rcvif = from.rcvif;
+        self.offset = (MLEN - MHLEN) as u16;
+        from.flags.remove(MbufFlags::PKTHDR);
     }
 
     /// What it costs a socket buffer (`sballoc`).

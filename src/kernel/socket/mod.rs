@@ -8,7 +8,8 @@
 //!   [`Socket`], whatever its protocol; [`state`] is its connection state machine.
 //! - [`sockbuf`] and [`mbuf`] hold what waits in it, with the exact accounting that makes writers block.
 //! - [`protosw`] is the switch between sockets and protocols: every request to a protocol goes through
-//!   [`pr_usrreq`]; [`unix`] and [`inet`] are the protocols.
+//!   [`pr_usrreq`]; [`unix`], [`netinet`](crate::kernel::netinet) and the
+//!   [routing sockets](crate::kernel::net::raw_usrreq) are the protocols; [`packet`] is what they do to chains.
 //!
 //! Closing travels downwards: the last reference to an open file closes the socket, the socket detaches
 //! its protocol, and a socket that neither a file nor a protocol refers to is freed.  A blocked call is
@@ -21,11 +22,11 @@ pub mod accept;
 pub mod calls;
 pub mod chain;
 mod cluster;
-mod events;
-pub mod inet;
+pub(in crate::kernel) mod events;
 pub mod mbuf;
 mod msg;
 pub mod operations;
+pub mod packet;
 pub mod protosw;
 pub mod records;
 pub mod sockbuf;
@@ -51,6 +52,8 @@ pub use socket::{Layer, Side, Socket, SocketId};
 pub use sockopt::{sogetopt, sosetopt};
 pub use sys_socket::{soo_close, soo_ioctl, soo_read, soo_select, soo_stat, soo_write};
 
+use crate::kernel::net::netisr;
+use crate::kernel::netinet::tcp_timer;
 use crate::kernel::synch::{self, Retval, Wake};
 use crate::kernel::{Context, Kernel, Sysret};
 
@@ -99,6 +102,13 @@ impl From<Resume> for synch::Resume {
     }
 }
 
+/// Lets go of a socket whose close would wait, on behalf of one who does not.
+pub fn stop_lingering(cx: &mut Context<'_>, resume: &synch::Resume) {
+    if let synch::Resume::Socket(Resume::Linger { so, .. }) = resume {
+        operations::end_lingering(cx, *so);
+    }
+}
+
 /// Goes on with a call after its sleep.
 pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     match state {
@@ -131,7 +141,9 @@ fn proto_usrreq(
     if cx.kernel.observed() {
         return observed_usrreq(cx, so, usrreq, request);
     }
-    usrreq(cx, so, request)
+    let done = usrreq(cx, so, request);
+    netisr::run(cx.kernel);
+    done
 }
 
 #[cold]
@@ -145,23 +157,28 @@ fn observed_usrreq(
     events::begin(cx.kernel, so, name);
     let result = usrreq(cx, so, request);
     events::end(cx.kernel, so, name, result);
+    netisr::run(cx.kernel);
     result
 }
 
 /// Runs every protocol's 200 ms timer (`pffasttimo`).
 pub fn fast_timeout(kernel: &mut Kernel) {
+    tcp_timer::ticked(kernel, true);
     for pr in protosw::all() {
         if let Some(fasttimo) = pr.fasttimo {
             fasttimo(kernel);
         }
     }
+    netisr::run(kernel);
 }
 
 /// Runs every protocol's 500 ms timer (`pfslowtimo`).
 pub fn slow_timeout(kernel: &mut Kernel) {
+    tcp_timer::ticked(kernel, false);
     for pr in protosw::all() {
         if let Some(slowtimo) = pr.slowtimo {
             slowtimo(kernel);
         }
     }
+    netisr::run(kernel);
 }

@@ -14,6 +14,7 @@ use super::sockbuf::SockbufFlags;
 use super::socket::{SockState, Socket, SocketId, SocketOptions};
 use super::state::{Queue, sb_lock, sblock, sbunlock, socantrcvmore, soqremque, ticks};
 use super::{Resume, Side, events, pr_usrreq};
+use crate::kernel::net::netisr;
 use crate::kernel::synch::{self, Channel, Sleep, Wake, priority};
 use crate::kernel::{Context, Kernel, Sysret};
 
@@ -83,7 +84,7 @@ pub fn sofree(cx: &mut Context<'_>, so: SocketId) {
 
 /// [`sofree`] for protocols whose messages carry no rights, which may let go when no process runs; gives
 /// what waited in the socket.
-pub(super) fn free(kernel: &mut Kernel, so: SocketId) -> Records {
+pub(in crate::kernel) fn free(kernel: &mut Kernel, so: SocketId) -> Records {
     let socket = &kernel.sockets[so];
     if socket.pcb.is_some() || !socket.state.contains(SockState::NOFDREF) {
         return Records::new();
@@ -101,14 +102,22 @@ pub(super) fn free(kernel: &mut Kernel, so: SocketId) -> Records {
 
 /// Closes a socket on the last close of its file: dissolves the connection, and lingers if that is wanted.
 ///
-/// Lingering counts ticks, not seconds, and ends with EWOULDBLOCK when the time is over.  The original
-/// detaches the protocol after the wait, we do it before: nobody can see the difference, and nothing is
-/// left to be done if the closing process goes away.
+/// The network is held off meanwhile, but for the wait.  Lingering counts ticks, not seconds, and whether it is
+/// over in time is nobody's business.
 pub fn soclose(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
-    events::within(cx, so, "soclose", |cx| close(cx, so))
+    events::within(cx, so, "soclose", |cx| {
+        netisr::hold(cx.kernel);
+        let closed = close(cx, so);
+        netisr::release(cx.kernel);
+        match closed? {
+            Some(linger) => sleep_lingering(cx, so, linger, Ok(())),
+            None => Ok(()),
+        }
+    })
 }
 
-fn close(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
+/// The time to linger, if that is wanted; else everything is done.
+fn close(cx: &mut Context<'_>, so: SocketId) -> Result<Option<i16>, Errno> {
     if cx.kernel.sockets[so].options.contains(SocketOptions::ACCEPTCONN) {
         while let Some(&waiting) = cx.kernel.sockets[so].q0.front() {
             soabort(cx, waiting);
@@ -118,7 +127,6 @@ fn close(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
         }
     }
     let mut error = Ok(());
-    let mut linger = None;
     let socket = &cx.kernel.sockets[so];
     if socket.pcb.is_some() && socket.state.contains(SockState::ISCONNECTED) {
         if !socket.state.contains(SockState::ISDISCONNECTING) {
@@ -126,28 +134,45 @@ fn close(cx: &mut Context<'_>, so: SocketId) -> Sysret<()> {
         }
         let socket = &cx.kernel.sockets[so];
         let without_waiting = socket.state.contains(SockState::ISDISCONNECTING | SockState::NBIO);
-        if error.is_ok() && socket.options.contains(SocketOptions::LINGER) && !without_waiting {
-            linger = Some(socket.linger);
+        let lingers = socket.options.contains(SocketOptions::LINGER) && !without_waiting;
+        if error.is_ok() && lingers && socket.state.contains(SockState::ISCONNECTED) {
+            return Ok(Some(socket.linger));
         }
     }
+    detach(cx, so, error)?;
+    Ok(None)
+}
+
+/// The end of a close: the protocol lets go, and what nobody refers to is freed (the labels `drop` and
+/// `discard`).
+fn detach(cx: &mut Context<'_>, so: SocketId, error: Result<(), Errno>) -> Result<(), Errno> {
+    let mut error = error;
     if cx.kernel.sockets[so].pcb.is_some() {
         error = error.and(pr_usrreq(cx, so, UserRequest::Detach));
     }
-    // A protocol that has done with it has freed it by now.
+    // A protocol that has done with it may have freed it by now.
     if let Some(socket) = cx.kernel.sockets.get_mut(so) {
         socket.state.insert(SockState::NOFDREF);
         sofree(cx, so);
     }
-    match linger {
-        Some(linger) if error.is_ok() => sleep_lingering(cx, so, linger),
-        _ => Ok(error?),
+    error
+}
+
+/// Ends the close of a socket that lingers.
+pub fn end_lingering(cx: &mut Context<'_>, so: SocketId) {
+    if cx.kernel.sockets.get(so).is_some() {
+        netisr::hold(cx.kernel);
+        // The file is gone: nobody is left to be told.
+        let _ = detach(cx, so, Ok(()));
+        netisr::release(cx.kernel);
     }
 }
 
-fn sleep_lingering(cx: &mut Context<'_>, so: SocketId, linger: i16) -> Sysret<()> {
+fn sleep_lingering(cx: &mut Context<'_>, so: SocketId, linger: i16, over: Sysret<()>) -> Sysret<()> {
     let connected = cx.kernel.sockets.get(so).is_some_and(|s| s.state.contains(SockState::ISCONNECTED));
-    if !connected {
-        return Ok(());
+    if !connected || over.is_err() {
+        end_lingering(cx, so);
+        return over;
     }
     let sleep = Sleep {
         channel: Channel::SocketState(so),
@@ -161,11 +186,12 @@ fn sleep_lingering(cx: &mut Context<'_>, so: SocketId, linger: i16) -> Sysret<()
 
 /// Goes on with a close that lingers.
 pub(super) fn resume_linger(cx: &mut Context<'_>, so: SocketId, linger: i16, wake: Wake) -> Sysret<()> {
-    match wake {
-        Wake::Woken => sleep_lingering(cx, so, linger),
+    let over = match wake {
+        Wake::Woken => Ok(()),
         Wake::TimedOut => Err(Errno::EWOULDBLOCK.into()),
         Wake::Interrupted(how) => Err(how.into()),
-    }
+    };
+    sleep_lingering(cx, so, linger, over)
 }
 
 /// Aborts a connection that nobody has accepted.

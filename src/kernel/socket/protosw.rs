@@ -5,7 +5,7 @@
 //! protocol only through it; the protocol reaches the socket layer through the functions of
 //! [`state`](super::state) and the socket buffers.
 //!
-//! This file does not know any protocol; the tables are in [`unix`] and [`inet`].
+//! This file does not know any protocol; the tables are in [`unix`], [`netinet`] and [`raw_usrreq`].
 //!
 //! 2.1 counterpart: sys/protosw.h, sys/domain.h, kern/uipc_domain.c, kern/uipc_proto.c.
 
@@ -14,12 +14,12 @@ use syscalls::errno::Errno;
 use syscalls::flags::{Domain as Family, MsgFlags, SockType};
 
 use super::chain::Chain;
-use super::inet::{Ends, Packet};
 use super::mbuf::Mbuf;
 use super::records::Records;
-use super::{SocketId, inet, unix};
+use super::{SocketId, unix};
+use crate::kernel::net::raw_usrreq;
 use crate::kernel::sysctl::Transfer;
-use crate::kernel::{Context, Kernel};
+use crate::kernel::{Context, Kernel, netinet};
 
 bitflags! {
     /// What a protocol wants and promises (`PR_*`).
@@ -52,8 +52,8 @@ pub struct Protosw {
     pub protocol: i32,
     /// What it wants and promises.
     pub flags: ProtoFlags,
-    /// Takes a packet from below (`pr_input`).
-    pub input: Option<fn(&mut Kernel, Packet)>,
+    /// Takes a packet from below, with the size of the header before its data (`pr_input`).
+    pub input: Option<fn(&mut Kernel, Chain, usize)>,
     /// Sends what a socket has to say downwards (`pr_output`).
     pub output: Option<Output>,
     /// Hears from below what became of something (`pr_ctlinput`).
@@ -106,8 +106,9 @@ impl Protosw {
 pub type Usrreq = fn(&mut Context<'_>, SocketId, UserRequest<'_>) -> Result<(), Errno>;
 /// A protocol's `output`.
 pub type Output = fn(&mut Context<'_>, SocketId, Message<'_>) -> Result<(), Errno>;
-/// A protocol's `ctlinput`: what happened, at which address, and to which datagram if it was one.
-pub type Ctlinput = fn(&mut Kernel, CtlInput, &[u8], Option<Ends>);
+/// A protocol's `ctlinput`: what happened, at which address, and to which packet if it was one, of which there
+/// are the header and some bytes more.
+pub type Ctlinput = fn(&mut Kernel, CtlInput, &[u8], Option<&[u8]>);
 /// A protocol's `ctloutput`: the option of a level, and its value to take or to fill in.
 pub type Ctloutput = fn(&mut Kernel, SocketId, u32, u32, ControlOption<'_>) -> Result<(), Errno>;
 
@@ -148,7 +149,7 @@ pub struct Domain {
 }
 
 /// All domains, in the order in which the original finds them.
-pub static DOMAINS: [&Domain; 2] = [&inet::DOMAIN, &unix::DOMAIN];
+pub static DOMAINS: [&Domain; 3] = [&netinet::DOMAIN, &raw_usrreq::DOMAIN, &unix::DOMAIN];
 
 /// The domain of a family.
 pub fn domain(family: Family) -> Option<&'static Domain> {
@@ -365,23 +366,58 @@ impl UserRequest<'_> {
     }
 }
 
-/// Control input from below (`PRC_*`), as far as one machine has any.
+/// Control input from below (`PRC_*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum CtlInput {
     /// The interface with an address went down.
     IfDown = 0,
+    /// Somebody on the way asks to send less.
+    Quench = 4,
+    /// A packet was too large for its way.
+    Msgsize = 5,
+    /// A host is down.
+    HostDead = 6,
+    /// There is no way to a network.
+    UnreachNet = 8,
+    /// There is no way to a host.
+    UnreachHost = 9,
+    /// The peer's host has no such protocol.
+    UnreachProtocol = 10,
     /// The peer's host has no such port.
     UnreachPort = 11,
+    /// A source route leads nowhere.
+    UnreachSrcfail = 13,
+    /// There is a better way to a host.
+    RedirectHost = 15,
+    /// A packet's time was over on its way.
+    TimxceedIntrans = 18,
+    /// A packet's time was over before all its fragments came.
+    TimxceedReass = 19,
+    /// A packet's header was wrong.
+    Paramprob = 20,
 }
 
 impl CtlInput {
     /// The error that users of the protocol are told, if they are told (`inetctlerrmap`).
     pub fn error(self) -> Option<Errno> {
         match self {
-            Self::IfDown => None,
-            Self::UnreachPort => Some(Errno::ECONNREFUSED),
+            Self::Msgsize => Some(Errno::EMSGSIZE),
+            Self::HostDead => Some(Errno::EHOSTDOWN),
+            Self::UnreachNet | Self::UnreachHost | Self::UnreachSrcfail => Some(Errno::EHOSTUNREACH),
+            Self::UnreachProtocol | Self::UnreachPort => Some(Errno::ECONNREFUSED),
+            Self::Paramprob => Some(Errno::ENOPROTOOPT),
+            Self::IfDown
+            | Self::Quench
+            | Self::RedirectHost
+            | Self::TimxceedIntrans
+            | Self::TimxceedReass => None,
         }
+    }
+
+    /// Whether it tells of a better way (PRC_IS_REDIRECT).
+    pub fn is_redirect(self) -> bool {
+        self == Self::RedirectHost
     }
 }
 

@@ -16,9 +16,11 @@ use syscalls::flags::SockType;
 
 use super::protosw::{ProtoFlags, Protosw};
 use super::sockbuf::{Sockbuf, SockbufFlags};
+use super::unix;
 use super::unix::Unpcb;
-use super::{Network, inet, unix};
 use crate::kernel::arena::{Arena, Id};
+use crate::kernel::net::raw_usrreq::Rawcb;
+use crate::kernel::netinet::InpcbId;
 use crate::kernel::synch::Channel;
 
 /// Key of a socket.
@@ -89,7 +91,9 @@ pub enum Pcb {
     /// Of the local domain.
     Unix(Unpcb),
     /// Of the internet domain.
-    Inet(inet::InpcbId),
+    Inet(InpcbId),
+    /// Of the routing domain.
+    Raw(Rawcb),
 }
 
 /// A socket.
@@ -196,7 +200,7 @@ impl Socket {
     }
 
     /// The control block, if it is one of the internet domain (`sotoinpcb`).
-    pub fn inpcb(&self) -> Option<inet::InpcbId> {
+    pub fn inpcb(&self) -> Option<InpcbId> {
         match self.pcb {
             Some(Pcb::Inet(inp)) => Some(inp),
             _ => None,
@@ -210,8 +214,6 @@ pub struct Layer {
     sockets: Arena<Socket>,
     /// The local domain.
     pub unix: unix::State,
-    /// The internet domain.
-    pub inet: inet::Inet,
 }
 
 impl Index<SocketId> for Layer {
@@ -231,11 +233,6 @@ impl IndexMut<SocketId> for Layer {
 }
 
 impl Layer {
-    /// A socket layer without sockets.
-    pub fn new(network: Network) -> Self {
-        Self { inet: inet::Inet::new(network), ..Self::default() }
-    }
-
     /// Number of sockets.
     pub fn len(&self) -> usize {
         self.sockets.len()
@@ -302,7 +299,7 @@ impl Side {
 impl Socket {
     /// Whether anybody is to be told of a change in a buffer, so that waking is worth a call.
     #[inline]
-    pub(super) fn somebody_cares(&self, side: Side) -> bool {
+    pub(in crate::kernel) fn somebody_cares(&self, side: Side) -> bool {
         let sb = match side {
             Side::Rcv => &self.rcv,
             Side::Snd => &self.snd,

@@ -16,9 +16,10 @@ use super::sockbuf::SockbufFlags;
 use super::socket::{Side, SockState, SocketId};
 use super::soreceive::{Caller, Soreceive, soreceive};
 use super::sosend::{Sosend, sosend};
-use super::{events, inet, pr_usrreq};
+use super::{events, pr_usrreq};
 use crate::kernel::file::Uio;
 use crate::kernel::file::select::{Which, selrecord};
+use crate::kernel::net::ioctl::ifioctl;
 use crate::kernel::{Context, Sysret};
 
 /// File type of sockets in a mode (S_IFSOCK).
@@ -87,7 +88,7 @@ fn ioctl(cx: &mut Context<'_>, so: SocketId, request: u32, data: &mut Vec<u8>) -
 /// Requests that are not the socket layer's own, by their group.
 fn other_ioctl(cx: &mut Context<'_>, so: SocketId, request: u32, data: &mut Vec<u8>) -> Result<(), Errno> {
     match Request(request).group() {
-        b'i' => inet::ifioctl(cx, so, request, data),
+        b'i' => ifioctl(cx, so, request, data),
         // Multicast routing, which is not there.
         b'r' => Err(Errno::EOPNOTSUPP),
         _ => pr_usrreq(cx, so, UserRequest::Control { cmd: request, data }),

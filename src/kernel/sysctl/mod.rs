@@ -22,10 +22,12 @@ mod process_table;
 mod tests;
 mod text;
 mod transfer;
+mod walk;
 
 pub use process_table::kinfo_proc;
 pub use text::Text;
 pub use transfer::Transfer;
+pub use walk::Walked;
 
 use crate::image::stack::{PS_STRINGS, USRSTACK};
 

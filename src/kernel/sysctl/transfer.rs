@@ -36,7 +36,7 @@ impl Transfer {
     }
 
     /// Whether a new value is given.
-    pub(super) fn sets(&self) -> bool {
+    pub(in crate::kernel) fn sets(&self) -> bool {
         self.new != 0
     }
 

@@ -152,6 +152,8 @@ pub enum Timeout {
     ProtocolFast,
     /// Slow protocol timers, each 500 ms.
     ProtocolSlow,
+    /// Routes that nobody uses any more.
+    RouteExpire,
 }
 
 /// Use of the machine by a process (`struct rusage`, and what calcru needs).
@@ -283,6 +285,7 @@ impl Kernel {
                 }
                 Timeout::ProtocolFast => super::socket::fast_timeout(self),
                 Timeout::ProtocolSlow => super::socket::slow_timeout(self),
+                Timeout::RouteExpire => super::netinet::in_rmx::in_rtqtimo(self),
             }
         }
     }

@@ -14,6 +14,7 @@ use super::Vfs;
 use super::repeat::Change;
 use super::vnode::{VnodeId, Vtype};
 use crate::host::fs::{self, OpenFor};
+use crate::mem::FileId;
 
 impl Vfs {
     /// The host descriptor for the content of a regular file: also for mapping it.
@@ -32,19 +33,35 @@ impl Vfs {
         if vnode.kind != Vtype::Reg {
             return Err(Errno::ENXIO);
         }
-        let Some(node) = vnode.host() else { return Err(Errno::ENXIO) };
+        if vnode.host().is_none() {
+            return Err(Errno::ENXIO);
+        }
         if let Some(fd) = &*vnode.inode.writing.borrow() {
             return Ok(fd.clone());
         }
+        if purpose == OpenFor::Reading
+            && let Some(fd) = &*vnode.inode.reading.borrow()
+        {
+            return Ok(fd.clone());
+        }
+        if purpose == OpenFor::Writing {
+            self.disarm(id)?;
+        }
+        let vnode = &self.vnodes[id];
+        let Some(node) = vnode.host() else { return Err(Errno::ENXIO) };
+        let moved = purpose == OpenFor::Writing && node.place.moves_on_write();
+        let fd = Rc::new(node.place.open_file(purpose)?);
         let kept = match purpose {
             OpenFor::Reading => &vnode.inode.reading,
             OpenFor::Writing => &vnode.inode.writing,
         };
-        if let Some(fd) = &*kept.borrow() {
-            return Ok(fd.clone());
-        }
-        let fd = Rc::new(node.place.open_file(purpose)?);
         *kept.borrow_mut() = Some(fd.clone());
+        if moved {
+            // Who reads it reads the copy from now on.
+            *vnode.inode.reading.borrow_mut() = None;
+            let id = FileId { dev: node.dev, ino: node.ino };
+            self.moved.push((id, Rc::new(node.place.open_file(OpenFor::Reading)?)));
+        }
         Ok(fd)
     }
 
@@ -81,8 +98,12 @@ impl Vfs {
 
     /// Brings a file to the host's disk.
     pub fn sync_content(&mut self, id: VnodeId) -> Result<(), Errno> {
-        let inode = &self.vnodes[id].inode;
+        let vnode = &self.vnodes[id];
+        let inode = &vnode.inode;
         let fd = inode.writing.borrow().clone().or_else(|| inode.reading.borrow().clone());
-        fd.map_or(Ok(()), |fd| Ok(fs::sync(fd.as_fd())?))
+        if let Some(fd) = fd {
+            fs::sync(fd.as_fd())?;
+        }
+        vnode.host().map_or(Ok(()), |node| Ok(node.place.sync()?))
     }
 }

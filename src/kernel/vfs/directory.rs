@@ -16,6 +16,9 @@ pub const DIRBLKSIZ: usize = 512;
 /// Bytes of an entry before its name.
 pub(super) const HEADER: usize = 8;
 
+/// A directory of the host on which something is mounted, as device and inode, and the number that it shows.
+type Covered = ((u64, u64), u32);
+
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -181,7 +184,11 @@ impl Vfs {
     }
 
     /// The directories of the host in a directory on which something is mounted, with the numbers to show.
-    fn covered_in(&mut self, id: VnodeId) -> Result<Vec<((u64, u64), u32)>, Errno> {
+    fn covered_in(&mut self, id: VnodeId) -> Result<Vec<Covered>, Errno> {
+        if self.options.repeatable {
+            // Each mount is a device of its own; and who looks gives numbers.
+            return Ok(Vec::new());
+        }
         let covered: Vec<VnodeId> = self.mounts.iter().filter_map(|mount| mount.covered).collect();
         let mut found = Vec::new();
         for covered in covered {

@@ -31,6 +31,13 @@ impl Slots {
         self.kept.get(&key).map(|(_, file)| &file[..])
     }
 
+    /// The directory is gone: its number may come back for another one.
+    pub(super) fn forget(&mut self, key: Key) {
+        if let Some((_, file)) = self.kept.remove(&key) {
+            self.bytes -= file.len();
+        }
+    }
+
     /// The directory as it is now.
     pub(super) fn update(&mut self, key: Key, entries: &[Entry]) -> &[u8] {
         let (_, old) = self.kept.remove(&key).unwrap_or_default();

@@ -17,7 +17,7 @@ use crate::host::fs::{OpenFor, read_at};
 use crate::image;
 use crate::kernel::event::Event;
 use crate::kernel::file::FileFlag;
-use crate::kernel::vm::Mappable;
+use crate::kernel::vm::{self, Mappable};
 use crate::kernel::{Context, Kernel};
 use crate::mem::FileId;
 
@@ -106,6 +106,16 @@ pub fn host_file(kernel: &mut Kernel, vnode: VnodeId, write: bool) -> Result<Hos
     let size = kernel.vfs.size(vnode)?;
     let node = kernel.vfs.vnode(vnode).host().ok_or(Errno::EINVAL)?;
     Ok(HostFile { file, size, id: FileId { dev: node.dev, ino: node.ino } })
+}
+
+/// Lets mappings follow files whose bytes have become those of another file of the host.
+#[inline]
+pub fn follow_moved(kernel: &mut Kernel) {
+    if !kernel.vfs.moved.is_empty() {
+        for (id, file) in std::mem::take(&mut kernel.vfs.moved) {
+            vm::file::after_move(kernel, id, file.as_fd());
+        }
+    }
 }
 
 /// What mmap can map of a vnode that is open with these flags; EINVAL for what is neither a regular file

@@ -14,9 +14,10 @@ use std::rc::Rc;
 
 use super::attr::{ATTRIBUTE, Extra};
 use super::fifo::Fifo;
+use super::hold::Hold;
 use super::lock::LockList;
 use crate::host::clock;
-use crate::host::fs::{HostKind, HostStat, HostTime, Place};
+use crate::host::fs::{HostStat, HostTime};
 use crate::host::lock::{Holder, Mode};
 use crate::kernel::socket::SocketId;
 
@@ -93,10 +94,8 @@ impl Inode {
 
     /// Reads the attributes again that the host keeps for us, if the file was changed since: another run may
     /// have set them.
-    pub fn refresh(&self, place: &Place, stat: &HostStat) {
-        if !matches!(stat.kind, HostKind::Regular | HostKind::Directory)
-            || self.seen.get() == Some(stat.ctime)
-        {
+    pub fn refresh(&self, place: &Hold, stat: &HostStat) {
+        if !place.has_attributes(stat.kind) || self.seen.get() == Some(stat.ctime) {
             return;
         }
         // Where attributes cannot be read there are none for us.

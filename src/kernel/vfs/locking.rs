@@ -17,6 +17,7 @@ use super::continuation::Resume;
 use super::inode::{Inode, Outside};
 use super::lock::{Claim, Kind, LockList, Owner};
 use super::vnode::{VnodeId, Vtype};
+use crate::host::fs::Place;
 use crate::host::lock::{Holder, Mode, Range};
 use crate::kernel::file::{FileId, FileObject};
 use crate::kernel::proc::{Flags, ProcId};
@@ -241,7 +242,7 @@ fn clear(kernel: &mut Kernel, vnode: VnodeId, owner: Owner, (start, end): (i64, 
 
 /// Whether locks of a file are also held on the host.
 fn is_outside(kernel: &Kernel, vnode: VnodeId) -> bool {
-    !kernel.clock.is_virtual() && !kernel.vfs.is_repeatable() && kernel.vfs.vnode(vnode).host().is_some()
+    !kernel.clock.is_virtual() && !kernel.vfs.is_repeatable() && host_place(kernel, vnode).is_some()
 }
 
 /// Takes a lock that nothing inside forbids on the host; false where somebody outside has one.  Where the host
@@ -274,9 +275,13 @@ fn admitted(kernel: &Kernel, vnode: VnodeId, inode: &Inode, claim: &Claim) -> bo
     granted
 }
 
+/// The host's file; what an overlay has is its own alone.
+fn host_place(kernel: &Kernel, vnode: VnodeId) -> Option<&Place> {
+    kernel.vfs.vnode(vnode).host()?.place.on_host()
+}
+
 fn new_holder(kernel: &Kernel, vnode: VnodeId) -> Option<Holder> {
-    let node = kernel.vfs.vnode(vnode).host()?;
-    Holder::new(&node.place, !kernel.vfs.read_only(vnode)).ok()
+    Holder::new(host_place(kernel, vnode)?, !kernel.vfs.read_only(vnode)).ok()
 }
 
 /// Tells the host that locks in a range were given up.

@@ -16,6 +16,7 @@ pub mod directory;
 mod dirslots;
 mod exec;
 pub mod fifo;
+mod hold;
 mod identity;
 mod inode;
 pub mod lock;
@@ -23,6 +24,7 @@ mod locking;
 pub mod mount;
 pub mod namei;
 mod node;
+pub mod overlay;
 mod path;
 mod repeat;
 mod setattr;
@@ -34,6 +36,7 @@ pub mod vnode;
 mod vnops;
 mod walk;
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use access::Want;
@@ -43,7 +46,8 @@ use syscalls::Errno;
 
 pub use calls::{change_directory, vn_pathconf};
 pub use continuation::{Resume, resume};
-pub use exec::{Executable, HostFile, host_file, lookup_exec, vn_mmap};
+pub use exec::{Executable, HostFile, follow_moved, host_file, lookup_exec, vn_mmap};
+use hold::Hold;
 pub use locking::{advlock, getlock, release_file_locks, release_process_locks};
 pub use stream::{open_descriptors, poll_host};
 pub use unix_name::{bind_socket, socket_at, socket_gone};
@@ -53,9 +57,10 @@ pub use vnops::{revoke_device, vn_close, vn_ioctl, vn_read, vn_select, vn_stat, 
 pub use walk::{Content, Walked};
 
 use crate::host::error::HostResult;
-use crate::host::fs::{self, HostKind, HostStat, Place};
+use crate::host::fs::{self, HostKind, HostStat};
 use crate::kernel::Kernel;
 use crate::kernel::cred::Ucred;
+use crate::mem::FileId;
 
 /// Preferred transfer size of files (f_iosize of 2.1's usual file system).
 const IOSIZE: u32 = 8192;
@@ -90,6 +95,8 @@ impl Default for Options {
 #[derive(Debug, Default)]
 pub struct Vfs {
     options: Options,
+    /// A privileged emulator gives files of the host away where the guest does.
+    host_owners: bool,
     mounts: Vec<mount::Mount>,
     vnodes: vnode::Table,
     /// The guest's own /tmp, where it has one.
@@ -110,6 +117,8 @@ pub struct Vfs {
     lock_waits: locking::Waits,
     /// State of the random numbers of a repeatable run.
     seed: Option<u64>,
+    /// Files whose bytes have become those of another file of the host: their mappings must follow.
+    moved: Vec<(FileId, Rc<OwnedFd>)>,
     /// What a repeatable run has done to files.
     repeat: Option<repeat::Repeat>,
 }
@@ -143,6 +152,11 @@ impl Vfs {
         self.options.repeatable
     }
 
+    /// Lets the guest's changes of owners be changes of owners on the host, too.
+    pub fn change_host_owners(&mut self) {
+        self.host_owners = true;
+    }
+
     /// The root of all (`rootvnode`).
     pub fn root_vnode(&self) -> VnodeId {
         self.root.expect("a root is mounted before the first process runs")
@@ -165,6 +179,9 @@ impl Vfs {
                 self.identities.forget(self.mounts[self.vnodes[id].mount.0].unit, key);
             }
             for view in self.vnodes.views(id) {
+                if let Some(node) = self.vnodes[view].host() {
+                    self.slots.forget((self.vnodes[view].mount.0, node.dev, node.ino));
+                }
                 self.vnodes.forget(view);
             }
         }
@@ -284,8 +301,11 @@ impl Vfs {
     }
 
     /// The vnode of a place that was found in `directory`.
-    fn hold(&mut self, directory: VnodeId, mount: mount::MountId, place: Place) -> Result<VnodeId, Errno> {
+    fn hold(&mut self, directory: VnodeId, mount: mount::MountId, place: Hold) -> Result<VnodeId, Errno> {
         let stat = place.stat()?;
+        if self.is_hidden(directory, mount, &place, &stat)? {
+            return self.hidden(directory, mount, &stat);
+        }
         let id = match self.vnodes.find(mount, stat.dev, stat.ino) {
             Some(id) => {
                 if self.repeat.is_none() {
@@ -304,6 +324,35 @@ impl Vfs {
         Ok(id)
     }
 
+    /// Whether an entry of a directory leads into a special file system of the host that nobody has lent.
+    fn is_hidden(
+        &self,
+        directory: VnodeId,
+        mount: mount::MountId,
+        place: &Hold,
+        stat: &HostStat,
+    ) -> HostResult<bool> {
+        let crosses = self.vnodes[directory].host().is_none_or(|node| node.dev != stat.dev);
+        Ok(crosses && !self.mounts[mount.0].special && place.special()?.is_some())
+    }
+
+    /// What is seen of it: an empty directory, and nothing of what is no directory.
+    fn hidden(
+        &mut self,
+        directory: VnodeId,
+        mount: mount::MountId,
+        stat: &HostStat,
+    ) -> Result<VnodeId, Errno> {
+        if stat.kind != HostKind::Directory {
+            return Err(Errno::ENOENT);
+        }
+        let (_, ino) = self.identities.of_host(self.mounts[mount.0].unit, stat.dev, stat.ino);
+        let body = Body::BuiltIn(vnode::BuiltIn { ino, perm: 0o555, rdev: 0, times: Default::default() });
+        let id = self.vnodes.insert(Vnode::new(Vtype::Dir, mount, body));
+        self.vnodes.set_parent(id, directory);
+        Ok(id)
+    }
+
     /// Whether a vnode is the root of some mount: found again below itself through a mount of the host,
     /// it keeps being a root.
     fn is_mount_root(&self, id: VnodeId) -> bool {
@@ -311,7 +360,7 @@ impl Vfs {
     }
 
     /// A new vnode for a place of the host.
-    fn host_vnode(&self, mount: mount::MountId, place: Place, stat: &HostStat) -> HostResult<Vnode> {
+    fn host_vnode(&self, mount: mount::MountId, place: Hold, stat: &HostStat) -> HostResult<Vnode> {
         let inode = match &self.repeat {
             Some(repeat) => Inode::new(repeat.extra((stat.dev, stat.ino))),
             None => Rc::default(),

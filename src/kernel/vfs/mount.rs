@@ -11,7 +11,9 @@ pub use syscalls::flags::MountFlags;
 
 use super::Vfs;
 use super::attr::ROOTINO;
+use super::hold::Hold;
 use super::identity::Unit;
+use super::overlay::{self, Layered};
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
 use crate::host::change::HostSpace;
 use crate::host::error::{HostError, HostResult};
@@ -51,7 +53,9 @@ pub struct Mount {
     /// The device that stat shows.
     pub unit: Unit,
     /// The host's side of the root.
-    pub place: Option<Place>,
+    pub place: Option<Hold>,
+    /// Special file systems of the host are seen in it.
+    pub special: bool,
 }
 
 /// The guest's own /tmp: mounted from the beginning, made on the host when somebody goes there.
@@ -67,6 +71,10 @@ pub(super) struct Private {
 pub enum Source<'a> {
     /// A directory of the host.
     Host(&'a Path),
+    /// A directory of the host, in whose special file systems the guest may look, too.
+    Special(&'a Path),
+    /// A directory of the host, which is only read: changes are the overlay's.
+    Overlay(&'a Path, overlay::Shared),
     /// A directory of the host that lives as long as the machine.
     Temporary(&'a Path),
     /// An empty directory in the place of a [private](Vfs::mount_private) one.
@@ -128,8 +136,12 @@ impl Vfs {
     }
 
     /// The root of a directory of the host.
-    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Place, Unit, Vnode)> {
-        let place = Place::top(path)?;
+    fn host_root(&mut self, id: MountId, path: &Path) -> HostResult<(Hold, Unit, Vnode)> {
+        self.held_root(id, Hold::Host(Place::top(path)?))
+    }
+
+    /// The root of a mount that is held.
+    fn held_root(&mut self, id: MountId, place: Hold) -> HostResult<(Hold, Unit, Vnode)> {
         let stat = place.stat()?;
         if stat.kind != HostKind::Directory {
             return Err(HostError::NOT_A_DIRECTORY);
@@ -185,7 +197,9 @@ impl Vfs {
     fn new_mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
         let id = MountId(self.mounts.len());
         let (kind, from, path) = match source {
-            Source::Host(path) => (FsType::Ufs, host_name(path), Some(*path)),
+            Source::Host(path) | Source::Special(path) | Source::Overlay(path, _) => {
+                (FsType::Ufs, host_name(path), Some(*path))
+            }
             Source::Temporary(path) => (FsType::Mfs, b"mfs".to_vec(), Some(*path)),
             Source::Private => (FsType::Mfs, b"mfs".to_vec(), None),
             Source::Empty => (FsType::Mfs, b"bsd21".to_vec(), None),
@@ -194,11 +208,20 @@ impl Vfs {
         let flags = if path.is_some() { flags | MountFlags::LOCAL } else { flags };
         let (place, unit, vnode) = match path {
             Some(path) => {
-                let (place, unit, vnode) = self.host_root(id, path)?;
+                let (place, unit, vnode) = match source {
+                    Source::Overlay(_, overlay) => {
+                        self.held_root(id, Hold::Layered(Layered::root(overlay)?))?
+                    }
+                    _ => self.host_root(id, path)?,
+                };
+                if !matches!(source, Source::Special(_)) && place.special()?.is_some() {
+                    return Err(HostError::SPECIAL);
+                }
                 (Some(place), unit, vnode)
             }
             None => {
-                let body = Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0, times: Default::default() });
+                let body =
+                    Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0, times: Default::default() });
                 (None, self.identities.mount(id.0, None), Vnode::new(Vtype::Dir, id, body))
             }
         };
@@ -209,7 +232,8 @@ impl Vfs {
             _ => from,
         };
         let on = on.to_vec();
-        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place });
+        let special = matches!(source, Source::Special(_));
+        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place, special });
         Ok(id)
     }
 

@@ -9,12 +9,12 @@ use syscalls::Errno;
 
 use super::access::Want;
 use super::attr::{APPEND, Extra, IMMUTABLE, S_ISGID};
+use super::hold::Hold;
 use super::namei::Found;
 use super::repeat::Change;
 use super::vnode::{Body, VnodeId, Vtype};
 use super::{LINK_MAX, Vfs};
 use crate::host::change::NodeKind;
-use crate::host::fs::Place;
 use crate::kernel::cred::Ucred;
 
 /// What is to be made.
@@ -209,6 +209,9 @@ impl Vfs {
         }
         let (source, target) = (self.directory_place(from.dvp)?, self.directory_place(to.dvp)?);
         source.rename(&from.name, target, &to.name, to.vp.is_some())?;
+        if let Some(node) = self.vnodes[fvp].host() {
+            node.place.moved(target, &to.name);
+        }
         self.changed(from.dvp, Change::Content);
         self.changed(to.dvp, Change::Content);
         self.changed(fvp, Change::Attributes);
@@ -276,7 +279,7 @@ impl Vfs {
     }
 
     /// The host's side of a directory in which something is to be changed.
-    fn directory_place(&self, id: VnodeId) -> Result<&Place, Errno> {
+    fn directory_place(&self, id: VnodeId) -> Result<&Hold, Errno> {
         match &self.vnodes[id].body {
             Body::Host(node) => Ok(&node.place),
             _ => Err(Errno::EROFS),

@@ -3,7 +3,6 @@
 //! Must not be used by calls: a name may have changed since.  No 2.1 counterpart.
 
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 
 use super::Vfs;
 use super::vnode::{Body, VnodeId, Vtype};
@@ -21,9 +20,8 @@ impl Vfs {
         let mount = self.mount_of(id);
         match &vnode.body {
             Body::Host(node) => {
-                let top = mount.place.as_ref()?.host_path()?;
-                let below = node.place.host_path()?.strip_prefix(&top).ok()?.to_owned();
-                Some(join(&mount.on, below.as_os_str().as_bytes()))
+                let below = node.place.path_below(mount.place.as_ref()?)?;
+                Some(join(&mount.on, &below))
             }
             Body::BuiltIn(_) => self.built_in_path(id, 0),
             Body::Stream(stream) => Some(format!("{:?}", stream.kind).to_lowercase().into_bytes()),

@@ -154,6 +154,26 @@ impl Vfs {
         self.change_mode(id, mode & !(S_ISUID | S_ISGID))
     }
 
+    /// Before the first byte is written, set-id bits of a host file move to where the guest alone sees them:
+    /// what a guest writes must not be a set-id program of the host, not for a moment.
+    pub(super) fn disarm(&mut self, id: VnodeId) -> Result<(), Errno> {
+        let Some(node) = self.vnodes[id].host() else { return Ok(()) };
+        let stat = node.place.stat()?;
+        let bits = stat.perm & u32::from(S_ISUID | S_ISGID);
+        if bits == 0 {
+            return Ok(());
+        }
+        let mode = self.getattr(id)?.mode;
+        let Some(before) = self.extra(id) else { return Ok(()) };
+        self.vnodes[id].inode.update(|extra| extra.mode = Some(mode));
+        // Where nothing can be kept the guest loses the bits, too.
+        let _ = self.save_or_restore(id, before);
+        match self.vnodes[id].host() {
+            Some(node) => Ok(node.place.chmod(stat.perm & !bits)?),
+            None => Ok(()),
+        }
+    }
+
     /// Records an owner, without any check.
     pub(super) fn change_owner(&mut self, id: VnodeId, uid: u32, gid: u32) -> Result<(), Errno> {
         let owners = self.options.owners;
@@ -178,6 +198,7 @@ impl Vfs {
         let shown = (owners.guest_uid(stat.uid), owners.guest_gid(stat.gid));
         if shown != (uid, gid)
             && owners.host.0 == 0
+            && self.host_owners
             && let (Some(host_uid), Some(host_gid)) = (owners.host_uid(uid), owners.host_gid(gid))
             && node.place.chown(Some(host_uid), Some(host_gid)).is_ok()
         {

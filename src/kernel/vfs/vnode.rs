@@ -15,9 +15,10 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
-use crate::host::fs::{HostTime, Place};
+use crate::host::fs::HostTime;
 use crate::host::stdio::Stream;
 use crate::kernel::arena::{Arena, Id};
 
@@ -78,7 +79,7 @@ impl Vtype {
 #[derive(Debug)]
 pub struct HostNode {
     /// The hold on it.
-    pub place: Place,
+    pub place: Hold,
     /// The host's device number.
     pub dev: u64,
     /// The host's inode number.
@@ -391,7 +392,11 @@ mod tests {
     use super::*;
 
     fn built_in(kind: Vtype) -> Vnode {
-        Vnode::new(kind, MountId(0), Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0, times: Default::default() }))
+        Vnode::new(
+            kind,
+            MountId(0),
+            Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0, times: Default::default() }),
+        )
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! 2.1 counterpart: vm/vnode_pager.c (vnode_pager_setsize, vnode_pager_uncache).
 
+use std::os::fd::BorrowedFd;
+
 use crate::kernel::Kernel;
 use crate::mem::{self, FileId};
 
@@ -16,6 +18,19 @@ pub fn before_truncate(kernel: &mut Kernel, id: FileId, size: u64) {
         // The host refuses only when it is out of mappings; the access then is a bus error, which
         // ends the same way.
         let _ = proc.vm.space.truncate_file(id, size);
+    }
+}
+
+/// Says that the bytes of a file are those of another file of the host from now on.
+pub fn after_move(kernel: &mut Kernel, id: FileId, file: BorrowedFd<'_>) {
+    if !mem::is_mapped(id) {
+        return;
+    }
+    mem::forget_mapped(id);
+    for process in kernel.procs.ids().to_vec() {
+        let Some(proc) = kernel.procs.get_mut(process) else { continue };
+        // The host refuses only when it is out of mappings: the pages stay as the file was.
+        let _ = proc.vm.space.move_file(id, file);
     }
 }
 

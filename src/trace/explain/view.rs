@@ -80,12 +80,12 @@ fn links(kernel: &Kernel, socket: &Socket) -> Vec<String> {
         }
         links.extend(unp.conn.map(|peer| format!("unp_conn {}", name(peer))));
         links.extend(unp.refs.iter().map(|peer| format!("unp_refs {}", name(*peer))));
-    } else if let Some(inp) = socket.inpcb().and_then(|inp| kernel.sockets.inet.get(inp)) {
+    } else if let Some(inp) = socket.inpcb().and_then(|inp| kernel.inet.get(inp)) {
         links.push(format!("{}:{}", inp.laddr, inp.lport));
         if inp.fport != 0 {
             links.push(format!("peer {}:{}", inp.faddr, inp.fport));
         }
-        links.extend(inp.tcp.map(|tp| format!("{:?}", tp.state)));
+        links.extend(inp.tcp.as_ref().map(|tp| format!("{:?}", tp.state)));
     } else {
         links.push("no pcb".to_owned());
     }
@@ -100,7 +100,5 @@ fn links(kernel: &Kernel, socket: &Socket) -> Vec<String> {
 pub(super) fn related(kernel: &Kernel, so: SocketId) -> Vec<SocketId> {
     let Some(socket) = kernel.sockets.get(so) else { return Vec::new() };
     let unp = socket.unpcb().into_iter().flat_map(|unp| unp.conn.into_iter().chain(unp.refs.iter().copied()));
-    let peer = socket.inpcb().and_then(|inp| kernel.sockets.inet.get(inp)?.tcp?.peer);
-    let tcp = peer.and_then(|peer| kernel.sockets.inet.get(peer)).map(|inp| inp.socket);
-    unp.chain(tcp).chain(socket.head).chain(socket.q0.iter().chain(&socket.q).copied()).collect()
+    unp.chain(socket.head).chain(socket.q0.iter().chain(&socket.q).copied()).collect()
 }

@@ -29,7 +29,12 @@ pub(super) struct Strace {
 
 impl Strace {
     pub(super) fn new(options: &Options, per_process: bool) -> Self {
-        Self { options: options.clone(), per_process, several: options.comms, before: None }
+        Self {
+            options: options.clone(),
+            per_process,
+            several: options.comms || options.always_pids,
+            before: None,
+        }
     }
 
     /// What stands before a line; `since` is when the thing began.

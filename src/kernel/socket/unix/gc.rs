@@ -16,7 +16,7 @@ use super::super::protosw::ProtoFlags;
 use super::super::sorflush;
 use super::rights::in_flight;
 use crate::kernel::Context;
-use crate::kernel::file::{FileFlag, FileId, FileObject, drop_reference};
+use crate::kernel::file::{FileFlag, FileId, FileObject, drop_reference_at_once};
 
 /// Collects.
 pub(super) fn collect(cx: &mut Context<'_>) {
@@ -96,6 +96,6 @@ fn sweep(cx: &mut Context<'_>) {
     }
     for id in unreachable {
         // Nobody waits for this close, and nobody is told its error.
-        let _ = drop_reference(cx, id);
+        drop_reference_at_once(cx, id);
     }
 }

@@ -16,7 +16,7 @@ use super::super::mbuf::Mbuf;
 use super::super::msg::{CMSGHDR, SCM_RIGHTS, SOL_SOCKET, cmsg_len, cmsg_level, cmsg_type};
 use super::super::records::Records;
 use crate::kernel::Context;
-use crate::kernel::file::{self, FileId, drop_reference, fd_alloc, fd_avail};
+use crate::kernel::file::{self, FileId, drop_reference_at_once, fd_alloc, fd_avail};
 
 /// Where the stand-ins for files lie: addresses of the kernel, as far as a guest can tell.
 const KERNEL_ADDRESS: u32 = 0xf020_0000;
@@ -120,5 +120,5 @@ fn discard(cx: &mut Context<'_>, file: FileId) {
     cx.kernel.files[file].msgcount -= 1;
     cx.kernel.sockets.unix.rights -= 1;
     // Nobody waits for this close, and nobody is told its error.
-    let _ = drop_reference(cx, file);
+    drop_reference_at_once(cx, file);
 }
