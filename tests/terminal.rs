@@ -68,6 +68,15 @@ impl Session {
         }
     }
 
+    /// Waits until the terminal is the guest's.
+    fn gets_raw(&self) {
+        let until = Instant::now() + PATIENCE;
+        while !self.is_raw() {
+            assert!(Instant::now() < until, "nobody reads; shown: {:?}", self.shown);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn is_raw(&self) -> bool {
         !tcgetattr(self.screen.as_fd()).expect("a terminal").local_modes.contains(LocalModes::ECHO)
     }
@@ -231,6 +240,8 @@ fn lines_are_edited_as_at_a_console() {
     let mut cat =
         Session::start(&["--root", root.to_str().expect("a name"), "/bin/sh", "-c", "echo on; exec cat"]);
     cat.expect("on\r\n");
+    // What is typed earlier is edited by the host.
+    cat.gets_raw();
     // Erase a character and a word, quote a key, kill a line.
     cat.type_in("one twx\x7fo three\x17four \x16\x03\n");
     cat.expect("\r\none two four \x03\r\n");

@@ -22,6 +22,8 @@ use crate::kernel::vfs::VnodeId;
 
 /// Bytes that wait for the host before the queue fills.
 const PENDING: usize = 65536;
+/// Bytes that are offered to the host at once.
+const PIECE: usize = 4096;
 /// Bytes of the queue that are taken before the end of a call.
 const BATCH: usize = 1024;
 /// Bytes of input that are taken at once, and that are kept for a queue that is full.
@@ -189,7 +191,11 @@ fn move_output(kernel: &mut Kernel, id: TtyId) {
     let tty = &mut kernel.ttys[id];
     let Some(line) = tty.host() else { return };
     let room = PENDING.saturating_sub(line.pending.len());
-    let bytes = tty.outq.take(room);
+    let mut bytes = tty.outq.take(room);
+    if bytes.last() == Some(&b'\r') && tty.outq.iter().next() == Some(u32::from(b'\n')) {
+        // A return stays with its newline.
+        bytes.extend(tty.outq.take(1));
+    }
     if bytes.is_empty() {
         return;
     }
@@ -235,6 +241,9 @@ fn send(line: &mut Line) -> (usize, bool) {
         if bytes.is_empty() {
             return (written, false);
         }
+        // No return is parted from its newline.
+        let end = if bytes.get(PIECE) == Some(&b'\n') { PIECE + 1 } else { PIECE };
+        let bytes = bytes.get(..end).unwrap_or(bytes);
         // The host makes the carriage returns while its modes are its own.
         let result = if adds_returns {
             let kept: Vec<u8> = kept_places(bytes).map(|at| bytes[at]).collect();
