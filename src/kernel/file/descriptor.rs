@@ -219,7 +219,7 @@ pub fn release(cx: &mut Context<'_>, fd: Fd, file: FileId) {
 }
 
 /// Drops one reference to an open file on behalf of a process; the last one closes it.
-pub fn closef(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
+pub fn closef(cx: &mut Context<'_>, id: FileId) -> Sysret<()> {
     cx.kernel.note(cx.id, Event::Descriptor { file: id, step: "closef", fd: None });
     vfs::release_process_locks(cx, id);
     drop_reference(cx, id)
@@ -252,7 +252,7 @@ pub fn drop_reference_at_once(cx: &mut Context<'_>, id: FileId) {
 }
 
 /// Drops one reference without touching the process's record locks: for descriptors in messages.
-fn drop_reference(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
+fn drop_reference(cx: &mut Context<'_>, id: FileId) -> Sysret<()> {
     let file = &mut cx.kernel.files[id];
     file.count -= 1;
     if file.count > 0 {
@@ -293,7 +293,7 @@ pub fn fd_copy(cx: &mut Context<'_>) -> Filedesc {
 /// Closes everything that the process has open and leaves its directories (`fdfree`).
 ///
 /// A close that waits for a terminal is given back; the others are made when this is called again.
-pub fn fd_free(cx: &mut Context<'_>) -> crate::kernel::Sysret<()> {
+pub fn fd_free(cx: &mut Context<'_>) -> Sysret<()> {
     let open: Vec<(Fd, FileId)> = cx.proc().fd.iter().collect();
     for (fd, file) in open {
         cx.proc_mut().fd.forget(fd);
