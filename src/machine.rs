@@ -48,7 +48,7 @@ use crate::kernel::netinet::trace::Tap;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
-use crate::kernel::{Kernel, event::Observer, vfs};
+use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
@@ -275,6 +275,7 @@ impl Machine {
         loop {
             self.kernel.run_timeouts_until(now);
             bridge::look(&mut self.kernel);
+            tty::host::look(&mut self.kernel, now);
             self.pass_host_signals();
             self.note_ends();
             if let Some(how) = self.kernel.rebooted {
@@ -351,6 +352,7 @@ impl Machine {
                 left = BUDGET;
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
+                tty::host::look(&mut self.kernel, now);
                 self.pass_host_signals();
                 self.pulse.beat(&mut self.kernel);
                 self.kernel.check_signals(id);
@@ -447,6 +449,9 @@ impl Machine {
 
     /// Waits for what closed sockets still have to send to the host's network, but not for ever.
     fn send_the_rest(&mut self) {
+        while tty::host::is_sending(&self.kernel) && self.exceeded().is_none() {
+            vfs::poll_host(&mut self.kernel, None, self.meter.patience());
+        }
         let until = self.kernel.clock.uptime() + SENDING_NS;
         while bridge::is_sending(&self.kernel) {
             let left = until.saturating_sub(self.kernel.clock.uptime());

@@ -169,7 +169,11 @@ fn check_memory(machine: &Machine, step: &Step, expected: &mut [u8]) -> Result<(
                 }
                 put(expected, *offset, bytes);
             }
-            After::Same(_) | After::Nonzero(_) | After::Sequence(..) | After::Signals(_) | After::Delivered(_) => {}
+            After::Same(_)
+            | After::Nonzero(_)
+            | After::Sequence(..)
+            | After::Signals(_)
+            | After::Delivered(_) => {}
         }
     }
     match arena.iter().zip(&*expected).position(|(a, e)| a != e) {

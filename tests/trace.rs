@@ -167,7 +167,10 @@ fn what_is_not_served_is_in_the_ledger() {
     let arguments = machine.put(&[0; 64]);
     assert_eq!(machine.call(call("nfssvc", &[4, arguments])), Err(45));
     let ledger = machine.kernel.ledger.to_string();
-    assert!(ledger.starts_with("nfssvc (files of a guest are not served to others) 1 time, first by "), "{ledger}");
+    assert!(
+        ledger.starts_with("nfssvc (files of a guest are not served to others) 1 time, first by "),
+        "{ledger}"
+    );
 }
 
 #[test]

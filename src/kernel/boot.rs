@@ -163,6 +163,7 @@ impl Kernel {
         let version = kernel.system.version.clone();
         super::kmem::log::printf(&mut kernel, &version);
         socket::protosw::domaininit(&mut kernel);
+        kernel.ttys.attach_ptys(tty::DEFAULT_PTYS);
         let group = kernel.procs.insert_group(1, login_name(b"root"));
         let init = kernel.blank_process(1, None, group, Pcred::new(0, 0), b"init");
         kernel.procs[init].state = State::Sleep;

@@ -11,7 +11,7 @@ use super::file::FileId;
 use super::proc::ProcId;
 use super::socket::SocketId;
 use super::vfs::VnodeId;
-use super::{file, ipc, proc, signal, socket, vfs};
+use super::{file, ipc, proc, signal, socket, tty, vfs};
 
 /// Clock ticks in a second.
 pub const HZ: u32 = 100;
@@ -142,6 +142,8 @@ pub enum Resume {
     Ipc(ipc::Resume),
     /// A call that waits for signals.
     Signal(signal::Resume),
+    /// A call on a terminal.
+    Tty(tty::Resume),
     /// A call that an observer delays.
     Delayed(super::intercept::Delayed),
 }

@@ -12,7 +12,7 @@ use super::proc::{Proc, ProcId, State};
 use super::signal::{SIGSYS, psignal};
 use super::sleep::Slept;
 use super::synch::{Parked, Resume, Retval, Stop, Sysret, Wake};
-use super::{Context, Kernel, file, ipc, proc, signal, socket, vfs};
+use super::{Context, Kernel, file, ipc, proc, signal, socket, tty, vfs};
 use crate::trapframe::{Gpr, Trapframe, eflags};
 
 /// Bytes of `lcall $7,$0`; a restarted call goes back by as much.
@@ -124,7 +124,7 @@ pub(super) fn resume(kernel: &mut Kernel, id: ProcId) {
 }
 
 /// Puts the process of a call to sleep; a sleep that is over at once goes on at once.
-fn park(kernel: &mut Kernel, id: ProcId, parked: Box<Parked>) {
+pub(super) fn park(kernel: &mut Kernel, id: ProcId, parked: Box<Parked>) {
     let slept = kernel.tsleep(id, parked);
     go_on_until_asleep(kernel, id, slept);
 }
@@ -151,6 +151,7 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
         Resume::Proc(state) => proc::resume(cx, state, wake),
         Resume::Ipc(state) => ipc::resume(cx, state, wake),
         Resume::Signal(state) => signal::resume(cx, state, wake),
+        Resume::Tty(state) => tty::resume(cx, state, wake),
         Resume::Delayed(Delayed::Enter(_, Some(made_up))) => intercept::result(made_up),
         Resume::Delayed(Delayed::Enter(call, None)) => dispatch_apart(cx, &call),
         Resume::Delayed(Delayed::Leave(result)) => result,

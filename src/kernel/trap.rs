@@ -4,7 +4,9 @@
 
 use super::event::Event;
 use super::proc::{Proc, ProcId};
-use super::signal::{Action, Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal};
+use super::signal::{
+    Action, Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal,
+};
 use super::{Kernel, syscall, vm};
 use crate::trapframe::{Access, Fault, FaultCause, FpuState, Trap, eflags};
 

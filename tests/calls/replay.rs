@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::format::{self, After, Answer, Before, Case, Event, Kind, Register, Step, Symbol, Value};
 use crate::files::{text, vector_files};
+use crate::format::{self, After, Answer, Before, Case, Event, Kind, Register, Step, Symbol, Value};
 use crate::machine::{ARENA, ARENA_LEN, EDX, HANDLERS, Machine, SIGNAL_STACK, Setup};
 
 /// Runs every case of a directory of fixtures, or of the one that an environment variable names; arguments
@@ -96,6 +96,7 @@ impl Run {
                     self.expected[n] = self.expected[0].clone();
                 }
                 Event::Exit(n) => self.machine.exit(n),
+                Event::Leave => return Err("only terminal cases leave their process".into()),
             }
         }
         let n = step.process;
@@ -159,9 +160,7 @@ impl Run {
             let (offset, bytes) = match after {
                 After::Bytes(offset, bytes) => (*offset, bytes.clone()),
                 After::Word(offset, value) => (*offset, self.word(*value).to_le_bytes().to_vec()),
-                After::Sequence(offset, id) => {
-                    (*offset, self.word(*id).to_le_bytes()[2..].to_vec())
-                }
+                After::Sequence(offset, id) => (*offset, self.word(*id).to_le_bytes()[2..].to_vec()),
                 After::Any(offset, len) => (*offset, arena[range(*offset, *len)].to_vec()),
                 After::Nonzero(offset) => {
                     let bytes = arena[range(*offset, 4)].to_vec();

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 pub(crate) fn vector_files(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).expect("the directory of vectors is readable");
     let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-    files.retain(|path| path.to_string_lossy().ends_with(".vec") || path.to_string_lossy().ends_with(".vec.gz"));
+    files.retain(|path| {
+        path.to_string_lossy().ends_with(".vec") || path.to_string_lossy().ends_with(".vec.gz")
+    });
     files.sort();
     files
 }

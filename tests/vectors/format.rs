@@ -127,6 +127,8 @@ pub(crate) enum Event {
     Fork(usize),
     /// It exits, and process 0 waits for it.
     Exit(usize),
+    /// The case goes on in a child in a group of its own, whose parent is the session's leader.
+    Leave,
 }
 
 /// One call.
@@ -169,6 +171,10 @@ pub(crate) struct Case {
     pub nonroot: bool,
     /// It looks at the names of the system.
     pub system: bool,
+    /// Process 0 leads a session without a terminal.
+    pub leader: bool,
+    /// Pseudo terminals that it uses.
+    pub ptys: u32,
     /// Files that exist at the beginning, empty.
     pub files: Vec<String>,
     /// The calls.
@@ -210,6 +216,7 @@ fn read_line(cases: &mut Vec<Case>, next: &mut Pending, line: &str) -> Option<()
         "b" => next.before.push(block(&words)?),
         "p" => next.before.push(pointer(&words)?),
         "i" => next.before.push(Before::Word(offset(&words, 0)?, at(&words, 1)?)),
+        "f" if words.is_empty() => next.events.push(Event::Leave),
         "f" => next.events.push(Event::Fork(offset(&words, 0)? as usize)),
         "t" => next.events.push(Event::Exit(offset(&words, 0)? as usize)),
         "y" => next.before.push(Before::Copy(same(&words)?)),
@@ -230,6 +237,8 @@ fn header(words: &[&str]) -> Option<Case> {
         groups: vec![0],
         nonroot: false,
         system: false,
+        leader: false,
+        ptys: 0,
         files: Vec::new(),
         steps: Vec::new(),
     };
@@ -245,6 +254,8 @@ fn header(words: &[&str]) -> Option<Case> {
             ("sys", "") => case.system = true,
             ("nonroot", "") => case.nonroot = true,
             ("raw" | "ipc", "") => {}
+            ("sid", "") => case.leader = true,
+            ("pty", n) => case.ptys = n.parse().ok()?,
             _ => return None,
         }
     }

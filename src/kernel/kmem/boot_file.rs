@@ -86,7 +86,8 @@ impl BootFile {
         let end = base.checked_add(len)?.checked_add(header.bss.get())?;
         let image = file.get(text_at as usize..text_at.checked_add(len)? as usize)?.to_vec();
         let symbols = inspect::symbols(file);
-        let by_address: BTreeMap<_, _> = symbols.into_iter().map(|symbol| (symbol.value, symbol.name)).collect();
+        let by_address: BTreeMap<_, _> =
+            symbols.into_iter().map(|symbol| (symbol.value, symbol.name)).collect();
         (!by_address.is_empty()).then_some(Self { by_address, base, image, end })
     }
 
@@ -96,7 +97,8 @@ impl BootFile {
             return None;
         }
         let (&start, name) = self.by_address.range(..=address).next_back()?;
-        let next = self.by_address.range(address.checked_add(1)?..).next().map_or(self.end, |(&next, _)| next);
+        let next =
+            self.by_address.range(address.checked_add(1)?..).next().map_or(self.end, |(&next, _)| next);
         Some((name, start, next - start))
     }
 

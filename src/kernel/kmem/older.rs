@@ -3,8 +3,8 @@
 //! Counterpart: sys/proc.h, sys/kinfo_proc.h of 386BSD 2.0, and its libutil/kvm.c, which reads them.
 
 use syscalls::layout::{
-    KinfoProc, OlderEproc, OlderKinfoProc, OlderPcred, OlderProc, OlderUcred, OlderVmmeter, OlderVmspace, U16,
-    Vmmeter,
+    KinfoProc, OlderEproc, OlderKinfoProc, OlderPcred, OlderProc, OlderUcred, OlderVmmeter, OlderVmspace,
+    U16, Vmmeter,
 };
 
 use super::place;

@@ -105,9 +105,9 @@ fn slot_of(address: u32, region: u32, stride: u32) -> Option<(u32, usize)> {
 
 /// The object that an address may lie in: where it begins, its kind and slot.
 pub(super) fn kind_of(address: u32) -> Option<(u32, Kind, usize)> {
-    KINDS.iter().find_map(|&(region, kind)| {
-        slot_of(address, region, STRIDE).map(|(start, slot)| (start, kind, slot))
-    })
+    KINDS
+        .iter()
+        .find_map(|&(region, kind)| slot_of(address, region, STRIDE).map(|(start, slot)| (start, kind, slot)))
 }
 
 /// The user area that an address lies in.

@@ -69,7 +69,11 @@ pub(in crate::kernel) fn watch(kernel: &mut Kernel) {
     if let Ok(space) = kernel.vfs.space(mount) {
         let now = is_suspended(space.available, space.blocks, suspended);
         if now != suspended {
-            log::log(kernel, log::NOTICE, if now { "Accounting suspended\n" } else { "Accounting resumed\n" });
+            log::log(
+                kernel,
+                log::NOTICE,
+                if now { "Accounting suspended\n" } else { "Accounting resumed\n" },
+            );
         }
         kernel.accounting.suspended = now;
     }

@@ -27,7 +27,7 @@ pub fn vfork(cx: &mut Context<'_>) -> Sysret<(u32, u32)> {
 
 /// Ends the process.
 pub fn exit(cx: &mut Context<'_>, status: Int) -> Sysret<()> {
-    exit::exit1(cx, (status & 0xff) << 8);
+    exit::exit1(cx, (status & 0xff) << 8)?;
     Err(Stop::JustReturn)
 }
 

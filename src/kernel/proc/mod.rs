@@ -24,11 +24,13 @@ use std::cell::Cell;
 use bitflags::bitflags;
 
 pub use continuation::{Resume, resume};
+pub(in crate::kernel) use exit::reparent;
 pub use group::{Pgrp, PgrpId, Session, SessionId, enter_pgrp, fix_jobc, leave_pgrp};
 pub use leader::Leader;
 pub use table::Table;
-pub(in crate::kernel) use exit::reparent;
-pub(in crate::kernel) use user_area::{frame_words as trap_frame, image as user_area_image, set_frame as set_trap_frame};
+pub(in crate::kernel) use user_area::{
+    frame_words as trap_frame, image as user_area_image, set_frame as set_trap_frame,
+};
 
 use super::arena::Id;
 use super::cred::Pcred;

@@ -57,7 +57,8 @@ pub fn reboot(cx: &mut Context<'_>, flags: RebootFlags) -> Sysret<()> {
     cx.kernel.rebooted = Some(flags);
     // The machine looks when nobody runs.
     let channel = Channel::Time(cx.id);
-    let forever = Sleep { channel, priority: priority::PSWP, catch: false, wmesg: "boot", timeout_ticks: None };
+    let forever =
+        Sleep { channel, priority: priority::PSWP, catch: false, wmesg: "boot", timeout_ticks: None };
     sleep(forever, Resume::Vfs(vfs::Resume::Idle))
 }
 

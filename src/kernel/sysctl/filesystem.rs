@@ -58,7 +58,8 @@ fn conf(kernel: &Kernel, number: u32) -> Vfsconf {
     let Some((kind, name, flags)) = HAVE.iter().find(|(kind, ..)| *kind as u32 == number) else {
         return Vfsconf::default();
     };
-    let mounts = (0..kernel.vfs.mount_count()).filter(|&n| kernel.vfs.is_mounted(MountId(n)) && kernel.vfs.mount_by_id(MountId(n)).kind == *kind);
+    let mounts = (0..kernel.vfs.mount_count())
+        .filter(|&n| kernel.vfs.is_mounted(MountId(n)) && kernel.vfs.mount_by_id(MountId(n)).kind == *kind);
     let mut conf = Vfsconf {
         index: (number as i32).into(),
         refcount: (mounts.count() as i32).into(),

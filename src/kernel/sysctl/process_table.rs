@@ -17,6 +17,7 @@ use crate::kernel::Context;
 use crate::kernel::kmem::{older, place};
 use crate::kernel::proc::{self, Flags, Proc, ProcId, State};
 use crate::kernel::time::{self, TICK_NS};
+use crate::kernel::tty::NO_PID;
 use crate::kernel::vfs::device::makedev;
 
 /// Which processes, by the name after `kern.proc` (KERN_PROC_*).
@@ -31,12 +32,8 @@ mod which {
 
 /// Processes that the answer to "how much room" adds.
 const SLOP: u32 = 5;
-/// Major number of terminals of the console.
-const TTY_MAJOR: u32 = 12;
 /// No device.
 const NODEV: u32 = !0;
-/// A number that no process has (NO_PID).
-const NO_PID: i32 = 30_001;
 /// Flags of an entry (EPROC_*).
 const CTTY: i32 = 1;
 const SLEADER: i32 = 2;
@@ -97,7 +94,11 @@ pub(in crate::kernel) fn all(cx: &Context<'_>) -> Vec<KinfoProc> {
 }
 
 /// Gives as many entries as there is room for.
-fn give<T: IntoBytes + zerocopy::Immutable>(cx: &mut Context<'_>, value: &mut Transfer, chosen: &[T]) -> Result<(), Errno> {
+fn give<T: IntoBytes + zerocopy::Immutable>(
+    cx: &mut Context<'_>,
+    value: &mut Transfer,
+    chosen: &[T],
+) -> Result<(), Errno> {
     let size = size_of::<T>() as u32;
     let needed = chosen.len() as u32 * size;
     if value.old == 0 {
@@ -125,7 +126,7 @@ fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {
         which::PGRP => group.pgid as u32 == argument,
         which::TTY => {
             let tty = cx.kernel.procs.session(proc.pgrp).tty;
-            proc.flags.contains(Flags::CONTROLT) && tty.is_some_and(|tty| device(cx, tty) == argument)
+            proc.flags.contains(Flags::CONTROLT) && tty.is_some_and(|tty| tty_device(cx, tty) == argument)
         }
         which::UID => proc.cred.ucred.uid == argument,
         which::RUID => proc.cred.ruid == argument,
@@ -210,7 +211,7 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
     let session = procs.session(proc.pgrp);
     let terminal = session.tty.filter(|_| proc.flags.contains(Flags::CONTROLT));
     let mut flag = 0;
-    if session.tty.is_some() {
+    if session.ttyvp.is_some() {
         flag |= CTTY;
     }
     if proc.is_session_leader(procs) {
@@ -231,8 +232,8 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
         ppid: proc.parent.map_or(0, |parent| procs[parent].pid).into(),
         pgid: group.pgid.into(),
         jobc: (group.jobc as i16).into(),
-        tdev: terminal.map_or(NODEV, |tty| device(cx, tty)).into(),
-        tpgid: terminal.map_or(0, |tty| foreground_group(cx, tty)).into(),
+        tdev: terminal.map_or(NODEV, |tty| tty_device(cx, tty)).into(),
+        tpgid: terminal.map_or(0, |tty| foreground(cx, tty)).into(),
         tsess: terminal.map_or(U32::ZERO, |_| place::session(procs.session_id(proc.pgrp).index()).into()),
         wmesg,
         flag: flag.into(),
@@ -242,14 +243,15 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
 }
 
 /// The device number of a terminal.
-fn device(cx: &Context<'_>, tty: u32) -> u32 {
-    let minor = cx.kernel.vfs.minor_of(tty as usize).unwrap_or(tty);
-    makedev(TTY_MAJOR, minor)
+fn tty_device(cx: &Context<'_>, tty: u32) -> u32 {
+    let (major, minor) = cx.kernel.ttys.device(tty as usize);
+    makedev(major, minor)
 }
 
-/// Number of the foreground group of a terminal; none has one that no process has (NO_PID).
-fn foreground_group(cx: &Context<'_>, tty: u32) -> i32 {
+/// The foreground group of a terminal.
+fn foreground(cx: &Context<'_>, tty: u32) -> i32 {
     let group = cx.kernel.ttys.get(tty as usize).and_then(|tty| tty.pgrp);
+    let group = group.filter(|&group| cx.kernel.procs.group_exists(group));
     group.map_or(NO_PID, |group| cx.kernel.procs.group(group).pgid)
 }
 

@@ -9,8 +9,8 @@
 use std::collections::HashMap;
 
 use super::vnode::VnodeId;
-use crate::kernel::proc::ProcId;
 use crate::kernel::Kernel;
+use crate::kernel::proc::ProcId;
 use crate::kernel::time::SECOND_NS;
 
 /// Bytes of a block.

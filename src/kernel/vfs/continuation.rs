@@ -4,7 +4,7 @@ use syscalls::arg::Fd;
 use syscalls::result::{self, Ret};
 
 use super::vnode::VnodeId;
-use super::{calls, device, fifo, locking, procfs, stream, vnops};
+use super::{calls, device, fifo, locking, procfs, stream};
 use crate::kernel::file::{FileFlag, FileId, Uio};
 use crate::kernel::{Context, Retval, Sysret, Wake, socket};
 
@@ -39,15 +39,6 @@ pub enum Resume {
         vnode: VnodeId,
         /// The read from its socket.
         state: socket::Resume,
-    },
-    /// A request that changes a terminal, of a process in the background.
-    Ioctl {
-        /// The open file.
-        file: FileId,
-        /// The request.
-        command: u32,
-        /// Its parameters.
-        data: Vec<u8>,
     },
     /// A command that waits until a process stops.
     ProcessStop(procfs::Waiting),
@@ -86,10 +77,6 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
             fifo::resume_open(cx, fd, file, vnode, flags, wake).map(result::Fd::regs)
         }
         Resume::FifoRead { vnode, state } => fifo::resume_read(cx, vnode, state, wake),
-        Resume::Ioctl { file, command, mut data } => match wake {
-            Wake::Interrupted(how) => Err(how.into()),
-            _ => vnops::vn_ioctl(cx, file, command, &mut data).map(result::None::regs),
-        },
         Resume::LogRead { file, uio, requested } => match wake {
             Wake::Interrupted(how) => Err(how.into()),
             _ => device::read_log(cx, file, uio, requested).map(result::Int::regs),

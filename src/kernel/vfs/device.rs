@@ -15,7 +15,8 @@ use crate::host::random;
 use crate::kernel::file::{FileFlag, FileId, Uio};
 use crate::kernel::kmem::memory;
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
-use crate::kernel::{Context, Resume, Sysret, tty};
+use crate::kernel::tty::{self, End, Special, TtyId, Ttys};
+use crate::kernel::{Context, Resume, Sysret};
 
 /// Descriptors that have a node in /dev/fd.
 const FD_NODES: u32 = 64;
@@ -29,8 +30,12 @@ pub enum Device {
     Console,
     /// The controlling terminal.
     Tty,
-    /// A terminal, by its minor number.
+    /// A terminal of the host, by its minor number.
     Terminal(u32),
+    /// A pseudo terminal, by its minor number.
+    Slave(u32),
+    /// The master of a pseudo terminal.
+    Master(u32),
     /// Nothing to read, and room for everything.
     Null,
     /// Zero bytes.
@@ -70,11 +75,54 @@ impl Device {
             (2, 2) => Some(Device::Null),
             (2, 3 | 4) => Some(Device::Random),
             (2, 12) => Some(Device::Zero),
+            (5, minor) => Some(Device::Slave(minor)),
+            (6, minor) => Some(Device::Master(minor)),
             (12, minor) => Some(Device::Terminal(minor)),
             (22, minor) => Some(Device::Descriptor(minor)),
             _ => None,
         }
     }
+}
+
+impl Device {
+    /// The end of a terminal that a device is; the console is the terminal of the host where there is one.
+    fn terminal(self, ttys: &Ttys) -> Option<(TtyId, End)> {
+        match self {
+            Device::Console => ttys.virtual_console(0).map(|tty| (tty, End::Slave)),
+            Device::Terminal(minor) => ttys.virtual_console(minor).map(|tty| (tty, End::Slave)),
+            Device::Slave(minor) => ttys.pty(minor).map(|tty| (tty, End::Slave)),
+            Device::Master(minor) => ttys.pty(minor).map(|tty| (tty, End::Master)),
+            _ => None,
+        }
+    }
+}
+
+impl Vfs {
+    /// The end of a terminal that a node is.
+    pub fn terminal_end(&self, ttys: &Ttys, vnode: VnodeId) -> Option<(TtyId, End)> {
+        let vnode = self.vnodes.get(vnode)?;
+        if vnode.kind != Vtype::Chr {
+            return None;
+        }
+        Device::from_rdev(vnode.rdev()?)?.terminal(ttys)
+    }
+
+    /// What a node is to the terminal layer.
+    #[inline]
+    pub fn special(&self, ttys: &Ttys, vnode: VnodeId) -> Option<Special> {
+        let held = self.vnodes.get(vnode).filter(|vnode| vnode.kind == Vtype::Chr)?;
+        match Device::from_rdev(held.rdev()?)? {
+            Device::Tty => Some(Special::Controlling),
+            device => device.terminal(ttys).map(|(tty, end)| Special::Line(tty, end)),
+        }
+    }
+}
+
+/// The names of a pseudo terminal: of its slave and of its master.
+fn pty_names(minor: u32) -> Option<[String; 2]> {
+    let bank = b"pqrs".get(minor as usize / 32).copied().map(char::from)?;
+    let unit = char::from_digit(minor % 32, 32)?;
+    Some([format!("tty{bank}{unit}"), format!("pty{bank}{unit}")])
 }
 
 /// The nodes of /dev: name, device number, permission bits.
@@ -108,6 +156,31 @@ impl Vfs {
         for number in 0..FD_NODES {
             self.add_device(fd, number.to_string().as_bytes(), makedev(22, number), 0o666);
         }
+        self.add_ptys(0..tty::DEFAULT_PTYS as u32);
+    }
+
+    /// Adds nodes of pseudo terminals to /dev, where there is one.
+    pub(in crate::kernel) fn add_ptys(&mut self, minors: std::ops::Range<u32>) {
+        let Some(dev) = self.dev else { return };
+        for minor in minors {
+            for (name, major) in pty_names(minor).into_iter().flatten().zip([5, 6]) {
+                self.add_device(dev, name.as_bytes(), makedev(major, minor), 0o666);
+            }
+        }
+    }
+
+    /// Adds the node of a terminal of the host, /dev/ttyvN where there is a /dev; it has a reference.
+    pub(in crate::kernel) fn add_terminal(&mut self, minor: u32) -> VnodeId {
+        let rdev = makedev(12, minor);
+        let vnode = match self.dev {
+            Some(dev) => self.add_device(dev, format!("ttyv{minor}").as_bytes(), rdev, 0o620),
+            None => {
+                let mount = self.vnodes[self.root_vnode()].mount;
+                self.built_in(mount, Vtype::Chr, 0o620, rdev)
+            }
+        };
+        self.vnodes.vref(vnode);
+        vnode
     }
 
     /// Adds a character device to a directory of the kernel's own.
@@ -126,15 +199,11 @@ pub fn open(cx: &Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
         return Err(Errno::ENXIO);
     }
     let device = vfs.vnode(vnode).rdev().and_then(Device::from_rdev).ok_or(Errno::ENXIO)?;
-    match device {
-        Device::Tty => {
-            let tty = tty::controlling(cx.kernel, cx.id).ok_or(Errno::ENXIO)?;
-            vfs.minor_of(tty).map(Device::Terminal).ok_or(Errno::ENXIO)
-        }
-        Device::Io => Err(Errno::EPERM),
-        Device::Terminal(minor) if vfs.terminal(minor).is_none() => Err(Errno::ENXIO),
-        device => Ok(device),
+    if device == Device::Io {
+        return Err(Errno::EPERM);
     }
+    let is_terminal = matches!(device, Device::Terminal(_) | Device::Slave(_) | Device::Master(_));
+    if is_terminal && device.terminal(&cx.kernel.ttys).is_none() { Err(Errno::ENXIO) } else { Ok(device) }
 }
 
 /// Reads from a device.
@@ -155,7 +224,13 @@ pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), E
             }
             Ok(())
         }
-        Device::Tty | Device::Terminal(_) | Device::Descriptor(_) | Device::Io | Device::Log => Err(Errno::ENXIO),
+        Device::Tty
+        | Device::Terminal(_)
+        | Device::Slave(_)
+        | Device::Master(_)
+        | Device::Descriptor(_)
+        | Device::Io
+        | Device::Log => Err(Errno::ENXIO),
     }
 }
 
@@ -193,7 +268,13 @@ pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), 
         }
         // Nobody writes the kernel's memory.
         Device::Mem | Device::Kmem | Device::Drum => Err(Errno::EPERM),
-        Device::Tty | Device::Terminal(_) | Device::Descriptor(_) | Device::Io | Device::Log => Err(Errno::ENXIO),
+        Device::Tty
+        | Device::Terminal(_)
+        | Device::Slave(_)
+        | Device::Master(_)
+        | Device::Descriptor(_)
+        | Device::Io
+        | Device::Log => Err(Errno::ENXIO),
     }
 }
 

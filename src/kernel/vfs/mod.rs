@@ -56,7 +56,7 @@ pub use stream::{open_descriptors, poll_host};
 pub use unix_name::{bind_socket, socket_at, socket_gone};
 use vnode::{Body, HostNode, Vnode};
 pub use vnode::{VnodeId, Vtype};
-pub use vnops::{vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
+pub use vnops::{revoke_device, vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
 pub use walk::{Content, Walked};
 
 use crate::host::error::HostResult;
@@ -114,8 +114,6 @@ pub struct Vfs {
     found_last: [Option<VnodeId>; 2],
     /// The directory of devices, once it is mounted.
     dev: Option<VnodeId>,
-    /// Terminals of the host, by minor number.
-    terminals: Vec<stream::Terminal>,
     /// Host streams that are waited for.
     waiting: stream::Waiting,
     /// Locks that are waited for.
@@ -261,8 +259,7 @@ impl Vfs {
                 attr
             }
             Body::BuiltIn(own) => {
-                let time = fs::HostTime::default();
-                Vattr {
+                let mut attr = Vattr {
                     kind: vnode.kind,
                     mode: own.perm,
                     nlink: 1,
@@ -272,13 +269,15 @@ impl Vfs {
                     fileid: own.ino,
                     size: if vnode.kind == Vtype::Dir { 512 } else { 0 },
                     blocksize: IOSIZE,
-                    atime: time,
-                    mtime: time,
-                    ctime: time,
+                    atime: own.times[0],
+                    mtime: own.times[1],
+                    ctime: own.times[2],
                     flags: 0,
                     rdev: own.rdev,
                     bytes: 0,
-                }
+                };
+                overlay(&mut attr, &vnode.inode.extra.get());
+                attr
             }
             Body::Memory(ino, bytes) => {
                 let time = fs::HostTime::default();
@@ -415,7 +414,7 @@ impl Vfs {
             return Ok(id);
         }
         let (_, ino) = self.identities.of_host(self.mounts[mount.0].unit, stat.dev, stat.ino);
-        let body = Body::BuiltIn(vnode::BuiltIn { ino, perm: 0o555, rdev: 0 });
+        let body = Body::BuiltIn(vnode::BuiltIn { ino, perm: 0o555, rdev: 0, times: Default::default() });
         let id = self.vnodes.insert(Vnode::new(Vtype::Dir, mount, body));
         self.vnodes.set_parent(id, directory);
         // Something may be mounted on it: it stays the same.

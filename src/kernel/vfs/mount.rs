@@ -13,8 +13,8 @@ use super::attr::ROOTINO;
 use super::hold::Hold;
 use super::identity::Unit;
 use super::overlay::{self, Layered};
-use super::{Vfs, procfs};
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
+use super::{Vfs, procfs};
 use crate::host::change::HostSpace;
 use crate::host::error::{HostError, HostResult};
 use crate::host::fs::{HostKind, Place};
@@ -243,7 +243,8 @@ impl Vfs {
     /// A vnode for a built-in directory or device of a mount.
     pub(super) fn built_in(&mut self, mount: MountId, kind: Vtype, perm: u16, rdev: u32) -> VnodeId {
         let ino = self.identities.built_in(self.mounts[mount.0].unit);
-        self.vnodes.insert(Vnode::new(kind, mount, Body::BuiltIn(BuiltIn { ino, perm, rdev })))
+        let own = BuiltIn { ino, perm, rdev, times: Default::default() };
+        self.vnodes.insert(Vnode::new(kind, mount, Body::BuiltIn(own)))
     }
 
     fn new_mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
@@ -278,7 +279,8 @@ impl Vfs {
                 (None, unit, Vnode::new(Vtype::Dir, id, Body::Process(procfs::Node::ROOT)))
             }
             None => {
-                let body = Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0 });
+                let body =
+                    Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0, times: Default::default() });
                 (None, self.identities.mount(id.0, None), Vnode::new(Vtype::Dir, id, body))
             }
         };

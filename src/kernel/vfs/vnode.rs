@@ -19,6 +19,7 @@ use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
 use super::procfs;
+use crate::host::fs::HostTime;
 use crate::host::stdio::Stream;
 use crate::kernel::arena::{Arena, Id};
 
@@ -95,6 +96,8 @@ pub struct BuiltIn {
     pub perm: u16,
     /// Device number, of devices.
     pub rdev: u32,
+    /// Last access, modification, and change of the attributes.
+    pub times: [HostTime; 3],
 }
 
 /// What is behind a vnode.
@@ -394,7 +397,11 @@ mod tests {
     use super::*;
 
     fn built_in(kind: Vtype) -> Vnode {
-        Vnode::new(kind, MountId(0), Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0 }))
+        Vnode::new(
+            kind,
+            MountId(0),
+            Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0, times: Default::default() }),
+        )
     }
 
     #[test]

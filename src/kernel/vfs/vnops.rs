@@ -10,7 +10,6 @@ use syscalls::layout::{Stat, Timespec};
 
 use super::access::Want;
 use super::attr::{APPEND, Vattr};
-use super::continuation::Resume;
 use super::namei::{Nameidata, Op};
 use super::node::Make;
 use super::vnode::{Body, Vnode, VnodeId, Vtype};
@@ -20,8 +19,9 @@ use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
 use crate::kernel::limits::Resource;
 use crate::kernel::signal::{SIGXFSZ, psignal};
-use crate::kernel::tty::{self, Use};
-use crate::kernel::{Context, Kernel, Sysret, synch, vm};
+use crate::kernel::time::SECOND_NS;
+use crate::kernel::tty::{self, Special};
+use crate::kernel::{Context, Kernel, Sysret, vm};
 use crate::mem;
 
 /// Flags of open that no open file keeps.
@@ -42,6 +42,8 @@ pub(super) enum Opened {
     Vnode(VnodeId),
     /// A fifo, with a reference, whose other end may have to be waited for.
     Fifo(VnodeId),
+    /// A terminal, with a reference, whose other side may have to be waited for.
+    Terminal(VnodeId, Special),
     /// The descriptor of the process with this number is to be duplicated (ENODEV of fdopen).
     Descriptor(u32),
 }
@@ -81,16 +83,13 @@ pub(super) fn open(
     if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_)) {
         set_length(cx.kernel, vp, 0)?;
     }
-    let mut vp = vp;
     let opened = match kind {
         Vtype::Chr | Vtype::Blk => match device::open(cx, vp)? {
             device::Device::Descriptor(number) => return Ok(Opened::Descriptor(number)),
-            device::Device::Terminal(minor) => {
-                // /dev/tty is another name of the terminal.
-                vp = cx.kernel.vfs.terminal(minor).ok_or(Errno::ENXIO)?.vnode;
-                Opened::Vnode(vp)
-            }
-            _ => Opened::Vnode(vp),
+            _ => match cx.kernel.vfs.special(&cx.kernel.ttys, vp) {
+                Some(special) => Opened::Terminal(vp, special),
+                None => Opened::Vnode(vp),
+            },
         },
         Vtype::Fifo => Opened::Fifo(vp),
         _ => {
@@ -194,8 +193,12 @@ fn process_node(vnode: &Vnode) -> Option<procfs::Node> {
 pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
     let held = cx.kernel.vfs.vnode(vnode);
-    if matches!(held.body, Body::Stream(_)) || cx.kernel.vfs.tty(vnode).is_some() {
+    if matches!(held.body, Body::Stream(_)) {
         return stream::read(cx, file, vnode, uio);
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        cx.kernel.vfs.used(vnode, false, now(cx.kernel));
+        return tty::read(cx, file, special, uio);
     }
     if held.kind == Vtype::Fifo {
         return fifo::read(cx, file, vnode, uio);
@@ -279,8 +282,12 @@ pub(super) fn blocks_from(
 pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
     let held = cx.kernel.vfs.vnode(vnode);
-    if matches!(held.body, Body::Stream(_)) || cx.kernel.vfs.tty(vnode).is_some() {
+    if matches!(held.body, Body::Stream(_)) {
         return stream::write(cx, file, vnode, uio);
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        cx.kernel.vfs.used(vnode, true, now(cx.kernel));
+        return tty::write(cx, file, special, uio);
     }
     if held.kind == Vtype::Fifo {
         return fifo::write(cx, file, vnode, uio);
@@ -410,40 +417,22 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
     if held.kind == Vtype::Fifo && held.inode.fifo.get().is_some() {
         return fifo::ioctl(cx, file, vnode, command, data);
     }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        return tty::request(cx, file, vnode, special, command, data);
+    }
     let answer = match command {
         request::FIONREAD if matches!(held.kind, Vtype::Reg | Vtype::Dir) => {
             cx.kernel.vfs.getattr(vnode)?.size.cast_signed().wrapping_sub(cx.kernel.files[file].offset)
         }
-        request::FIONREAD => match cx.kernel.vfs.stream(vnode, false) {
+        request::FIONREAD => match cx.kernel.vfs.stream(vnode) {
             Some(stream) => stream.waiting()?.cast_signed(),
             None => 0,
         },
-        _ => return terminal_ioctl(cx, file, vnode, command, data),
+        request::FIONBIO | request::FIOASYNC => return Ok(()),
+        _ => return Err(Errno::ENOTTY.into()),
     };
     *data = (answer as i32).to_le_bytes().to_vec();
     Ok(())
-}
-
-/// Requests on terminals; other files only answer those that every file answers.
-fn terminal_ioctl(
-    cx: &mut Context<'_>,
-    file: FileId,
-    vnode: VnodeId,
-    command: u32,
-    data: &mut Vec<u8>,
-) -> Sysret<()> {
-    let Some(tty) = cx.kernel.vfs.tty(vnode) else {
-        let common = matches!(command, request::FIONBIO | request::FIOASYNC);
-        return if common { Ok(()) } else { Err(Errno::ENOTTY.into()) };
-    };
-    if tty::changes(command)
-        && let Some(sleep) = stream::background(cx, vnode, Use::Change)?
-    {
-        // Requests that change something give nothing back.
-        let resume = Resume::Ioctl { file, command, data: std::mem::take(data) };
-        return synch::sleep(sleep, synch::Resume::Vfs(resume));
-    }
-    Ok(tty::ioctl(cx, tty, command, data)?)
 }
 
 /// Whether reading or writing would not wait (`vn_select`).
@@ -455,6 +444,9 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     }
     if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
         return which != Which::Read || cx.kernel.messages.unread() > 0;
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        return tty::select(cx, special, which);
     }
     stream::select(cx, vnode, which)
 }
@@ -497,6 +489,42 @@ pub(super) fn stat(attr: &Vattr) -> Stat {
     }
 }
 
+/// Takes a device away from all who have it open, by whatever node (`vgoneall`).
+pub fn revoke_device(cx: &mut Context<'_>, vnode: VnodeId) {
+    let line = cx.kernel.vfs.terminal_end(&cx.kernel.ttys, vnode);
+    let rdev = cx.kernel.vfs.vnode(vnode).rdev();
+    let dead = cx.kernel.vfs.dead_vnode(vnode);
+    cx.kernel.vfs.vref(dead);
+    let mut active = false;
+    let mut nodes = vec![vnode];
+    for file in cx.kernel.files.active().to_vec() {
+        let FileObject::Vnode(node) = cx.kernel.files[file].object else { continue };
+        let same = cx.kernel.vfs.vnode(node);
+        if node == vnode
+            || same.kind == cx.kernel.vfs.vnode(vnode).kind && rdev.is_some() && same.rdev() == rdev
+        {
+            cx.kernel.files[file].object = FileObject::Vnode(dead);
+            cx.kernel.vfs.vref(dead);
+            cx.kernel.vfs.vrele(node);
+            nodes.push(node);
+            active = true;
+        }
+    }
+    for node in nodes {
+        active |= tty::revoke_node(cx.kernel, node, dead);
+    }
+    if let Some(line) = line.filter(|_| active) {
+        tty::close_revoked(cx, line);
+    }
+    cx.kernel.vfs.vrele(dead);
+}
+
+/// The time, as files have it.
+fn now(kernel: &Kernel) -> HostTime {
+    let now = kernel.clock.now();
+    HostTime { sec: (now / SECOND_NS) as i64, nsec: (now % SECOND_NS) as i64 }
+}
+
 /// Closes an open file (`vn_closefile`).
 pub fn vn_close(cx: &mut Context<'_>, file: FileId) -> Sysret<()> {
     let vnode = vnode_of(cx, file)?;
@@ -510,7 +538,12 @@ pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sys
     if flag.contains(FileFlag::WRITE) {
         inode.writecount.set(inode.writecount.get().saturating_sub(1));
     }
-    let closed = if inode.fifo.get().is_some() { fifo::close(cx, vnode, flag) } else { Ok(()) };
+    let fifo = inode.fifo.get().is_some();
+    let closed = match cx.kernel.vfs.vnode(vnode).kind {
+        _ if fifo => fifo::close(cx, vnode, flag),
+        Vtype::Chr => tty::close(cx, vnode, flag),
+        _ => Ok(()),
+    };
     cx.kernel.vfs.vrele(vnode);
     closed
 }

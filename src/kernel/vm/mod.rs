@@ -17,8 +17,8 @@
 //! i386/i386/vm_machdep.c (grow), kern/kern_exec.c (exec_new_vmspace).
 
 pub mod calls;
-pub mod file;
 pub(in crate::kernel) mod faults;
+pub mod file;
 mod image;
 mod map;
 mod stack;

@@ -216,15 +216,7 @@ pub fn revoke(cx: &mut Context<'_>, path: Path) -> Sysret<()> {
     if cx.proc().cred.ucred.uid != owner {
         cx.suser()?;
     }
-    let dead = cx.kernel.vfs.dead_vnode(vnode);
-    for file in cx.kernel.files.active().to_vec() {
-        let open = &mut cx.kernel.files[file];
-        if open.object == crate::kernel::file::FileObject::Vnode(vnode) {
-            open.object = crate::kernel::file::FileObject::Vnode(dead);
-            cx.kernel.vfs.vref(dead);
-            cx.kernel.vfs.vrele(vnode);
-        }
-    }
+    vnops::revoke_device(cx, vnode);
     Ok(())
 }
 

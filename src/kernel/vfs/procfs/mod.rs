@@ -14,8 +14,8 @@
 mod control;
 mod transfer;
 
-pub(super) use control::resume_wait;
 pub(crate) use control::Waiting;
+pub(super) use control::resume_wait;
 pub(super) use transfer::{read, write};
 
 use syscalls::Errno;
@@ -211,7 +211,8 @@ impl Vfs {
             }
             _ => {
                 let regular = Vtype::Reg.dirent_type();
-                let mut entries = vec![entry(node.fileno(), regular, b"."), entry(ROOT_FILENO, regular, b"..")];
+                let mut entries =
+                    vec![entry(node.fileno(), regular, b"."), entry(ROOT_FILENO, regular, b"..")];
                 entries.extend(FILES.iter().map(|(name, kind)| {
                     let node = Node { kind: *kind, ..node };
                     entry(node.fileno(), regular, name)

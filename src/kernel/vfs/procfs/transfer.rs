@@ -55,7 +55,9 @@ fn read_system(cx: &mut Context<'_>, node: Node, uio: &mut Uio) -> Result<(), Er
     if node.kind != Kind::Status {
         return Err(Errno::EIO);
     }
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes.split(|b| *b == 0).next().unwrap_or_default()).into_owned();
+    let text = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes.split(|b| *b == 0).next().unwrap_or_default()).into_owned()
+    };
     let start = time::timeval(cx.kernel.clock.boot_time());
     let line = format!(
         "{} {} 0 0 0 -1,-1 noflags {},{} 0,0 0,0 {} 0 0 0,0\n",
@@ -69,11 +71,7 @@ fn read_system(cx: &mut Context<'_>, node: Node, uio: &mut Uio) -> Result<(), Er
 }
 
 /// Writes to a node.
-pub(in crate::kernel::vfs) fn write(
-    cx: &mut Context<'_>,
-    node: Node,
-    uio: &mut Uio,
-) -> Sysret<()> {
+pub(in crate::kernel::vfs) fn write(cx: &mut Context<'_>, node: Node, uio: &mut Uio) -> Sysret<()> {
     let other = cx.kernel.procs.find(node.pid).ok_or(Errno::EINVAL)?;
     if node.pid == 1 && cx.kernel.system.securelevel > 0 {
         return Err(Errno::EACCES.into());
