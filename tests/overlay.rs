@@ -452,7 +452,16 @@ fn a_trace_does_not_follow_what_was_planted() {
     }
     for name in ["t", "h"] {
         let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
-            .args(["trace", "-ff", "-o", &world.text(&format!("root/{name}")), "--root", &world.text("root")])
+            .args([
+                "trace",
+                "--clock",
+                "virtual",
+                "-ff",
+                "-o",
+                &world.text(&format!("root/{name}")),
+                "--root",
+                &world.text("root"),
+            ])
             .args(["/bin/attempt", "fork", "20"])
             .output()
             .expect("bsd21 runs");
@@ -496,7 +505,7 @@ fn without_proc_everything_works() {
     .map(|call| format!("'{call}'"))
     .join(" ");
     let own = format!("{} run -q --root {}", env!("CARGO_BIN_EXE_bsd21"), world.text("root"));
-    for options in ["", "--overlay"] {
+    for options in ["--overlay", ""] {
         let Some(output) = without_proc(&format!("{own} {options} /bin/attempt {calls}")) else {
             eprintln!("skipped: no mount name spaces here");
             return;
