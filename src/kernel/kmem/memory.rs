@@ -20,7 +20,7 @@ pub(super) const SHARED_SEGMENTS_AT: u32 = 0xf0fb_0000;
 
 /// Reads kernel memory; EFAULT where there is none.
 pub(in crate::kernel) fn read_kernel(cx: &mut Context<'_>, uio: &mut Uio) -> Result<(), Errno> {
-    read(cx, uio, |cx, address| at(cx, address))
+    read(cx, uio, at)
 }
 
 /// Reads physical memory; what lies above it is the kernel's, as in a machine that maps itself.

@@ -152,12 +152,8 @@ pub fn getfsstat(cx: &mut Context<'_>, buf: StatfsBuf, _flags: FsWait) -> Sysret
     let numbers: Vec<_> = all.filter(|&n| cx.kernel.vfs.is_mounted(MountId(n))).collect();
     let mounts = numbers.len();
     let mut address = buf.addr;
-    let mut place = 0;
-    for number in numbers {
-        if buf.addr == 0 || place >= room {
-            break;
-        }
-        place += 1;
+    let places = if buf.addr == 0 { 0 } else { usize::try_from(room).unwrap_or(0) };
+    for number in numbers.into_iter().take(places) {
         let statfs = statfs_of(cx, MountId(number))?;
         cx.copyout(address, statfs.as_bytes())?;
         address = address.wrapping_add(size);

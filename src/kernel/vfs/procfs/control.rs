@@ -26,7 +26,10 @@ pub struct Waiting {
 pub(super) fn command(cx: &mut Context<'_>, target: ProcId, command: &[u8]) -> Sysret<()> {
     match command {
         b"attach" => Ok(attach(cx, target)?),
-        b"detach" => Ok(detach(cx, target)),
+        b"detach" => {
+            detach(cx, target);
+            Ok(())
+        }
         b"step" | b"run" => {
             if !waits_for_us(cx, target) {
                 return Err(Errno::EBUSY.into());
