@@ -143,7 +143,7 @@ impl Clist {
             self.start = 0;
             return self.reserved >= 1;
         }
-        (self.start + self.chars.len()) % CBSIZE != 0 || self.extend()
+        !(self.start + self.chars.len()).is_multiple_of(CBSIZE) || self.extend()
     }
 
     /// Takes one more block.
