@@ -78,7 +78,7 @@ const SHOWN: [(&str, &str, u8); 8] = [
     ("stream", "out-of-band", TCP),
     ("stream", "refused", TCP),
     ("datagram", "exchange", UDP),
-    ("datagram", "large", UDP),
+    ("datagram", "sizes", UDP),
     ("datagram", "refused", ICMP),
     ("datagram", "ping", ICMP),
 ];

@@ -495,6 +495,13 @@ fn connect_gives_up_after_75_seconds() {
 
 // Lingering (soclose).
 
+/// Fills the buffer of the peer, and leaves something in the one for sending.
+fn write_more_than_the_peer_takes(world: &mut World, fd: u32) {
+    assert_eq!(world.call(1, nr::WRITE, &[fd, ARENA, 28_672]), Ok(28_672));
+    world.pass(500);
+    assert_eq!(world.call(1, nr::WRITE, &[fd, ARENA, 20_000]), Ok(20_000));
+}
+
 #[test]
 fn close_lingers_while_the_peer_has_not_got_everything() {
     let mut scene = listener(AF_INET, 5);
@@ -502,11 +509,11 @@ fn close_lingers_while_the_peer_has_not_got_everything() {
     assert_eq!(scene.world.call(0, nr::ACCEPT, &[3, 0, 0]), Ok(4));
     scene.world.words(1, 0x80, &[1, 300]);
     assert_eq!(scene.world.call(1, nr::SETSOCKOPT, &[fd, SOL_SOCKET, SO_LINGER, ARENA + 0x80, 8]), Ok(0));
-    assert_eq!(scene.world.call(1, nr::WRITE, &[fd, ARENA, 30000]), Ok(30000));
+    write_more_than_the_peer_takes(&mut scene.world, fd);
     scene.world.begin(1, nr::CLOSE, &[fd]);
     assert_eq!(scene.world.wmesg(1), Some("netcls"));
     let mut taken = 0;
-    while taken < 30000 {
+    while taken < 48_672 {
         taken += scene.world.call(0, nr::READ, &[4, ARENA, 4096]).expect("there are data");
     }
     assert_eq!(scene.world.answer(1), Some(Ok(0)));
@@ -521,7 +528,7 @@ fn lingering_counts_ticks_and_ends_with_ewouldblock() {
     assert_eq!(scene.world.call(0, nr::ACCEPT, &[3, 0, 0]), Ok(4));
     scene.world.words(1, 0x80, &[1, 300]);
     assert_eq!(scene.world.call(1, nr::SETSOCKOPT, &[fd, SOL_SOCKET, SO_LINGER, ARENA + 0x80, 8]), Ok(0));
-    assert_eq!(scene.world.call(1, nr::WRITE, &[fd, ARENA, 30000]), Ok(30000));
+    write_more_than_the_peer_takes(&mut scene.world, fd);
     scene.world.begin(1, nr::CLOSE, &[fd]);
     scene.world.pass(2900);
     assert_eq!(scene.world.wmesg(1), Some("netcls"));
@@ -537,7 +544,7 @@ fn an_interrupted_close_has_given_up_its_descriptor() {
     scene.world.catch(1, SIGUSR1, false);
     scene.world.words(1, 0x80, &[1, 300]);
     assert_eq!(scene.world.call(1, nr::SETSOCKOPT, &[fd, SOL_SOCKET, SO_LINGER, ARENA + 0x80, 8]), Ok(0));
-    assert_eq!(scene.world.call(1, nr::WRITE, &[fd, ARENA, 30000]), Ok(30000));
+    write_more_than_the_peer_takes(&mut scene.world, fd);
     scene.world.begin(1, nr::CLOSE, &[fd]);
     scene.world.signal(1, SIGUSR1);
     assert_eq!(scene.world.answer(1), Some(Err(EINTR)));

@@ -148,7 +148,11 @@ fn check_memory(machine: &Machine, step: &Step, expected: &mut [u8]) -> Result<(
                 }
                 put(expected, *offset, bytes);
             }
-            After::Same(_) | After::Nonzero(_) | After::Signals(_) | After::Delivered(_) => {}
+            After::Same(_)
+            | After::Nonzero(_)
+            | After::Sequence(..)
+            | After::Signals(_)
+            | After::Delivered(_) => {}
         }
     }
     match arena.iter().zip(&*expected).position(|(a, e)| a != e) {
@@ -168,7 +172,7 @@ fn word(machine: &Machine, value: Value) -> u32 {
         Symbol::Group => machine.group(),
         // The format of terminal cases has %s for the leader of the session.
         Symbol::SignalStack | Symbol::Parent => machine.session(),
-        Symbol::Handler(_) => HANDLER,
+        Symbol::Handler(_) | Symbol::Object(..) => HANDLER,
     })
 }
 

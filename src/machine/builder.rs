@@ -553,6 +553,11 @@ impl Builder {
             }
         }
         mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
+        // Where a tree has a place for it, as the original's own table of file systems says.
+        if self.root.as_ref().is_some_and(|root| root.join("proc").is_dir()) {
+            let source = Source::Processes(b"proc");
+            mounted(Path::new("/proc"), vfs.mount(&source, b"/proc", MountFlags::empty()))?;
+        }
         Ok(vfs)
     }
 

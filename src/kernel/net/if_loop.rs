@@ -71,7 +71,7 @@ pub fn looutput(
         kernel.net.ipintrq.drops += 1;
         return Err(Errno::ENOBUFS);
     }
-    trace::packet(kernel, index, &m);
+    trace::packet(kernel, &m);
     kernel.net.ipintrq.enqueue(m);
     if let Some(ifp) = kernel.net.ifnet_mut(index) {
         ifp.counts.ipackets = ifp.counts.ipackets.wrapping_add(1);

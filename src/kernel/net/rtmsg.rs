@@ -3,7 +3,7 @@
 //! 2.1 counterpart: net/route.h (struct rt_msghdr), net/if.h (struct if_msghdr, struct ifa_msghdr),
 //! net/rtsock.c (rt_msg1, rt_msg2).
 
-use super::interface::{IfFlags, Ifnet};
+use super::interface::Ifnet;
 use super::sockaddr::padded;
 use crate::kernel::socket::chain::Chain;
 use crate::kernel::socket::mbuf::{Mbuf, MbufType};
@@ -159,5 +159,4 @@ pub fn fill_ifinfo(message: &mut [u8], index: u16, ifp: &Ifnet, addrs: u32) {
     put(message, 68, ifp.counts.iqdrops);
     put(message, 76, (ifp.lastchange / 1_000_000) as u32);
     put(message, 80, (ifp.lastchange % 1_000_000) as u32);
-    debug_assert!(ifp.flags == IfFlags::from_bits_retain(ifp.flags.bits()), "all bits are told");
 }

@@ -63,7 +63,7 @@ pub fn tunoutput(kernel: &mut Kernel, unit: usize, m: Chain, family: u8) -> Resu
     if family != AF_INET {
         return Err(Errno::EAFNOSUPPORT);
     }
-    trace::packet(kernel, index, &m);
+    trace::packet(kernel, &m);
     let len = m.bytes() as u32;
     let queue = &mut kernel.net.tuns[unit].queue;
     if queue.len() >= IFQ_MAXLEN {
@@ -92,7 +92,7 @@ pub fn tunwrite(kernel: &mut Kernel, unit: usize, packet: &[u8]) -> Result<(), E
         kernel.net.ipintrq.drops += 1;
         return Err(Errno::ENOBUFS);
     }
-    trace::packet(kernel, index, &m);
+    trace::packet(kernel, &m);
     kernel.net.ipintrq.enqueue(m);
     if let Some(ifp) = kernel.net.ifnet_mut(index) {
         ifp.counts.ipackets = ifp.counts.ipackets.wrapping_add(1);

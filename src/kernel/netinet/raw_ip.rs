@@ -224,6 +224,9 @@ fn attach(kernel: &mut Kernel, so: SocketId, protocol: i32) -> Result<(), Errno>
     if !kernel.sockets[so].state.contains(SockState::PRIV) {
         return Err(Errno::EACCES);
     }
+    if kernel.inet.is_bridged() {
+        return Err(Errno::EPERM);
+    }
     soreserve(&mut kernel.sockets[so], RIP_SPACE, RIP_SPACE)?;
     events::note_reserved(kernel, so);
     let id = in_pcb::alloc(kernel, so, List::Raw);

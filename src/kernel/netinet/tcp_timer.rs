@@ -50,8 +50,10 @@ pub(super) const TCP_MAXRXTSHIFT: u32 = 12;
 pub(super) const TCP_BACKOFF: [i32; 13] = [1, 2, 4, 8, 16, 32, 64, 64, 64, 64, 64, 64, 64];
 /// Nanoseconds of a fast tick.
 const FAST_TICK_NS: u64 = 200_000_000;
-/// When the first ticks come: with the first tick of the clock (domaininit).
-const FIRST_TICK_NS: u64 = TICK_NS;
+/// When the first fast tick comes, and the first slow one.  In the original both come with the first tick of
+/// the clock, long before the first program: this is where they are when a program starts here.
+const FIRST_FAST_NS: u64 = 6 * TICK_NS;
+const FIRST_SLOW_NS: u64 = 46 * TICK_NS;
 
 /// The slow ticks at which the timers of a connection end; 0 for those that do not run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,7 +120,7 @@ pub(super) fn rangeset(value: i32, min: u32, max: u32) -> i32 {
 
 /// Slow ticks since the machine's start.
 pub(super) fn now(kernel: &Kernel) -> u64 {
-    (kernel.clock.uptime() + SLOW_TICK_NS - FIRST_TICK_NS) / SLOW_TICK_NS
+    (kernel.clock.uptime() + SLOW_TICK_NS - FIRST_SLOW_NS) / SLOW_TICK_NS
 }
 
 /// Counts the ticks that are over.
@@ -141,7 +143,7 @@ pub(super) fn arm_slow(kernel: &mut Kernel, tick: u64) {
     if let Some((_, key)) = due {
         kernel.timeouts.remove(&key);
     }
-    let due = tick.saturating_mul(SLOW_TICK_NS).saturating_sub(SLOW_TICK_NS - FIRST_TICK_NS);
+    let due = tick.saturating_mul(SLOW_TICK_NS).saturating_sub(SLOW_TICK_NS - FIRST_SLOW_NS);
     let key = kernel.add_timeout(due, Timeout::ProtocolSlow);
     kernel.inet.tcp.slow_due = Some((tick, key));
 }
@@ -149,8 +151,8 @@ pub(super) fn arm_slow(kernel: &mut Kernel, tick: u64) {
 /// Has the next fast tick be waited for.
 pub(super) fn arm_fast(kernel: &mut Kernel) {
     if !std::mem::replace(&mut kernel.inet.tcp.fast_due, true) {
-        let over = (kernel.clock.uptime() + FAST_TICK_NS - FIRST_TICK_NS) / FAST_TICK_NS;
-        let due = over * FAST_TICK_NS + FIRST_TICK_NS;
+        let over = (kernel.clock.uptime() + FAST_TICK_NS - FIRST_FAST_NS) / FAST_TICK_NS;
+        let due = over * FAST_TICK_NS + FIRST_FAST_NS;
         kernel.add_timeout(due, Timeout::ProtocolFast);
     }
 }

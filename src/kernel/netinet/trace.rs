@@ -10,7 +10,6 @@ use std::io::Write;
 use super::ip::{IP_HEADER, Ip};
 use super::{ipproto, tcp_var};
 use crate::kernel::Kernel;
-use crate::kernel::net::IfIndex;
 use crate::kernel::socket::chain::Chain;
 
 /// Where packets are recorded.
@@ -47,7 +46,7 @@ fn words(words: &[u32]) -> Vec<u8> {
 
 /// Records a packet that an interface sends or receives; a record that cannot be written ends.
 #[inline]
-pub fn packet(kernel: &mut Kernel, _interface: IfIndex, m: &Chain) {
+pub fn packet(kernel: &mut Kernel, m: &Chain) {
     if kernel.inet.tap.is_some() {
         record(kernel, &m.to_vec());
     }

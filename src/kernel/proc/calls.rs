@@ -4,6 +4,7 @@ use syscalls::arg::{ArgVec, EnvVec, GuestAddr, Int, Out, Path, Pid};
 use syscalls::flags::{KtrFacilities, KtrOp, PtraceReq, WaitOptions};
 use syscalls::layout::{Rusage, WaitStatus};
 
+pub use super::acct::acct;
 pub use super::jobs::{getpgrp, setpgid, setsid};
 pub use super::priority::{getpriority, rtprio, setpriority};
 pub use super::resource::{getrlimit, getrusage, ogetrlimit, osetrlimit, profil, setrlimit};

@@ -5,12 +5,12 @@
 use syscalls::errno::Errno;
 use syscalls::flags::WaitOptions;
 
-use super::{Flags, ProcId, State, fix_jobc, leader, leave_pgrp};
+use super::{Flags, ProcId, State, acct, fix_jobc, leader, leave_pgrp};
 use crate::kernel::event::Event;
 use crate::kernel::signal::{SIGCHLD, SIGKILL, psignal};
 use crate::kernel::synch::{Channel, Parked, Sleep, Wake, priority, sleep};
 use crate::kernel::time::Usage;
-use crate::kernel::{Context, Kernel, Resume, Stop, Sysret, file, time, tty, vfs};
+use crate::kernel::{Context, Kernel, Resume, Stop, Sysret, file, time, tty, vfs, vm};
 
 /// Any child.
 pub const WAIT_ANY: i32 = -1;
@@ -35,6 +35,7 @@ fn close_files(cx: &mut Context<'_>, status: i32) -> Sysret<()> {
     let closed = file::fd_free(cx);
     later(closed, status, Stage::Files)?;
     crate::kernel::ipc::exit(cx);
+    vm::faults::note(cx.proc_mut());
     cx.proc_mut().vm.release();
     let group = cx.proc().pgrp;
     if !cx.proc().is_session_leader(&cx.kernel.procs) {
@@ -107,6 +108,7 @@ fn finish(cx: &mut Context<'_>, status: i32) {
     let kernel = &mut *cx.kernel;
     let group = kernel.procs[id].pgrp;
     fix_jobc(kernel, id, group, false);
+    acct::process_ends(kernel, id);
     kernel.unsleep(id);
     kernel.remove_from_run_queue(id);
     if kernel.run_queues.current == Some(id) {

@@ -44,7 +44,8 @@ pub struct Session {
 impl Table {
     /// Makes a first group and session for a process that nobody forked.
     pub fn insert_group(&mut self, pgid: i32, login: [u8; 12]) -> PgrpId {
-        let session = self.sessions.insert(Session { leader: Some(pgid), count: 1, login, tty: None, ttyvp: None });
+        let session =
+            self.sessions.insert(Session { leader: Some(pgid), count: 1, login, tty: None, ttyvp: None });
         self.groups.insert(Pgrp { pgid, session, members: Vec::new(), jobc: 0 })
     }
 
@@ -72,7 +73,13 @@ pub fn enter_pgrp(kernel: &mut Kernel, id: ProcId, pgid: i32, new_session: bool)
             let session = if new_session {
                 let login = kernel.procs.session(old).login;
                 kernel.procs[id].flags.remove(Flags::CONTROLT);
-                kernel.procs.sessions.insert(Session { leader: Some(pgid), count: 1, login, tty: None, ttyvp: None })
+                kernel.procs.sessions.insert(Session {
+                    leader: Some(pgid),
+                    count: 1,
+                    login,
+                    tty: None,
+                    ttyvp: None,
+                })
             } else {
                 let session = kernel.procs.session_id(old);
                 kernel.procs.sessions[session].count += 1;

@@ -12,9 +12,11 @@ use super::Vfs;
 use super::mount::{MountFlags, MountId};
 use super::vnode::{VnodeId, Vtype};
 use crate::host::random;
-use crate::kernel::Context;
-use crate::kernel::file::Uio;
+use crate::kernel::file::{FileFlag, FileId, Uio};
+use crate::kernel::kmem::memory;
+use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::tty::{self, End, Special, TtyId, Ttys};
+use crate::kernel::{Context, Resume, Sysret};
 
 /// Descriptors that have a node in /dev/fd.
 const FD_NODES: u32 = 64;
@@ -42,6 +44,16 @@ pub enum Device {
     Random,
     /// A descriptor of the process itself.
     Descriptor(u32),
+    /// Physical memory.
+    Mem,
+    /// Kernel memory.
+    Kmem,
+    /// The ports of the machine, which nobody gets.
+    Io,
+    /// What has been paged out: nothing.
+    Drum,
+    /// What the kernel says.
+    Log,
 }
 
 /// A device number out of a major and a minor one (`makedev`).
@@ -55,6 +67,11 @@ impl Device {
         match (rdev >> 8 & 0xff, rdev & 0xffff_00ff) {
             (0, 0) => Some(Device::Console),
             (1, 0) => Some(Device::Tty),
+            (2, 0) => Some(Device::Mem),
+            (2, 1) => Some(Device::Kmem),
+            (2, 14) => Some(Device::Io),
+            (4, 0) => Some(Device::Drum),
+            (7, 0) => Some(Device::Log),
             (2, 2) => Some(Device::Null),
             (2, 3 | 4) => Some(Device::Random),
             (2, 12) => Some(Device::Zero),
@@ -111,6 +128,11 @@ fn pty_names(minor: u32) -> Option<[String; 2]> {
 /// The nodes of /dev: name, device number, permission bits.
 const NODES: &[(&str, u32, u16)] = &[
     ("console", makedev(0, 0), 0o622),
+    ("drum", makedev(4, 0), 0o640),
+    ("io", makedev(2, 14), 0o600),
+    ("klog", makedev(7, 0), 0o600),
+    ("kmem", makedev(2, 1), 0o640),
+    ("mem", makedev(2, 0), 0o640),
     ("null", makedev(2, 2), 0o666),
     ("random", makedev(2, 3), 0o644),
     ("stderr", makedev(22, 2), 0o666),
@@ -177,6 +199,9 @@ pub fn open(cx: &Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
         return Err(Errno::ENXIO);
     }
     let device = vfs.vnode(vnode).rdev().and_then(Device::from_rdev).ok_or(Errno::ENXIO)?;
+    if device == Device::Io {
+        return Err(Errno::EPERM);
+    }
     let is_terminal = matches!(device, Device::Terminal(_) | Device::Slave(_) | Device::Master(_));
     if is_terminal && device.terminal(&cx.kernel.ttys).is_none() { Err(Errno::ENXIO) } else { Ok(device) }
 }
@@ -185,7 +210,9 @@ pub fn open(cx: &Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
 pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), Errno> {
     let mut piece = [0; PIECE];
     match device {
-        Device::Null | Device::Console => Ok(()),
+        Device::Null | Device::Console | Device::Drum => Ok(()),
+        Device::Mem => memory::read_physical(cx, uio),
+        Device::Kmem => memory::read_kernel(cx, uio),
         Device::Zero | Device::Random => {
             while uio.resid > 0 {
                 let length = (uio.resid as usize).min(PIECE);
@@ -197,10 +224,31 @@ pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), E
             }
             Ok(())
         }
-        Device::Tty | Device::Terminal(_) | Device::Slave(_) | Device::Master(_) | Device::Descriptor(_) => {
-            Err(Errno::ENXIO)
-        }
+        Device::Tty
+        | Device::Terminal(_)
+        | Device::Slave(_)
+        | Device::Master(_)
+        | Device::Descriptor(_)
+        | Device::Io
+        | Device::Log => Err(Errno::ENXIO),
     }
+}
+
+/// Reads what the kernel has said and nobody has read, and waits until there is some (`logread`).
+pub fn read_log(cx: &mut Context<'_>, file: FileId, mut uio: Uio, requested: u32) -> Sysret<i32> {
+    if cx.kernel.messages.unread() == 0 && uio.resid > 0 {
+        if cx.kernel.files[file].flag.contains(FileFlag::NONBLOCK) {
+            return Err(Errno::EAGAIN.into());
+        }
+        let priority = priority::PSOCK;
+        let wait = Sleep { channel: Channel::Log, priority, catch: true, wmesg: "klog", timeout_ticks: None };
+        return sleep(wait, Resume::Vfs(super::Resume::LogRead { file, uio, requested }));
+    }
+    while uio.resid > 0 && cx.kernel.messages.unread() > 0 {
+        let piece = cx.kernel.messages.take(uio.resid as usize);
+        uio.move_out(cx, &piece)?;
+    }
+    Ok((requested - uio.resid).cast_signed())
 }
 
 /// Writes to a device.
@@ -218,9 +266,15 @@ pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), 
             }
             Ok(())
         }
-        Device::Tty | Device::Terminal(_) | Device::Slave(_) | Device::Master(_) | Device::Descriptor(_) => {
-            Err(Errno::ENXIO)
-        }
+        // Nobody writes the kernel's memory.
+        Device::Mem | Device::Kmem | Device::Drum => Err(Errno::EPERM),
+        Device::Tty
+        | Device::Terminal(_)
+        | Device::Slave(_)
+        | Device::Master(_)
+        | Device::Descriptor(_)
+        | Device::Io
+        | Device::Log => Err(Errno::ENXIO),
     }
 }
 

@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
+use super::procfs;
 use crate::host::fs::HostTime;
 use crate::host::stdio::Stream;
 use crate::kernel::arena::{Arena, Id};
@@ -106,6 +107,10 @@ pub enum Body {
     Host(HostNode),
     /// Something of our own.
     BuiltIn(BuiltIn),
+    /// A file of the kernel's own: its inode number and its bytes.
+    Memory(u32, Rc<[u8]>),
+    /// A node of the process file system.
+    Process(procfs::Node),
     /// A stream that the emulator was started with.
     Stream(Stream),
     /// Nothing any more: revoked (deadfs).

@@ -12,8 +12,8 @@ use super::access::Want;
 use super::attr::{APPEND, Vattr};
 use super::namei::{Nameidata, Op};
 use super::node::Make;
-use super::vnode::{Body, VnodeId, Vtype};
-use super::{MAXFILESIZE, calls, device, fifo, stream};
+use super::vnode::{Body, Vnode, VnodeId, Vtype};
+use super::{MAXFILESIZE, calls, device, fifo, procfs, stream};
 use crate::host::fs::{HostTime, MOST_APPENDED, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
@@ -80,7 +80,7 @@ pub(super) fn open(
             cx.kernel.vfs.access(vp, Want::WRITE, &cred)?;
         }
     }
-    if has(flags, O_TRUNC) {
+    if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_)) {
         set_length(cx.kernel, vp, 0)?;
     }
     let opened = match kind {
@@ -97,7 +97,14 @@ pub(super) fn open(
             if append_only && flags.contains(FileFlag::WRITE) && !flags.contains(FileFlag::APPEND) {
                 return Err(Errno::EPERM);
             }
-            if kind == Vtype::Reg {
+            let body = &cx.kernel.vfs.vnode(vp).body;
+            if let Body::Process(node) = *body {
+                procfs::open(cx, node)?;
+            } else if matches!(body, Body::Memory(..)) {
+                if flags.contains(FileFlag::WRITE) {
+                    return Err(Errno::EROFS);
+                }
+            } else if kind == Vtype::Reg {
                 let writes = flags.contains(FileFlag::WRITE);
                 cx.kernel.vfs.content(vp, if writes { OpenFor::Writing } else { OpenFor::Reading })?;
             }
@@ -174,6 +181,14 @@ fn vnode_of(cx: &Context<'_>, file: FileId) -> Result<VnodeId, Errno> {
     }
 }
 
+/// The node of a file that shows a process.
+fn process_node(vnode: &Vnode) -> Option<procfs::Node> {
+    match vnode.body {
+        Body::Process(node) if vnode.kind == Vtype::Reg => Some(node),
+        _ => None,
+    }
+}
+
 /// Reads from an open file (`vn_read`).
 pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
@@ -189,12 +204,19 @@ pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> 
         return fifo::read(cx, file, vnode, uio);
     }
     let requested = uio.resid;
+    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
+        return device::read_log(cx, file, uio, requested);
+    }
     uio.offset = cx.kernel.files[file].offset;
     let dead = matches!(held.body, Body::Dead);
+    let process = process_node(held);
     let result = match held.kind {
         Vtype::Chr if dead => Ok(()),
         _ if dead => Err(Errno::EIO),
-        Vtype::Reg => read_file(cx, vnode, &mut uio),
+        Vtype::Reg => match process {
+            Some(node) => procfs::read(cx, node, &mut uio),
+            None => read_file(cx, vnode, &mut uio),
+        },
         Vtype::Dir => read_blocks(cx, vnode, &mut uio),
         Vtype::Chr => {
             let rdev = held.rdev().and_then(device::Device::from_rdev);
@@ -216,6 +238,7 @@ fn read_file(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), 
         let room = (uio.resid as usize).min(PIECE);
         let piece = buffer.get_mut(..room).unwrap_or_default();
         let length = cx.kernel.vfs.read_content(vnode, uio.offset.cast_unsigned(), piece)?;
+        super::blocks::read(cx.kernel, cx.id, vnode, uio.offset.cast_unsigned(), length as u64);
         uio.move_out(cx, piece.get(..length).unwrap_or_default())?;
         if length < room {
             break;
@@ -237,12 +260,14 @@ pub(super) fn blocks_from(
     offset: i64,
     most: u32,
 ) -> Result<Vec<u8>, Errno> {
+    procfs::refresh(cx.kernel, cx.id);
     let vfs = &mut cx.kernel.vfs;
     let held = vfs.vnode(vnode);
     let key = match &held.body {
         Body::Host(node) => (held.mount.0, node.dev, node.ino),
         Body::BuiltIn(own) => (held.mount.0, u64::MAX, u64::from(own.ino)),
-        Body::Stream(_) | Body::Dead => return Err(Errno::EBADF),
+        Body::Process(node) => (held.mount.0, u64::MAX - 1, u64::from(node.fileno())),
+        Body::Memory(..) | Body::Stream(_) | Body::Dead => return Err(Errno::EBADF),
     };
     if offset == 0 || vfs.slots.get(key).is_none() {
         let entries = vfs.read_directory(vnode)?;
@@ -269,6 +294,13 @@ pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32>
     }
     let requested = uio.resid;
     uio.offset = cx.kernel.files[file].offset;
+    if let Some(node) = process_node(held) {
+        procfs::write(cx, node, &mut uio)?;
+        let done = requested - uio.resid;
+        let open = &mut cx.kernel.files[file];
+        open.offset = open.offset.wrapping_add(i64::from(done));
+        return Ok(done.cast_signed());
+    }
     let append = held.kind == Vtype::Reg && cx.kernel.files[file].flag.contains(FileFlag::APPEND);
     let result = match held.kind {
         _ if matches!(held.body, Body::Dead) => Err(Errno::EIO),
@@ -315,6 +347,9 @@ fn write_file(
     }
     let result = if append { append_pieces(cx, vnode, uio) } else { write_pieces(cx, vnode, uio) };
     if uio.resid < before {
+        let done = u64::from(before - uio.resid);
+        let from = uio.offset.cast_unsigned().saturating_sub(done);
+        super::blocks::written(cx.kernel, cx.id, vnode, from, done);
         let cred = cx.kernel.files[file].cred.clone();
         // The bytes are written; bits that cannot be cleared on this host stay.
         let _ = cx.kernel.vfs.clear_set_id(vnode, &cred);
@@ -407,6 +442,9 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     if held.kind == Vtype::Fifo && held.inode.fifo.get().is_some() {
         return fifo::select(cx, file, vnode, which);
     }
+    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
+        return which != Which::Read || cx.kernel.messages.unread() > 0;
+    }
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
         return tty::select(cx, special, which);
     }
@@ -415,6 +453,7 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
 
 /// What stat tells (`vn_stat`).
 pub fn vn_stat(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Stat, Errno> {
+    procfs::refresh(cx.kernel, cx.id);
     Ok(stat(&cx.kernel.vfs.getattr(vnode)?))
 }
 
