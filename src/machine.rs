@@ -28,6 +28,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
+use syscalls::flags::RebootFlags;
+
 use host_signals::Requests;
 use limits::Meter;
 use pulse::Pulse;
@@ -46,7 +48,7 @@ use crate::kernel::netinet::trace::Tap;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
-use crate::kernel::{Kernel, event::Observer, vfs};
+use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
@@ -54,6 +56,8 @@ use crate::trapframe::Trap;
 const BUDGET: u64 = 100_000;
 /// What a trap counts for in the budget, in instructions.
 const TRAP_COST: u64 = 200;
+/// Of so many traps the time of one is measured.
+const MEASURED: u32 = 8;
 /// Time after which another process of the same priority gets its turn (hz/10 ticks).
 const SLICE_NS: u64 = SECOND_NS / 10;
 
@@ -72,6 +76,8 @@ pub enum Ended {
     Signaled(u32),
     /// Every process waits for something that can no longer happen.
     Deadlock,
+    /// The guest halted or restarted the machine.
+    Rebooted(RebootFlags),
     /// The run hit one of its limits.
     Limit(Limit),
 }
@@ -119,6 +125,8 @@ pub struct Machine {
     collector: Option<Collector>,
     /// Instructions of all processes so far.
     instructions: u64,
+    /// Traps that were served.
+    traps: u32,
     /// Bytes of decoded and translated code of all processes.
     code: u64,
 }
@@ -141,6 +149,7 @@ impl Machine {
             captured: [None, None, None],
             collector: None,
             instructions: 0,
+            traps: 0,
             code: 0,
         }
     }
@@ -266,8 +275,13 @@ impl Machine {
         loop {
             self.kernel.run_timeouts_until(now);
             bridge::look(&mut self.kernel);
+            tty::host::look(&mut self.kernel, now);
             self.pass_host_signals();
             self.note_ends();
+            if let Some(how) = self.kernel.rebooted {
+                self.send_the_rest();
+                return Ended::Rebooted(how);
+            }
             self.look_after_others();
             self.stop_with_first();
             self.pulse.beat(&mut self.kernel);
@@ -300,6 +314,7 @@ impl Machine {
     fn run_process(&mut self, id: ProcId, started: u64) -> u64 {
         self.kernel.resume(id);
         let mut charged = started;
+        let mut system = 0;
         let mut left = BUDGET;
         let index = id.index();
         if index >= self.slots.len() {
@@ -320,21 +335,24 @@ impl Machine {
             self.instructions += stopped.retired;
             self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
             let over = matches!(stopped.trap, Trap::Budget);
+            let before = self.look_before_trap();
             if matches!(stopped.trap, Trap::Syscall) {
                 self.kernel.call(id);
             } else if !over && !is_refused() {
                 // Memory that the run may not have is no fault of the program's: the run ends.
                 self.kernel.trap(id, stopped.trap);
             }
+            system += self.time_of_trap(before);
             left = left.saturating_sub(stopped.retired + TRAP_COST);
             if left == 0 || over || self.kernel.wants_resched() || is_refused() {
                 self.look_at_code(index);
                 let now = self.kernel.clock.uptime();
-                self.charge(id, now - charged);
+                self.charge(id, now - charged, std::mem::take(&mut system));
                 charged = now;
                 left = BUDGET;
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
+                tty::host::look(&mut self.kernel, now);
                 self.pass_host_signals();
                 self.pulse.beat(&mut self.kernel);
                 self.kernel.check_signals(id);
@@ -347,7 +365,7 @@ impl Machine {
             }
         }
         let now = self.kernel.clock.uptime();
-        self.charge(id, now - charged);
+        self.charge(id, now - charged, system);
         now
     }
 
@@ -376,9 +394,31 @@ impl Machine {
         self.code = 0;
     }
 
-    fn charge(&mut self, id: ProcId, ns: u64) {
+    /// Charges a process with `ns` nanoseconds, `system` of which the kernel took.
+    fn charge(&mut self, id: ProcId, ns: u64, system: u64) {
         self.meter.cpu_ns += ns;
-        self.kernel.charge_user(id, ns);
+        let system = system.min(ns);
+        self.kernel.charge(id, ns - system, system);
+    }
+
+    /// The clock before a trap is served, where its time is measured: of one in some, for reading the clock
+    /// takes as long as a small call.
+    fn look_before_trap(&mut self) -> Option<u64> {
+        if self.kernel.clock.is_virtual() {
+            return None;
+        }
+        self.traps = self.traps.wrapping_add(1);
+        self.traps.is_multiple_of(MEASURED).then(|| self.kernel.clock.uptime())
+    }
+
+    /// What serving a trap took: the time of a measured one stands for those that are not; a virtual clock has
+    /// gone on by what each costs.
+    fn time_of_trap(&self, before: Option<u64>) -> u64 {
+        match before {
+            Some(before) => self.kernel.clock.uptime().saturating_sub(before) * u64::from(MEASURED),
+            None if self.kernel.clock.is_virtual() => TRAP_COST * VIRTUAL_NS_PER_INSTRUCTION,
+            None => 0,
+        }
     }
 
     /// Waits for the next thing to happen; false where nothing can.
@@ -409,6 +449,9 @@ impl Machine {
 
     /// Waits for what closed sockets still have to send to the host's network, but not for ever.
     fn send_the_rest(&mut self) {
+        while tty::host::is_sending(&self.kernel) && self.exceeded().is_none() {
+            vfs::poll_host(&mut self.kernel, None, self.meter.patience());
+        }
         let until = self.kernel.clock.uptime() + SENDING_NS;
         while bridge::is_sending(&self.kernel) {
             let left = until.saturating_sub(self.kernel.clock.uptime());

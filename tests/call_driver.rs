@@ -1,7 +1,9 @@
 //! The recorded call sequences once more, from inside: a guest program replays them through `lcall`.
 //!
-//! `BSD21_CALL_VECTORS=DIR` replays the *.vec files of another directory.
+//! `BSD21_CALL_VECTORS=DIR` and `BSD21_IPC_VECTORS=DIR` replay the files of other directories.
 
+#[path = "vectors/files.rs"]
+mod files;
 #[path = "vectors/format.rs"]
 mod format;
 
@@ -13,14 +15,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn vectors() -> Vec<PathBuf> {
-    let other = std::env::var_os("BSD21_CALL_VECTORS").map(PathBuf::from);
-    let directory = other.unwrap_or_else(|| root().join("fixtures/vectors/calls"));
-    let entries = fs::read_dir(directory).expect("the vectors are there");
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-    files.retain(|path| path.extension().is_some_and(|e| e == "vec"));
-    files.sort();
-    files
+fn vectors(fixtures: &str, variable: &str) -> Vec<PathBuf> {
+    let other = std::env::var_os(variable).map(PathBuf::from);
+    files::vector_files(&other.unwrap_or_else(|| root().join(fixtures)))
 }
 
 /// Runs the driver in a directory of its own, over `text`; gives what it printed.
@@ -42,8 +39,17 @@ fn replay(text: &str) -> String {
 
 #[test]
 fn every_case_passes_inside_the_guest() {
-    for file in vectors() {
-        let text = fs::read_to_string(&file).expect("a vector file");
+    all_pass(&vectors("fixtures/vectors/calls", "BSD21_CALL_VECTORS"));
+}
+
+#[test]
+fn every_case_of_system_v_objects_passes_inside_the_guest() {
+    all_pass(&vectors("fixtures/vectors/ipc", "BSD21_IPC_VECTORS"));
+}
+
+fn all_pass(files: &[PathBuf]) {
+    for file in files {
+        let text = files::text(file);
         let cases = format::parse(&text).expect("it parses").len();
         assert_eq!(replay(&text), format!("{cases} passed, 0 failed\n"), "{}", file.display());
     }

@@ -135,7 +135,7 @@ fn socketpair_pings_both_ways() {
 
 #[test]
 fn programs_that_check_themselves_find_nothing_wrong() {
-    for program in ["files", "memory", "sigframe", "signals", "smc"] {
+    for program in ["files", "ipc", "memory", "procfs", "sigframe", "signals", "smc"] {
         assert_eq!(prints(&[], program, &[]), "ok\n", "{program}");
     }
     assert_eq!(prints(&[], "sockets", &[]), "a stream socket holds 4096 bytes\nok\n");
@@ -151,6 +151,41 @@ fn programs_that_check_themselves_find_nothing_wrong() {
     assert_eq!(printed, of_its_children + "ok\n");
     let status = image("status");
     assert_eq!(prints(&[], "fork", &[status.to_str().expect("a name")]), "ok\n");
+}
+
+#[test]
+fn kernel_memory_says_what_sysctl_says_and_the_same_each_time() {
+    let [first, second] = [(); 2].map(|()| prints(&["--clock", "virtual"], "kmem", &[]));
+    assert!(first.ends_with("refused\nok\n"), "{first}");
+    assert_eq!(first, second);
+}
+
+#[test]
+fn who_looks_after_the_system_gets_its_answers() {
+    let output = run(&[], "admin", &[]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "ok\n");
+    assert!(errors.starts_with("bsd21: not served: nfssvc (") && errors.lines().count() == 1, "{errors}");
+    for (what, status, line) in [
+        ("halt", 0, "bsd21: the guest has halted the system\n"),
+        ("restart", 123, "bsd21: the guest restarts the system (RB_AUTOBOOT)\n"),
+    ] {
+        let output = run(&[], "admin", &[what]);
+        assert_eq!(output.status.code(), Some(status), "{what}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{what}\n"));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), line);
+    }
+}
+
+#[test]
+fn a_handled_exception_leaves_an_empty_unit_to_older_programs_only() {
+    let left = |control: &str, tags: &str, code: u32| {
+        let state = format!("control {control}, status 00, tags {tags}\n");
+        let both = format!("in the handler: {state}behind it: {state}");
+        format!("{both}{both}handled 2, code {code}\n")
+    };
+    assert_eq!(prints(&[], "fpe", &[]), left("1272", "0fff", 0));
+    assert_eq!(prints(&[], "fpe.older", &[]), left("037f", "ffff", 0x84));
 }
 
 #[test]

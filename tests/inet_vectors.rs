@@ -277,7 +277,7 @@ fn check_memory(machine: &Machine, n: usize, step: &Step, expected: &mut [u8]) -
                 }
                 put(expected, *offset, bytes);
             }
-            After::Nonzero(_) | After::Signals(_) | After::Delivered(_) => {}
+            After::Nonzero(_) | After::Sequence(..) | After::Signals(_) | After::Delivered(_) => {}
         }
     }
     // Only the blocks of a step are compared; what a call stores elsewhere is nobody's business.
@@ -306,7 +306,7 @@ fn word(machine: &Machine, n: usize, value: Value) -> u32 {
         Symbol::Process(_) => machine.pid(n),
         Symbol::Parent => machine.pid(0),
         Symbol::Group => machine.pgrp(),
-        Symbol::Handler(_) | Symbol::SignalStack => 0,
+        Symbol::Handler(_) | Symbol::SignalStack | Symbol::Object(..) => 0,
     })
 }
 

@@ -205,7 +205,9 @@ fn the_first_number_differs_between_runs_and_is_fixed_by_a_virtual_clock() {
     let first = |options: &[&str]| {
         let trace = tempfile::NamedTempFile::new().expect("a file");
         let (name, program) = (trace.path().to_str().expect("a name"), image("hello"));
-        let args = [&["trace", "-o", name], options, &[program.to_str().expect("a name")]].concat();
+        let args =
+            [&["trace", "--format", "kdump", "-o", name], options, &[program.to_str().expect("a name")]]
+                .concat();
         assert_eq!(Run::start(&args).end().0, Some(0));
         let text = std::fs::read_to_string(trace.path()).expect("a trace");
         text.split_whitespace().next().map(str::to_owned).expect("a number")

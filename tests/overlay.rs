@@ -142,6 +142,97 @@ fn changes_are_kept_shown_and_committed() {
 }
 
 #[test]
+fn a_mapping_follows_the_copy() {
+    let world = World::new();
+    let printed = world.run(
+        "o",
+        &[
+            "open =/etc/motd 0",
+            "mmap 0 4096 1 1 $0 0 0 0",
+            "mmap 0 4096 1 2 $0 0 0 0",
+            "open =/etc/motd 1",
+            "write $3 =HELLO 5",
+            "write 1 $1 8",
+            "write 1 $2 8",
+            "read $0 @ 8",
+            "show",
+        ],
+    );
+    assert_eq!(printed.matches("HELLOme").count(), 3, "{printed}");
+}
+
+#[test]
+fn a_capture_follows_nothing_that_was_planted() {
+    let world = World::new();
+    fs::write(world.at("victim"), "whole").expect("a file");
+    let victim = world.text("victim");
+    let calls = [
+        format!("symlink ={victim} =/case/link"),
+        "symlink =../../../../victim =/case/up".to_owned(),
+        "mkdir =/case/d 0755".to_owned(),
+        format!("symlink ={} =/case/d/directory", world.0.path().display()),
+        "mkfifo =/case/fifo 0666".to_owned(),
+    ];
+    for _ in 0..2 {
+        let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+            .args([
+                "capture",
+                "--force",
+                "-o",
+                &world.text("case"),
+                "--root",
+                &world.text("root"),
+                "/bin/attempt",
+            ])
+            .args(calls.iter().map(|call| numbered(call)))
+            .output()
+            .expect("bsd21 runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 125)) && !said.contains("panicked"), "{said}");
+        assert_eq!(fs::read_to_string(world.at("victim")).expect("a file"), "whole");
+        let here = fs::read_dir(world.0.path()).expect("a directory").count();
+        assert!(here <= 3, "only the case is new");
+    }
+}
+
+#[test]
+fn wishes_that_exclude_each_other_are_one_line() {
+    let world = World::new();
+    let root = world.text("root");
+    let ro = format!("{root}:ro");
+    let mount = format!("{root}:/x");
+    let inside = format!("--overlay={root}/o");
+    for options in [
+        &["--root", &root, "--overlay", "--read-only"][..],
+        &["--root", &ro, "--overlay"],
+        &["--overlay"],
+        &["--root", &ro, "--mount", &mount],
+        &["--root", &root, "--mount", &format!("{root}/etc:/x"), "--mount", &format!("{root}/bin:/x/")],
+        &["--root", &root, "--mount", &format!("{root}:/")],
+        &["--root", &root, "--mount", &format!("{root}/etc:/dev")],
+        &["--root", &root, &inside],
+        &[
+            "--root",
+            &root,
+            "--mount",
+            &format!("{}:/x", world.0.path().display()),
+            &format!("--overlay={}", world.text("o")),
+        ],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+            .arg("run")
+            .args(options)
+            .arg("/bin/attempt")
+            .output()
+            .expect("bsd21 runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let lines = said.lines().count();
+        assert_eq!((output.status.code(), lines), (Some(125), 1), "{options:?}: {said}");
+        assert!(!world.at("root/o").exists());
+    }
+}
+
+#[test]
 fn a_private_overlay_leaves_nothing() {
     let world = World::new();
     let before = tree(&world.at("root"));
@@ -337,7 +428,7 @@ fn special_file_systems_are_empty_unless_they_are_lent() {
             "open =/proc/self/environ 0",
             "open =/proc/1/mem 2",
             "open =/proc 0",
-            "getdirentries $2 @ 512 0",
+            "getdirentries $2 @ 512 @",
             "open =/proc/sys/kernel/hostname 1",
             "mkdir =/proc/x 0755",
         ],
@@ -361,7 +452,16 @@ fn a_trace_does_not_follow_what_was_planted() {
     }
     for name in ["t", "h"] {
         let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
-            .args(["trace", "-ff", "-o", &world.text(&format!("root/{name}")), "--root", &world.text("root")])
+            .args([
+                "trace",
+                "--clock",
+                "virtual",
+                "-ff",
+                "-o",
+                &world.text(&format!("root/{name}")),
+                "--root",
+                &world.text("root"),
+            ])
             .args(["/bin/attempt", "fork", "20"])
             .output()
             .expect("bsd21 runs");
@@ -405,7 +505,7 @@ fn without_proc_everything_works() {
     .map(|call| format!("'{call}'"))
     .join(" ");
     let own = format!("{} run -q --root {}", env!("CARGO_BIN_EXE_bsd21"), world.text("root"));
-    for options in ["", "--overlay"] {
+    for options in ["--overlay", ""] {
         let Some(output) = without_proc(&format!("{own} {options} /bin/attempt {calls}")) else {
             eprintln!("skipped: no mount name spaces here");
             return;

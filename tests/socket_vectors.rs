@@ -169,7 +169,11 @@ fn check_memory(machine: &Machine, step: &Step, expected: &mut [u8]) -> Result<(
                 }
                 put(expected, *offset, bytes);
             }
-            After::Same(_) | After::Nonzero(_) | After::Signals(_) | After::Delivered(_) => {}
+            After::Same(_)
+            | After::Nonzero(_)
+            | After::Sequence(..)
+            | After::Signals(_)
+            | After::Delivered(_) => {}
         }
     }
     match arena.iter().zip(&*expected).position(|(a, e)| a != e) {
@@ -187,7 +191,7 @@ fn word(machine: &Machine, value: Value) -> u32 {
         Symbol::Arena => ARENA,
         Symbol::Process(_) => machine.pid(),
         Symbol::Group => machine.pgrp(),
-        Symbol::Parent | Symbol::Handler(_) | Symbol::SignalStack => 0,
+        Symbol::Parent | Symbol::Handler(_) | Symbol::SignalStack | Symbol::Object(..) => 0,
     })
 }
 

@@ -68,6 +68,15 @@ impl Session {
         }
     }
 
+    /// Waits until the terminal is the guest's.
+    fn gets_raw(&self) {
+        let until = Instant::now() + PATIENCE;
+        while !self.is_raw() {
+            assert!(Instant::now() < until, "nobody reads; shown: {:?}", self.shown);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn is_raw(&self) -> bool {
         !tcgetattr(self.screen.as_fd()).expect("a terminal").local_modes.contains(LocalModes::ECHO)
     }
@@ -223,4 +232,57 @@ fn bash_controls_its_jobs() {
     bash.expect("# ");
     bash.type_in("exit\n");
     assert_eq!(bash.ends().code(), Some(0));
+}
+
+#[test]
+fn lines_are_edited_as_at_a_console() {
+    let Some(root) = tree("lines_are_edited_as_at_a_console", "bin/cat") else { return };
+    let mut cat =
+        Session::start(&["--root", root.to_str().expect("a name"), "/bin/sh", "-c", "echo on; exec cat"]);
+    cat.expect("on\r\n");
+    // What is typed earlier is edited by the host.
+    cat.gets_raw();
+    // Erase a character and a word, quote a key, kill a line.
+    cat.type_in("one twx\x7fo three\x17four \x16\x03\n");
+    cat.expect("\r\none two four \x03\r\n");
+    cat.type_in("nothing\x15all\n");
+    cat.expect("\r\nall\r\n");
+    // What was typed ahead is shown again.
+    cat.type_in("half\x12");
+    cat.expect("^R\r\nhalf");
+    cat.type_in(" a line\n\x04");
+    cat.expect("half a line\r\n");
+    assert_eq!(cat.ends().code(), Some(0));
+}
+
+#[test]
+fn the_terminal_is_there_where_all_streams_are_redirected() {
+    let Some(root) = tree("the_terminal_is_there_where_all_streams_are_redirected", "bin/sh") else { return };
+    let line = "(echo to the terminal >/dev/tty) </dev/null >/dev/null 2>&1; read x </dev/tty; echo got $x";
+    let mut sh = Session::start(&["--root", root.to_str().expect("a name"), "/bin/sh", "-c", line]);
+    sh.expect("to the terminal\r\n");
+    sh.type_in("this\n");
+    sh.expect("got this\r\n");
+    assert_eq!(sh.ends().code(), Some(0));
+}
+
+#[test]
+fn script_has_a_shell_on_a_pseudo_terminal() {
+    let Some(root) = tree("script_has_a_shell_on_a_pseudo_terminal", "usr/bin/script") else { return };
+    let script =
+        ["--root", root.to_str().expect("a name"), "--env", "SHELL=/bin/csh", "/usr/bin/script", "/dev/null"];
+    let mut script = Session::start(&script);
+    script.expect("# ");
+    script.type_in("tty; stty size\n");
+    script.expect("/dev/ttyp");
+    script.expect("# ");
+    script.type_in("sleep 50\n");
+    script.expect("sleep 50\r\n");
+    std::thread::sleep(Duration::from_millis(500));
+    script.type_in("\x03");
+    script.expect("^C");
+    script.expect("# ");
+    script.type_in("exit\n");
+    script.expect("Script done");
+    assert_eq!(script.ends().code(), Some(0));
 }

@@ -215,6 +215,8 @@ pub enum End {
     Exit(u8),
     /// A signal ended it.
     Signal(u32),
+    /// The guest halted or restarted the system, with these flags.
+    Reboot(u32),
     /// Every process waited for something that could not happen.
     Deadlock,
     /// The run hit `max_cpu`.

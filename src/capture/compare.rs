@@ -155,6 +155,7 @@ pub fn end(end: End) -> String {
             Some(known) => format!("signal {signal} ({})", known.name()),
             None => format!("signal {signal}"),
         },
+        End::Reboot(how) => format!("reboot with flags {how:#x}"),
         End::Deadlock => "every process waits for something that cannot happen".to_owned(),
         End::MaxCpu => "the run hit max_cpu".to_owned(),
         End::MaxProcs => "the run hit max_procs".to_owned(),

@@ -107,6 +107,7 @@ pub fn replay(
     let ended = match outcome.ended {
         Ended::Exited(status) => End::Exit(status),
         Ended::Signaled(signal) => End::Signal(signal),
+        Ended::Rebooted(how) => End::Reboot(how.bits()),
         Ended::Deadlock => End::Deadlock,
         Ended::Limit(Limit::Cpu(_)) => End::MaxCpu,
         Ended::Limit(Limit::Procs(_)) => End::MaxProcs,

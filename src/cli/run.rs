@@ -45,6 +45,9 @@ pub(super) struct MachineOptions {
     /// End the run when it writes more than this to standard output, standard error and terminals.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_output: Option<u64>,
+    /// Number of pseudo terminals (16 unless given).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=128))]
+    ptys: Option<u16>,
     /// Write core files (PROGRAM.core) to this directory of the host; without it there are none.
     #[arg(long, value_name = "DIR")]
     core_dir: Option<PathBuf>,
@@ -111,6 +114,9 @@ impl MachineOptions {
         if self.clock == Some(ClockName::Host) {
             return Err(Failure::usage("a case has a virtual clock: --clock host cannot be recorded"));
         }
+        if self.ptys.is_some() {
+            return Err(Failure::usage("--ptys cannot be recorded: a case has 16 pseudo terminals"));
+        }
         if self.core_dir.is_some() {
             return Err(Failure::usage("--core-dir is a directory of the host, which no case has"));
         }
@@ -139,6 +145,10 @@ impl MachineOptions {
             memory: self.max_mem,
             output: self.max_output,
         });
+        let builder = match self.ptys {
+            Some(count) => builder.ptys(usize::from(count)),
+            None => builder,
+        };
         let builder = builder.network(match self.net {
             NetName::Loopback => Network::Loopback,
             NetName::None => Network::None,

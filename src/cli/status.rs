@@ -3,9 +3,13 @@
 use std::fmt;
 use std::path::Path;
 
+use syscalls::flags::RebootFlags;
+
 use crate::host::look::{self, Contents};
 use crate::machine::{Ended, StartError};
 
+/// A guest that wants the system started again.
+const RESTART: u8 = 123;
 /// A run that hit one of its limits.
 pub(super) const LIMIT: u8 = 124;
 /// Usage, and errors of our own.
@@ -79,6 +83,12 @@ pub(super) fn of_run(ended: Ended) -> Result<u8, Failure> {
         Ended::Exited(status) => Ok(status),
         Ended::Signaled(signal) => Ok(BY_SIGNAL | signal as u8),
         Ended::Limit(limit) => Err(Failure { status: LIMIT, message: limit.to_string() }),
+        Ended::Rebooted(how) if how.contains(RebootFlags::HALT) => {
+            Err(Failure { status: 0, message: "the guest has halted the system".to_owned() })
+        }
+        Ended::Rebooted(how) => {
+            Err(Failure { status: RESTART, message: format!("the guest restarts the system ({how})") })
+        }
         Ended::Deadlock => Err(Failure {
             status: INTERNAL,
             message: "every process of the guest waits for something that cannot happen".to_owned(),

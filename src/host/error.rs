@@ -44,6 +44,11 @@ impl HostError {
         Self(error.raw_os_error().map_or(Linux::IO, Linux::from_raw_os_error))
     }
 
+    /// Whether a signal interrupted the operation.
+    pub fn is_interrupted(self) -> bool {
+        self.0 == Linux::INTR
+    }
+
     /// Whether the operation would have to wait.
     pub fn would_block(self) -> bool {
         self.0 == Linux::AGAIN

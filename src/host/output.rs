@@ -17,7 +17,7 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno as Linux;
 
 /// Directories whose entries a guest cannot have made, and that hold terminals and pipes.
-const DEVICES: [&str; 2] = ["/dev/", "/proc/self/fd/"];
+const DEVICES: [&str; 4] = ["/dev", "/dev/fd", "/dev/pts", "/proc/self/fd"];
 
 /// A directory for files of ours.
 #[derive(Debug)]
@@ -76,7 +76,8 @@ fn refused(why: &'static str) -> io::Error {
 
 /// Opens one file for writing.
 pub fn create(path: &Path, append: bool) -> io::Result<File> {
-    if DEVICES.iter().any(|devices| path.starts_with(devices)) {
+    // By its letters: what goes there and back again is not in one of them.
+    if path.parent().is_some_and(|above| DEVICES.iter().any(|devices| above.as_os_str() == *devices)) {
         return File::options().write(true).append(append).open(path);
     }
     let (directory, name) = OutputDirectory::of(path, append)?;
@@ -116,6 +117,14 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), wanted);
         }
         create(Path::new("/dev/null"), false).unwrap();
+    }
+
+    #[test]
+    fn not_all_of_dev_is_the_hosts_own() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("victim", dir.path().join("link")).unwrap();
+        let around = Path::new("/dev/..").join(dir.path().strip_prefix("/").unwrap()).join("link");
+        assert!(create(&around, false).is_err() && !dir.path().join("victim").exists());
     }
 
     #[test]

@@ -156,8 +156,8 @@ impl Signals {
             unsafe { register_sigaction(number, handler)? };
             pending.push((signal, noted));
         }
-        // SAFETY: as above: one system call.
-        unsafe { signal_hook_registry::register(host::SIGABRT, terminal::put_back_at_once)? };
+        // SAFETY: as above: system calls, the last of which ends the process.
+        unsafe { signal_hook_registry::register(host::SIGABRT, abort)? };
         unblock();
         Ok(Self { pending, unseen, any, wake: wake.into() })
     }
@@ -229,6 +229,13 @@ fn handler(
         // A full socket has woken the reader already.
         let _ = rustix::net::send(&*sender, &[1], rustix::net::SendFlags::DONTWAIT);
     }
+}
+
+/// The end by SIGABRT, with the terminal as it was.
+fn abort() {
+    terminal::put_back_at_once();
+    // There is nothing to do about an end that fails.
+    let _ = signal_hook::low_level::emulate_default_handler(host::SIGABRT);
 }
 
 /// Lets the caught signals come, whatever whoever started us has blocked.

@@ -93,12 +93,12 @@ impl Stream {
 
     /// Whether a read would return at once.
     pub fn can_read(&self) -> bool {
-        self.kind == StreamKind::File || ready(&self.fd, PollFlags::IN)
+        self.kind == StreamKind::File || ready(self.fd(), PollFlags::IN)
     }
 
     /// Whether a write would return at once.
     pub fn can_write(&self) -> bool {
-        self.kind == StreamKind::File || ready(&self.fd, PollFlags::OUT)
+        self.kind == StreamKind::File || ready(self.fd(), PollFlags::OUT)
     }
 
     /// Bytes that wait to be read.
@@ -204,8 +204,18 @@ pub fn wait<'a>(polls: impl Iterator<Item = &'a Poll<'a>>, timeout_ns: Option<u6
     fds.iter().map(|fd| !fd.revents().is_empty()).collect()
 }
 
-fn ready(fd: &OwnedFd, events: PollFlags) -> bool {
-    let mut fds = [PollFd::new(fd, events)];
+/// Whether a read from a descriptor would return at once.
+pub(super) fn can_read(fd: BorrowedFd<'_>) -> bool {
+    ready(fd, PollFlags::IN)
+}
+
+/// Whether a write to a descriptor would return at once.
+pub(super) fn can_write(fd: BorrowedFd<'_>) -> bool {
+    ready(fd, PollFlags::OUT)
+}
+
+fn ready(fd: BorrowedFd<'_>, events: PollFlags) -> bool {
+    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     loop {
         match poll(&mut fds, Some(&now)) {

@@ -1,66 +1,62 @@
-//! The door to the host's terminal: settings, size, and putting back what was there.
+//! The door to the host's terminal: bytes, size, and its modes, which are put back.
+//!
+//! The terminal is opened on a description of its own, so that not waiting there does not make others not
+//! wait.  It is made raw only when asked to and only in the foreground, and given back as it was found.
 //!
 //! Must not know the guest's form of settings.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
-pub use rustix::termios::{
-    InputModes, LocalModes, OutputModes, SpecialCodeIndex, SpecialCodes, Termios as HostSettings,
-};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno as Linux;
+use rustix::process::{Signal, getpgrp, getsid, kill_process_group};
 use rustix::termios::{
-    OptionalActions, QueueSelector, Winsize as HostSize, tcflush, tcgetattr, tcgetpgrp, tcgetwinsize,
-    tcsetattr, tcsetwinsize,
+    InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp,
+    tcgetsid, tcgetwinsize, tcsetattr,
 };
 
 use super::error::HostResult;
+use super::fs::stat_of;
 
-/// When new settings take effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// Now.
-    Now,
-    /// When what was written has gone out.
-    Drain,
-    /// As [`When::Drain`], and what was typed and not read is forgotten.
-    Flush,
-}
-
-/// Rows and columns.
+/// Rows and columns, and the same in dots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Rows.
     pub rows: u16,
     /// Columns.
     pub columns: u16,
+    /// Width in dots.
+    pub width: u16,
+    /// Height in dots.
+    pub height: u16,
 }
 
-/// The host's terminal.  Its settings are put back when it is dropped.
-#[derive(Debug)]
-pub struct Terminal {
-    fd: OwnedFd,
-    /// Settings that were there before ours, while ours are in force.
-    saved: Option<HostSettings>,
-    /// The last settings of ours.
-    ours: Option<HostSettings>,
-}
+/// The first terminal that was made raw, and its modes before, for ends that nobody foresees.
+static FIRST_TAKEN: OnceLock<(OwnedFd, Termios)> = OnceLock::new();
 
-/// The first terminal whose settings were changed, and what they were, for ends that nobody foresees.
-static FIRST_CHANGED: OnceLock<(OwnedFd, HostSettings)> = OnceLock::new();
-
-/// Puts the settings of a terminal back on a way out that drops nothing.  It may be called by a handler of
-/// a signal: it allocates nothing and takes no locks.
+/// Puts the modes of a terminal back on a way out that drops nothing.  It may be called by a handler of a
+/// signal: it allocates nothing and takes no locks.
 pub fn put_back_at_once() {
-    if let Some((fd, settings)) = FIRST_CHANGED.get()
-        && is_foreground(fd)
+    if let Some((fd, modes)) = FIRST_TAKEN.get()
+        && tcgetpgrp(fd).map_or(true, |group| group == getpgrp())
     {
-        let _ = tcsetattr(fd, OptionalActions::Now, settings);
+        let _ = tcsetattr(fd, OptionalActions::Now, modes);
     }
 }
 
-/// Whether our process group may use a terminal: it is in its foreground, or is not controlled by it.
-fn is_foreground(fd: &OwnedFd) -> bool {
-    tcgetpgrp(fd).map_or(true, |group| group == rustix::process::getpgrp())
+/// The host's terminal.  Its modes are put back when it is dropped.
+#[derive(Debug)]
+pub struct Terminal {
+    fd: OwnedFd,
+    /// The description is our own: it never waits.
+    own: bool,
+    /// It is the controlling terminal of this process.
+    controlling: bool,
+    /// Its device, where that can be told.
+    device: (u32, u32),
+    /// Modes that were there before ours, and ours as the terminal took them.
+    taken: Option<(Termios, Termios)>,
 }
 
 impl Terminal {
@@ -68,79 +64,127 @@ impl Terminal {
     pub fn new(fd: impl AsFd) -> Option<Self> {
         let fd = fd.as_fd();
         rustix::termios::isatty(fd).then_some(())?;
-        let fd = fd.try_clone_to_owned().ok()?;
-        Some(Self { fd, saved: None, ours: None })
+        let device = stat_of(fd).ok()?.rdev;
+        let controlling = is_controlling(fd);
+        let own = if controlling { open("/dev/tty") } else { reopen(fd) };
+        let own = own.filter(|own| rustix::termios::isatty(own));
+        let is_own = own.is_some();
+        let fd = own.or_else(|| fd.try_clone_to_owned().ok())?;
+        Some(Self { fd, own: is_own, controlling, device, taken: None })
     }
 
-    /// The settings in force.
-    pub fn settings(&self) -> Option<HostSettings> {
-        tcgetattr(&self.fd).ok()
+    /// The controlling terminal of this process, if it has one.
+    pub fn controlling() -> Option<Self> {
+        let fd = open("/dev/tty")?;
+        let device = stat_of(fd.as_fd()).ok()?.rdev;
+        Some(Self { fd, own: true, controlling: true, device, taken: None })
     }
 
-    /// Changes the settings.
-    pub fn set(&mut self, settings: &HostSettings, when: When) -> HostResult<()> {
-        if self.saved.is_none() {
-            self.saved = self.settings();
-            if let (Some(saved), Ok(fd)) = (&self.saved, self.fd.try_clone()) {
-                // Another terminal's settings are not put back by force.
-                let _ = FIRST_CHANGED.set((fd, saved.clone()));
-            }
+    /// Whether a descriptor is this terminal.
+    pub fn is(&self, fd: impl AsFd) -> bool {
+        let fd = fd.as_fd();
+        if self.controlling && is_controlling(fd) {
+            return true;
         }
-        self.ours = Some(settings.clone());
-        let when = match when {
-            When::Now => OptionalActions::Now,
-            When::Drain => OptionalActions::Drain,
-            When::Flush => OptionalActions::Flush,
-        };
-        Ok(tcsetattr(&self.fd, when, settings)?)
+        stat_of(fd).is_ok_and(|stat| stat.rdev == self.device) && rustix::termios::isatty(fd)
     }
 
-    /// Whether our process group is in the foreground.
+    /// The descriptor, for polling.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// The character that erases, and the output speed.
+    pub fn habits(&self) -> Option<(u8, u32)> {
+        let modes = tcgetattr(&self.fd).ok()?;
+        Some((modes.special_codes[SpecialCodeIndex::VERASE], modes.output_speed()))
+    }
+
+    /// Whether the host makes carriage returns of its own.
+    pub fn adds_returns(&self) -> bool {
+        self.taken.is_none()
+            && tcgetattr(&self.fd)
+                .is_ok_and(|modes| modes.output_modes.contains(OutputModes::OPOST | OutputModes::ONLCR))
+    }
+
+    /// Whether the terminal is ours to use now.
     pub fn is_foreground(&self) -> bool {
-        is_foreground(&self.fd)
+        // Where the terminal is not the one that controls us, nobody is in the background.
+        !self.controlling || tcgetpgrp(&self.fd).is_ok_and(|group| group == getpgrp())
     }
 
-    /// Puts back the settings that were there before ours.  In the background they are somebody else's.
+    /// Whether its modes are ours.
+    pub fn is_taken(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    /// Makes the terminal raw, if it is ours to use; whether it is raw now.
+    pub fn take(&mut self) -> bool {
+        if self.taken.is_some() {
+            return true;
+        }
+        if !self.is_foreground() {
+            return false;
+        }
+        let Ok(before) = tcgetattr(&self.fd) else { return false };
+        let mut raw = before.clone();
+        make_raw(&mut raw);
+        if tcsetattr(&self.fd, OptionalActions::Now, &raw).is_err() {
+            return false;
+        }
+        let ours = tcgetattr(&self.fd).unwrap_or(raw);
+        if let Ok(fd) = self.fd.try_clone() {
+            // Another terminal's modes are not put back by force.
+            let _ = FIRST_TAKEN.set((fd, before.clone()));
+        }
+        self.taken = Some((before, ours));
+        true
+    }
+
+    /// Puts the modes back, unless somebody has changed them since.
     pub fn give_back(&mut self) {
-        if let Some(saved) = self.saved.take()
-            && self.is_foreground()
-        {
-            // There is nobody to tell if this fails.
-            let _ = tcsetattr(&self.fd, OptionalActions::Now, &saved);
+        let Some((before, ours)) = self.taken.take() else { return };
+        let still = tcgetattr(&self.fd).is_ok_and(|now| is_same(&now, &ours));
+        if still && self.is_foreground() {
+            // Nobody is left to tell if this fails.
+            let _ = tcsetattr(&self.fd, OptionalActions::Now, &before);
         }
-    }
-
-    /// Sets the last settings of ours again, in the foreground; what is there now is what is put back later.
-    pub fn take_again(&mut self) {
-        if let Some(ours) = self.ours.clone()
-            && self.is_foreground()
-        {
-            self.saved = self.settings();
-            let _ = tcsetattr(&self.fd, OptionalActions::Now, &ours);
-        }
-    }
-
-    /// Forgets what was typed and not read, or what was written and has not gone out.
-    pub fn flush(&self, input: bool, output: bool) {
-        let queue = match (input, output) {
-            (true, true) => QueueSelector::IOFlush,
-            (true, false) => QueueSelector::IFlush,
-            (false, true) => QueueSelector::OFlush,
-            (false, false) => return,
-        };
-        // A terminal that cannot flush has nothing to forget.
-        let _ = tcflush(&self.fd, queue);
     }
 
     /// The size of the window.
     pub fn size(&self) -> Size {
-        tcgetwinsize(&self.fd).map_or(Size::default(), |s| Size { rows: s.ws_row, columns: s.ws_col })
+        tcgetwinsize(&self.fd).map_or(Size::default(), |s| Size {
+            rows: s.ws_row,
+            columns: s.ws_col,
+            width: s.ws_xpixel,
+            height: s.ws_ypixel,
+        })
     }
 
-    /// Tells the terminal another size.
-    pub fn set_size(&self, size: Size) -> HostResult<()> {
-        let size = HostSize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
-        Ok(tcsetwinsize(&self.fd, size)?)
+    /// Reads what has been typed; `EAGAIN` where nothing has, 0 where nobody will type any more.
+    pub fn read(&self, buffer: &mut [u8]) -> HostResult<usize> {
+        if !self.own && !super::stdio::can_read(self.fd()) {
+            return Err(Linux::AGAIN.into());
+        }
+        Ok(rustix::io::read(&self.fd, buffer)?)
+    }
+
+    /// Writes as much as goes without waiting; `EAGAIN` if nothing does.
+    pub fn write(&self, data: &[u8]) -> HostResult<usize> {
+        /// What a terminal takes that says that it takes something.
+        const ATOMIC: usize = 512;
+        if self.own {
+            return Ok(rustix::io::write(&self.fd, data)?);
+        }
+        if !super::stdio::can_write(self.fd()) {
+            return Err(Linux::AGAIN.into());
+        }
+        Ok(rustix::io::write(&self.fd, data.get(..ATOMIC).unwrap_or(data))?)
+    }
+
+    /// Stops this program as its shell stops one that reads in the background.
+    pub fn stop_in_background(&self) {
+        let _ = kill_process_group(getpgrp(), Signal::TTIN);
     }
 }
 
@@ -148,4 +192,41 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         self.give_back();
     }
+}
+
+fn open(path: &str) -> Option<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).ok()
+}
+
+/// Another description of the same terminal.
+fn reopen(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+    use std::os::fd::AsRawFd;
+    open(&format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn is_controlling(fd: BorrowedFd<'_>) -> bool {
+    matches!((tcgetsid(fd), getsid(None)), (Ok(of_terminal), Ok(ours)) if of_terminal == ours)
+}
+
+fn make_raw(modes: &mut Termios) {
+    modes.input_modes -= InputModes::IGNBRK
+        | InputModes::BRKINT
+        | InputModes::PARMRK
+        | InputModes::ISTRIP
+        | InputModes::INLCR
+        | InputModes::IGNCR
+        | InputModes::ICRNL
+        | InputModes::IXON;
+    modes.output_modes -= OutputModes::OPOST;
+    modes.local_modes -=
+        LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG | LocalModes::IEXTEN;
+    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+}
+
+/// Whether two descriptions of modes are the same.
+fn is_same(a: &Termios, b: &Termios) -> bool {
+    let modes = |t: &Termios| (t.input_modes, t.output_modes, t.control_modes, t.local_modes);
+    modes(a) == modes(b)
 }

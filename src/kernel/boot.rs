@@ -2,6 +2,7 @@
 //!
 //! 2.1 counterpart: kern/init_main.c.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use syscalls::errno::Errno;
@@ -25,6 +26,9 @@ use crate::trapframe::fpu::INITIAL_CONTROL;
 
 /// Name of the session leader where processes are listed.
 const LEADER_NAME: &[u8] = b"bsd21";
+
+/// What the kernel says first.
+const BOOT_MESSAGE: &str = "Copyright (c) 1992-1995 The FreeBSD Project.\nCopyright (c) 1982, 1986, 1989, 1991, 1993\n\tThe Regents of the University of California.  All rights reserved.\n\n";
 
 /// What a machine is built of.
 #[derive(Debug)]
@@ -128,6 +132,7 @@ impl Kernel {
             net: net::Net::default(),
             inet: netinet::Inet::new(config.network),
             ttys: tty::Ttys::default(),
+            ipc: super::ipc::Ipc::default(),
             clock: config.clock,
             system: config.system,
             init: None,
@@ -143,11 +148,22 @@ impl Kernel {
             intercepted: super::intercept::Pending::default(),
             allowance: super::allowance::Allowance::default(),
             core_directory: None,
+            accounting: proc::acct::Accounting::default(),
+            messages: super::kmem::log::MessageBuffer::default(),
+            kernel_files: [None, None],
+            rebooted: None,
+            counters: super::counters::Counters::default(),
+            blocks: vfs::blocks::Blocks::default(),
             ledger: super::ledger::Ledger::default(),
             observer: None,
             sequence: 0,
         };
+        kernel.vfs.offer_kernel(super::kmem::synthetic());
+        super::kmem::log::printf(&mut kernel, BOOT_MESSAGE);
+        let version = kernel.system.version.clone();
+        super::kmem::log::printf(&mut kernel, &version);
         socket::protosw::domaininit(&mut kernel);
+        kernel.ttys.attach_ptys(tty::DEFAULT_PTYS);
         let group = kernel.procs.insert_group(1, login_name(b"root"));
         let init = kernel.blank_process(1, None, group, Pcred::new(0, 0), b"init");
         kernel.procs[init].state = State::Sleep;
@@ -301,6 +317,10 @@ impl Kernel {
             text: None,
             older_program: false,
             initial_fpcw: INITIAL_CONTROL,
+            acflag: Cell::default(),
+            cpticks: 0,
+            pctcpu: 0,
+            swtime: 0,
             image_generation: 0,
         });
         self.procs.join_group(pgrp, id);

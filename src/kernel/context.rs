@@ -4,7 +4,7 @@ use syscalls::errno::Errno;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::event::Event;
-use super::proc::{Proc, ProcId};
+use super::proc::{Proc, ProcId, acct};
 use super::{Kernel, vm};
 use crate::image::stack::USRSTACK;
 use crate::mem::{PAGE_SIZE, Prot};
@@ -115,7 +115,12 @@ impl<'k> Context<'k> {
 
     /// Fails with EPERM unless the effective user is the super-user (`suser`).
     pub fn suser(&self) -> Result<(), Errno> {
-        if self.proc().cred.is_superuser() { Ok(()) } else { Err(Errno::EPERM) }
+        let proc = self.proc();
+        if !proc.cred.is_superuser() {
+            return Err(Errno::EPERM);
+        }
+        proc.account(acct::flag::SU);
+        Ok(())
     }
 }
 

@@ -11,6 +11,8 @@ pub const MAXPROC_PER_UID: usize = 179;
 /// Processes of one user, and open files of a process, up to which a login may go (CHILD_MAX, OPEN_MAX).
 const CHILD_MAX: i64 = 40;
 const OPEN_MAX: i64 = 64;
+/// Memory that is free after boot, in bytes.
+const FREE_MEMORY: i64 = 56 << 20;
 /// Most open files of the system, and of one process.
 pub const MAXFILES: usize = 360;
 /// No limit.
@@ -68,6 +70,8 @@ impl Default for Plimit {
         limits[Resource::Stack as usize] = Rlimit { cur: 8 << 20, max: 64 << 20 };
         limits[Resource::Nproc as usize] = Rlimit { cur: CHILD_MAX, max: INFINITY };
         limits[Resource::Nofile as usize] = Rlimit { cur: OPEN_MAX, max: INFINITY };
+        limits[Resource::Rss as usize].cur = FREE_MEMORY / 2;
+        limits[Resource::Memlock as usize] = Rlimit { cur: FREE_MEMORY / 3, max: FREE_MEMORY };
         Self(Rc::new(limits))
     }
 }

@@ -8,15 +8,19 @@
 
 use std::collections::BTreeMap;
 
+use syscalls::flags::RebootFlags;
+
 pub mod allowance;
 pub mod arena;
 pub mod boot;
 mod context;
+pub mod counters;
 pub mod cred;
 pub mod event;
 pub mod file;
 pub mod intercept;
 pub mod ipc;
+pub mod kmem;
 pub mod ktrace;
 pub mod ledger;
 pub mod limits;
@@ -60,6 +64,8 @@ pub struct Kernel {
     pub inet: netinet::Inet,
     /// Terminals.
     pub ttys: tty::Ttys,
+    /// System V semaphores, message queues and shared memory.
+    pub ipc: ipc::Ipc,
     /// The clock.
     pub clock: time::Clock,
     /// Names and numbers that sysctl answers.
@@ -88,6 +94,18 @@ pub struct Kernel {
     pub(crate) allowance: allowance::Allowance,
     /// The directory of the host for core files; without one there are none.
     pub core_directory: Option<crate::host::fs::Place>,
+    /// Where the records of processes go.
+    pub(crate) accounting: proc::acct::Accounting,
+    /// What the kernel has said.
+    pub(crate) messages: kmem::log::MessageBuffer,
+    /// The kernel's own file as programs of 2.1 and of 386BSD know it, once somebody has looked.
+    pub(crate) kernel_files: [Option<std::rc::Rc<kmem::BootFile>>; 2],
+    /// A guest has ended the run, and how (`boot`).
+    pub rebooted: Option<RebootFlags>,
+    /// Counts of the system as a whole.
+    pub counters: counters::Counters,
+    /// Blocks of files that the cache would hold.
+    pub(crate) blocks: vfs::blocks::Blocks,
     /// What guests asked for and did not get.
     pub ledger: ledger::Ledger,
     /// What waits for the ends of calls that an observer has made up.

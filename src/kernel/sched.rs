@@ -18,7 +18,9 @@ const RTP_PRIO_REALTIME: u16 = 0;
 /// See [`RTP_PRIO_REALTIME`].
 pub(super) const RTP_PRIO_NORMAL: u16 = 1;
 /// Fixed-point one of load averages (FSCALE).
-const FSCALE: u32 = 1 << 11;
+pub(super) const FSCALE: u32 = 1 << 11;
+/// What is left of a share of the processor after a second: e to the -1/20, in fixed point (`ccpu`).
+pub(super) const CCPU: u32 = 1948;
 /// Most that `estcpu` can be.
 pub(super) const ESTCPU_MAX: u32 = 255;
 /// Seconds between two samples of the load, and what is left of the averages over 1, 5 and 15 minutes
@@ -122,6 +124,7 @@ impl Kernel {
         let next = realtime.pop_first().or_else(|| normal.pop_first()).or_else(|| idle.pop_first());
         self.run_queues.current = next;
         self.run_queues.want_resched = false;
+        self.counters.switches = self.counters.switches.wrapping_add(next.is_some().into());
         next
     }
 
@@ -195,12 +198,16 @@ impl Kernel {
         let load_factor = 2 * self.clock.load_average[0];
         for id in self.procs.ids().to_vec() {
             let proc = &mut self.procs[id];
+            proc.swtime += 1;
             if matches!(proc.state, State::Sleep | State::Stop) {
                 proc.slptime += 1;
             }
+            proc.pctcpu = (u64::from(proc.pctcpu) * u64::from(CCPU) / u64::from(FSCALE)) as u32;
             if proc.state == State::Zombie || proc.slptime > 1 {
                 continue;
             }
+            // As in the original a beat is worth a hundredth, though there are 128 a second.
+            proc.pctcpu += std::mem::take(&mut proc.cpticks);
             // The sum is unsigned: below zero, which a negative nice value brings about, is most of all.
             let used = decay(load_factor, proc.estcpu).wrapping_add_signed(proc.nice);
             proc.estcpu = used.min(ESTCPU_MAX);

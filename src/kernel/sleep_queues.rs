@@ -61,6 +61,7 @@ fn place(channel: Channel) -> usize {
         Ipc(number) | Tty(number) => number as usize,
         Select => 5,
         Lbolt => 6,
+        Log => 7,
     };
     number % TABLESIZE
 }

@@ -11,7 +11,7 @@ use super::file::FileId;
 use super::proc::ProcId;
 use super::socket::SocketId;
 use super::vfs::VnodeId;
-use super::{file, proc, signal, socket, vfs};
+use super::{file, ipc, proc, signal, socket, tty, vfs};
 
 /// Clock ticks in a second.
 pub const HZ: u32 = 100;
@@ -66,6 +66,8 @@ pub enum Channel {
     Ipc(u32),
     /// A terminal, by its number and queue.
     Tty(u32),
+    /// A new message of the kernel.
+    Log,
     /// The next second (`&lbolt`).
     Lbolt,
     /// Nothing but the time.
@@ -136,8 +138,12 @@ pub enum Resume {
     Vfs(vfs::Resume),
     /// A call on processes.
     Proc(proc::Resume),
+    /// A call on System V objects.
+    Ipc(ipc::Resume),
     /// A call that waits for signals.
     Signal(signal::Resume),
+    /// A call on a terminal.
+    Tty(tty::Resume),
     /// A call that an observer delays.
     Delayed(super::intercept::Delayed),
 }

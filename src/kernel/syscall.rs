@@ -12,7 +12,7 @@ use super::proc::{Proc, ProcId, State};
 use super::signal::{SIGSYS, psignal};
 use super::sleep::Slept;
 use super::synch::{Parked, Resume, Retval, Stop, Sysret, Wake};
-use super::{Context, Kernel, file, proc, signal, socket, vfs};
+use super::{Context, Kernel, file, ipc, proc, signal, socket, tty, vfs};
 use crate::trapframe::{Gpr, Trapframe, eflags};
 
 /// Bytes of `lcall $7,$0`; a restarted call goes back by as much.
@@ -37,6 +37,7 @@ pub struct Call {
 
 /// Serves `lcall $7,$0`; true where the process has gone back to its program already, as nearly all do.
 pub(super) fn syscall(kernel: &mut Kernel, id: ProcId) -> bool {
+    kernel.counters.calls = kernel.counters.calls.wrapping_add(1);
     let proc = &mut kernel.procs[id];
     proc.trap_error = 0;
     let mut call = Call::default();
@@ -74,9 +75,7 @@ fn announce(kernel: &mut Kernel, id: ProcId, call: &Call, copied: Result<(), Err
 
 #[inline(never)]
 fn dispatch_apart(cx: &mut Context<'_>, call: &Call) -> Sysret<Retval> {
-    let result = dispatch(cx, call);
-    vfs::follow_moved(cx.kernel);
-    result
+    dispatch(cx, call)
 }
 
 /// Puts the process of a call to sleep, which is kept for the way back.
@@ -125,7 +124,7 @@ pub(super) fn resume(kernel: &mut Kernel, id: ProcId) {
 }
 
 /// Puts the process of a call to sleep; a sleep that is over at once goes on at once.
-fn park(kernel: &mut Kernel, id: ProcId, parked: Box<Parked>) {
+pub(super) fn park(kernel: &mut Kernel, id: ProcId, parked: Box<Parked>) {
     let slept = kernel.tsleep(id, parked);
     go_on_until_asleep(kernel, id, slept);
 }
@@ -150,7 +149,9 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
         Resume::File(state) => file::resume(cx, state, wake),
         Resume::Vfs(state) => vfs::resume(cx, state, wake),
         Resume::Proc(state) => proc::resume(cx, state, wake),
+        Resume::Ipc(state) => ipc::resume(cx, state, wake),
         Resume::Signal(state) => signal::resume(cx, state, wake),
+        Resume::Tty(state) => tty::resume(cx, state, wake),
         Resume::Delayed(Delayed::Enter(_, Some(made_up))) => intercept::result(made_up),
         Resume::Delayed(Delayed::Enter(call, None)) => dispatch_apart(cx, &call),
         Resume::Delayed(Delayed::Leave(result)) => result,
@@ -160,6 +161,7 @@ fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
 /// Sets the result registers; true where the process goes on with its program, and nobody is to be told.
 #[inline(always)]
 fn finish(kernel: &mut Kernel, id: ProcId, call: &Call, result: Sysret<Retval>) -> bool {
+    vfs::follow_moved(kernel);
     let Some(proc) = kernel.procs.get_mut(id) else { return false };
     proc.call = None;
     if proc.state == State::Zombie {

@@ -4,9 +4,11 @@
 
 use super::event::Event;
 use super::proc::{Proc, ProcId};
-use super::signal::{Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal};
+use super::signal::{
+    Action, Cursig, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP, issignal, postsig, trapsignal,
+};
 use super::{Kernel, syscall, vm};
-use crate::trapframe::{Access, Fault, FaultCause, Trap, eflags};
+use crate::trapframe::{Access, Fault, FaultCause, FpuState, Trap, eflags};
 
 /// Codes that handlers find (i386/include/trap.h).
 const T_PRIVINFLT: u32 = 1;
@@ -19,6 +21,8 @@ const FPE_SUBRNG_TRAP: u32 = 7;
 const NO_ERROR_CODE: u32 = 0;
 /// Bits of the x87 status word that fnclex clears: the exceptions, the summary, busy.
 const FPU_EXCEPTIONS: u16 = 0x80ff;
+/// Control word of an x87 unit that fninit or fnsave has reset.
+const RESET_CONTROL: u16 = 0x037f;
 
 impl Kernel {
     /// Serves a trap of the current process, up to the return to user mode, a sleep or its end.
@@ -102,6 +106,9 @@ impl Kernel {
 
     #[inline(never)]
     fn fault(&mut self, id: ProcId, trap: Trap) {
+        if !matches!(trap, Trap::Budget) {
+            self.counters.traps = self.counters.traps.wrapping_add(1);
+        }
         let frame = &mut self.procs[id].frame;
         let mut error = NO_ERROR_CODE;
         let (signal, code) = match trap {
@@ -126,15 +133,30 @@ impl Kernel {
             }
             Trap::Alignment => (SIGBUS, BUS_SEGM_FAULT),
             Trap::Fpu => {
-                // The unit's exceptions are cleared; the status word is kept only for npxintr itself.
-                let status = frame.fpu.status() & !FPU_EXCEPTIONS;
-                frame.fpu.set_status(status);
-                (SIGFPE, 0)
+                let code = self.fpu_error(id);
+                (SIGFPE, code)
             }
             Trap::Budget | Trap::Syscall => return,
         };
         self.procs[id].trap_error = error;
         trapsignal(self, id, signal, code);
+    }
+
+    /// What an exception of the x87 unit leaves of it, and the code that a handler finds.
+    ///
+    /// 2.1 clears the exceptions and keeps the status word to itself (`npxintr`).  386BSD stores the whole unit
+    /// for debuggers, which makes it a fresh one, and tells the exceptions (its npxerror); its programs leave
+    /// their handlers by longjmp and find no old numbers in the way.
+    fn fpu_error(&mut self, id: ProcId) -> u32 {
+        let proc = &mut self.procs[id];
+        let status = proc.frame.fpu.status();
+        let dies = matches!(proc.sig.action[SIGFPE as usize], Action::Default);
+        if proc.older_program && !dies {
+            *proc.frame.fpu = FpuState { control: RESET_CONTROL, ..FpuState::default() };
+            return u32::from(status & 0xff);
+        }
+        proc.frame.fpu.set_status(status & !FPU_EXCEPTIONS);
+        0
     }
 
     /// Serves a page fault: grows the stack, or names the signal.

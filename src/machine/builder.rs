@@ -16,6 +16,7 @@ use crate::host::error::HostError;
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
 use crate::host::temporary::{self, Directory, Temporary};
+use crate::host::terminal::Terminal;
 use crate::image::Refusal;
 use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
 use crate::kernel::event::Observer;
@@ -186,6 +187,10 @@ pub struct Builder {
     network: Network,
     stdio: [Stdio; 3],
     inherited: Inherited,
+    /// The guest has the controlling terminal of this process, whatever its standard streams are.
+    terminal: bool,
+    /// Number of pseudo terminals, where it is not the usual one.
+    ptys: Option<usize>,
     unheeded: Vec<HostSignal>,
     /// The host's own standard descriptors are the guest's, closed ones too, and these others.
     descriptors: Option<Vec<u32>>,
@@ -220,6 +225,8 @@ impl Default for Builder {
             network: Network::default(),
             stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
             inherited: Inherited::default(),
+            terminal: false,
+            ptys: None,
             unheeded: Vec::new(),
             descriptors: None,
             limits: Limits::default(),
@@ -362,6 +369,12 @@ impl Builder {
     /// The guest's group.
     pub fn gid(mut self, gid: u32) -> Self {
         self.gid = gid;
+        self
+    }
+
+    /// The number of pseudo terminals, at most 128; 16 unless given.
+    pub fn ptys(mut self, count: usize) -> Self {
+        self.ptys = Some(count);
         self
     }
 
@@ -540,6 +553,11 @@ impl Builder {
             }
         }
         mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
+        // Where a tree has a place for it, as the original's own table of file systems says.
+        if self.root.as_ref().is_some_and(|root| root.join("proc").is_dir()) {
+            let source = Source::Processes(b"proc");
+            mounted(Path::new("/proc"), vfs.mount(&source, b"/proc", MountFlags::empty()))?;
+        }
         Ok(vfs)
     }
 
@@ -595,6 +613,14 @@ impl Builder {
             Some(root) => format!("the root {}", root.display()),
             None => "the host's directories; --root names another root".to_owned(),
         };
+        if let Some(count) = self.ptys {
+            machine.kernel_mut().attach_ptys(count);
+        }
+        if self.terminal
+            && let Some(door) = Terminal::controlling()
+        {
+            machine.kernel_mut().attach_terminal(door);
+        }
         let descriptors = match self.descriptors.take() {
             Some(others) => inherit::handed_over(&others)?,
             None => self.streams(machine)?,

@@ -10,7 +10,7 @@ use syscalls::signal::Signal;
 use super::Machine;
 use crate::host::signal::{Came, HostSignal, Signals};
 use crate::kernel::proc::leader;
-use crate::kernel::signal::{SIGKILL, SIGWINCH, pgsignal};
+use crate::kernel::signal::{SIGKILL, pgsignal};
 use crate::kernel::tty;
 
 /// So many requests to end are delivered; the next one kills the run.
@@ -103,7 +103,7 @@ impl Machine {
             HostSignal::Suspend if leader::first(&self.kernel).is_none() => {
                 self.stop_with_everybody(came.signal)
             }
-            HostSignal::WindowChange => leader::signal_foreground(&mut self.kernel, number),
+            HostSignal::WindowChange => tty::host::resized(&mut self.kernel),
             // A line that is gone is gone for the shell and for its job.
             HostSignal::Hangup => {
                 let first = leader::first_group(&self.kernel);
@@ -146,11 +146,8 @@ impl Machine {
 
     /// We have been continued: the terminal is ours again, if it is, and the guest learns of it.
     fn go_on(&mut self) {
-        let resized = self.kernel.ttys.take_again();
         leader::continue_first(&mut self.kernel);
-        for terminal in resized {
-            tty::signal_foreground(&mut self.kernel, terminal, SIGWINCH);
-        }
+        tty::host::take_again(&mut self.kernel);
     }
 }
 

@@ -10,6 +10,7 @@ use super::Machine;
 use super::host_signals::guest_signal;
 use crate::host::signal::{HostSignal, stop_by};
 use crate::kernel::proc::{ProcId, leader};
+use crate::kernel::tty;
 
 /// How long others of the first program's group have to stop as well.
 const GRACE: Duration = Duration::from_millis(500);
@@ -93,7 +94,7 @@ impl Machine {
 
     fn stop_ourselves(&mut self, signal: HostSignal) {
         leader::take_terminal(&mut self.kernel);
-        self.kernel.ttys.give_back();
+        tty::host::give_back(&mut self.kernel);
         self.pulse.flush(&mut self.kernel);
         stop_by(signal);
         let continued = self.signals.as_ref().is_some_and(|signals| {
@@ -102,7 +103,7 @@ impl Machine {
         });
         if !continued {
             // The host does not stop whom nobody could continue.
-            self.kernel.ttys.take_again();
+            tty::host::take_again(&mut self.kernel);
             leader::disown_first(&mut self.kernel);
         }
     }

@@ -130,7 +130,7 @@ impl AddressSpace {
     }
 
     /// Pages whose contents are not those they were mapped with.
-    fn written(&self) -> u32 {
+    pub(crate) fn written(&self) -> u32 {
         let spans = self.regions.iter().map(|(span, _)| pages(span));
         let count = spans.flatten().filter(|&page| self.memory.byte(page) & WRITTEN != 0).count();
         u32::try_from(count).unwrap_or(u32::MAX)

@@ -48,7 +48,7 @@ pub use bulk::{Direction, Scanned, Width};
 pub use copy::CopyStr;
 pub use executable::Executable;
 pub use mapped::Mapped;
-pub use object::{FileId, Sharing, forget_mapped, is_mapped, shared_bytes};
+pub use object::{FileId, SharedMemory, Sharing, forget_mapped, is_mapped, shared_bytes};
 pub use page::{PAGE_SIZE, Prot};
 pub use reservation::leave_to_host;
 pub use space::{AddressSpace, Backing, FileMode, Inherit, Region};

@@ -32,6 +32,18 @@ pub enum Sharing {
     Shared,
 }
 
+/// Memory that began as zeros and that address spaces share; it lives as long as one of its handles or
+/// mappings.
+#[derive(Clone, Debug)]
+pub struct SharedMemory(pub(super) Rc<Object>);
+
+impl SharedMemory {
+    /// New memory of `len` bytes.
+    pub fn new(len: u32) -> io::Result<Self> {
+        Object::of_memory(len).map(Self)
+    }
+}
+
 /// A mapped file or shared memory.
 #[derive(Debug)]
 pub(super) struct Object {

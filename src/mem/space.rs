@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 
 use super::budget;
 use super::fork::{self, Idle};
-use super::object::{FileId, Object, Sharing};
+use super::object::{FileId, Object, SharedMemory, Sharing};
 use super::page::{self, CODE, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
 use super::region::{Attribute, RegionMap, Span};
 use super::reservation::Reservation;
@@ -189,6 +189,11 @@ impl AddressSpace {
         self.map_object(addr, len, prot, Object::of_memory(len)?, 0)
     }
 
+    /// Maps the first `len` bytes of shared memory over whatever was there.
+    pub fn map_shared(&mut self, addr: u32, len: u32, prot: Prot, memory: &SharedMemory) -> io::Result<()> {
+        self.map_object(addr, len, prot, Rc::clone(&memory.0), 0)
+    }
+
     /// Maps a file over whatever was there.  `offset` is a multiple of the page size.  Pages
     /// beyond the file's present end are part of the region but fault ([`FaultCause::BeyondEof`]).
     /// A shared mapping of a file that is not open for writing can never become writable.
@@ -346,6 +351,12 @@ impl AddressSpace {
     pub fn resident(&self, addr: u32) -> bool {
         let byte = self.memory.byte(page::of(addr));
         byte & page::MAPPED != 0 && byte & EOF == 0 && (byte & WRITTEN != 0 || byte & HELD == 0)
+    }
+
+    /// Pages that are in use ([`resident`](Self::resident)).
+    pub fn resident_pages(&self) -> u32 {
+        let all = self.regions.iter().flat_map(|(span, _)| pages(span));
+        all.filter(|&page| self.resident(page << PAGE_SHIFT)).count() as u32
     }
 
     /// The bus error that the host reported since the last call: a file was truncated from outside.

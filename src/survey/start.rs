@@ -102,7 +102,7 @@ fn judge(ended: Ended, stdout: &Said, stderr: &Said, unserved: Vec<String>) -> S
         Ended::Signaled(_) => Outcome::Signal,
         Ended::Deadlock | Ended::Limit(_) => Outcome::Running,
         Ended::Exited(_) if usage() => Outcome::Usage,
-        Ended::Exited(0) => Outcome::Works,
+        Ended::Exited(0) | Ended::Rebooted(_) => Outcome::Works,
         Ended::Exited(_) if line.is_empty() => Outcome::Status,
         Ended::Exited(_) => Outcome::Message,
     };

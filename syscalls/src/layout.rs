@@ -9,6 +9,7 @@
 mod file;
 mod ipc;
 mod ktrace;
+mod older;
 mod process;
 mod signal;
 mod socket;
@@ -19,6 +20,7 @@ mod tty;
 pub use file::*;
 pub use ipc::*;
 pub use ktrace::*;
+pub use older::*;
 pub use process::*;
 pub use signal::*;
 pub use socket::*;

@@ -168,7 +168,7 @@ macro_rules! for_each_syscall {
             /// Sets the login name.
             50 Std 1 cred::setlogin(name: Str) -> None;
             /// Turns accounting on or off.
-            51 Std 1 proc::acct(path: Path) -> None => nosys("accounting belongs to the host");
+            51 Std 1 proc::acct(path: Path) -> None;
             /// Returns the set of pending signals.
             52 Std 0 signal::sigpending() -> Mask;
             /// Sets and reports the alternate signal stack.
@@ -176,7 +176,7 @@ macro_rules! for_each_syscall {
             /// Makes a request to a device or socket.
             54 Std 3 file::ioctl(fd: Fd, request: Ioctl) -> Int;
             /// Stops or restarts the machine.
-            55 Std 1 sysctl::reboot(flags: RebootFlags) -> None => nosys("there is no machine to restart");
+            55 Std 1 sysctl::reboot(flags: RebootFlags) -> None;
             /// Invalidates all descriptors of a file.
             56 Std 1 vfs::revoke(path: Path) -> None;
             /// Makes a symbolic link.
@@ -236,7 +236,7 @@ macro_rules! for_each_syscall {
             /// Waits for a child; its status is in edx.
             84 Compat 0 proc::owait() -> IntPair;
             /// Adds a device for paging.
-            85 Std 1 vm::swapon(name: Path) -> None => nosys("paging belongs to the host");
+            85 Std 1 vm::swapon(name: Path) -> None;
             /// Reports an interval timer.
             86 Std 2 time::getitimer(which: ItimerWhich, itv: Out<Itimerval>) -> None;
             /// Reports the name of the host.
@@ -376,7 +376,7 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             154 Unimpl 0 "nosys";
             /// Serves network file systems.
-            155 Std 2 vfs::nfssvc(flag: Int, arg: GuestAddr) -> None => nosys("network file systems belong to the host");
+            155 Std 2 vfs::nfssvc(flag: Int, arg: GuestAddr) -> None;
             /// Reads directory entries in their old form.
             156 Compat 4 vfs::ogetdirentries(fd: Fd, buf: OldDirents, basep: Out<I32>) -> Int;
             /// Reports statistics of a file system.
@@ -388,7 +388,7 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             160 Unimpl 0 "nosys";
             /// Reports the handle of a file.
-            161 Std 2 vfs::getfh(path: Path, fhp: Out<Fhandle>) -> None => nosys("network file systems belong to the host");
+            161 Std 2 vfs::getfh(path: Path, fhp: Out<Fhandle>) -> None;
             /// Reports the name of the domain.
             162 Std 2 sysctl::getdomainname(name: OutText) -> None;
             /// Sets the name of the domain.
@@ -404,11 +404,11 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             168 Unimpl 0 "nosys";
             /// Works with semaphores.
-            169 Std 5 ipc::semsys(call: SemCall) -> Int => nosys("System V IPC is not built in");
+            169 Std 5 ipc::semsys(call: SemCall) -> Int;
             /// Works with message queues.
-            170 Std 6 ipc::msgsys(call: MsgCall) -> Int => nosys("System V IPC is not built in");
+            170 Std 6 ipc::msgsys(call: MsgCall) -> Int;
             /// Works with shared memory.
-            171 Std 4 ipc::shmsys(call: ShmCall) -> Int => nosys("System V IPC is not built in");
+            171 Std 4 ipc::shmsys(call: ShmCall) -> Int;
             /// Never was a call here.
             172 Unimpl 0 "nosys";
             /// Never was a call here.
@@ -418,7 +418,7 @@ macro_rules! for_each_syscall {
             /// Never was a call here.
             175 Unimpl 0 "nosys";
             /// Adjusts the kernel's clock discipline.
-            176 Std 1 time::ntp_adjtime(tp: InOut<Timex>) -> Int => nosys("clock discipline belongs to the host");
+            176 Std 1 time::ntp_adjtime(tp: InOut<Timex>) -> Int;
             /// Never was a call here.
             177 Unimpl 0 "nosys";
             /// Never was a call here.

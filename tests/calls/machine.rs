@@ -9,7 +9,7 @@ use std::path::Path;
 use bsd21::kernel::boot::Config;
 use bsd21::kernel::cred::Pcred;
 use bsd21::kernel::file::falloc;
-use bsd21::kernel::limits::{MAXFILES, MAXPROC_PER_UID, Resource, Rlimit};
+use bsd21::kernel::limits::{INFINITY, MAXFILES, MAXPROC_PER_UID, Resource, Rlimit};
 use bsd21::kernel::proc::{Proc, ProcId, State};
 use bsd21::kernel::signal::{SIGIO, SIGPIPE, SIGURG, sigmask};
 use bsd21::kernel::socket::Network;
@@ -119,9 +119,15 @@ impl Machine {
             proc.vm.space.map_anon(start, len, Prot::READ | Prot::WRITE).expect("the space is empty");
         }
         // The limits that the recordings were made with.
-        proc.limits.set(Resource::Nofile, Rlimit { cur: i64::from(setup.limit), max: MAXFILES as i64 });
-        let most = MAXPROC_PER_UID as i64;
-        proc.limits.set(Resource::Nproc, Rlimit { cur: most, max: most });
+        let nproc = MAXPROC_PER_UID as i64;
+        for (resource, cur, max) in [
+            (Resource::Rss, INFINITY, INFINITY),
+            (Resource::Memlock, INFINITY, INFINITY),
+            (Resource::Nproc, nproc, nproc),
+            (Resource::Nofile, i64::from(setup.limit), MAXFILES as i64),
+        ] {
+            proc.limits.set(resource, Rlimit { cur, max });
+        }
         // As a program that exec started.
         proc.sig.exec();
         proc.state = State::Run;

@@ -277,8 +277,19 @@ fn run(seed: u64, wanted: u64, batches: usize) -> u64 {
             let place = scratch_in_memory();
             let file = place.path().join("program");
             install(&file, &program(&mut random, batches));
-            let limits =
-                ["--clock", "virtual", "--max-cpu", "600", "--max-output", "64M", "--root", ".", "/program"];
+            let limits = [
+                "--clock",
+                "virtual",
+                "--max-wall",
+                "60",
+                "--max-cpu",
+                "600",
+                "--max-output",
+                "64M",
+                "--root",
+                ".",
+                "/program",
+            ];
             let output = bsd21(place.path(), &[way, &limits].concat(), &what);
             let said = String::from_utf8_lossy(&output.stderr);
             let count = output.stdout.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));

@@ -5,7 +5,7 @@ use std::path::Path;
 use bsd21::kernel::boot::Config;
 use bsd21::kernel::cred::Pcred;
 use bsd21::kernel::file::falloc;
-use bsd21::kernel::limits::{Resource, Rlimit};
+use bsd21::kernel::limits::{MAXFILES, Resource, Rlimit};
 use bsd21::kernel::proc::{ProcId, State};
 use bsd21::kernel::signal::{SIGIO, SIGPIPE, SIGURG, sigmask};
 use bsd21::kernel::socket::Network;
@@ -65,7 +65,7 @@ impl Machine {
         proc.sig.mask |= WATCHED;
         proc.sig.catch |= WATCHED;
         proc.sig.ignore &= !WATCHED;
-        let max = proc.limits.get(Resource::Nofile).max;
+        let max = MAXFILES as i64;
         proc.limits.set(Resource::Nofile, Rlimit { cur: i64::from(limit), max });
         proc.state = State::Run;
         let mut cx = Context::new(&mut kernel, id);

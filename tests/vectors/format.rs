@@ -20,6 +20,19 @@ pub(crate) enum Symbol {
     Handler(u32),
     /// Room for a signal stack.
     SignalStack,
+    /// The identifier of a System V object, by kind, slot, and how many were made there since the case began.
+    Object(Kind, u32, u32),
+}
+
+/// A kind of System V objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Sets of semaphores.
+    Semaphores,
+    /// Message queues.
+    Messages,
+    /// Shared memory.
+    Memory,
 }
 
 /// A number that may be known at run time only.
@@ -84,6 +97,8 @@ pub(crate) enum After {
     Hash(u32, u32, u32),
     /// Memory holds a word.
     Word(u32, Value),
+    /// Memory holds the upper half of an identifier: its sequence number.
+    Sequence(u32, Value),
     /// Memory holds the same bytes as another place.
     Same(Same),
     /// Memory is not compared.
@@ -112,6 +127,8 @@ pub(crate) enum Event {
     Fork(usize),
     /// It exits, and process 0 waits for it.
     Exit(usize),
+    /// The case goes on in a child in a group of its own, whose parent is the session's leader.
+    Leave,
 }
 
 /// One call.
@@ -154,6 +171,10 @@ pub(crate) struct Case {
     pub nonroot: bool,
     /// It looks at the names of the system.
     pub system: bool,
+    /// Process 0 leads a session without a terminal.
+    pub leader: bool,
+    /// Pseudo terminals that it uses.
+    pub ptys: u32,
     /// Files that exist at the beginning, empty.
     pub files: Vec<String>,
     /// The calls.
@@ -195,6 +216,7 @@ fn read_line(cases: &mut Vec<Case>, next: &mut Pending, line: &str) -> Option<()
         "b" => next.before.push(block(&words)?),
         "p" => next.before.push(pointer(&words)?),
         "i" => next.before.push(Before::Word(offset(&words, 0)?, at(&words, 1)?)),
+        "f" if words.is_empty() => next.events.push(Event::Leave),
         "f" => next.events.push(Event::Fork(offset(&words, 0)? as usize)),
         "t" => next.events.push(Event::Exit(offset(&words, 0)? as usize)),
         "y" => next.before.push(Before::Copy(same(&words)?)),
@@ -215,6 +237,8 @@ fn header(words: &[&str]) -> Option<Case> {
         groups: vec![0],
         nonroot: false,
         system: false,
+        leader: false,
+        ptys: 0,
         files: Vec::new(),
         steps: Vec::new(),
     };
@@ -229,7 +253,9 @@ fn header(words: &[&str]) -> Option<Case> {
             }
             ("sys", "") => case.system = true,
             ("nonroot", "") => case.nonroot = true,
-            ("raw", "") => {}
+            ("raw" | "ipc", "") => {}
+            ("sid", "") => case.leader = true,
+            ("pty", n) => case.ptys = n.parse().ok()?,
             _ => return None,
         }
     }
@@ -280,6 +306,7 @@ fn result(step: &mut Step, kind: &str, words: &[&str]) -> Option<()> {
         "m" => step.after.push(After::Bytes(word(0)?, hex(words.get(1)?)?)),
         "h" => step.after.push(After::Hash(word(0)?, word(1)?, word(2)?)),
         "v" => step.after.push(After::Word(word(0)?, at(words, 1)?)),
+        "q" => step.after.push(After::Sequence(word(0)?, at(words, 1)?)),
         "r" => step.after.push(After::Same(same(words)?)),
         "x" => step.after.push(After::Any(word(0)?, word(1)?)),
         "n" => step.after.push(After::Nonzero(word(0)?)),
@@ -337,9 +364,22 @@ fn value(word: &str) -> Option<Value> {
         "h" => Symbol::Handler(0),
         "H" => Symbol::Handler(1),
         "s" => Symbol::SignalStack,
-        _ => return None,
+        _ => object(name)?,
     };
     Some(Value { symbol: Some(symbol), negative, plus: number(plus)? })
+}
+
+/// `S3.1`: the second object of a kind in a slot.
+fn object(name: &str) -> Option<Symbol> {
+    let (kind, place) = name.split_at_checked(1)?;
+    let kind = match kind {
+        "S" => Kind::Semaphores,
+        "M" => Kind::Messages,
+        "Z" => Kind::Memory,
+        _ => return None,
+    };
+    let (slot, generation) = place.split_once('.').unwrap_or((place, "0"));
+    Some(Symbol::Object(kind, number(slot)?, number(generation)?))
 }
 
 fn number(word: &str) -> Option<u32> {

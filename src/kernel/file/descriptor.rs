@@ -12,8 +12,9 @@ use syscalls::errno::Errno;
 use super::{File, FileFlag, FileId, FileObject, ops};
 use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
+use crate::kernel::synch::Interruption;
 use crate::kernel::vfs::{self, VnodeId};
-use crate::kernel::{Context, Kernel, Stop, socket};
+use crate::kernel::{Context, Kernel, Resume, Stop, Sysret, Wake, socket, tty};
 
 /// Entries of a fresh table (NDFILE).
 const NDFILE: usize = 20;
@@ -218,28 +219,40 @@ pub fn release(cx: &mut Context<'_>, fd: Fd, file: FileId) {
 }
 
 /// Drops one reference to an open file on behalf of a process; the last one closes it.
-pub fn closef(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
+pub fn closef(cx: &mut Context<'_>, id: FileId) -> Sysret<()> {
     cx.kernel.note(cx.id, Event::Descriptor { file: id, step: "closef", fd: None });
     vfs::release_process_locks(cx, id);
     drop_reference(cx, id)
 }
 
-/// [`closef`] of one who cannot wait: a socket that would linger is let go.
+/// [`closef`] of one who cannot wait: a socket that would linger is let go, and the output of a terminal is
+/// thrown away, as if the wait was interrupted.
 pub(super) fn closef_at_once(cx: &mut Context<'_>, id: FileId) {
-    if let Err(Stop::Park(parked)) = closef(cx, id) {
-        socket::stop_lingering(cx, &parked.resume);
+    let closed = closef(cx, id);
+    end_at_once(cx, closed);
+}
+
+/// Ends a close that would wait.
+fn end_at_once(cx: &mut Context<'_>, mut closed: Sysret<()>) {
+    while let Err(Stop::Park(parked)) = closed {
+        closed = match parked.resume {
+            Resume::Tty(state) => tty::resume(cx, state, Wake::Interrupted(Interruption::Eintr)).map(|_| ()),
+            other => {
+                socket::stop_lingering(cx, &other);
+                return;
+            }
+        };
     }
 }
 
 /// [`drop_reference`] of one who cannot wait.
 pub fn drop_reference_at_once(cx: &mut Context<'_>, id: FileId) {
-    if let Err(Stop::Park(parked)) = drop_reference(cx, id) {
-        socket::stop_lingering(cx, &parked.resume);
-    }
+    let closed = drop_reference(cx, id);
+    end_at_once(cx, closed);
 }
 
 /// Drops one reference without touching the process's record locks: for descriptors in messages.
-fn drop_reference(cx: &mut Context<'_>, id: FileId) -> crate::kernel::Sysret<()> {
+fn drop_reference(cx: &mut Context<'_>, id: FileId) -> Sysret<()> {
     let file = &mut cx.kernel.files[id];
     file.count -= 1;
     if file.count > 0 {
@@ -278,15 +291,25 @@ pub fn fd_copy(cx: &mut Context<'_>) -> Filedesc {
 }
 
 /// Closes everything that the process has open and leaves its directories (`fdfree`).
-pub fn fd_free(cx: &mut Context<'_>) {
-    let table = std::mem::take(&mut cx.proc_mut().fd);
-    for (_, file) in table.iter() {
+///
+/// A close that waits for a terminal is given back; the others are made when this is called again.
+pub fn fd_free(cx: &mut Context<'_>) -> Sysret<()> {
+    let open: Vec<(Fd, FileId)> = cx.proc().fd.iter().collect();
+    for (fd, file) in open {
+        cx.proc_mut().fd.forget(fd);
         // An error of a close at exit has nobody to report to; a linger does not hold up exit.
-        closef_at_once(cx, file);
+        match closef(cx, file) {
+            Err(Stop::Park(parked)) if matches!(parked.resume, Resume::Tty(_)) => {
+                return Err(Stop::Park(parked));
+            }
+            closed => end_at_once(cx, closed),
+        }
     }
+    let table = std::mem::take(&mut cx.proc_mut().fd);
     for vnode in [table.cwd, table.root].into_iter().flatten() {
         vfs::vrele(cx.kernel, vnode);
     }
+    Ok(())
 }
 
 /// Closes the descriptors that exec closes (`fdcloseexec`).

@@ -4,6 +4,7 @@ use syscalls::arg::{ArgVec, EnvVec, GuestAddr, Int, Out, Path, Pid};
 use syscalls::flags::{KtrFacilities, KtrOp, PtraceReq, WaitOptions};
 use syscalls::layout::{Rusage, WaitStatus};
 
+pub use super::acct::acct;
 pub use super::jobs::{getpgrp, setpgid, setsid};
 pub use super::priority::{getpriority, rtprio, setpriority};
 pub use super::resource::{getrlimit, getrusage, ogetrlimit, osetrlimit, profil, setrlimit};
@@ -26,7 +27,7 @@ pub fn vfork(cx: &mut Context<'_>) -> Sysret<(u32, u32)> {
 
 /// Ends the process.
 pub fn exit(cx: &mut Context<'_>, status: Int) -> Sysret<()> {
-    exit::exit1(cx, (status & 0xff) << 8);
+    exit::exit1(cx, (status & 0xff) << 8)?;
     Err(Stop::JustReturn)
 }
 

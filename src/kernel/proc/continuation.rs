@@ -2,9 +2,9 @@
 
 use syscalls::result::{IntPair, Ret};
 
-use super::exit::{self, Waiting};
+use super::exit::{self, Stage, Waiting};
 use super::{ProcId, fork};
-use crate::kernel::{Context, Retval, Sysret, Wake};
+use crate::kernel::{Context, Retval, Stop, Sysret, Wake, tty};
 
 /// What a parked call on processes keeps.
 #[derive(Debug)]
@@ -13,6 +13,15 @@ pub enum Resume {
     Wait(Waiting),
     /// The parent of vfork; holds the child.
     Vfork(ProcId),
+    /// exit, which waits for the output of a terminal.
+    Exit {
+        /// The status to end with.
+        status: i32,
+        /// What it is about.
+        stage: Stage,
+        /// The close or the wait in progress.
+        state: tty::Resume,
+    },
 }
 
 /// Goes on with a parked call.
@@ -21,6 +30,10 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
         (Resume::Wait(_), Wake::Interrupted(how)) => Err(how.into()),
         (Resume::Wait(waiting), Wake::Woken | Wake::TimedOut) => {
             exit::wait1(cx, waiting).map(|(eax, edx)| Retval { eax, edx })
+        }
+        (Resume::Exit { status, stage, state }, wake) => {
+            exit::resume(cx, status, stage, state, wake)?;
+            Err(Stop::JustReturn)
         }
         (Resume::Vfork(child), _) => fork::wait_for_vfork(cx, child).map(IntPair::regs),
     }

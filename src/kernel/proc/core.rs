@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::{Flags, ProcId, older_user_area, user_area};
+use super::{Flags, ProcId, acct, older_user_area, user_area};
 use crate::host::fs::{self, HostKind, OpenFor, Place};
 use crate::image::stack::USRSTACK;
 use crate::kernel::Kernel;
@@ -31,6 +31,7 @@ pub(in crate::kernel) fn coredump(kernel: &mut Kernel, id: ProcId) -> bool {
     if size >= proc.limits.get(Resource::Core).cur {
         return false;
     }
+    proc.account(acct::flag::CORE);
     let Some(directory) = &kernel.core_directory else { return false };
     let name = [&proc.comm, b".core".as_slice()].concat();
     let Some(file) = open(directory, &name) else { return false };

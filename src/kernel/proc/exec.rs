@@ -5,7 +5,7 @@
 
 use syscalls::errno::Errno;
 
-use super::{Flags, MAXCOMLEN};
+use super::{Flags, MAXCOMLEN, acct};
 use crate::image::stack::{self, Arguments, lay_out};
 use crate::image::{self, Activation, Circumstances, Plan, Refusal};
 use crate::kernel::event::Event;
@@ -14,7 +14,7 @@ use crate::kernel::signal::{SIGTRAP, psignal};
 use crate::kernel::synch::Channel;
 use crate::kernel::vfs::{self, Executable};
 use crate::kernel::vm::Vmspace;
-use crate::kernel::{Context, file, ktrace};
+use crate::kernel::{Context, file, ipc, ktrace, vm};
 use crate::trapframe::{FpuState, Gpr, Trapframe, eflags};
 
 /// Longest path name, with its terminator.
@@ -241,11 +241,14 @@ fn commit(
     cx: &mut Context<'_>,
     path: &[u8],
     executable: &Executable,
-    vm: Vmspace,
+    space: Vmspace,
     start: Start,
     plan: &Plan,
 ) {
-    cx.proc_mut().vm = vm;
+    ipc::exec(cx);
+    vm::faults::note(cx.proc_mut());
+    cx.proc_mut().vm = space;
+    vm::faults::executed(cx.kernel, cx.id, executable.vnode, executable.size);
     cx.kernel.account_memory();
     file::fd_close_exec(cx);
     let name = executable.name.get(..MAXCOMLEN).unwrap_or(&executable.name).to_vec();
@@ -260,6 +263,7 @@ fn commit(
     proc.sig.exec();
     proc.comm = name;
     proc.flags.insert(Flags::EXEC);
+    proc.acflag.set(proc.acflag.get() & !acct::flag::FORK);
     let waiting_parent = proc.flags.contains(Flags::PPWAIT).then_some(proc.parent).flatten();
     proc.flags.remove(Flags::PPWAIT);
 

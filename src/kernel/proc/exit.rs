@@ -5,20 +5,19 @@
 use syscalls::errno::Errno;
 use syscalls::flags::WaitOptions;
 
-use super::{Flags, ProcId, State, fix_jobc, leader, leave_pgrp};
+use super::{Flags, ProcId, State, acct, fix_jobc, leader, leave_pgrp};
 use crate::kernel::event::Event;
 use crate::kernel::signal::{SIGCHLD, SIGKILL, psignal};
-use crate::kernel::synch::{Channel, Sleep, priority, sleep};
+use crate::kernel::synch::{Channel, Parked, Sleep, Wake, priority, sleep};
 use crate::kernel::time::Usage;
-use crate::kernel::{Context, Kernel, Resume, Sysret, file, time, tty, vfs};
+use crate::kernel::{Context, Kernel, Resume, Stop, Sysret, file, time, tty, vfs, vm};
 
 /// Any child.
 pub const WAIT_ANY: i32 = -1;
 
 /// Ends a process with a wait status: what it holds is released, its children go to process 1, its parent
 /// is told.
-pub fn exit1(cx: &mut Context<'_>, status: i32) {
-    let id = cx.id;
+pub fn exit1(cx: &mut Context<'_>, status: i32) -> Sysret<()> {
     let proc = cx.proc_mut();
     proc.flags.remove(Flags::TRACED | Flags::PPWAIT);
     proc.flags.insert(Flags::WEXIT);
@@ -28,17 +27,88 @@ pub fn exit1(cx: &mut Context<'_>, status: i32) {
     for key in [real_timer, sleep_timer].into_iter().flatten() {
         cx.kernel.timeouts.remove(&key);
     }
-    file::fd_free(cx);
-    crate::kernel::ipc::exit(cx);
-    cx.proc_mut().vm.release();
+    close_files(cx, status)
+}
 
+/// Closes everything; the last close of a terminal waits for its output.
+fn close_files(cx: &mut Context<'_>, status: i32) -> Sysret<()> {
+    let closed = file::fd_free(cx);
+    later(closed, status, Stage::Files)?;
+    crate::kernel::ipc::exit(cx);
+    vm::faults::note(cx.proc_mut());
+    cx.proc_mut().vm.release();
+    let group = cx.proc().pgrp;
+    if !cx.proc().is_session_leader(&cx.kernel.procs) {
+        finish(cx, status);
+        return Ok(());
+    }
+    match tty::session_ends(cx.kernel, group) {
+        Some(terminal) => {
+            let drained = tty::drain_output(cx.kernel, terminal);
+            later(drained, status, Stage::Terminal)?;
+            leave_session(cx, status, true);
+        }
+        None => leave_session(cx, status, false),
+    }
+    Ok(())
+}
+
+/// What an exit that sleeps goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Files are being closed.
+    Files,
+    /// The output of the session's terminal has to go out.
+    Terminal,
+}
+
+/// An exit that sleeps for a terminal goes on later; nothing else holds it up.
+fn later(result: Sysret<()>, status: i32, stage: Stage) -> Sysret<()> {
+    match result {
+        Err(Stop::Park(parked)) => match *parked {
+            Parked { sleep: how, resume: Resume::Tty(state) } => {
+                sleep(how, Resume::Proc(super::Resume::Exit { status, stage, state }))
+            }
+            _ => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Goes on with an exit after a sleep.
+pub(super) fn resume(
+    cx: &mut Context<'_>,
+    status: i32,
+    stage: Stage,
+    state: tty::Resume,
+    wake: Wake,
+) -> Sysret<()> {
+    let result = tty::resume(cx, state, wake).map(|_| ());
+    later(result, status, stage)?;
+    match stage {
+        Stage::Files => close_files(cx, status),
+        Stage::Terminal => {
+            leave_session(cx, status, true);
+            Ok(())
+        }
+    }
+}
+
+/// The leader of a session leaves it without a terminal.
+fn leave_session(cx: &mut Context<'_>, status: i32, revoke: bool) {
+    let group = cx.proc().pgrp;
+    tty::session_ended(cx, group, revoke);
+    cx.kernel.procs.session_mut(group).leader = None;
+    finish(cx, status);
+}
+
+/// The rest, when nothing is held any more: children and parent learn of it.
+fn finish(cx: &mut Context<'_>, status: i32) {
+    let id = cx.id;
     let kernel = &mut *cx.kernel;
     let group = kernel.procs[id].pgrp;
-    if kernel.procs[id].is_session_leader(&kernel.procs) {
-        tty::session_ends(kernel, group);
-        kernel.procs.session_mut(group).leader = None;
-    }
     fix_jobc(kernel, id, group, false);
+    acct::process_ends(kernel, id);
     kernel.unsleep(id);
     kernel.remove_from_run_queue(id);
     if kernel.run_queues.current == Some(id) {

@@ -2,14 +2,16 @@
 //!
 //! 2.1 counterpart: kern/kern_fork.c.
 
+use std::cell::Cell;
+
 use syscalls::errno::Errno;
 
-use super::{Flags, Proc, ProcId, State};
+use super::{Flags, Proc, ProcId, State, acct};
 use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::time::{Itimer, Usage};
-use crate::kernel::{Context, Resume, Sysret, file, vfs};
+use crate::kernel::{Context, Resume, Sysret, file, ipc, vfs};
 use crate::trapframe::{Gpr, eflags};
 
 /// Makes a copy of the calling process; gives its number, and 0 for the second register of the parent.
@@ -91,11 +93,17 @@ pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
         text: of_parent.text,
         older_program: of_parent.older_program,
         initial_fpcw: of_parent.initial_fpcw,
+        cpticks: 0,
+        pctcpu: 0,
+        swtime: 0,
+        acflag: Cell::new(acct::flag::FORK),
         image_generation: 0,
     };
     let child = cx.kernel.procs.insert(|_| child);
+    ipc::fork(cx.kernel, child);
     cx.kernel.procs.join_group_after(parent, child);
     cx.proc_mut().children.insert(0, child);
+    cx.kernel.counters.forks = cx.kernel.counters.forks.wrapping_add(1);
     cx.kernel.note(parent, Event::Fork { child: pid });
     cx.kernel.procs[child].state = State::Run;
     cx.kernel.set_run_queue(child);

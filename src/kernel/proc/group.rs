@@ -6,6 +6,7 @@ use super::{Flags, ProcId, State, Table};
 use crate::kernel::Kernel;
 use crate::kernel::arena::Id;
 use crate::kernel::signal;
+use crate::kernel::vfs::VnodeId;
 
 /// Key of a process group.
 pub type PgrpId = Id<Pgrp>;
@@ -34,14 +35,17 @@ pub struct Session {
     pub count: usize,
     /// Login name, as `setlogin` stored it: 12 bytes.
     pub login: [u8; 12],
-    /// Number of the controlling terminal.
+    /// Number of the terminal that controls it or once did (`s_ttyp`).
     pub tty: Option<u32>,
+    /// The node of the controlling terminal, with a reference (`s_ttyvp`).
+    pub ttyvp: Option<VnodeId>,
 }
 
 impl Table {
     /// Makes a first group and session for a process that nobody forked.
     pub fn insert_group(&mut self, pgid: i32, login: [u8; 12]) -> PgrpId {
-        let session = self.sessions.insert(Session { leader: Some(pgid), count: 1, login, tty: None });
+        let session =
+            self.sessions.insert(Session { leader: Some(pgid), count: 1, login, tty: None, ttyvp: None });
         self.groups.insert(Pgrp { pgid, session, members: Vec::new(), jobc: 0 })
     }
 
@@ -69,7 +73,13 @@ pub fn enter_pgrp(kernel: &mut Kernel, id: ProcId, pgid: i32, new_session: bool)
             let session = if new_session {
                 let login = kernel.procs.session(old).login;
                 kernel.procs[id].flags.remove(Flags::CONTROLT);
-                kernel.procs.sessions.insert(Session { leader: Some(pgid), count: 1, login, tty: None })
+                kernel.procs.sessions.insert(Session {
+                    leader: Some(pgid),
+                    count: 1,
+                    login,
+                    tty: None,
+                    ttyvp: None,
+                })
             } else {
                 let session = kernel.procs.session_id(old);
                 kernel.procs.sessions[session].count += 1;

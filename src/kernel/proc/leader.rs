@@ -7,10 +7,10 @@
 //! 2.1 counterpart: none; the place of a shell that sleeps in wait4.
 
 use super::{Flags, PgrpId, ProcId, State};
-use crate::host::terminal::Terminal;
 use crate::kernel::Kernel;
 use crate::kernel::signal::{SIGCONT, pgsignal, psignal};
 use crate::kernel::tty::{self, TtyId};
+use crate::kernel::vfs::VnodeId;
 
 /// The leader's number: the last one before those of programs.
 pub const LEADER_PID: i32 = 4;
@@ -94,10 +94,12 @@ fn terminal(kernel: &Kernel) -> Option<TtyId> {
 }
 
 /// Makes a terminal the session's, with the first program in its foreground; a second one controls nobody.
-pub(in crate::kernel) fn hold_terminal(kernel: &mut Kernel, tty: TtyId) {
+pub(in crate::kernel) fn hold_terminal(kernel: &mut Kernel, tty: TtyId, node: VnodeId) {
     let Some(leader) = &kernel.leader else { return };
     let (id, first) = (leader.id, leader.first);
-    if tty::set_controlling(kernel, id, tty).is_ok() {
+    if tty::controlling(kernel, id).is_none() && tty::set_controlling(kernel, id, tty, node).is_ok() {
+        // As a shell it has it open: no other close is the last one.
+        tty::hold_open(kernel, tty);
         kernel.procs[first].flags.insert(Flags::CONTROLT);
         lend_terminal(kernel);
     }
@@ -107,10 +109,10 @@ pub(in crate::kernel) fn hold_terminal(kernel: &mut Kernel, tty: TtyId) {
 pub fn take_terminal(kernel: &mut Kernel) {
     let (Some(tty), Some(leader)) = (terminal(kernel), &mut kernel.leader) else { return };
     let own = kernel.procs[leader.id].pgrp;
-    let Some(terminal) = kernel.ttys.get_mut(tty).filter(|terminal| terminal.pgrp != Some(own)) else {
-        return;
-    };
-    leader.lent_to = terminal.pgrp.replace(own);
+    let terminal = &mut kernel.ttys[tty];
+    if terminal.pgrp != Some(own) {
+        leader.lent_to = terminal.pgrp.replace(own);
+    }
 }
 
 /// Gives the terminal back to the group that had it, or to the first program's, where we are in the
@@ -118,15 +120,13 @@ pub fn take_terminal(kernel: &mut Kernel) {
 pub fn lend_terminal(kernel: &mut Kernel) {
     let (Some(tty), Some(group)) = (terminal(kernel), first_group(kernel)) else { return };
     let Some(terminal) = kernel.ttys.get(tty) else { return };
-    if !terminal.host.as_ref().is_none_or(Terminal::is_foreground) {
+    if !terminal.is_in_hosts_foreground() {
         return take_terminal(kernel);
     }
     let Some(leader) = &mut kernel.leader else { return };
     if terminal.pgrp == Some(kernel.procs[leader.id].pgrp) {
         let before = leader.lent_to.take().filter(|&before| kernel.procs.group_exists(before));
-        if let Some(terminal) = kernel.ttys.get_mut(tty) {
-            terminal.pgrp = Some(before.unwrap_or(group));
-        }
+        kernel.ttys[tty].pgrp = Some(before.unwrap_or(group));
     }
 }
 
@@ -274,7 +274,7 @@ mod tests {
     fn who_lives_on_behind_the_first_program_gets_what_was_meant_for_it() {
         let (mut kernel, first) = started(Inherited::default());
         let other = child(&mut kernel, first);
-        exit::exit1(&mut Context::new(&mut kernel, first), 0);
+        exit::exit1(&mut Context::new(&mut kernel, first), 0).expect("nothing holds it up");
         assert!(super::first(&kernel).is_none() && kernel.procs.get(first).is_none());
         assert_eq!(kernel.procs[other].sig.pending, 0, "no hang-up");
         signal_foreground(&mut kernel, SIGHUP);

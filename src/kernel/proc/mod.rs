@@ -2,6 +2,7 @@
 //!
 //! 2.1 counterpart: sys/proc.h, kern/kern_proc.c.
 
+pub mod acct;
 pub mod calls;
 mod continuation;
 pub(in crate::kernel) mod core;
@@ -18,12 +19,18 @@ mod resource;
 mod table;
 mod user_area;
 
+use std::cell::Cell;
+
 use bitflags::bitflags;
 
 pub use continuation::{Resume, resume};
+pub(in crate::kernel) use exit::reparent;
 pub use group::{Pgrp, PgrpId, Session, SessionId, enter_pgrp, fix_jobc, leave_pgrp};
 pub use leader::Leader;
 pub use table::Table;
+pub(in crate::kernel) use user_area::{
+    frame_words as trap_frame, image as user_area_image, set_frame as set_trap_frame,
+};
 
 use super::arena::Id;
 use super::cred::Pcred;
@@ -195,6 +202,14 @@ pub struct Proc {
     pub older_program: bool,
     /// Control word with which a program's x87 unit begins.
     pub initial_fpcw: u16,
+    /// Beats of the clock that counts use in this second (`p_cpticks`).
+    pub cpticks: u32,
+    /// Share of the processor, in fixed point (`p_pctcpu`).
+    pub pctcpu: u32,
+    /// Seconds since it was made (`p_swtime`).
+    pub swtime: u32,
+    /// What it has done, for accounting ([`acct::flag`]).
+    pub acflag: Cell<u8>,
     /// Counts the programs that the process has executed, so that the machine drops decoded code.
     pub image_generation: u64,
 }
@@ -220,6 +235,11 @@ impl Proc {
             self.priority = self.usrpri;
         }
         free
+    }
+
+    /// Notes something for accounting.
+    pub fn account(&self, flag: u8) {
+        self.acflag.set(self.acflag.get() | flag);
     }
 
     /// Whether it leads its session (`SESS_LEADER`).

@@ -10,7 +10,7 @@ use syscalls::layout::{Orlimit, Rlimit as RlimitWords, Rusage};
 use super::Flags;
 use crate::image::stack::USRSTACK;
 use crate::kernel::limits::{INFINITY, Resource, Rlimit};
-use crate::kernel::{Context, Sysret, time};
+use crate::kernel::{Context, Sysret, time, vm};
 use crate::mem::{PAGE_SIZE, Prot};
 
 /// Most data and stack (MAXDSIZ, MAXSSIZ).
@@ -101,6 +101,7 @@ fn change_stack(cx: &mut Context<'_>, old: i64, new: i64) {
 
 /// Gives what the process, or its children that it has waited for, have used.
 pub fn getrusage(cx: &mut Context<'_>, who: RusageWho, rusage: Out<Rusage>) -> Sysret<()> {
+    vm::faults::note(cx.proc_mut());
     let usage = match who {
         RusageWho::This => &cx.proc().usage,
         RusageWho::Children => &cx.proc().children_usage,

@@ -7,6 +7,7 @@ use std::ops::{Index, IndexMut};
 
 use super::{PID_MAX, Pgrp, PgrpId, Proc, ProcId, Session, SessionId, State};
 use crate::kernel::arena::Arena;
+use crate::kernel::vfs::VnodeId;
 
 /// All processes, groups and sessions.
 #[derive(Debug, Default)]
@@ -157,6 +158,23 @@ impl Table {
     /// The session of a group, to change it.
     pub fn session_mut(&mut self, group: PgrpId) -> &mut Session {
         &mut self.sessions[self.groups[group].session]
+    }
+
+    /// A session by its key, if it still exists.
+    pub fn session_by_id(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(id)
+    }
+
+    /// Makes another node the terminal of the sessions whose terminal is `from`; gives how many there are.
+    pub fn move_terminals(&mut self, from: VnodeId, to: VnodeId) -> u32 {
+        let mut moved = 0;
+        for id in self.sessions.ids() {
+            if self.sessions[id].ttyvp == Some(from) {
+                self.sessions[id].ttyvp = Some(to);
+                moved += 1;
+            }
+        }
+        moved
     }
 
     /// Key of the session of a group.

@@ -82,7 +82,7 @@ impl Word {
 }
 
 /// The user area of a process.
-pub(super) fn image(kernel: &mut Kernel, id: ProcId) -> Vec<u8> {
+pub(in crate::kernel) fn image(kernel: &mut Kernel, id: ProcId) -> Vec<u8> {
     let mut area = vec![0; SIZE];
     let mut put = |at: usize, bytes: &[u8]| area[at..at + bytes.len()].copy_from_slice(bytes);
     // The kernel's stack ends where the area does; a debugger finds the start of the area by it.
@@ -99,7 +99,7 @@ pub(super) fn image(kernel: &mut Kernel, id: ProcId) -> Vec<u8> {
 }
 
 /// The trap frame as it lies in memory.
-pub(super) fn frame_words(frame: &Trapframe) -> Vec<u8> {
+pub(in crate::kernel) fn frame_words(frame: &Trapframe) -> Vec<u8> {
     WORDS.into_iter().flat_map(|word| word.get(frame).to_le_bytes()).collect()
 }
 
@@ -148,6 +148,11 @@ pub(super) fn write_frame(frame: &mut Trapframe, offset: u32, value: u32) -> Res
     }
     let mut words = frame_words(frame);
     words[offset - FRAME..offset - FRAME + 4].copy_from_slice(&value.to_le_bytes());
+    set_frame(frame, &words)
+}
+
+/// Sets the registers to those of a trap frame as it lies in memory; errors as [`write()`].
+pub(in crate::kernel) fn set_frame(frame: &mut Trapframe, words: &[u8]) -> Result<(), Errno> {
     let mut changed = frame.clone();
     for (word, bytes) in WORDS.into_iter().zip(words.chunks_exact(4)) {
         word.set(&mut changed, u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));

@@ -8,8 +8,8 @@ use zerocopy::IntoBytes;
 
 use super::{Action, SA_ONSTACK, SIGILL, properties, psignal, sigmask};
 use crate::kernel::event::Event;
-use crate::kernel::proc::{Flags, ProcId, core, exit};
-use crate::kernel::{Context, Kernel, vm};
+use crate::kernel::proc::{Flags, ProcId, acct, core, exit};
+use crate::kernel::{Context, Kernel, Stop, syscall, vm};
 use crate::trapframe::{Gpr, Seg, USER_CODE, USER_DATA, eflags};
 
 /// Delivers a signal that a trap of the process itself caused: at once where it is caught and not
@@ -55,6 +55,7 @@ pub fn postsig(kernel: &mut Kernel, id: ProcId, signal: u32) {
 /// Ends the process by a signal, with a core file where the signal asks for one.
 pub fn sigexit(kernel: &mut Kernel, id: ProcId, signal: u32) {
     let mut status = signal as i32;
+    kernel.procs[id].account(acct::flag::SIGNAL);
     let sig = &kernel.procs[id].sig;
     let noted =
         Noted { signal, code: sig.code, handler: 0, mask: sig.oldmask.unwrap_or(sig.mask), trap: false };
@@ -65,7 +66,9 @@ pub fn sigexit(kernel: &mut Kernel, id: ProcId, signal: u32) {
             status |= 0x80;
         }
     }
-    exit::exit1(&mut Context::new(kernel, id), status);
+    if let Err(Stop::Park(parked)) = exit::exit1(&mut Context::new(kernel, id), status) {
+        syscall::park(kernel, id, parked);
+    }
 }
 
 /// A signal that is acted on, for the observer.

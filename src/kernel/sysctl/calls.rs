@@ -4,7 +4,7 @@
 
 use syscalls::arg::{GuestAddr, InBuf, Int, Out, OutText, SysctlName, ValueOut};
 use syscalls::errno::Errno;
-use syscalls::flags::{KinfoOp, SysarchOp};
+use syscalls::flags::{KinfoOp, RebootFlags, SysarchOp};
 use syscalls::layout::Utsname;
 use syscalls::sysctl::{CTL_FS, CTL_MAXNAME, CTL_NET, mib};
 
@@ -15,7 +15,8 @@ use super::memory::vm_sysctl;
 use super::network::net_sysctl;
 use super::transfer::Transfer;
 use super::{MAXHOSTNAMELEN, UTSNAME_LEN, kerninfo};
-use crate::kernel::{Context, Sysret};
+use crate::kernel::synch::{Channel, Sleep, priority, sleep};
+use crate::kernel::{Context, Resume, Sysret, vfs};
 use crate::mem::Prot;
 
 /// Gives and takes one value of the system, by a name of numbers; returns its length.
@@ -48,6 +49,17 @@ pub fn sysctl(cx: &mut Context<'_>, name: SysctlName, old: ValueOut, new: InBuf)
     // As in the original nobody looks whether the length could be stored.
     let _ = store_length(cx, old, value);
     Ok(value.oldlen as i32)
+}
+
+/// Ends the run: every process is gone, as after the original's halt or restart.
+pub fn reboot(cx: &mut Context<'_>, flags: RebootFlags) -> Sysret<()> {
+    cx.suser()?;
+    cx.kernel.rebooted = Some(flags);
+    // The machine looks when nobody runs.
+    let channel = Channel::Time(cx.id);
+    let forever =
+        Sleep { channel, priority: priority::PSWP, catch: false, wmesg: "boot", timeout_ticks: None };
+    sleep(forever, Resume::Vfs(vfs::Resume::Idle))
 }
 
 /// Gives a table of the kernel; returns its length.

@@ -1,22 +1,31 @@
 //! The names below `fs`: which kinds of file system there are.
 //!
-//! 2.1 counterpart: kern/vfs_init.c (fs_sysctl).
+//! 2.1 counterpart: kern/vfs_init.c (fs_sysctl), the linker sets of kern/vfs_conf.c.
 
 use syscalls::errno::Errno;
 use syscalls::layout::Vfsconf;
 use zerocopy::IntoBytes;
 
 use super::transfer::Transfer;
-use crate::kernel::Context;
+use crate::kernel::vfs::mount::{FsType, MountId};
+use crate::kernel::{Context, Kernel};
 
 /// The table of kinds.
 const VFSCONF: u32 = 0;
-/// Number of kinds that there can be, and the one that we have: whatever is mounted shows as ufs.
+/// Number of kinds that there can be (MOUNT_MAXTYPE and one).
 const KINDS: u32 = 17;
-const UFS: u32 = 1;
-/// Part of the kernel (VFCF_STATIC).
+/// Properties of a kind (VFCF_*): part of the kernel, over the network, no real files.
 const STATIC: i32 = 1;
+const SYNTHETIC: i32 = 8;
 const SIZE: u32 = size_of::<Vfsconf>() as u32;
+
+/// The kinds that this kernel has.
+const HAVE: [(FsType, &str, i32); 4] = [
+    (FsType::Ufs, "ufs", STATIC),
+    (FsType::Mfs, "mfs", STATIC),
+    (FsType::Procfs, "procfs", STATIC | SYNTHETIC),
+    (FsType::Devfs, "devfs", STATIC | SYNTHETIC),
+];
 
 /// Gives the table of kinds; `name` is what follows `fs`.
 pub(super) fn fs_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer) -> Result<(), Errno> {
@@ -37,15 +46,26 @@ pub(super) fn fs_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer
         if room - value.oldlen < SIZE {
             return Err(Errno::ENOMEM);
         }
-        let conf = if kind == UFS { ufs() } else { Vfsconf::default() };
+        let conf = conf(cx.kernel, kind);
         cx.copyout(value.old.wrapping_add(value.oldlen), conf.as_bytes())?;
         value.oldlen += SIZE;
     }
     Ok(())
 }
 
-fn ufs() -> Vfsconf {
-    let mut conf = Vfsconf { index: (UFS as i32).into(), flags: STATIC.into(), ..Vfsconf::default() };
-    conf.name[..3].copy_from_slice(b"ufs");
+/// The row of a kind; one that there is not is empty, as `void_vfsconf` is.
+fn conf(kernel: &Kernel, number: u32) -> Vfsconf {
+    let Some((kind, name, flags)) = HAVE.iter().find(|(kind, ..)| *kind as u32 == number) else {
+        return Vfsconf::default();
+    };
+    let mounts = (0..kernel.vfs.mount_count())
+        .filter(|&n| kernel.vfs.is_mounted(MountId(n)) && kernel.vfs.mount_by_id(MountId(n)).kind == *kind);
+    let mut conf = Vfsconf {
+        index: (number as i32).into(),
+        refcount: (mounts.count() as i32).into(),
+        flags: (*flags).into(),
+        ..Vfsconf::default()
+    };
+    conf.name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from);
     conf
 }

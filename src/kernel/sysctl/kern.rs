@@ -9,6 +9,7 @@ use syscalls::sysctl::mib::kern;
 use super::transfer::Transfer;
 use super::{System, file_table, process_table};
 use crate::kernel::cred::NGROUPS;
+use crate::kernel::time::discipline;
 use crate::kernel::{Context, HZ, time};
 
 /// Revision of Berkeley's system that it comes from (BSD).
@@ -20,6 +21,8 @@ const POSIX_VERSION: i32 = 198_808;
 /// Rates of the clocks that measure and profile.
 const STATHZ: i32 = 128;
 const PROFHZ: i32 = 1024;
+/// The only name below `kern.ntp_pll`.
+const NTP_PLL_GETTIME: u32 = 1;
 /// No device.
 const NODEV: i32 = -1;
 
@@ -61,10 +64,10 @@ pub(super) fn kern_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transf
         kern::NGROUPS => value.rdint(cx, NGROUPS as i32),
         kern::JOB_CONTROL | kern::SAVED_IDS => value.rdint(cx, 1),
         kern::DUMPDEV => set_dumpdev(cx, value),
-        // The clock belongs to the host, whose discipline a guest neither sees nor steers; a table of
-        // vnodes means nothing without the kernel memory that its addresses point to; profiling of the
-        // kernel (PROF) is not compiled into GENERIC.
-        kern::NTP_PLL | kern::VNODE | kern::PROF => Err(Errno::EOPNOTSUPP),
+        kern::NTP_PLL => ntp_sysctl(cx, rest, value),
+        // A table of vnodes means nothing without the kernel memory that its addresses point to; profiling
+        // of the kernel (PROF) is not compiled into GENERIC.
+        kern::VNODE | kern::PROF => Err(Errno::EOPNOTSUPP),
         other => match variable(other) {
             Some(variable) => set_variable(cx, value, variable),
             None => Err(Errno::EOPNOTSUPP),
@@ -127,6 +130,18 @@ fn set_domainname(cx: &mut Context<'_>, value: &mut Transfer) -> Result<(), Errn
         cx.kernel.system.domainname_len = value.newlen;
     }
     result
+}
+
+/// The names below `kern.ntp_pll`.
+fn ntp_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer) -> Result<(), Errno> {
+    match *name {
+        [NTP_PLL_GETTIME] => {
+            let told = discipline::time_and_errors(cx.kernel);
+            value.rdstruct(cx, &told)
+        }
+        [_] => Err(Errno::EOPNOTSUPP),
+        _ => Err(Errno::ENOTDIR),
+    }
 }
 
 fn set_dumpdev(cx: &mut Context<'_>, value: &mut Transfer) -> Result<(), Errno> {

@@ -42,7 +42,7 @@ pub(super) fn vm_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer
 }
 
 /// Counts processes and pages.  All pages count as resident, and sharing is not told.
-fn vmtotal(cx: &Context<'_>) -> Vmtotal {
+pub(in crate::kernel) fn vmtotal(cx: &Context<'_>) -> Vmtotal {
     let (mut running, mut waiting, mut sleeping) = (0i16, 0i16, 0i16);
     let mut bytes = 0u64;
     let counted = |&(id, _): &(ProcId, &Proc)| cx.kernel.leader.as_ref().is_none_or(|leader| leader.id != id);

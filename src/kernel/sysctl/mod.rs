@@ -17,7 +17,8 @@ mod memory;
 mod network;
 #[cfg(test)]
 mod network_tests;
-mod process_table;
+pub(in crate::kernel) mod process_table;
+pub(in crate::kernel) mod system_processes;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -28,6 +29,8 @@ pub use process_table::kinfo_proc;
 pub use text::Text;
 pub use transfer::Transfer;
 pub use walk::Walked;
+
+pub(in crate::kernel) use memory::vmtotal;
 
 use crate::image::stack::{PS_STRINGS, USRSTACK};
 

@@ -1,20 +1,24 @@
 //! The table of processes as `ps`, `w` and `kill` read it.
 //!
-//! Addresses in it tell objects apart and nothing more: there is no kernel memory behind them.
+//! Addresses in it are those of kernel memory, where the same structures can be read.
 //!
 //! 2.1 counterpart: kern/kern_sysctl.c (sysctl_doproc, fill_eproc).
 
 use syscalls::errno::Errno;
-use syscalls::layout::{Eproc, I32, Itimerval, KinfoProc, Pcred, Proc as ProcEntry, Rtprio, Ucred, Vmspace};
+use syscalls::layout::{
+    Eproc, I32, Itimerval, KinfoProc, OlderKinfoProc, Pcred, Proc as ProcEntry, Rtprio, Ucred, Vmspace,
+};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
+use super::system_processes as system;
 use super::transfer::Transfer;
 use crate::kernel::Context;
-use crate::kernel::arena::Id;
-use crate::kernel::proc::{Flags, Proc, ProcId, State};
+use crate::kernel::kmem::{older, place};
+use crate::kernel::proc::{self, Flags, Proc, ProcId, State};
 use crate::kernel::time::{self, TICK_NS};
-use crate::mem::PAGE_SIZE;
+use crate::kernel::tty::NO_PID;
+use crate::kernel::vfs::device::makedev;
 
 /// Which processes, by the name after `kern.proc` (KERN_PROC_*).
 mod which {
@@ -28,7 +32,6 @@ mod which {
 
 /// Processes that the answer to "how much room" adds.
 const SLOP: u32 = 5;
-const SIZE: u32 = size_of::<KinfoProc>() as u32;
 /// No device.
 const NODEV: u32 = !0;
 /// Flags of an entry (EPROC_*).
@@ -44,25 +47,69 @@ pub(super) fn sysctl_doproc(cx: &mut Context<'_>, name: &[u32], value: &mut Tran
         [which::ALL] => (which::ALL, 0),
         _ => return Err(Errno::EINVAL),
     };
-    let all = cx.kernel.procs.ids().to_vec();
-    let dead = |id: &ProcId| cx.kernel.procs[*id].state == State::Zombie;
-    let (zombies, living): (Vec<_>, Vec<_>) = all.into_iter().partition(dead);
-    let chosen: Vec<ProcId> = living
+    let chosen: Vec<(KinfoProc, Option<ProcId>)> = listed(cx)
         .into_iter()
-        .chain(zombies)
-        .filter(|&id| cx.kernel.procs[id].state != State::Embryo && is_chosen(cx, id, kind, argument))
+        .filter(|(entry, id)| match *id {
+            Some(id) => is_chosen(cx, id, kind, argument),
+            None => system::is_chosen(entry, kind, argument),
+        })
         .collect();
-    let needed = chosen.len() as u32 * SIZE;
+    if cx.proc().older_program {
+        let older: Vec<_> = chosen.iter().map(|&(entry, id)| in_older_form(cx, &entry, id)).collect();
+        return give(cx, value, &older);
+    }
+    let chosen: Vec<_> = chosen.into_iter().map(|(entry, _)| entry).collect();
+    give(cx, value, &chosen)
+}
+
+/// A process in the form that 386BSD's programs know.
+fn in_older_form(cx: &Context<'_>, entry: &KinfoProc, id: Option<ProcId>) -> OlderKinfoProc {
+    let usage = id.map(|id| cx.kernel.procs[id].usage).unwrap_or_default();
+    let slot = id.map_or(system::FIRST_SLOT, |id| id.index());
+    older::kinfo_proc(entry, (usage.user_ns, usage.system_ns), slot)
+}
+
+/// All processes with their keys, the living before the dead, the newest first; those of the system came before
+/// all others, but for process 0, which came even before process 1.
+fn listed(cx: &Context<'_>) -> Vec<(KinfoProc, Option<ProcId>)> {
+    let procs = &cx.kernel.procs;
+    let all = || procs.ids().iter().copied().filter(|&id| procs[id].state != State::Embryo);
+    let dead = |id: &ProcId| procs[*id].state == State::Zombie;
+    let is_init = |id: &ProcId| Some(*id) == cx.kernel.init;
+    let of_process = |id: ProcId| (kinfo_proc(cx, id), Some(id));
+    let system = system::entries(cx.kernel);
+    let of_system = |later: bool| {
+        let wanted = system.iter().rev().filter(move |entry| (entry.proc.pid.get() > 1) == later);
+        wanted.map(|entry| (*entry, None))
+    };
+    let living = all().filter(|id| !dead(id) && !is_init(id)).map(of_process);
+    let first = all().filter(is_init).map(of_process);
+    let zombies = all().filter(dead).map(of_process);
+    living.chain(of_system(true)).chain(first).chain(of_system(false)).chain(zombies).collect()
+}
+
+/// All processes, the living before the dead.
+pub(in crate::kernel) fn all(cx: &Context<'_>) -> Vec<KinfoProc> {
+    listed(cx).into_iter().map(|(entry, _)| entry).collect()
+}
+
+/// Gives as many entries as there is room for.
+fn give<T: IntoBytes + zerocopy::Immutable>(
+    cx: &mut Context<'_>,
+    value: &mut Transfer,
+    chosen: &[T],
+) -> Result<(), Errno> {
+    let size = size_of::<T>() as u32;
+    let needed = chosen.len() as u32 * size;
     if value.old == 0 {
-        value.oldlen = needed + SLOP * SIZE;
+        value.oldlen = needed + SLOP * size;
         return Ok(());
     }
-    let room = value.oldlen / SIZE;
-    for (n, &id) in (0..room).zip(&chosen) {
-        let entry = kinfo_proc(cx, id);
-        cx.copyout(value.old.wrapping_add(n * SIZE), entry.as_bytes())?;
+    let room = value.oldlen / size;
+    for (n, entry) in (0..room).zip(chosen) {
+        cx.copyout(value.old.wrapping_add(n * size), entry.as_bytes())?;
     }
-    value.oldlen = needed.min(room * SIZE);
+    value.oldlen = needed.min(room * size);
     if needed > value.oldlen { Err(Errno::ENOMEM) } else { Ok(()) }
 }
 
@@ -78,7 +125,8 @@ fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {
         which::PID => proc.pid as u32 == argument,
         which::PGRP => group.pgid as u32 == argument,
         which::TTY => {
-            proc.flags.contains(Flags::CONTROLT) && cx.kernel.procs.session(proc.pgrp).tty == Some(argument)
+            let tty = cx.kernel.procs.session(proc.pgrp).tty;
+            proc.flags.contains(Flags::CONTROLT) && tty.is_some_and(|tty| tty_device(cx, tty) == argument)
         }
         which::UID => proc.cred.ucred.uid == argument,
         which::RUID => proc.cred.ruid == argument,
@@ -86,28 +134,18 @@ fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {
     }
 }
 
-/// Where an object seems to lie: a region a kind, a slot an object.
-fn address<T>(region: u32, id: Id<T>) -> U32 {
-    U32::new(region + 256 * id.index() as u32)
-}
-
-const PROCS_AT: u32 = 0xf0a0_0000;
-const GROUPS_AT: u32 = 0xf0b0_0000;
-const SESSIONS_AT: u32 = 0xf0c0_0000;
-const CHANNELS_AT: u32 = 0xf0d0_0000;
-
 fn proc_address(id: ProcId) -> U32 {
-    address(PROCS_AT, id)
+    place::process(id.index()).into()
 }
 
-fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
+pub(in crate::kernel) fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
     let procs = &cx.kernel.procs;
     let proc = &procs[id];
     let optional = |id: Option<ProcId>| id.map_or(U32::ZERO, proc_address);
     let siblings: &[ProcId] = proc.parent.map_or(&[], |parent| &procs[parent].children);
     let place = siblings.iter().position(|&sibling| sibling == id);
     let ticks = |ns: u64| (ns / TICK_NS).into();
-    let wchan = proc.asleep.as_ref().map_or(U32::ZERO, |_| address(CHANNELS_AT, id));
+    let wchan = proc.asleep.as_ref().map_or(U32::ZERO, |_| place::channel(id.index()).into());
     let mut comm = [0; 17];
     for (to, from) in comm.iter_mut().zip(proc.comm.iter().take(16)) {
         *to = *from;
@@ -121,8 +159,11 @@ fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
         ysptr: optional(place.and_then(|n| siblings.get(n.checked_sub(1)?)).copied()),
         cptr: optional(proc.children.first().copied()),
         estcpu: proc.estcpu.into(),
+        cpticks: (proc.cpticks as i32).into(),
+        pctcpu: proc.pctcpu.into(),
+        swtime: proc.swtime.into(),
         wchan,
-        wmesg: wchan,
+        wmesg: proc.asleep.as_ref().map_or(U32::ZERO, |_| place::message_of_sleep(id.index()).into()),
         slptime: proc.slptime.into(),
         realtimer: Itimerval {
             interval: time::timeval(proc.itimer[0].interval),
@@ -139,11 +180,28 @@ fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
         usrpri: proc.usrpri,
         nice: proc.nice as i8,
         comm,
-        pgrp: address(GROUPS_AT, proc.pgrp),
+        pgrp: place::group(proc.pgrp.index()).into(),
         rtprio: Rtprio { class: proc.rtprio.0.into(), prio: proc.rtprio.1.into() },
         xstat: (proc.xstat as u16).into(),
+        acflag: u16::from(proc.acflag.get()).into(),
+        ru: if proc.state == State::Zombie { place::usage(id.index()) } else { 0 }.into(),
+        textvp: proc.text.map_or(U32::ZERO, |vnode| place::vnode(vnode.index()).into()),
+        traceflag: 0.into(),
+        addr: place::user_area(id.index()).into(),
+        cred: place::credentials(id.index()).into(),
+        fd: place::descriptors(id.index()).into(),
+        vmspace: place::address_space(id.index()).into(),
+        pgrpnxt: optional(next_of_group(procs, id)),
+        oppid: proc.original_parent.and_then(|id| procs.get(id)).map_or(0, |original| original.pid).into(),
         ..ProcEntry::default()
     }
+}
+
+/// The next member of the process's group.
+fn next_of_group(procs: &proc::Table, id: ProcId) -> Option<ProcId> {
+    let members = &procs.group(procs[id].pgrp).members;
+    let place = members.iter().position(|&member| member == id)?;
+    members.get(place + 1).copied()
 }
 
 fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
@@ -153,7 +211,7 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
     let session = procs.session(proc.pgrp);
     let terminal = session.tty.filter(|_| proc.flags.contains(Flags::CONTROLT));
     let mut flag = 0;
-    if session.tty.is_some() {
+    if session.ttyvp.is_some() {
         flag |= CTTY;
     }
     if proc.is_session_leader(procs) {
@@ -167,15 +225,16 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
     }
     Eproc {
         paddr: proc_address(id),
-        sess: address(SESSIONS_AT, procs.session_id(proc.pgrp)),
+        sess: place::session(procs.session_id(proc.pgrp).index()).into(),
         pcred: pcred(proc),
         ucred: ucred(proc),
         vm: if proc.state == State::Zombie { Vmspace::default() } else { vmspace(proc) },
         ppid: proc.parent.map_or(0, |parent| procs[parent].pid).into(),
         pgid: group.pgid.into(),
         jobc: (group.jobc as i16).into(),
-        tdev: terminal.unwrap_or(NODEV).into(),
-        tsess: terminal.map_or(U32::ZERO, |_| address(SESSIONS_AT, procs.session_id(proc.pgrp))),
+        tdev: terminal.map_or(NODEV, |tty| tty_device(cx, tty)).into(),
+        tpgid: terminal.map_or(0, |tty| foreground(cx, tty)).into(),
+        tsess: terminal.map_or(U32::ZERO, |_| place::session(procs.session_id(proc.pgrp).index()).into()),
         wmesg,
         flag: flag.into(),
         login: session.login,
@@ -183,7 +242,20 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
     }
 }
 
-fn pcred(proc: &Proc) -> Pcred {
+/// The device number of a terminal.
+fn tty_device(cx: &Context<'_>, tty: u32) -> u32 {
+    let (major, minor) = cx.kernel.ttys.device(tty as usize);
+    makedev(major, minor)
+}
+
+/// The foreground group of a terminal.
+fn foreground(cx: &Context<'_>, tty: u32) -> i32 {
+    let group = cx.kernel.ttys.get(tty as usize).and_then(|tty| tty.pgrp);
+    let group = group.filter(|&group| cx.kernel.procs.group_exists(group));
+    group.map_or(NO_PID, |group| cx.kernel.procs.group(group).pgid)
+}
+
+pub(in crate::kernel) fn pcred(proc: &Proc) -> Pcred {
     Pcred {
         ruid: proc.cred.ruid.into(),
         svuid: proc.cred.svuid.into(),
@@ -194,7 +266,7 @@ fn pcred(proc: &Proc) -> Pcred {
     }
 }
 
-fn ucred(proc: &Proc) -> Ucred {
+pub(in crate::kernel) fn ucred(proc: &Proc) -> Ucred {
     let mut groups = [U32::ZERO; 16];
     for (to, from) in groups.iter_mut().zip(&proc.cred.ucred.groups) {
         *to = (*from).into();
@@ -208,13 +280,11 @@ fn ucred(proc: &Proc) -> Ucred {
     }
 }
 
-/// Sizes in pages; everything that is mapped counts as resident.
-fn vmspace(proc: &Proc) -> Vmspace {
-    let bytes: u64 = proc.vm.space.regions().map(|r| u64::from(r.len)).sum();
-    let pages = i32::try_from(bytes / u64::from(PAGE_SIZE)).unwrap_or(i32::MAX);
+/// Sizes in pages.
+pub(in crate::kernel) fn vmspace(proc: &Proc) -> Vmspace {
     Vmspace {
         refcnt: I32::new(1),
-        rssize: pages.into(),
+        rssize: (proc.vm.space.resident_pages() as i32).into(),
         tsize: (proc.vm.text_pages as i32).into(),
         dsize: (proc.vm.data_pages as i32).into(),
         ssize: (proc.vm.stack_pages as i32).into(),

@@ -7,6 +7,7 @@ use syscalls::errno::Errno;
 use syscalls::flags::ItimerWhich;
 use syscalls::layout::{Itimerval, Timeval, Timezone};
 
+pub use super::discipline::ntp_adjtime;
 use super::{Itimer, SECOND_NS, TICK_NS, Timeout, timeval};
 use crate::kernel::{Context, Sysret};
 

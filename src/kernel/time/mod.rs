@@ -3,6 +3,7 @@
 //! 2.1 counterpart: kern/kern_clock.c, kern/kern_time.c (the timers), kern/kern_resource.c (calcru).
 
 pub mod calls;
+pub(in crate::kernel) mod discipline;
 mod skew;
 mod timers;
 mod used;
@@ -26,6 +27,8 @@ pub const TICK_NS: u64 = 1_000_000_000 / HZ as u64;
 pub const SECOND_NS: u64 = 1_000_000_000;
 /// Nanoseconds between two beats of the clock that counts use of the processor (stathz is 128).
 const STAT_NS: u64 = SECOND_NS / 128;
+/// What starting the system took before the first program.
+pub const BOOT_NS: u64 = 30 * SECOND_NS;
 /// Virtual time that an instruction takes under a virtual clock: that of a 50 MIPS processor.
 pub const VIRTUAL_NS_PER_INSTRUCTION: u64 = 20;
 /// Where a virtual clock begins: the first second of 1996, in nanoseconds since the epoch.
@@ -50,6 +53,8 @@ pub struct Clock {
     adjustment: i64,
     /// The correction of adjtime in progress.
     skew: Skew,
+    /// The loop that time daemons steer.
+    discipline: discipline::Discipline,
     /// Minutes west of Greenwich and kind of summer time, as settimeofday stored them.
     pub zone: (i32, i32),
     /// Load averages over 1, 5 and 15 minutes, in fixed point (one is 2048).
@@ -73,7 +78,15 @@ impl Clock {
     }
 
     fn new(source: Source, boot_time: u64) -> Self {
-        Self { source, boot_time, adjustment: 0, skew: Skew::default(), zone: (0, 0), load_average: [0; 3] }
+        Self {
+            source,
+            boot_time,
+            adjustment: 0,
+            skew: Skew::default(),
+            discipline: discipline::Discipline::default(),
+            zone: (0, 0),
+            load_average: [0; 3],
+        }
     }
 
     /// Whether time follows retired instructions.
@@ -95,9 +108,15 @@ impl Clock {
         (self.boot_time + self.uptime()).saturating_add_signed(self.adjustment + skew)
     }
 
-    /// Time of boot, in nanoseconds since the epoch, as the guest sees it.
+    /// Whole seconds since the epoch, as the guest keeps them in structures.
+    pub fn seconds(&self) -> i32 {
+        (self.now() / SECOND_NS) as i32
+    }
+
+    /// Time of boot, in nanoseconds since the epoch, as the guest sees it: the machine was up for a while before
+    /// its first program, as each machine of 1995 was; programs divide by that time.
     pub fn boot_time(&self) -> u64 {
-        self.boot_time.saturating_add_signed(self.adjustment)
+        self.boot_time.saturating_add_signed(self.adjustment).saturating_sub(BOOT_NS)
     }
 
     /// Sets the guest's time of day; the host's is left alone.
@@ -152,6 +171,8 @@ pub enum Timeout {
     ProtocolFast,
     /// Slow protocol timers, each 500 ms.
     ProtocolSlow,
+    /// A look at the room for records of processes.
+    Accounting,
     /// Routes that nobody uses any more.
     RouteExpire,
 }
@@ -281,21 +302,29 @@ impl Kernel {
                 Timeout::RealTimer(id) => real_timer_expired(self, id),
                 Timeout::Second => {
                     self.schedule_second();
+                    discipline::catch_up(self);
                     self.add_timeout(now.max(due) + SECOND_NS, Timeout::Second);
                 }
                 Timeout::ProtocolFast => super::socket::fast_timeout(self),
                 Timeout::ProtocolSlow => super::socket::slow_timeout(self),
+                Timeout::Accounting => super::proc::acct::watch(self),
                 Timeout::RouteExpire => super::netinet::in_rmx::in_rtqtimo(self),
             }
         }
     }
 
-    /// Accounts processor time to a process, and to the virtual timers that it drives (`statclock`).
-    pub fn charge_user(&mut self, id: ProcId, ns: u64) {
+    /// Accounts processor time to a process, in its program and in the kernel, and to the virtual timers that
+    /// it drives (`statclock`).
+    pub fn charge(&mut self, id: ProcId, user: u64, system: u64) {
         let Some(proc) = self.procs.get_mut(id) else { return };
         let before = proc.usage.user_ns;
-        proc.usage.user_ns += ns;
-        let ticks = proc.usage.user_ns / STAT_NS - before / STAT_NS;
+        let total = before + proc.usage.system_ns;
+        proc.usage.user_ns += user;
+        proc.usage.system_ns += system;
+        let of_programs = if proc.nice > 0 { &mut self.counters.nice } else { &mut self.counters.user };
+        *of_programs += user;
+        self.counters.system += system;
+        let ticks = (total + user + system) / STAT_NS - total / STAT_NS;
         if ticks == 0 && !used::is_watched(proc) && !proc.itimer[1..].iter().any(|timer| timer.value > 0) {
             return;
         }
@@ -304,6 +333,7 @@ impl Kernel {
             for (sum, pages) in proc.usage.integrals.iter_mut().zip(pages) {
                 *sum = sum.wrapping_add(pages.wrapping_mul(PAGE_SIZE / 1024).wrapping_mul(ticks as u32));
             }
+            proc.cpticks = proc.cpticks.saturating_add(ticks as u32);
             let estcpu = (u64::from(proc.estcpu) + ticks).min(ESTCPU_MAX.into()) as u32;
             let priority_changes = estcpu / 4 != proc.estcpu / 4;
             proc.estcpu = estcpu;
@@ -316,14 +346,17 @@ impl Kernel {
             }
         }
         used::used(self, id, before);
-        itimer_decrement(self, id, ns);
+        itimer_decrement(self, id, user, system);
     }
 
     /// When the next sleep or timer of a process ends, in nanoseconds of uptime; the kernel's own work does
     /// not count, except that each second ends the sleeps of background readers of a terminal.
     pub fn next_wake(&self) -> Option<u64> {
         let second_counts = self.sleepers.holds(Channel::Lbolt);
-        let of_process = |t: &Timeout| second_counts || !matches!(t, Timeout::Second);
+        let of_process = |t: &Timeout| match t {
+            Timeout::Second => second_counts,
+            other => !matches!(other, Timeout::Accounting),
+        };
         self.timeouts.iter().find(|(_, t)| of_process(t)).map(|(&(due, _), _)| due)
     }
 }

@@ -37,13 +37,14 @@ pub fn real_timer_expired(kernel: &mut Kernel, id: ProcId) {
     kernel.procs[id].real_timeout = Some(key);
 }
 
-/// Lets the virtual and the profiling timer of a process run for `ns`.
-pub fn itimer_decrement(kernel: &mut Kernel, id: ProcId, ns: u64) {
-    let [_, user, profiling] = &kernel.procs[id].itimer;
-    if user.value == 0 && profiling.value == 0 {
+/// Lets the virtual timer of a process run for `user` nanoseconds, and the profiling one for those in the kernel
+/// too.
+pub fn itimer_decrement(kernel: &mut Kernel, id: ProcId, user: u64, system: u64) {
+    let [_, virtual_timer, profiling] = &kernel.procs[id].itimer;
+    if virtual_timer.value == 0 && profiling.value == 0 {
         return;
     }
-    for (which, signal) in [(1, SIGVTALRM), (2, SIGPROF)] {
+    for (which, signal, ns) in [(1, SIGVTALRM, user), (2, SIGPROF, user + system)] {
         let timer = &mut kernel.procs[id].itimer[which];
         if timer.value == 0 {
             continue;

@@ -110,13 +110,13 @@ mod tests {
         proc.flags.insert(Flags::PROFIL);
         proc.profil = [MEMORY, 0x100, 0x2000, 0x8000];
         proc.frame.eip = 0x2014;
-        kernel.charge_user(id, SECOND_NS / 2);
+        kernel.charge(id, SECOND_NS / 2, 0);
         let counter = |kernel: &Kernel, at| kernel.procs[id].vm.space.fusword(MEMORY + at).unwrap();
         assert_eq!(counter(&kernel, 10), 512, "half a byte of counters for a byte of program");
         kernel.procs[id].frame.eip = 0x1fff;
-        kernel.charge_user(id, SECOND_NS);
+        kernel.charge(id, SECOND_NS, 0);
         kernel.procs[id].frame.eip = 0x2200;
-        kernel.charge_user(id, SECOND_NS);
+        kernel.charge(id, SECOND_NS, 0);
         assert_eq!(counter(&kernel, 10), 512, "elsewhere does not count");
     }
 
@@ -126,7 +126,7 @@ mod tests {
         let proc = &mut kernel.procs[id];
         proc.flags.insert(Flags::PROFIL);
         proc.profil = [0x9000_0000, 0x100, 0, 0x1_0000];
-        kernel.charge_user(id, SECOND_NS);
+        kernel.charge(id, SECOND_NS, 0);
         assert!(!kernel.procs[id].flags.contains(Flags::PROFIL));
     }
 
@@ -135,23 +135,23 @@ mod tests {
         let (mut kernel, id) = process();
         kernel.procs[id].limits.set(Resource::Cpu, Rlimit { cur: 1, max: 7 });
         let pending = |kernel: &mut Kernel| std::mem::take(&mut kernel.procs[id].sig.pending);
-        kernel.charge_user(id, SECOND_NS);
+        kernel.charge(id, SECOND_NS, 0);
         assert_eq!(pending(&mut kernel), sigmask(SIGXCPU));
-        kernel.charge_user(id, 4 * SECOND_NS);
+        kernel.charge(id, 4 * SECOND_NS, 0);
         assert_eq!(pending(&mut kernel), 0);
-        kernel.charge_user(id, SECOND_NS);
+        kernel.charge(id, SECOND_NS, 0);
         assert_eq!(pending(&mut kernel), sigmask(SIGXCPU));
         // As in the original the soft limit has passed the hard one by now.
-        kernel.charge_user(id, 4 * SECOND_NS);
+        kernel.charge(id, 4 * SECOND_NS, 0);
         assert_eq!(pending(&mut kernel), 0);
-        kernel.charge_user(id, SECOND_NS);
+        kernel.charge(id, SECOND_NS, 0);
         assert_eq!(pending(&mut kernel), sigmask(SIGKILL));
     }
 
     #[test]
     fn ten_minutes_make_an_ordinary_process_nicer() {
         let (mut kernel, id) = process();
-        kernel.charge_user(id, 601 * SECOND_NS);
+        kernel.charge(id, 601 * SECOND_NS, 0);
         assert_eq!(kernel.procs[id].nice, NICER);
     }
 }

@@ -3,9 +3,13 @@
 //! 2.1 counterpart: kern/tty_compat.c.
 
 use syscalls::errno::Errno;
-use syscalls::layout::Termios;
+use syscalls::ioctl as request;
+use syscalls::layout::{Ltchars, Sgttyb, Tchars, Termios};
+use zerocopy::IntoBytes;
 
-use super::settings::flag::*;
+use super::ioctl::get as parameter;
+use super::settings::{DISABLED, flag::*, key};
+use super::state::Tty;
 
 /// Bits of the old flags (sys/ioctl_compat.h).
 mod old {
@@ -52,7 +56,6 @@ pub(super) fn speed_of_code(code: i8, present: i32) -> Result<i32, Errno> {
 /// The old flags of some settings.
 pub(super) fn flags(t: &Termios) -> u32 {
     let (iflag, oflag, cflag, lflag) = (t.iflag.get(), t.oflag.get(), t.cflag.get(), t.lflag.get());
-    let eight_bits = cflag & (CSIZE | PARENB) == CS8;
     let mut flags = 0;
     let mut add = |condition: bool, bits: u32| {
         if condition {
@@ -69,13 +72,14 @@ pub(super) fn flags(t: &Termios) -> u32 {
         add(!checked || cflag & PARODD != 0, old::ODDP);
         add(!checked || cflag & PARODD == 0, old::EVENP);
     }
+    // The original means to look at the size of characters, but its operators bind so that it looks at a
+    // bit that is never set, and that LITOUT is never told.
     let raw = lflag & ICANON == 0
         && iflag & (INPCK | ISTRIP | IXON) == 0
         && lflag & (IEXTEN | ISIG) == 0
-        && eight_bits;
+        && cflag & CIGNORE == 0;
     add(raw, old::RAW);
     add(lflag & ICANON == 0 && !raw, old::CBREAK);
-    add(!raw && oflag & OPOST == 0 && eight_bits, old::LITOUT);
     add(cflag & MDMBUF != 0, old::MDMBUF);
     add(cflag & HUPCL == 0, old::NOHANG);
     add(oflag & OXTABS != 0, old::XTABS);
@@ -85,6 +89,123 @@ pub(super) fn flags(t: &Termios) -> u32 {
     add(lflag & ECHOCTL != 0, old::CTLECH);
     add(iflag & IXANY == 0, old::DECCTQ);
     flags | lflag & SHARED
+}
+
+/// Whether a request is one that sets something in the old way.
+pub(super) fn is_setter(number: u32) -> bool {
+    matches!(
+        number,
+        request::TIOCSETP
+            | request::TIOCSETN
+            | request::TIOCSETC
+            | request::TIOCSLTC
+            | request::TIOCLBIS
+            | request::TIOCLBIC
+            | request::TIOCLSET
+    )
+}
+
+/// The present request that does what an old one asks, and its settings (`ttsetcompat`).
+pub(super) fn set(tty: &mut Tty, number: u32, data: &[u8]) -> Result<(u32, Termios), Errno> {
+    let mut termios = tty.termios;
+    let mut served = request::TIOCSETA;
+    match number {
+        request::TIOCSETP | request::TIOCSETN => {
+            let sg: Sgttyb = parameter(data)?;
+            termios.ispeed = speed_of_code(sg.ispeed, termios.ispeed.get())?.into();
+            termios.ospeed = speed_of_code(sg.ospeed, termios.ospeed.get())?.into();
+            termios.cc[key::VERASE] = sg.erase;
+            termios.cc[key::VKILL] = sg.kill;
+            tty.flags = tty.flags & 0xffff_0000 | u32::from(sg.flags.get() as u16);
+            set_flags(tty.flags, &mut termios);
+            if number == request::TIOCSETP {
+                served = request::TIOCSETAF;
+            }
+        }
+        request::TIOCSETC => {
+            let tc: Tchars = parameter(data)?;
+            for (place, value) in [
+                (key::VINTR, tc.intrc),
+                (key::VQUIT, tc.quitc),
+                (key::VSTART, tc.startc),
+                (key::VSTOP, tc.stopc),
+                (key::VEOF, tc.eofc),
+                (key::VEOL, tc.brkc),
+            ] {
+                termios.cc[place] = value;
+            }
+            if tc.brkc == DISABLED {
+                termios.cc[key::VEOL2] = DISABLED;
+            }
+        }
+        request::TIOCSLTC => {
+            let ltc: Ltchars = parameter(data)?;
+            for (place, value) in [
+                (key::VSUSP, ltc.suspc),
+                (key::VDSUSP, ltc.dsuspc),
+                (key::VREPRINT, ltc.rprntc),
+                (key::VDISCARD, ltc.flushc),
+                (key::VWERASE, ltc.werasc),
+                (key::VLNEXT, ltc.lnextc),
+            ] {
+                termios.cc[place] = value;
+            }
+        }
+        _ => {
+            let bits = parameter::<i32>(data)?.cast_unsigned() << 16;
+            let present = flags(&termios) & 0xffff_0000 | tty.flags & 0xffff;
+            tty.flags = match number {
+                request::TIOCLSET => tty.flags & 0xffff | bits,
+                request::TIOCLBIS => present | bits,
+                _ => present & !bits,
+            };
+            set_local_flags(tty.flags, &mut termios);
+        }
+    }
+    Ok((served, termios))
+}
+
+/// What an old request asks for; `None` for any other request (`ttcompat`).
+pub(super) fn get(tty: &mut Tty, number: u32) -> Option<Vec<u8>> {
+    let cc = tty.termios.cc;
+    Some(match number {
+        request::TIOCGETP => {
+            tty.flags = flags(&tty.termios);
+            let ospeed = speed_code(tty.termios.ospeed.get());
+            let ispeed = match tty.termios.ispeed.get() {
+                0 => ospeed,
+                speed => speed_code(speed),
+            };
+            let (erase, kill) = (cc[key::VERASE], cc[key::VKILL]);
+            Sgttyb { ispeed, ospeed, erase, kill, flags: (tty.flags as i16).into() }.as_bytes().to_vec()
+        }
+        request::TIOCGETC => Tchars {
+            intrc: cc[key::VINTR],
+            quitc: cc[key::VQUIT],
+            startc: cc[key::VSTART],
+            stopc: cc[key::VSTOP],
+            eofc: cc[key::VEOF],
+            brkc: cc[key::VEOL],
+        }
+        .as_bytes()
+        .to_vec(),
+        request::TIOCGLTC => Ltchars {
+            suspc: cc[key::VSUSP],
+            dsuspc: cc[key::VDSUSP],
+            rprntc: cc[key::VREPRINT],
+            flushc: cc[key::VDISCARD],
+            werasc: cc[key::VWERASE],
+            lnextc: cc[key::VLNEXT],
+        }
+        .as_bytes()
+        .to_vec(),
+        request::TIOCLGET => {
+            tty.flags = flags(&tty.termios) & 0xffff_0000 | tty.flags & 0xffff;
+            // The upper half as a signed number.
+            (tty.flags.cast_signed() >> 16).to_le_bytes().to_vec()
+        }
+        _ => return None,
+    })
 }
 
 /// Applies the flags of stty (TIOCSETP) to settings.

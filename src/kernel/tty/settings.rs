@@ -1,10 +1,8 @@
-//! Settings of terminals: those of 2.1, and what they are in the host's words.
+//! Settings of terminals.
 //!
 //! 2.1 counterpart: sys/termios.h, sys/ttydefaults.h.
 
 use syscalls::layout::Termios;
-
-use crate::host::terminal::{HostSettings, InputModes, LocalModes, OutputModes, SpecialCodeIndex};
 
 /// Bits of the settings (sys/termios.h).
 #[allow(missing_docs)] // the original's own names
@@ -25,6 +23,8 @@ pub mod flag {
     pub const OPOST: u32 = 0x1;
     pub const ONLCR: u32 = 0x2;
     pub const OXTABS: u32 = 0x4;
+    pub const ONOEOT: u32 = 0x8;
+    pub const CIGNORE: u32 = 0x1;
     pub const CSIZE: u32 = 0x300;
     pub const CS7: u32 = 0x200;
     pub const CS8: u32 = 0x300;
@@ -32,6 +32,8 @@ pub mod flag {
     pub const PARENB: u32 = 0x1000;
     pub const PARODD: u32 = 0x2000;
     pub const HUPCL: u32 = 0x4000;
+    pub const CLOCAL: u32 = 0x8000;
+    pub const CRTS_IFLOW: u32 = 0x2_0000;
     pub const MDMBUF: u32 = 0x10_0000;
     pub const ECHOKE: u32 = 0x1;
     pub const ECHOE: u32 = 0x2;
@@ -42,10 +44,12 @@ pub mod flag {
     pub const ECHOCTL: u32 = 0x40;
     pub const ISIG: u32 = 0x80;
     pub const ICANON: u32 = 0x100;
+    pub const ALTWERASE: u32 = 0x200;
     pub const IEXTEN: u32 = 0x400;
     pub const EXTPROC: u32 = 0x800;
     pub const TOSTOP: u32 = 0x40_0000;
     pub const FLUSHO: u32 = 0x80_0000;
+    pub const NOKERNINFO: u32 = 0x200_0000;
     pub const PENDIN: u32 = 0x2000_0000;
     pub const NOFLSH: u32 = 0x8000_0000;
 }
@@ -70,10 +74,11 @@ pub(super) mod key {
     pub(in crate::kernel::tty) const VDISCARD: usize = 15;
     pub(in crate::kernel::tty) const VMIN: usize = 16;
     pub(in crate::kernel::tty) const VTIME: usize = 17;
+    pub(in crate::kernel::tty) const VSTATUS: usize = 18;
 }
 
-/// No character (_POSIX_VDISABLE of 2.1; the host's is 0).
-const DISABLED: u8 = 0xff;
+/// No character (_POSIX_VDISABLE).
+pub(super) const DISABLED: u8 = 0xff;
 /// Speed of a fresh terminal.
 const SPEED: i32 = 9600;
 
@@ -109,98 +114,4 @@ pub fn default_settings() -> Termios {
         ispeed: SPEED.into(),
         ospeed: SPEED.into(),
     }
-}
-
-/// Input modes that both sides have.
-const INPUT: [(u32, InputModes); 13] = [
-    (flag::IGNBRK, InputModes::IGNBRK),
-    (flag::BRKINT, InputModes::BRKINT),
-    (flag::IGNPAR, InputModes::IGNPAR),
-    (flag::PARMRK, InputModes::PARMRK),
-    (flag::INPCK, InputModes::INPCK),
-    (flag::ISTRIP, InputModes::ISTRIP),
-    (flag::INLCR, InputModes::INLCR),
-    (flag::IGNCR, InputModes::IGNCR),
-    (flag::ICRNL, InputModes::ICRNL),
-    (flag::IXON, InputModes::IXON),
-    (flag::IXOFF, InputModes::IXOFF),
-    (flag::IXANY, InputModes::IXANY),
-    (flag::IMAXBEL, InputModes::IMAXBEL),
-];
-
-/// Output modes that both sides have.
-const OUTPUT: [(u32, OutputModes); 3] = [
-    (flag::OPOST, OutputModes::OPOST),
-    (flag::ONLCR, OutputModes::ONLCR),
-    (flag::OXTABS, OutputModes::XTABS),
-];
-
-/// Local modes that both sides have.  TOSTOP is not among them: groups are the guest's own.
-const LOCAL: [(u32, LocalModes); 11] = [
-    (flag::ECHOKE, LocalModes::ECHOKE),
-    (flag::ECHOE, LocalModes::ECHOE),
-    (flag::ECHOK, LocalModes::ECHOK),
-    (flag::ECHO, LocalModes::ECHO),
-    (flag::ECHONL, LocalModes::ECHONL),
-    (flag::ECHOPRT, LocalModes::ECHOPRT),
-    (flag::ECHOCTL, LocalModes::ECHOCTL),
-    (flag::ISIG, LocalModes::ISIG),
-    (flag::ICANON, LocalModes::ICANON),
-    (flag::IEXTEN, LocalModes::IEXTEN),
-    (flag::NOFLSH, LocalModes::NOFLSH),
-];
-
-/// Special characters that both sides have.
-const KEYS: [(usize, SpecialCodeIndex); 14] = [
-    (key::VEOF, SpecialCodeIndex::VEOF),
-    (key::VEOL, SpecialCodeIndex::VEOL),
-    (key::VEOL2, SpecialCodeIndex::VEOL2),
-    (key::VERASE, SpecialCodeIndex::VERASE),
-    (key::VWERASE, SpecialCodeIndex::VWERASE),
-    (key::VKILL, SpecialCodeIndex::VKILL),
-    (key::VREPRINT, SpecialCodeIndex::VREPRINT),
-    (key::VINTR, SpecialCodeIndex::VINTR),
-    (key::VQUIT, SpecialCodeIndex::VQUIT),
-    (key::VSUSP, SpecialCodeIndex::VSUSP),
-    (key::VSTART, SpecialCodeIndex::VSTART),
-    (key::VSTOP, SpecialCodeIndex::VSTOP),
-    (key::VLNEXT, SpecialCodeIndex::VLNEXT),
-    (key::VDISCARD, SpecialCodeIndex::VDISCARD),
-];
-
-/// The guest's form of the host's settings.
-pub(super) fn from_host(host: &HostSettings) -> Termios {
-    let collect = |bits: &mut dyn Iterator<Item = (u32, bool)>| {
-        bits.filter(|&(_, on)| on).fold(0, |sum, (bit, _)| sum | bit)
-    };
-    let mut termios = default_settings();
-    termios.iflag = collect(&mut INPUT.iter().map(|&(b, h)| (b, host.input_modes.contains(h)))).into();
-    termios.oflag = collect(&mut OUTPUT.iter().map(|&(b, h)| (b, host.output_modes.contains(h)))).into();
-    termios.lflag = collect(&mut LOCAL.iter().map(|&(b, h)| (b, host.local_modes.contains(h)))).into();
-    for (place, index) in KEYS {
-        let code = host.special_codes[index];
-        termios.cc[place] = if code == 0 { DISABLED } else { code };
-    }
-    termios.cc[key::VMIN] = host.special_codes[SpecialCodeIndex::VMIN];
-    termios.cc[key::VTIME] = host.special_codes[SpecialCodeIndex::VTIME];
-    termios
-}
-
-/// Changes the host's settings to those of the guest; what only the host has stays as it is.
-pub(super) fn to_host(termios: &Termios, host: &mut HostSettings) {
-    for (bit, mode) in INPUT {
-        host.input_modes.set(mode, termios.iflag.get() & bit != 0);
-    }
-    for (bit, mode) in OUTPUT {
-        host.output_modes.set(mode, termios.oflag.get() & bit != 0);
-    }
-    for (bit, mode) in LOCAL {
-        host.local_modes.set(mode, termios.lflag.get() & bit != 0);
-    }
-    for (place, index) in KEYS {
-        let code = termios.cc[place];
-        host.special_codes[index] = if code == DISABLED { 0 } else { code };
-    }
-    host.special_codes[SpecialCodeIndex::VMIN] = termios.cc[key::VMIN];
-    host.special_codes[SpecialCodeIndex::VTIME] = termios.cc[key::VTIME];
 }

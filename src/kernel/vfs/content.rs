@@ -12,7 +12,7 @@ use syscalls::Errno;
 
 use super::Vfs;
 use super::repeat::Change;
-use super::vnode::{VnodeId, Vtype};
+use super::vnode::{Body, VnodeId, Vtype};
 use crate::host::fs::{self, OpenFor};
 use crate::mem::FileId;
 
@@ -67,6 +67,12 @@ impl Vfs {
 
     /// Reads from a regular file; fewer bytes mean its end.
     pub fn read_content(&mut self, id: VnodeId, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        if let Body::Memory(_, bytes) = &self.vnodes[id].body {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX);
+            let rest = bytes.get(from..).unwrap_or_default();
+            buffer.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
+            return Ok(rest.len().min(buffer.len()));
+        }
         let fd = self.content(id, OpenFor::Reading)?;
         Ok(fs::read_at(fd.as_fd(), buffer, offset)?)
     }
@@ -92,7 +98,10 @@ impl Vfs {
     pub fn size(&self, id: VnodeId) -> Result<u64, Errno> {
         match self.vnodes[id].host() {
             Some(node) => Ok(node.place.stat()?.size),
-            None => Ok(0),
+            None => match &self.vnodes[id].body {
+                Body::Memory(_, bytes) => Ok(bytes.len() as u64),
+                _ => Ok(0),
+            },
         }
     }
 

@@ -4,7 +4,7 @@ use syscalls::arg::Fd;
 use syscalls::result::{self, Ret};
 
 use super::vnode::VnodeId;
-use super::{calls, fifo, locking, stream, vnops};
+use super::{calls, device, fifo, locking, procfs, stream};
 use crate::kernel::file::{FileFlag, FileId, Uio};
 use crate::kernel::{Context, Retval, Sysret, Wake, socket};
 
@@ -40,15 +40,19 @@ pub enum Resume {
         /// The read from its socket.
         state: socket::Resume,
     },
-    /// A request that changes a terminal, of a process in the background.
-    Ioctl {
+    /// A command that waits until a process stops.
+    ProcessStop(procfs::Waiting),
+    /// A read of what the kernel says.
+    LogRead {
         /// The open file.
         file: FileId,
-        /// The request.
-        command: u32,
-        /// Its parameters.
-        data: Vec<u8>,
+        /// Where it goes.
+        uio: Uio,
+        /// What was asked for.
+        requested: u32,
     },
+    /// A daemon that waits for work which never comes.
+    Idle,
     /// A write to a host stream that took a part.
     StreamWrite {
         /// The open file.
@@ -73,10 +77,12 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
             fifo::resume_open(cx, fd, file, vnode, flags, wake).map(result::Fd::regs)
         }
         Resume::FifoRead { vnode, state } => fifo::resume_read(cx, vnode, state, wake),
-        Resume::Ioctl { file, command, mut data } => match wake {
+        Resume::LogRead { file, uio, requested } => match wake {
             Wake::Interrupted(how) => Err(how.into()),
-            _ => vnops::vn_ioctl(cx, file, command, &mut data).map(result::None::regs),
+            _ => device::read_log(cx, file, uio, requested).map(result::Int::regs),
         },
+        Resume::ProcessStop(waiting) => procfs::resume_wait(cx, waiting, wake).map(result::Int::regs),
+        Resume::Idle => Ok(result::None::regs(())),
         Resume::StreamWrite { file, uio, requested } => {
             stream::resume_write(cx, file, uio, requested, wake).map(result::Int::regs)
         }

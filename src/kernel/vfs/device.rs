@@ -12,8 +12,11 @@ use super::Vfs;
 use super::mount::{MountFlags, MountId};
 use super::vnode::{VnodeId, Vtype};
 use crate::host::random;
-use crate::kernel::file::Uio;
-use crate::kernel::{Context, tty};
+use crate::kernel::file::{FileFlag, FileId, Uio};
+use crate::kernel::kmem::memory;
+use crate::kernel::synch::{Channel, Sleep, priority, sleep};
+use crate::kernel::tty::{self, End, Special, TtyId, Ttys};
+use crate::kernel::{Context, Resume, Sysret};
 
 /// Descriptors that have a node in /dev/fd.
 const FD_NODES: u32 = 64;
@@ -27,8 +30,12 @@ pub enum Device {
     Console,
     /// The controlling terminal.
     Tty,
-    /// A terminal, by its minor number.
+    /// A terminal of the host, by its minor number.
     Terminal(u32),
+    /// A pseudo terminal, by its minor number.
+    Slave(u32),
+    /// The master of a pseudo terminal.
+    Master(u32),
     /// Nothing to read, and room for everything.
     Null,
     /// Zero bytes.
@@ -37,6 +44,16 @@ pub enum Device {
     Random,
     /// A descriptor of the process itself.
     Descriptor(u32),
+    /// Physical memory.
+    Mem,
+    /// Kernel memory.
+    Kmem,
+    /// The ports of the machine, which nobody gets.
+    Io,
+    /// What has been paged out: nothing.
+    Drum,
+    /// What the kernel says.
+    Log,
 }
 
 /// A device number out of a major and a minor one (`makedev`).
@@ -50,9 +67,16 @@ impl Device {
         match (rdev >> 8 & 0xff, rdev & 0xffff_00ff) {
             (0, 0) => Some(Device::Console),
             (1, 0) => Some(Device::Tty),
+            (2, 0) => Some(Device::Mem),
+            (2, 1) => Some(Device::Kmem),
+            (2, 14) => Some(Device::Io),
+            (4, 0) => Some(Device::Drum),
+            (7, 0) => Some(Device::Log),
             (2, 2) => Some(Device::Null),
             (2, 3 | 4) => Some(Device::Random),
             (2, 12) => Some(Device::Zero),
+            (5, minor) => Some(Device::Slave(minor)),
+            (6, minor) => Some(Device::Master(minor)),
             (12, minor) => Some(Device::Terminal(minor)),
             (22, minor) => Some(Device::Descriptor(minor)),
             _ => None,
@@ -60,9 +84,55 @@ impl Device {
     }
 }
 
+impl Device {
+    /// The end of a terminal that a device is; the console is the terminal of the host where there is one.
+    fn terminal(self, ttys: &Ttys) -> Option<(TtyId, End)> {
+        match self {
+            Device::Console => ttys.virtual_console(0).map(|tty| (tty, End::Slave)),
+            Device::Terminal(minor) => ttys.virtual_console(minor).map(|tty| (tty, End::Slave)),
+            Device::Slave(minor) => ttys.pty(minor).map(|tty| (tty, End::Slave)),
+            Device::Master(minor) => ttys.pty(minor).map(|tty| (tty, End::Master)),
+            _ => None,
+        }
+    }
+}
+
+impl Vfs {
+    /// The end of a terminal that a node is.
+    pub fn terminal_end(&self, ttys: &Ttys, vnode: VnodeId) -> Option<(TtyId, End)> {
+        let vnode = self.vnodes.get(vnode)?;
+        if vnode.kind != Vtype::Chr {
+            return None;
+        }
+        Device::from_rdev(vnode.rdev()?)?.terminal(ttys)
+    }
+
+    /// What a node is to the terminal layer.
+    #[inline]
+    pub fn special(&self, ttys: &Ttys, vnode: VnodeId) -> Option<Special> {
+        let held = self.vnodes.get(vnode).filter(|vnode| vnode.kind == Vtype::Chr)?;
+        match Device::from_rdev(held.rdev()?)? {
+            Device::Tty => Some(Special::Controlling),
+            device => device.terminal(ttys).map(|(tty, end)| Special::Line(tty, end)),
+        }
+    }
+}
+
+/// The names of a pseudo terminal: of its slave and of its master.
+fn pty_names(minor: u32) -> Option<[String; 2]> {
+    let bank = b"pqrs".get(minor as usize / 32).copied().map(char::from)?;
+    let unit = char::from_digit(minor % 32, 32)?;
+    Some([format!("tty{bank}{unit}"), format!("pty{bank}{unit}")])
+}
+
 /// The nodes of /dev: name, device number, permission bits.
 const NODES: &[(&str, u32, u16)] = &[
     ("console", makedev(0, 0), 0o622),
+    ("drum", makedev(4, 0), 0o640),
+    ("io", makedev(2, 14), 0o600),
+    ("klog", makedev(7, 0), 0o600),
+    ("kmem", makedev(2, 1), 0o640),
+    ("mem", makedev(2, 0), 0o640),
     ("null", makedev(2, 2), 0o666),
     ("random", makedev(2, 3), 0o644),
     ("stderr", makedev(22, 2), 0o666),
@@ -86,6 +156,31 @@ impl Vfs {
         for number in 0..FD_NODES {
             self.add_device(fd, number.to_string().as_bytes(), makedev(22, number), 0o666);
         }
+        self.add_ptys(0..tty::DEFAULT_PTYS as u32);
+    }
+
+    /// Adds nodes of pseudo terminals to /dev, where there is one.
+    pub(in crate::kernel) fn add_ptys(&mut self, minors: std::ops::Range<u32>) {
+        let Some(dev) = self.dev else { return };
+        for minor in minors {
+            for (name, major) in pty_names(minor).into_iter().flatten().zip([5, 6]) {
+                self.add_device(dev, name.as_bytes(), makedev(major, minor), 0o666);
+            }
+        }
+    }
+
+    /// Adds the node of a terminal of the host, /dev/ttyvN where there is a /dev; it has a reference.
+    pub(in crate::kernel) fn add_terminal(&mut self, minor: u32) -> VnodeId {
+        let rdev = makedev(12, minor);
+        let vnode = match self.dev {
+            Some(dev) => self.add_device(dev, format!("ttyv{minor}").as_bytes(), rdev, 0o620),
+            None => {
+                let mount = self.vnodes[self.root_vnode()].mount;
+                self.built_in(mount, Vtype::Chr, 0o620, rdev)
+            }
+        };
+        self.vnodes.vref(vnode);
+        vnode
     }
 
     /// Adds a character device to a directory of the kernel's own.
@@ -104,21 +199,20 @@ pub fn open(cx: &Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
         return Err(Errno::ENXIO);
     }
     let device = vfs.vnode(vnode).rdev().and_then(Device::from_rdev).ok_or(Errno::ENXIO)?;
-    match device {
-        Device::Tty => {
-            let tty = tty::controlling(cx.kernel, cx.id).ok_or(Errno::ENXIO)?;
-            vfs.minor_of(tty).map(Device::Terminal).ok_or(Errno::ENXIO)
-        }
-        Device::Terminal(minor) if vfs.terminal(minor).is_none() => Err(Errno::ENXIO),
-        device => Ok(device),
+    if device == Device::Io {
+        return Err(Errno::EPERM);
     }
+    let is_terminal = matches!(device, Device::Terminal(_) | Device::Slave(_) | Device::Master(_));
+    if is_terminal && device.terminal(&cx.kernel.ttys).is_none() { Err(Errno::ENXIO) } else { Ok(device) }
 }
 
 /// Reads from a device.
 pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), Errno> {
     let mut piece = [0; PIECE];
     match device {
-        Device::Null | Device::Console => Ok(()),
+        Device::Null | Device::Console | Device::Drum => Ok(()),
+        Device::Mem => memory::read_physical(cx, uio),
+        Device::Kmem => memory::read_kernel(cx, uio),
         Device::Zero | Device::Random => {
             while uio.resid > 0 {
                 let length = (uio.resid as usize).min(PIECE);
@@ -130,8 +224,31 @@ pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), E
             }
             Ok(())
         }
-        Device::Tty | Device::Terminal(_) | Device::Descriptor(_) => Err(Errno::ENXIO),
+        Device::Tty
+        | Device::Terminal(_)
+        | Device::Slave(_)
+        | Device::Master(_)
+        | Device::Descriptor(_)
+        | Device::Io
+        | Device::Log => Err(Errno::ENXIO),
     }
+}
+
+/// Reads what the kernel has said and nobody has read, and waits until there is some (`logread`).
+pub fn read_log(cx: &mut Context<'_>, file: FileId, mut uio: Uio, requested: u32) -> Sysret<i32> {
+    if cx.kernel.messages.unread() == 0 && uio.resid > 0 {
+        if cx.kernel.files[file].flag.contains(FileFlag::NONBLOCK) {
+            return Err(Errno::EAGAIN.into());
+        }
+        let priority = priority::PSOCK;
+        let wait = Sleep { channel: Channel::Log, priority, catch: true, wmesg: "klog", timeout_ticks: None };
+        return sleep(wait, Resume::Vfs(super::Resume::LogRead { file, uio, requested }));
+    }
+    while uio.resid > 0 && cx.kernel.messages.unread() > 0 {
+        let piece = cx.kernel.messages.take(uio.resid as usize);
+        uio.move_out(cx, &piece)?;
+    }
+    Ok((requested - uio.resid).cast_signed())
 }
 
 /// Writes to a device.
@@ -149,7 +266,15 @@ pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), 
             }
             Ok(())
         }
-        Device::Tty | Device::Terminal(_) | Device::Descriptor(_) => Err(Errno::ENXIO),
+        // Nobody writes the kernel's memory.
+        Device::Mem | Device::Kmem | Device::Drum => Err(Errno::EPERM),
+        Device::Tty
+        | Device::Terminal(_)
+        | Device::Slave(_)
+        | Device::Master(_)
+        | Device::Descriptor(_)
+        | Device::Io
+        | Device::Log => Err(Errno::ENXIO),
     }
 }
 

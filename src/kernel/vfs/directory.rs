@@ -88,6 +88,9 @@ pub fn to_old_form(blocks: &mut [u8]) -> Result<(), Errno> {
 impl Vfs {
     /// The entries of a directory, `.` and `..` first, grafts among the host's, sorted by name.
     pub fn read_directory(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
+        if let super::Body::Process(node) = self.vnodes[id].body {
+            return Ok(self.process_entries(node));
+        }
         if self.is_removed(id) {
             return Ok(Vec::new());
         }
@@ -167,6 +170,8 @@ impl Vfs {
         Ok(match &vnode.body {
             super::Body::Host(node) => identities.of_host(mounts[vnode.mount.0].unit, node.dev, node.ino).1,
             super::Body::BuiltIn(own) => own.ino,
+            super::Body::Memory(ino, _) => *ino,
+            super::Body::Process(node) => node.fileno(),
             super::Body::Stream(_) | super::Body::Dead => return Err(Errno::EBADF),
         })
     }

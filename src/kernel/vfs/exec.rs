@@ -130,6 +130,7 @@ pub fn vn_mmap(cx: &mut Context<'_>, vnode: VnodeId, open: FileFlag) -> Result<M
             Ok(Mappable::File { file, id })
         }
         (Vtype::Chr, Some(Device::Zero)) => Ok(Mappable::Zero),
+        (Vtype::Chr, Some(Device::Mem | Device::Kmem | Device::Drum)) => Err(Errno::EPERM),
         (Vtype::Chr, _) => Ok(Mappable::Device),
         _ => Err(Errno::EINVAL),
     }

@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod attr;
+pub(in crate::kernel) mod blocks;
 pub mod calls;
 mod content;
 mod continuation;
@@ -26,6 +27,7 @@ pub mod namei;
 mod node;
 pub mod overlay;
 mod path;
+pub(in crate::kernel) mod procfs;
 mod repeat;
 mod setattr;
 mod stream;
@@ -36,6 +38,7 @@ pub mod vnode;
 mod vnops;
 mod walk;
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -53,7 +56,7 @@ pub use stream::{open_descriptors, poll_host};
 pub use unix_name::{bind_socket, socket_at, socket_gone};
 use vnode::{Body, HostNode, Vnode};
 pub use vnode::{VnodeId, Vtype};
-pub use vnops::{vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
+pub use vnops::{revoke_device, vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};
 pub use walk::{Content, Walked};
 
 use crate::host::error::HostResult;
@@ -111,19 +114,28 @@ pub struct Vfs {
     found_last: [Option<VnodeId>; 2],
     /// The directory of devices, once it is mounted.
     dev: Option<VnodeId>,
-    /// Terminals of the host, by minor number.
-    terminals: Vec<stream::Terminal>,
     /// Host streams that are waited for.
     waiting: stream::Waiting,
     /// Locks that are waited for.
     lock_waits: locking::Waits,
     /// State of the random numbers of a repeatable run.
     seed: Option<u64>,
+    /// What is seen instead of special file systems of the host: mount, and device and inode of the host.
+    hidden: HashMap<(usize, u64, u64), VnodeId>,
     /// Files whose bytes have become those of another file of the host: their mappings must follow.
     moved: Vec<(FileId, Rc<OwnedFd>)>,
     /// What a repeatable run has done to files.
     repeat: Option<repeat::Repeat>,
+    /// Processes, for the file system that shows them.
+    view: procfs::View,
+    /// The file of a kernel for roots that have none, and its vnode once somebody has looked.
+    kernel_file: Option<Rc<[u8]>>,
+    kernel_vnode: Option<VnodeId>,
 }
+
+/// The name of the kernel in the root, and the inode number of the file that we offer.
+const KERNEL_NAME: &[u8] = b"kernel";
+const KERNEL_INO: u32 = 0xefff_ffff;
 
 /// Adds a reference to a vnode.
 pub fn vref(kernel: &mut Kernel, id: VnodeId) {
@@ -213,6 +225,10 @@ impl Vfs {
 
     /// The attributes of a file (`VOP_GETATTR`).
     pub fn getattr(&mut self, id: VnodeId) -> Result<Vattr, Errno> {
+        if let Body::Process(node) = self.vnodes[id].body {
+            let attr = self.process_attributes(self.vnodes[id].kind, node)?;
+            return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..attr });
+        }
         let Vfs { mounts, vnodes, options, repeat, identities, .. } = self;
         let vnode = &vnodes[id];
         let mount = &mounts[vnode.mount.0];
@@ -243,8 +259,7 @@ impl Vfs {
                 attr
             }
             Body::BuiltIn(own) => {
-                let time = fs::HostTime::default();
-                Vattr {
+                let mut attr = Vattr {
                     kind: vnode.kind,
                     mode: own.perm,
                     nlink: 1,
@@ -254,15 +269,37 @@ impl Vfs {
                     fileid: own.ino,
                     size: if vnode.kind == Vtype::Dir { 512 } else { 0 },
                     blocksize: IOSIZE,
+                    atime: own.times[0],
+                    mtime: own.times[1],
+                    ctime: own.times[2],
+                    flags: 0,
+                    rdev: own.rdev,
+                    bytes: 0,
+                };
+                overlay(&mut attr, &vnode.inode.extra.get());
+                attr
+            }
+            Body::Memory(ino, bytes) => {
+                let time = fs::HostTime::default();
+                Vattr {
+                    kind: vnode.kind,
+                    mode: 0o444,
+                    nlink: 1,
+                    uid: 0,
+                    gid: 0,
+                    fsid: 0,
+                    fileid: *ino,
+                    size: bytes.len() as u64,
+                    blocksize: IOSIZE,
                     atime: time,
                     mtime: time,
                     ctime: time,
                     flags: 0,
-                    rdev: own.rdev,
-                    bytes: 0,
+                    rdev: 0,
+                    bytes: bytes.len() as u64,
                 }
             }
-            Body::Dead => return Err(Errno::EBADF),
+            Body::Process(_) | Body::Dead => return Err(Errno::EBADF),
         };
         match vnode.kind {
             Vtype::Blk => attr.blocksize = BLKDEV_IOSIZE,
@@ -286,19 +323,44 @@ impl Vfs {
     /// The entry `name` of a directory, without any check; never `.` or `..`.
     fn child(&mut self, directory: VnodeId, name: &[u8]) -> Result<Option<VnodeId>, Errno> {
         let vnode = &self.vnodes[directory];
+        if let Body::Process(node) = vnode.body {
+            return Ok(self.process_entry(directory, node, name));
+        }
         if let Some(&graft) = vnode.grafts.get(name) {
             return Ok(Some(graft));
         }
-        let Some(node) = vnode.host() else { return Ok(None) };
+        let Some(node) = vnode.host() else { return Ok(self.offered(directory, name)) };
         let place = match node.place.child(name) {
             Ok(place) => place,
             Err(error) => match Errno::from(error) {
-                Errno::ENOENT => return Ok(None),
+                Errno::ENOENT => return Ok(self.offered(directory, name)),
                 other => return Err(other),
             },
         };
         let mount = vnode.mount;
         Ok(Some(self.hold(directory, mount, place)?))
+    }
+
+    /// Offers a file under the name of the kernel to those who look for it in a root that has none.  No listing
+    /// shows it.
+    pub(in crate::kernel) fn offer_kernel(&mut self, bytes: Vec<u8>) {
+        self.kernel_file = Some(bytes.into());
+    }
+
+    /// The kernel's own file, where nothing else has its name.
+    fn offered(&mut self, directory: VnodeId, name: &[u8]) -> Option<VnodeId> {
+        if name != KERNEL_NAME || Some(directory) != self.root {
+            return None;
+        }
+        if let Some(known) = self.kernel_vnode {
+            return Some(known);
+        }
+        let mount = self.vnodes[directory].mount;
+        let body = Body::Memory(KERNEL_INO, self.kernel_file.clone()?);
+        let vnode = self.vnodes.insert(Vnode::new(Vtype::Reg, mount, body));
+        self.vnodes.vref(vnode);
+        self.kernel_vnode = Some(vnode);
+        Some(vnode)
     }
 
     /// The vnode of a place that was found in `directory`.
@@ -347,10 +409,17 @@ impl Vfs {
         if stat.kind != HostKind::Directory {
             return Err(Errno::ENOENT);
         }
+        let key = (mount.0, stat.dev, stat.ino);
+        if let Some(&id) = self.hidden.get(&key) {
+            return Ok(id);
+        }
         let (_, ino) = self.identities.of_host(self.mounts[mount.0].unit, stat.dev, stat.ino);
-        let body = Body::BuiltIn(vnode::BuiltIn { ino, perm: 0o555, rdev: 0 });
+        let body = Body::BuiltIn(vnode::BuiltIn { ino, perm: 0o555, rdev: 0, times: Default::default() });
         let id = self.vnodes.insert(Vnode::new(Vtype::Dir, mount, body));
         self.vnodes.set_parent(id, directory);
+        // Something may be mounted on it: it stays the same.
+        self.vnodes.vref(id);
+        self.hidden.insert(key, id);
         Ok(id)
     }
 

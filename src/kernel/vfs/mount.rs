@@ -9,12 +9,12 @@ use std::path::Path;
 
 pub use syscalls::flags::MountFlags;
 
-use super::Vfs;
 use super::attr::ROOTINO;
 use super::hold::Hold;
 use super::identity::Unit;
 use super::overlay::{self, Layered};
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
+use super::{Vfs, procfs};
 use crate::host::change::HostSpace;
 use crate::host::error::{HostError, HostResult};
 use crate::host::fs::{HostKind, Place};
@@ -31,6 +31,8 @@ pub enum FsType {
     Ufs = 1,
     /// A temporary directory of the host.
     Mfs = 3,
+    /// Processes.
+    Procfs = 12,
     /// Devices of the kernel.
     Devfs = 16,
 }
@@ -56,6 +58,8 @@ pub struct Mount {
     pub place: Option<Hold>,
     /// Special file systems of the host are seen in it.
     pub special: bool,
+    /// Its flags were changed by a guest, which may change them back.
+    pub changed: bool,
 }
 
 /// The guest's own /tmp: mounted from the beginning, made on the host when somebody goes there.
@@ -83,6 +87,8 @@ pub enum Source<'a> {
     Empty,
     /// A directory of the kernel's own for devices.
     Devices,
+    /// The processes, under this name in the list of mounts.
+    Processes(&'a [u8]),
 }
 
 impl Vfs {
@@ -96,6 +102,17 @@ impl Vfs {
     /// Mounts `source` on the absolute guest path `on`, making what is missing on the way.
     pub fn mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
         let covered = self.directory_for_mount(on)?;
+        self.mount_on(source, covered, on, flags)
+    }
+
+    /// Mounts `source` on a directory that has the guest path `on`.
+    pub(super) fn mount_on(
+        &mut self,
+        source: &Source<'_>,
+        covered: VnodeId,
+        on: &[u8],
+        flags: MountFlags,
+    ) -> HostResult<MountId> {
         let id = self.new_mount(source, on, flags)?;
         let root = self.mounts[id.0].root;
         self.vnodes.vref(covered);
@@ -106,6 +123,37 @@ impl Vfs {
             self.make_devices(id);
         }
         Ok(id)
+    }
+
+    /// Takes a mount away from the directory that it covers; the caller has seen that nobody uses it.
+    pub(super) fn unmount(&mut self, id: MountId) {
+        let mount = &mut self.mounts[id.0];
+        let Some(covered) = mount.covered.take() else { return };
+        let root = mount.root;
+        mount.on.clear();
+        self.vnodes[covered].mounted_here = None;
+        self.vnodes.vrele(covered);
+        // One of the mount and one of the directory.
+        self.vnodes.vrele(root);
+        self.vnodes.vrele(root);
+    }
+
+    /// Whether a mount is still there.
+    pub fn is_mounted(&self, id: MountId) -> bool {
+        !self.mounts[id.0].on.is_empty()
+    }
+
+    /// Whether somebody uses a file of a mount, other than as the directory that is covered.
+    pub(super) fn is_busy(&self, id: MountId) -> bool {
+        let root = self.mounts[id.0].root;
+        let of_mount = |vnode: &VnodeId| self.vnodes[*vnode].mount == id;
+        let all: Vec<VnodeId> = self.vnodes.ids().into_iter().filter(of_mount).collect();
+        // The mount, the directory that it covers, and what is cached below hold the root.
+        let below = all.iter().filter(|vnode| self.vnodes[**vnode].parent == Some(root)).count();
+        all.into_iter().any(|vnode| {
+            let users = self.vnodes[vnode].usecount as usize;
+            users > if vnode == root { 2 + below } else { 0 }
+        })
     }
 
     /// Mounts a directory of the guest's own that is not made before somebody goes there.
@@ -156,6 +204,11 @@ impl Vfs {
         &self.mounts[self.vnodes[vnode].mount.0]
     }
 
+    /// The mount that a vnode belongs to, to change it.
+    pub(super) fn mount_of_mut(&mut self, vnode: VnodeId) -> &mut Mount {
+        &mut self.mounts[self.vnodes[vnode].mount.0]
+    }
+
     /// The device number that files of a mount's own file system show.
     pub fn device_of(&self, id: MountId) -> u32 {
         self.identities.device(self.mounts[id.0].unit)
@@ -190,7 +243,8 @@ impl Vfs {
     /// A vnode for a built-in directory or device of a mount.
     pub(super) fn built_in(&mut self, mount: MountId, kind: Vtype, perm: u16, rdev: u32) -> VnodeId {
         let ino = self.identities.built_in(self.mounts[mount.0].unit);
-        self.vnodes.insert(Vnode::new(kind, mount, Body::BuiltIn(BuiltIn { ino, perm, rdev })))
+        let own = BuiltIn { ino, perm, rdev, times: Default::default() };
+        self.vnodes.insert(Vnode::new(kind, mount, Body::BuiltIn(own)))
     }
 
     fn new_mount(&mut self, source: &Source<'_>, on: &[u8], flags: MountFlags) -> HostResult<MountId> {
@@ -203,6 +257,7 @@ impl Vfs {
             Source::Private => (FsType::Mfs, b"mfs".to_vec(), None),
             Source::Empty => (FsType::Mfs, b"bsd21".to_vec(), None),
             Source::Devices => (FsType::Devfs, b"devfs".to_vec(), None),
+            Source::Processes(from) => (FsType::Procfs, from.to_vec(), None),
         };
         let flags = if path.is_some() { flags | MountFlags::LOCAL } else { flags };
         let (place, unit, vnode) = match path {
@@ -218,8 +273,14 @@ impl Vfs {
                 }
                 (Some(place), unit, vnode)
             }
+            None if kind == FsType::Procfs => {
+                self.uses_processes();
+                let unit = self.identities.mount(id.0, None);
+                (None, unit, Vnode::new(Vtype::Dir, id, Body::Process(procfs::Node::ROOT)))
+            }
             None => {
-                let body = Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0 });
+                let body =
+                    Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0, times: Default::default() });
                 (None, self.identities.mount(id.0, None), Vnode::new(Vtype::Dir, id, body))
             }
         };
@@ -231,7 +292,8 @@ impl Vfs {
         };
         let on = on.to_vec();
         let special = matches!(source, Source::Special(_));
-        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place, special });
+        let changed = false;
+        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place, special, changed });
         Ok(id)
     }
 

@@ -107,7 +107,12 @@ impl Vfs {
             // Which times the host's file system can keep must not matter.
             Some(node) if self.options.repeatable => drop(node.place.utimes(atime, mtime)),
             Some(node) => node.place.utimes(atime, mtime)?,
-            None => return Ok(()),
+            None => {
+                if let Body::BuiltIn(own) = &mut self.vnodes[id].body {
+                    (own.times[0], own.times[1]) = (atime, mtime);
+                }
+                return Ok(());
+            }
         }
         self.changed(id, Change::Times(atime, mtime));
         Ok(())
@@ -175,6 +180,10 @@ impl Vfs {
         let repeatable = self.options.repeatable;
         let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
         let vnode = &self.vnodes[id];
+        if matches!(vnode.body, Body::BuiltIn(_)) {
+            vnode.inode.update(|extra| (extra.uid, extra.gid) = (Some(uid), Some(gid)));
+            return Ok(());
+        }
         let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
         if repeatable {
             // Who runs the emulator decides nothing.
@@ -206,6 +215,10 @@ impl Vfs {
     /// Records permission bits, without any check.
     pub(super) fn change_mode(&mut self, id: VnodeId, mode: u16) -> Result<(), Errno> {
         let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        if matches!(self.vnodes[id].body, Body::BuiltIn(_)) {
+            self.vnodes[id].inode.update(|extra| extra.mode = Some(mode));
+            return Ok(());
+        }
         let Some(node) = self.vnodes[id].host() else { return Err(Errno::EPERM) };
         let accepted = node.place.chmod(u32::from(mode)).is_ok() && !self.options.repeatable;
         self.changed(id, Change::Attributes);
@@ -217,6 +230,10 @@ impl Vfs {
 
     /// Writes the extended attribute of a file; EPERM where the host has none.
     pub(super) fn save_extra(&mut self, id: VnodeId) -> Result<(), Errno> {
+        if matches!(self.vnodes[id].body, Body::BuiltIn(_)) {
+            // What exists in memory only is kept there.
+            return Ok(());
+        }
         self.changed(id, Change::Attributes);
         let vnode = &self.vnodes[id];
         let Some(node) = vnode.host() else { return Err(Errno::EPERM) };
@@ -241,10 +258,21 @@ impl Vfs {
         saved
     }
 
-    /// What the host does not keep of one of its files.
+    /// What the host does not keep of one of its files, and what is changed of one of our own.
     fn extra(&self, id: VnodeId) -> Option<super::Extra> {
         let vnode = &self.vnodes[id];
-        vnode.host().map(|_| vnode.inode.extra.get())
+        matches!(vnode.body, Body::Host(_) | Body::BuiltIn(_)).then(|| vnode.inode.extra.get())
+    }
+
+    /// A device node of our own was read, or written to.
+    pub(super) fn used(&mut self, id: VnodeId, write: bool, now: HostTime) {
+        if let Body::BuiltIn(own) = &mut self.vnodes[id].body {
+            if write {
+                (own.times[1], own.times[2]) = (now, now);
+            } else {
+                own.times[0] = now;
+            }
+        }
     }
 
     /// EROFS on a mount where nothing may be changed.

@@ -1,6 +1,6 @@
 //! Standard input, output and error as files of the guest, and waiting for the host.
 //!
-//! The guest sees a terminal as a terminal, a pipe as a pipe and a file as a file.  Where the host is not
+//! The guest sees a terminal as one of its own terminals, a pipe as a pipe and a file as a file.  Where the host is not
 //! ready, the call is parked on [`Channel::HostFile`], and [`poll_host`] wakes it.
 //!
 //! Must not know how terminals edit lines.  2.1 counterpart: none; the place of the console's driver.
@@ -10,7 +10,6 @@ use std::os::fd::BorrowedFd;
 
 use syscalls::Errno;
 
-use super::device::Device;
 use super::vnode::{Body, Vnode, VnodeId, Vtype};
 use super::{Vfs, device};
 use crate::host::error::HostError;
@@ -22,7 +21,7 @@ use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
 use crate::kernel::netinet::{InpcbId, bridge};
 use crate::kernel::proc::leader;
 use crate::kernel::synch::{self, Channel, Sleep, priority};
-use crate::kernel::tty::{self, TtyId, Use};
+use crate::kernel::tty::{self, TtyId};
 use crate::kernel::{Context, Kernel, Resume, Sysret, Wake};
 
 /// Bytes that a stream moves at once.
@@ -37,38 +36,7 @@ pub(super) struct Waiting {
     selecting: HashMap<VnodeId, [Selinfo; 2]>,
 }
 
-/// A host terminal that the guest sees as one of its own.
-#[derive(Debug)]
-pub struct Terminal {
-    /// Its number in the kernel's table of terminals.
-    pub tty: TtyId,
-    /// Its node, referenced for good.
-    pub(super) vnode: VnodeId,
-    /// The host's device.
-    host: (u64, u64),
-    /// The streams on which it is read and written.
-    streams: Vec<Stream>,
-}
-
 impl Vfs {
-    /// The terminal with this minor number.
-    pub fn terminal(&self, minor: u32) -> Option<&Terminal> {
-        self.terminals.get(minor as usize)
-    }
-
-    /// The minor number of a terminal of the kernel's table.
-    pub(super) fn minor_of(&self, tty: TtyId) -> Option<u32> {
-        self.terminals.iter().position(|terminal| terminal.tty == tty).map(|minor| minor as u32)
-    }
-
-    /// The terminal that a vnode stands for.
-    pub(super) fn tty(&self, id: VnodeId) -> Option<TtyId> {
-        match Device::from_rdev(self.vnodes[id].rdev()?)? {
-            Device::Terminal(minor) => self.terminal(minor).map(|terminal| terminal.tty),
-            _ => None,
-        }
-    }
-
     /// A file of the guest over a host stream.
     pub fn stream_vnode(&mut self, stream: Stream) -> VnodeId {
         let kind = match stream.kind {
@@ -80,18 +48,11 @@ impl Vfs {
         self.vnodes.insert(Vnode::new(kind, mount, Body::Stream(stream)))
     }
 
-    /// The host stream behind a vnode, for reading or for writing.
-    pub fn stream(&self, id: VnodeId, write: bool) -> Option<&Stream> {
-        let vnode = &self.vnodes[id];
-        match &vnode.body {
+    /// The host stream behind a vnode.
+    pub fn stream(&self, id: VnodeId) -> Option<&Stream> {
+        match &self.vnodes[id].body {
             Body::Stream(stream) => Some(stream),
-            _ => match Device::from_rdev(vnode.rdev()?)? {
-                Device::Terminal(minor) => {
-                    let can = |stream: &&Stream| if write { stream.writable } else { stream.readable };
-                    self.terminal(minor)?.streams.iter().find(can)
-                }
-                _ => None,
-            },
+            _ => None,
         }
     }
 
@@ -131,7 +92,7 @@ pub fn open_descriptors(cx: &mut Context<'_>, mut descriptors: Vec<Descriptor>) 
         let offset = stream.tell().unwrap_or(0);
         let shared = stream.kind != StreamKind::File;
         let vnode = match stream.kind {
-            StreamKind::Terminal => terminal_vnode(cx, stream)?,
+            StreamKind::Terminal => terminal_vnode(cx, &stream)?,
             _ => cx.kernel.vfs.stream_vnode(stream),
         };
         let file = open_vnode(cx, number, vnode, flag)?;
@@ -140,6 +101,12 @@ pub fn open_descriptors(cx: &mut Context<'_>, mut descriptors: Vec<Descriptor>) 
         if shared {
             opened.push((identity, file));
         }
+    }
+    // A terminal that none of them is controls the session all the same.
+    if let Some(node) = cx.kernel.ttys.first_host_node()
+        && tty::controlling(cx.kernel, cx.id).is_none()
+    {
+        control_by(cx, node);
     }
     Ok(())
 }
@@ -153,50 +120,31 @@ fn open_vnode(cx: &mut Context<'_>, number: usize, vnode: VnodeId, flag: FileFla
 }
 
 /// The node of a host terminal: one for all streams to it.
-fn terminal_vnode(cx: &mut Context<'_>, stream: Stream) -> Result<VnodeId, Errno> {
-    let stat = stream.stat()?;
-    let host = (stat.dev, stat.ino);
-    if let Some(known) = cx.kernel.vfs.terminals.iter_mut().find(|terminal| terminal.host == host) {
-        known.streams.push(stream);
-        return Ok(known.vnode);
+fn terminal_vnode(cx: &mut Context<'_>, stream: &Stream) -> Result<VnodeId, Errno> {
+    let known = cx.kernel.ttys.host_node(stream.fd());
+    let node = match known {
+        Some(node) => node,
+        None => {
+            let door = terminal::Terminal::new(stream.fd()).ok_or(Errno::ENOTTY)?;
+            cx.kernel.attach_terminal(door)
+        }
+    };
+    control_by(cx, node);
+    Ok(node)
+}
+
+/// Makes a terminal the controlling one of the first session.
+fn control_by(cx: &mut Context<'_>, node: VnodeId) {
+    if let Some((tty, _)) = cx.kernel.vfs.terminal_end(&cx.kernel.ttys, node) {
+        tty::open_at_boot(cx.kernel, tty);
+        leader::hold_terminal(cx.kernel, tty, node);
     }
-    let door = terminal::Terminal::new(stream.fd()).ok_or(Errno::ENOTTY)?;
-    let tty = cx.kernel.ttys.add(door);
-    let vnode = cx.kernel.vfs.add_terminal(tty, host, stream);
-    leader::hold_terminal(cx.kernel, tty);
-    Ok(vnode)
 }
 
 fn null_device(cx: &mut Context<'_>) -> VnodeId {
     let vfs = &mut cx.kernel.vfs;
     let mount = vfs.vnodes[vfs.root_vnode()].mount;
     vfs.built_in(mount, Vtype::Chr, 0o666, device::makedev(2, 2))
-}
-
-impl Vfs {
-    /// Adds a terminal and its node, /dev/ttyvN where there is a /dev.
-    fn add_terminal(&mut self, tty: TtyId, host: (u64, u64), stream: Stream) -> VnodeId {
-        let minor = self.terminals.len() as u32;
-        let rdev = device::makedev(12, minor);
-        let vnode = match self.dev {
-            Some(dev) => self.add_device(dev, format!("ttyv{minor}").as_bytes(), rdev, 0o620),
-            None => {
-                let mount = self.vnodes[self.root_vnode()].mount;
-                self.built_in(mount, Vtype::Chr, 0o620, rdev)
-            }
-        };
-        self.vnodes.vref(vnode);
-        self.terminals.push(Terminal { tty, vnode, host, streams: vec![stream] });
-        vnode
-    }
-}
-
-/// Stops a background process that uses its terminal; it tries again afterwards.
-pub(super) fn background(cx: &mut Context<'_>, vnode: VnodeId, wanted: Use) -> Result<Option<Sleep>, Errno> {
-    match cx.kernel.vfs.tty(vnode) {
-        Some(tty) => tty::check_background(cx, tty, wanted),
-        None => Ok(None),
-    }
 }
 
 /// What makes two streams one: device, inode, and how it is open.
@@ -209,17 +157,13 @@ fn identity(stream: &Stream) -> Result<Identity, Errno> {
 
 /// Reads from a stream what there is, waiting for the first byte.
 pub(super) fn read(cx: &mut Context<'_>, file: FileId, vnode: VnodeId, mut uio: Uio) -> Sysret<i32> {
-    if let Some(sleep) = background(cx, vnode, Use::Read)? {
-        let resume = file::Resume::Host { file, uio, write: false };
-        return synch::sleep(sleep, Resume::File(resume));
-    }
     let requested = uio.resid;
     let mut buffer = vec![0; (requested as usize).min(PIECE)];
     let regular = cx.kernel.vfs.vnode(vnode).kind == Vtype::Reg;
     let mut result = Ok(());
     while uio.resid > 0 {
         let room = (uio.resid as usize).min(PIECE);
-        let Some(stream) = cx.kernel.vfs.stream(vnode, false) else { return Err(Errno::EBADF.into()) };
+        let Some(stream) = cx.kernel.vfs.stream(vnode) else { return Err(Errno::EBADF.into()) };
         let piece = buffer.get_mut(..room).unwrap_or_default();
         match stream.read(piece) {
             Ok(0) => break,
@@ -247,10 +191,6 @@ pub(super) fn read(cx: &mut Context<'_>, file: FileId, vnode: VnodeId, mut uio: 
 
 /// Writes to a stream; what it does not take at once waits.
 pub(super) fn write(cx: &mut Context<'_>, file: FileId, vnode: VnodeId, uio: Uio) -> Sysret<i32> {
-    if let Some(sleep) = background(cx, vnode, Use::Write)? {
-        let resume = file::Resume::Host { file, uio, write: true };
-        return synch::sleep(sleep, Resume::File(resume));
-    }
     let requested = uio.resid;
     write_rest(cx, file, vnode, uio, requested)
 }
@@ -274,7 +214,7 @@ fn write_rest(
             }
         };
         let allowed = cx.kernel.account_output(length);
-        let Some(stream) = cx.kernel.vfs.stream(vnode, true) else { return Err(Errno::EBADF.into()) };
+        let Some(stream) = cx.kernel.vfs.stream(vnode) else { return Err(Errno::EBADF.into()) };
         match stream.write(buffer.get(..allowed).unwrap_or_default()) {
             // What goes beyond the allowance is taken and lost: the run is over.
             Ok(written) if written == allowed => {
@@ -311,7 +251,7 @@ fn skip(cx: &Context<'_>, uio: &mut Uio, length: usize) -> Result<(), Errno> {
 
 /// Where a regular file of the host stands now is where the open file stands.
 fn note_offset(cx: &mut Context<'_>, file: FileId, vnode: VnodeId) {
-    if let Some(offset) = cx.kernel.vfs.stream(vnode, false).and_then(|stream| stream.tell().ok()) {
+    if let Some(offset) = cx.kernel.vfs.stream(vnode).and_then(|stream| stream.tell().ok()) {
         cx.kernel.files[file].offset = offset as i64;
     }
 }
@@ -359,7 +299,7 @@ fn asleep(file: FileId, write: bool) -> Sleep {
 
 /// Whether a stream is ready; if not, the process is noted.
 pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool {
-    let Some(stream) = cx.kernel.vfs.stream(vnode, which == Which::Write) else { return true };
+    let Some(stream) = cx.kernel.vfs.stream(vnode) else { return true };
     let at = match which {
         Which::Read if stream.can_read() => return true,
         Which::Write if stream.can_write() => return true,
@@ -382,15 +322,20 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
     let waiting = &kernel.vfs.waiting;
     let mut polls: Vec<(Target, Poll<'_>)> = Vec::new();
     for &(file, write) in &waiting.parked {
-        if let Some(stream) = stream_of(kernel, file, write) {
+        if let Some(stream) = stream_of(kernel, file) {
             polls.push((Target::Parked(file, write), Poll::new(stream, write)));
         }
     }
     for &vnode in waiting.selecting.keys() {
         for (at, write) in [(0, false), (1, true)] {
-            if let Some(stream) = kernel.vfs.stream(vnode, write) {
+            if let Some(stream) = kernel.vfs.stream(vnode) {
                 polls.push((Target::Selecting(vnode, at), Poll::new(stream, write)));
             }
+        }
+    }
+    for id in kernel.ttys.hosts() {
+        if let Some((fd, read, write)) = kernel.ttys.host_interest(id) {
+            polls.push((Target::Terminal(id), Poll::either(fd, read, write)));
         }
     }
     for interest in bridge::interests(kernel) {
@@ -416,6 +361,7 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
                 selwakeup(kernel, &mut info);
             }
             Target::Network(id) => bridge::service(kernel, [id]),
+            Target::Terminal(id) => tty::host::service(kernel, id),
         }
     }
     true
@@ -427,11 +373,12 @@ enum Target {
     Parked(FileId, bool),
     Selecting(VnodeId, usize),
     Network(InpcbId),
+    Terminal(TtyId),
 }
 
-fn stream_of(kernel: &Kernel, file: FileId, write: bool) -> Option<&Stream> {
+fn stream_of(kernel: &Kernel, file: FileId) -> Option<&Stream> {
     match kernel.files.get(file)?.object {
-        FileObject::Vnode(vnode) => kernel.vfs.stream(vnode, write),
+        FileObject::Vnode(vnode) => kernel.vfs.stream(vnode),
         _ => None,
     }
 }

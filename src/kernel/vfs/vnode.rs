@@ -18,6 +18,8 @@ use smallvec::SmallVec;
 use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
+use super::procfs;
+use crate::host::fs::HostTime;
 use crate::host::stdio::Stream;
 use crate::kernel::arena::{Arena, Id};
 
@@ -94,6 +96,8 @@ pub struct BuiltIn {
     pub perm: u16,
     /// Device number, of devices.
     pub rdev: u32,
+    /// Last access, modification, and change of the attributes.
+    pub times: [HostTime; 3],
 }
 
 /// What is behind a vnode.
@@ -103,6 +107,10 @@ pub enum Body {
     Host(HostNode),
     /// Something of our own.
     BuiltIn(BuiltIn),
+    /// A file of the kernel's own: its inode number and its bytes.
+    Memory(u32, Rc<[u8]>),
+    /// A node of the process file system.
+    Process(procfs::Node),
     /// A stream that the emulator was started with.
     Stream(Stream),
     /// Nothing any more: revoked (deadfs).
@@ -389,7 +397,11 @@ mod tests {
     use super::*;
 
     fn built_in(kind: Vtype) -> Vnode {
-        Vnode::new(kind, MountId(0), Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0 }))
+        Vnode::new(
+            kind,
+            MountId(0),
+            Body::BuiltIn(BuiltIn { ino: 9, perm: 0o755, rdev: 0, times: Default::default() }),
+        )
     }
 
     #[test]

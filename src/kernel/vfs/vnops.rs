@@ -10,18 +10,18 @@ use syscalls::layout::{Stat, Timespec};
 
 use super::access::Want;
 use super::attr::{APPEND, Vattr};
-use super::continuation::Resume;
 use super::namei::{Nameidata, Op};
 use super::node::Make;
-use super::vnode::{Body, VnodeId, Vtype};
-use super::{MAXFILESIZE, calls, device, fifo, stream};
+use super::vnode::{Body, Vnode, VnodeId, Vtype};
+use super::{MAXFILESIZE, calls, device, fifo, procfs, stream};
 use crate::host::fs::{HostTime, MOST_APPENDED, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
 use crate::kernel::limits::Resource;
 use crate::kernel::signal::{SIGXFSZ, psignal};
-use crate::kernel::tty::{self, Use};
-use crate::kernel::{Context, Kernel, Sysret, synch, vm};
+use crate::kernel::time::SECOND_NS;
+use crate::kernel::tty::{self, Special};
+use crate::kernel::{Context, Kernel, Sysret, vm};
 use crate::mem;
 
 /// Flags of open that no open file keeps.
@@ -42,6 +42,8 @@ pub(super) enum Opened {
     Vnode(VnodeId),
     /// A fifo, with a reference, whose other end may have to be waited for.
     Fifo(VnodeId),
+    /// A terminal, with a reference, whose other side may have to be waited for.
+    Terminal(VnodeId, Special),
     /// The descriptor of the process with this number is to be duplicated (ENODEV of fdopen).
     Descriptor(u32),
 }
@@ -78,19 +80,16 @@ pub(super) fn open(
             cx.kernel.vfs.access(vp, Want::WRITE, &cred)?;
         }
     }
-    if has(flags, O_TRUNC) {
+    if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_)) {
         set_length(cx.kernel, vp, 0)?;
     }
-    let mut vp = vp;
     let opened = match kind {
         Vtype::Chr | Vtype::Blk => match device::open(cx, vp)? {
             device::Device::Descriptor(number) => return Ok(Opened::Descriptor(number)),
-            device::Device::Terminal(minor) => {
-                // /dev/tty is another name of the terminal.
-                vp = cx.kernel.vfs.terminal(minor).ok_or(Errno::ENXIO)?.vnode;
-                Opened::Vnode(vp)
-            }
-            _ => Opened::Vnode(vp),
+            _ => match cx.kernel.vfs.special(&cx.kernel.ttys, vp) {
+                Some(special) => Opened::Terminal(vp, special),
+                None => Opened::Vnode(vp),
+            },
         },
         Vtype::Fifo => Opened::Fifo(vp),
         _ => {
@@ -98,7 +97,14 @@ pub(super) fn open(
             if append_only && flags.contains(FileFlag::WRITE) && !flags.contains(FileFlag::APPEND) {
                 return Err(Errno::EPERM);
             }
-            if kind == Vtype::Reg {
+            let body = &cx.kernel.vfs.vnode(vp).body;
+            if let Body::Process(node) = *body {
+                procfs::open(cx, node)?;
+            } else if matches!(body, Body::Memory(..)) {
+                if flags.contains(FileFlag::WRITE) {
+                    return Err(Errno::EROFS);
+                }
+            } else if kind == Vtype::Reg {
                 let writes = flags.contains(FileFlag::WRITE);
                 cx.kernel.vfs.content(vp, if writes { OpenFor::Writing } else { OpenFor::Reading })?;
             }
@@ -175,23 +181,42 @@ fn vnode_of(cx: &Context<'_>, file: FileId) -> Result<VnodeId, Errno> {
     }
 }
 
+/// The node of a file that shows a process.
+fn process_node(vnode: &Vnode) -> Option<procfs::Node> {
+    match vnode.body {
+        Body::Process(node) if vnode.kind == Vtype::Reg => Some(node),
+        _ => None,
+    }
+}
+
 /// Reads from an open file (`vn_read`).
 pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
     let held = cx.kernel.vfs.vnode(vnode);
-    if matches!(held.body, Body::Stream(_)) || cx.kernel.vfs.tty(vnode).is_some() {
+    if matches!(held.body, Body::Stream(_)) {
         return stream::read(cx, file, vnode, uio);
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        cx.kernel.vfs.used(vnode, false, now(cx.kernel));
+        return tty::read(cx, file, special, uio);
     }
     if held.kind == Vtype::Fifo {
         return fifo::read(cx, file, vnode, uio);
     }
     let requested = uio.resid;
+    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
+        return device::read_log(cx, file, uio, requested);
+    }
     uio.offset = cx.kernel.files[file].offset;
     let dead = matches!(held.body, Body::Dead);
+    let process = process_node(held);
     let result = match held.kind {
         Vtype::Chr if dead => Ok(()),
         _ if dead => Err(Errno::EIO),
-        Vtype::Reg => read_file(cx, vnode, &mut uio),
+        Vtype::Reg => match process {
+            Some(node) => procfs::read(cx, node, &mut uio),
+            None => read_file(cx, vnode, &mut uio),
+        },
         Vtype::Dir => read_blocks(cx, vnode, &mut uio),
         Vtype::Chr => {
             let rdev = held.rdev().and_then(device::Device::from_rdev);
@@ -213,6 +238,7 @@ fn read_file(cx: &mut Context<'_>, vnode: VnodeId, uio: &mut Uio) -> Result<(), 
         let room = (uio.resid as usize).min(PIECE);
         let piece = buffer.get_mut(..room).unwrap_or_default();
         let length = cx.kernel.vfs.read_content(vnode, uio.offset.cast_unsigned(), piece)?;
+        super::blocks::read(cx.kernel, cx.id, vnode, uio.offset.cast_unsigned(), length as u64);
         uio.move_out(cx, piece.get(..length).unwrap_or_default())?;
         if length < room {
             break;
@@ -234,12 +260,14 @@ pub(super) fn blocks_from(
     offset: i64,
     most: u32,
 ) -> Result<Vec<u8>, Errno> {
+    procfs::refresh(cx.kernel, cx.id);
     let vfs = &mut cx.kernel.vfs;
     let held = vfs.vnode(vnode);
     let key = match &held.body {
         Body::Host(node) => (held.mount.0, node.dev, node.ino),
         Body::BuiltIn(own) => (held.mount.0, u64::MAX, u64::from(own.ino)),
-        Body::Stream(_) | Body::Dead => return Err(Errno::EBADF),
+        Body::Process(node) => (held.mount.0, u64::MAX - 1, u64::from(node.fileno())),
+        Body::Memory(..) | Body::Stream(_) | Body::Dead => return Err(Errno::EBADF),
     };
     if offset == 0 || vfs.slots.get(key).is_none() {
         let entries = vfs.read_directory(vnode)?;
@@ -254,14 +282,25 @@ pub(super) fn blocks_from(
 pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
     let held = cx.kernel.vfs.vnode(vnode);
-    if matches!(held.body, Body::Stream(_)) || cx.kernel.vfs.tty(vnode).is_some() {
+    if matches!(held.body, Body::Stream(_)) {
         return stream::write(cx, file, vnode, uio);
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        cx.kernel.vfs.used(vnode, true, now(cx.kernel));
+        return tty::write(cx, file, special, uio);
     }
     if held.kind == Vtype::Fifo {
         return fifo::write(cx, file, vnode, uio);
     }
     let requested = uio.resid;
     uio.offset = cx.kernel.files[file].offset;
+    if let Some(node) = process_node(held) {
+        procfs::write(cx, node, &mut uio)?;
+        let done = requested - uio.resid;
+        let open = &mut cx.kernel.files[file];
+        open.offset = open.offset.wrapping_add(i64::from(done));
+        return Ok(done.cast_signed());
+    }
     let append = held.kind == Vtype::Reg && cx.kernel.files[file].flag.contains(FileFlag::APPEND);
     let result = match held.kind {
         _ if matches!(held.body, Body::Dead) => Err(Errno::EIO),
@@ -308,6 +347,9 @@ fn write_file(
     }
     let result = if append { append_pieces(cx, vnode, uio) } else { write_pieces(cx, vnode, uio) };
     if uio.resid < before {
+        let done = u64::from(before - uio.resid);
+        let from = uio.offset.cast_unsigned().saturating_sub(done);
+        super::blocks::written(cx.kernel, cx.id, vnode, from, done);
         let cred = cx.kernel.files[file].cred.clone();
         // The bytes are written; bits that cannot be cleared on this host stay.
         let _ = cx.kernel.vfs.clear_set_id(vnode, &cred);
@@ -375,40 +417,22 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
     if held.kind == Vtype::Fifo && held.inode.fifo.get().is_some() {
         return fifo::ioctl(cx, file, vnode, command, data);
     }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        return tty::request(cx, file, vnode, special, command, data);
+    }
     let answer = match command {
         request::FIONREAD if matches!(held.kind, Vtype::Reg | Vtype::Dir) => {
             cx.kernel.vfs.getattr(vnode)?.size.cast_signed().wrapping_sub(cx.kernel.files[file].offset)
         }
-        request::FIONREAD => match cx.kernel.vfs.stream(vnode, false) {
+        request::FIONREAD => match cx.kernel.vfs.stream(vnode) {
             Some(stream) => stream.waiting()?.cast_signed(),
             None => 0,
         },
-        _ => return terminal_ioctl(cx, file, vnode, command, data),
+        request::FIONBIO | request::FIOASYNC => return Ok(()),
+        _ => return Err(Errno::ENOTTY.into()),
     };
     *data = (answer as i32).to_le_bytes().to_vec();
     Ok(())
-}
-
-/// Requests on terminals; other files only answer those that every file answers.
-fn terminal_ioctl(
-    cx: &mut Context<'_>,
-    file: FileId,
-    vnode: VnodeId,
-    command: u32,
-    data: &mut Vec<u8>,
-) -> Sysret<()> {
-    let Some(tty) = cx.kernel.vfs.tty(vnode) else {
-        let common = matches!(command, request::FIONBIO | request::FIOASYNC);
-        return if common { Ok(()) } else { Err(Errno::ENOTTY.into()) };
-    };
-    if tty::changes(command)
-        && let Some(sleep) = stream::background(cx, vnode, Use::Change)?
-    {
-        // Requests that change something give nothing back.
-        let resume = Resume::Ioctl { file, command, data: std::mem::take(data) };
-        return synch::sleep(sleep, synch::Resume::Vfs(resume));
-    }
-    Ok(tty::ioctl(cx, tty, command, data)?)
 }
 
 /// Whether reading or writing would not wait (`vn_select`).
@@ -418,11 +442,18 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     if held.kind == Vtype::Fifo && held.inode.fifo.get().is_some() {
         return fifo::select(cx, file, vnode, which);
     }
+    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
+        return which != Which::Read || cx.kernel.messages.unread() > 0;
+    }
+    if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
+        return tty::select(cx, special, which);
+    }
     stream::select(cx, vnode, which)
 }
 
 /// What stat tells (`vn_stat`).
 pub fn vn_stat(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Stat, Errno> {
+    procfs::refresh(cx.kernel, cx.id);
     Ok(stat(&cx.kernel.vfs.getattr(vnode)?))
 }
 
@@ -458,6 +489,42 @@ pub(super) fn stat(attr: &Vattr) -> Stat {
     }
 }
 
+/// Takes a device away from all who have it open, by whatever node (`vgoneall`).
+pub fn revoke_device(cx: &mut Context<'_>, vnode: VnodeId) {
+    let line = cx.kernel.vfs.terminal_end(&cx.kernel.ttys, vnode);
+    let rdev = cx.kernel.vfs.vnode(vnode).rdev();
+    let dead = cx.kernel.vfs.dead_vnode(vnode);
+    cx.kernel.vfs.vref(dead);
+    let mut active = false;
+    let mut nodes = vec![vnode];
+    for file in cx.kernel.files.active().to_vec() {
+        let FileObject::Vnode(node) = cx.kernel.files[file].object else { continue };
+        let same = cx.kernel.vfs.vnode(node);
+        if node == vnode
+            || same.kind == cx.kernel.vfs.vnode(vnode).kind && rdev.is_some() && same.rdev() == rdev
+        {
+            cx.kernel.files[file].object = FileObject::Vnode(dead);
+            cx.kernel.vfs.vref(dead);
+            cx.kernel.vfs.vrele(node);
+            nodes.push(node);
+            active = true;
+        }
+    }
+    for node in nodes {
+        active |= tty::revoke_node(cx.kernel, node, dead);
+    }
+    if let Some(line) = line.filter(|_| active) {
+        tty::close_revoked(cx, line);
+    }
+    cx.kernel.vfs.vrele(dead);
+}
+
+/// The time, as files have it.
+fn now(kernel: &Kernel) -> HostTime {
+    let now = kernel.clock.now();
+    HostTime { sec: (now / SECOND_NS) as i64, nsec: (now % SECOND_NS) as i64 }
+}
+
 /// Closes an open file (`vn_closefile`).
 pub fn vn_close(cx: &mut Context<'_>, file: FileId) -> Sysret<()> {
     let vnode = vnode_of(cx, file)?;
@@ -471,7 +538,12 @@ pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sys
     if flag.contains(FileFlag::WRITE) {
         inode.writecount.set(inode.writecount.get().saturating_sub(1));
     }
-    let closed = if inode.fifo.get().is_some() { fifo::close(cx, vnode, flag) } else { Ok(()) };
+    let fifo = inode.fifo.get().is_some();
+    let closed = match cx.kernel.vfs.vnode(vnode).kind {
+        _ if fifo => fifo::close(cx, vnode, flag),
+        Vtype::Chr => tty::close(cx, vnode, flag),
+        _ => Ok(()),
+    };
     cx.kernel.vfs.vrele(vnode);
     closed
 }

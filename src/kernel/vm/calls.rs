@@ -1,5 +1,6 @@
 //! Calls on memory.
 
+pub use super::swap::swapon;
 use syscalls::arg::{Fd, GuestAddr, Int, Off, Uint, Unused};
 use syscalls::errno::Errno;
 use syscalls::flags::{Advice, MapFlags, MsyncFlags, OldMapFlags, OldProt, Prot};

@@ -14,7 +14,7 @@ use crate::image::MAX_DATA;
 use crate::kernel::file::{FileFlag, FileObject, getfile};
 use crate::kernel::limits::Resource;
 use crate::kernel::{Context, vfs};
-use crate::mem::{self, FileId, PAGE_SIZE, Prot, Sharing};
+use crate::mem::{self, FileId, PAGE_SIZE, Prot, SharedMemory, Sharing};
 
 /// Most pages that all processes together may wire: a third of the memory of a 32 MB machine.
 const MAX_WIRED_PAGES: u32 = 2500;
@@ -130,6 +130,37 @@ pub(super) fn mmap(cx: &mut Context<'_>, request: Request) -> Result<u32, Errno>
     if let Some(id) = file_shared {
         file::after_share(cx.kernel, id);
     }
+    cx.kernel.account_memory();
+    Ok(addr)
+}
+
+/// Where a mapping goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// At the lowest free address behind the largest possible heap.
+    Anywhere,
+    /// Over whatever is at the address of a page.
+    Exactly(u32),
+}
+
+/// Maps `size` bytes, a multiple of the page size, of shared memory into the calling process, and gives the
+/// address (`vm_mmap`); ENOMEM where there is no room or the address is not a user's.
+pub fn map_memory(
+    cx: &mut Context<'_>,
+    memory: &SharedMemory,
+    size: u32,
+    prot: Prot,
+    placement: Placement,
+) -> Result<u32, Errno> {
+    let vm = &mut cx.proc_mut().vm;
+    let addr = match placement {
+        Placement::Exactly(addr) => check_user_range(addr, size).map(|()| addr).map_err(|_| Errno::ENOMEM)?,
+        Placement::Anywhere => {
+            let behind_heap = round_page(vm.data_addr.wrapping_add(MAX_DATA as u32));
+            find_space(vm, behind_heap, size).ok_or(Errno::ENOMEM)?
+        }
+    };
+    vm.space.map_shared(addr, size, prot, memory).map_err(|e| errno(&e))?;
     cx.kernel.account_memory();
     Ok(addr)
 }

@@ -9,16 +9,20 @@
 //! | [`map`] | mmap, munmap, mprotect and their checks |
 //! | [`image`] | the address space of a new program |
 //! | [`stack`] | growth of the stack, at page faults and at copies of the kernel |
+//! | [`faults`] | page faults and resident memory |
+//! | [`swap`] | devices to page to |
 //! | [`file`](mod@file) | files that change under mappings |
 //!
 //! 2.1 counterpart: vm/vm_map.h (struct vmspace), vm/vm_mmap.c, vm/vm_unix.c,
 //! i386/i386/vm_machdep.c (grow), kern/kern_exec.c (exec_new_vmspace).
 
 pub mod calls;
+pub(in crate::kernel) mod faults;
 pub mod file;
 mod image;
 mod map;
 mod stack;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +31,10 @@ use std::io;
 use syscalls::errno::Errno;
 
 use crate::image::stack as layout;
+use crate::kernel::ipc::Attachments;
 use crate::mem::{AddressSpace, PAGE_SIZE};
 
-pub use map::Mappable;
+pub use map::{Mappable, Placement, map_memory};
 pub use stack::{copyin, copyinstr, copyout, grow, grow_on_fault};
 
 /// Address of the signal trampoline.
@@ -56,6 +61,10 @@ pub struct Vmspace {
     pub stack_floor: u32,
     /// Address of the argument vector (vm_minsaddr).
     pub argv: u32,
+    /// Pages that had been written when somebody last looked ([`faults`]).
+    pub written: u32,
+    /// Attached segments of shared memory (vm_shm).
+    pub attached: Attachments,
 }
 
 impl Vmspace {
@@ -76,13 +85,17 @@ impl Vmspace {
             stack_pages: 0,
             stack_floor: layout::USRSTACK - layout::MAXSSIZ,
             argv: 0,
+            written: 0,
+            attached: Attachments::default(),
         }
     }
 
     /// A copy for a child (`vmspace_fork`).
     pub fn fork(&mut self) -> Result<Self, Errno> {
         let space = self.space.fork().map_err(|e| errno(&e))?;
-        Ok(Self { space, ..*self })
+        // The child's faults are those on pages of its own.
+        let written = space.written();
+        Ok(Self { space, written, ..*self })
     }
 
     /// Releases everything that is mapped.

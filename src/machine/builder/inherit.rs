@@ -33,9 +33,10 @@ impl Builder {
     }
 
     /// The program's place among the host's jobs is this process's: it cannot be stopped from the terminal
-    /// where nobody could continue it.
+    /// where nobody could continue it.  This process's controlling terminal is the program's, too.
     pub fn as_job(mut self) -> Self {
         self.inherited.orphaned = inherit::is_orphaned();
+        self.terminal = true;
         self
     }
 

@@ -51,6 +51,29 @@ fn a_file_is_read_up_to_its_end_and_zero_behind_it_in_the_last_page() {
 }
 
 #[test]
+fn mappings_follow_a_file_that_is_copied() {
+    both(|mut space| {
+        let id = FileId { dev: 77, ino: 78 };
+        let (old, new) = (numbered(3), numbered(3));
+        space.map_file(0x1000, 0x3000, RW, old.as_fd(), 0, Sharing::Private, id).unwrap();
+        space.map_file(0x8000, 0x4000, RO, old.as_fd(), 0, Sharing::Shared, id).unwrap();
+        space.subyte(0x1000, b'p').unwrap();
+        crate::mem::forget_mapped(id);
+        space.move_file(id, new.as_fd()).unwrap();
+        new.write_all_at(b"new", 0x1000).unwrap();
+        old.write_all_at(b"old", 0x1000).unwrap();
+        space.file_written(id, 0x1000, 3);
+        let mut bytes = [0; 3];
+        space.copyin(0x9000, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"new", "a shared page is the copy's");
+        assert_eq!(space.fubyte(0x1000), Ok(b'p'), "a private page that was written stays");
+        assert_eq!(space.fubyte(0x1001), Ok(1));
+        assert_eq!(space.fubyte(0x3000), Ok(3));
+        assert_eq!(space.fubyte(0xb000), Err(fault(0xb000, Access::Read, FaultCause::BeyondEof)));
+    });
+}
+
+#[test]
 fn private_stores_do_not_reach_the_file_and_shared_ones_do() {
     both(|mut space| {
         let mut f = numbered(2);

@@ -50,7 +50,8 @@ layout! {
     Proc "proc" 256 {
         0 forw "p_forw": U32 => Show::Addr,
         4 back "p_back": U32 => Show::Addr,
-        8 pad0 "": [u8; 8] => Show::Pad,
+        8 next "p_next": U32 => Show::Addr,
+        12 prev "p_prev": U32 => Show::Addr,
         16 cred "p_cred": U32 => Show::Addr,
         20 fd "p_fd": U32 => Show::Addr,
         24 stats "p_stats": U32 => Show::Addr,

@@ -82,6 +82,14 @@ layout! {
         2 prio "prio": U16,
     }
 
+    /// The time with its errors.
+    Ntptimeval "ntptimeval" 20 {
+        0 time "time": Timeval,
+        8 maxerror "maxerror": I32,
+        12 esterror "esterror": I32,
+        16 state "time_state": I32,
+    }
+
     /// State of the clock discipline.
     Timex "timex" 68 {
         0 modes "modes": U32 => Show::Hex,

@@ -3,22 +3,28 @@
 //! | file | calls |
 //! |---|---|
 //! | [`open`](mod@open) | open and its relatives, lseek, fsync |
+//! | [`mount`](mod@mount) | mounting |
 //! | [`name`] | making, removing and renaming names |
 //! | [`attribute`] | stat, access, modes, owners, times, sizes |
+//! | [`server`] | handles and daemons of network file systems |
 //! | [`tree`] | directories, roots, file systems |
 //!
 //! 2.1 counterpart: kern/vfs_syscalls.c.
 
 mod attribute;
+mod mount;
 mod name;
 mod open;
+mod server;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 pub use attribute::*;
+pub use mount::*;
 pub use name::*;
 pub use open::*;
+pub use server::*;
 pub use tree::*;
 
 use syscalls::Errno;
@@ -50,6 +56,7 @@ fn namei_as(cx: &mut Context<'_>, nd: &Nameidata<'_>, cred: &Ucred) -> Result<Fo
     let root = table.root.unwrap_or(top);
     let start = Start { cwd: table.cwd.unwrap_or(root), root };
     cx.kernel.vfs.set_time(&cx.kernel.clock);
+    super::procfs::refresh(cx.kernel, cx.id);
     let found = cx.kernel.vfs.namei(nd, start, cred);
     cx.kernel.note_with(cx.id, |_| {
         let result = found.as_ref().map(|_| ()).map_err(|errno| *errno);
@@ -64,9 +71,30 @@ pub(super) fn lookup(cx: &mut Context<'_>, path: &[u8]) -> Result<VnodeId, Errno
 }
 
 /// The vnode that a path in guest memory leads to.
-fn lookup_path(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
+pub(in crate::kernel) fn lookup_path(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
     let path = copy_path(cx, path)?;
     lookup(cx, &path)
+}
+
+/// The bytes of a regular file of at most `most` bytes, found without telling anybody and without regard to
+/// permissions: for the kernel itself.
+pub(in crate::kernel) fn read_whole(cx: &mut Context<'_>, path: &[u8], most: u64) -> Result<Vec<u8>, Errno> {
+    let top = cx.kernel.vfs.root_vnode();
+    let superuser = Ucred { uid: 0, groups: vec![0] };
+    let start = Start { cwd: top, root: top };
+    let found = cx.kernel.vfs.namei(&Nameidata::lookup(path), start, &superuser)?;
+    let vnode = found.vp.ok_or(Errno::ENOENT)?;
+    if cx.kernel.vfs.vnode(vnode).kind != Vtype::Reg {
+        return Err(Errno::EACCES);
+    }
+    let size = cx.kernel.vfs.size(vnode)?;
+    if size > most {
+        return Err(Errno::EFBIG);
+    }
+    let mut bytes = vec![0; size as usize];
+    let read = cx.kernel.vfs.read_content(vnode, 0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 /// The file that ktrace writes: a regular one that the caller may read and write; referenced for the caller.
@@ -84,6 +112,26 @@ pub(in crate::kernel) fn open_trace_file(cx: &mut Context<'_>, path: Path) -> Re
         return Err(Errno::EACCES);
     }
     vfs.vref(vnode);
+    Ok(vnode)
+}
+
+/// The file that records of processes go to: a regular one that the caller may write, named without a
+/// symbolic link at the end; referenced for the caller.
+pub(in crate::kernel) fn open_accounting_file(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
+    let path = copy_path(cx, path)?;
+    let nd = Nameidata { follow: false, ..Nameidata::lookup(&path) };
+    let vnode = namei(cx, &nd)?.vp.ok_or(Errno::ENOENT)?;
+    let cred = cx.proc().cred.ucred.clone();
+    match cx.kernel.vfs.vnode(vnode).kind {
+        Vtype::Dir => return Err(Errno::EISDIR),
+        Vtype::Sock => return Err(Errno::EOPNOTSUPP),
+        _ => super::vnops::write_check(cx.kernel, vnode)?,
+    }
+    cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
+    if cx.kernel.vfs.vnode(vnode).kind != Vtype::Reg {
+        return Err(Errno::EACCES);
+    }
+    cx.kernel.vfs.vref(vnode);
     Ok(vnode)
 }
 

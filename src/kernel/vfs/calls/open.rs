@@ -8,13 +8,13 @@ use syscalls::flags::{OpenFlags, Whence};
 use syscalls::layout::mode::{ALLPERMS, S_ISTXT};
 
 use super::super::continuation::Resume;
-use super::super::vnode::VnodeId;
+use super::super::vnode::{VnodeId, Vtype};
 use super::super::vnops::{self, Opened};
 use super::super::{fifo, locking};
 use super::{copy_path, getvnode};
 use crate::host::stdio::StreamKind;
 use crate::kernel::file::{self, FileFlag, FileId, FileObject};
-use crate::kernel::{Context, Stop, Sysret};
+use crate::kernel::{Context, Stop, Sysret, tty};
 
 /// Flags that stay with an open file (FMASK).
 const FMASK: FileFlag = FileFlag::READ
@@ -35,6 +35,7 @@ pub fn open(cx: &mut Context<'_>, path: Path, flags: OpenFlags, mode: CreatMode)
     let found = copy_path(cx, path).and_then(|path| vnops::open(cx, &path, flags, mode));
     let waits_for = match found {
         Ok(Opened::Vnode(vnode)) => return opened(cx, fd, file, vnode, flags),
+        Ok(Opened::Terminal(vnode, special)) => return tty::open(cx, fd, file, vnode, flags, special),
         Ok(Opened::Descriptor(number)) => return Ok(duplicate(cx, fd, file, number, flags)?),
         Ok(Opened::Fifo(vnode)) => match fifo::open(cx, vnode, flags) {
             Ok(None) => return opened(cx, fd, file, vnode, flags),
@@ -56,7 +57,7 @@ pub fn ocreat(cx: &mut Context<'_>, path: Path, mode: Mode) -> Sysret<Fd> {
 }
 
 /// The vnode is open: the file stands for it, once it has the lock that was asked for.
-pub(in super::super) fn opened(
+pub(in crate::kernel) fn opened(
     cx: &mut Context<'_>,
     fd: Fd,
     file: FileId,
@@ -66,7 +67,9 @@ pub(in super::super) fn opened(
     let open = &mut cx.kernel.files[file];
     open.flag = flags & FMASK;
     open.object = FileObject::Vnode(vnode);
-    if !flags.intersects(FileFlag::EXLOCK | FileFlag::SHLOCK) {
+    // Devices have no locks; as recorded, an open that asks for one gets the device all the same.
+    let device = matches!(cx.kernel.vfs.vnode(vnode).kind, Vtype::Chr | Vtype::Blk);
+    if device || !flags.intersects(FileFlag::EXLOCK | FileFlag::SHLOCK) {
         return Ok(fd);
     }
     let exclusive = flags.contains(FileFlag::EXLOCK);
@@ -108,6 +111,24 @@ pub(in super::super) fn open_failed(
     Err(stop)
 }
 
+/// Undoes an open whose device did not open.
+pub(in crate::kernel) fn not_opened(
+    cx: &mut Context<'_>,
+    fd: Fd,
+    file: FileId,
+    vnode: VnodeId,
+    flags: FileFlag,
+    stop: Stop,
+) -> Sysret<Fd> {
+    if flags.contains(FileFlag::WRITE) {
+        let inode = &cx.kernel.vfs.vnode(vnode).inode;
+        inode.writecount.set(inode.writecount.get().saturating_sub(1));
+    }
+    cx.kernel.vfs.vrele(vnode);
+    file::release(cx, fd, file);
+    Err(stop)
+}
+
 /// Makes the new descriptor another one for an open file of the process (`dupfdopen`).
 fn duplicate(cx: &mut Context<'_>, fd: Fd, file: FileId, number: u32, flags: FileFlag) -> Result<Fd, Errno> {
     let from = Fd(number.cast_signed());
@@ -135,14 +156,14 @@ fn duplicate(cx: &mut Context<'_>, fd: Fd, file: FileId, number: u32, flags: Fil
 pub fn lseek(cx: &mut Context<'_>, fd: Fd, _pad: Unused, offset: Off, whence: Whence) -> Sysret<i64> {
     let file = file::getfile(cx, fd)?;
     let FileObject::Vnode(vnode) = cx.kernel.files[file].object else { return Err(Errno::ESPIPE.into()) };
-    let stream = cx.kernel.vfs.stream(vnode, false).map(|stream| stream.kind);
+    let stream = cx.kernel.vfs.stream(vnode).map(|stream| stream.kind);
     if stream == Some(StreamKind::Pipe) {
         return Err(Errno::ESPIPE.into());
     }
     let base = match whence {
         // Others may share the host's offset.
         Whence::Cur if stream == Some(StreamKind::File) => {
-            let stream = cx.kernel.vfs.stream(vnode, false);
+            let stream = cx.kernel.vfs.stream(vnode);
             stream.and_then(|stream| stream.tell().ok()).map_or(0, u64::cast_signed)
         }
         Whence::Cur => cx.kernel.files[file].offset,
@@ -152,7 +173,7 @@ pub fn lseek(cx: &mut Context<'_>, fd: Fd, _pad: Unused, offset: Off, whence: Wh
     };
     let offset = base.wrapping_add(offset);
     if stream == Some(StreamKind::File)
-        && let Some(stream) = cx.kernel.vfs.stream(vnode, false)
+        && let Some(stream) = cx.kernel.vfs.stream(vnode)
     {
         // The host has no offsets below zero; reading there would fail anyway.
         stream.seek(u64::try_from(offset).map_err(|_| Errno::EINVAL)?)?;

@@ -4,7 +4,7 @@
 
 use syscalls::Errno;
 use syscalls::arg::{Dirents, Fd, GuestAddr, OldDirents, Out, Path, StatfsBuf, Uid, Unused};
-use syscalls::flags::{FsWait, MountFlags, MountType};
+use syscalls::flags::FsWait;
 use syscalls::layout::{I32, Statfs};
 use zerocopy::IntoBytes;
 
@@ -19,6 +19,10 @@ use crate::kernel::{Context, Sysret};
 
 /// Mount flags that statfs shows (MNT_VISFLAGMASK).
 const VISIBLE: u32 = 0xffff;
+/// Room that a file system shows at most: programs count its bytes, and a hundred times its files, in numbers of 31
+/// bits.  A larger one shows all of its figures smaller.
+const MOST_FILES: u128 = i32::MAX as u128 / 100;
+const MOST_BYTES: u128 = i32::MAX as u128;
 /// Smallest unit in which room is told.
 const FRAGMENT: u64 = 1024;
 
@@ -144,12 +148,16 @@ pub fn getfsstat(cx: &mut Context<'_>, buf: StatfsBuf, _flags: FsWait) -> Sysret
     let size = size_of::<Statfs>() as u32;
     // The size is a signed number; a negative one has no room.
     let room = buf.size.cast_signed() / size.cast_signed();
-    let mounts = cx.kernel.vfs.mount_count();
+    let all = 0..cx.kernel.vfs.mount_count();
+    let numbers: Vec<_> = all.filter(|&n| cx.kernel.vfs.is_mounted(MountId(n))).collect();
+    let mounts = numbers.len();
     let mut address = buf.addr;
-    for number in 0..mounts {
-        if buf.addr == 0 || (number as i32) >= room {
+    let mut place = 0;
+    for number in numbers {
+        if buf.addr == 0 || place >= room {
             break;
         }
+        place += 1;
         let statfs = statfs_of(cx, MountId(number))?;
         cx.copyout(address, statfs.as_bytes())?;
         address = address.wrapping_add(size);
@@ -162,18 +170,14 @@ pub fn getfsstat(cx: &mut Context<'_>, buf: StatfsBuf, _flags: FsWait) -> Sysret
 fn statfs_of(cx: &Context<'_>, id: MountId) -> Result<Statfs, Errno> {
     let mount = cx.kernel.vfs.mount_by_id(id);
     let space = cx.kernel.vfs.space(id)?;
-    let mut bsize = FRAGMENT;
-    let bytes = space.blocks.saturating_mul(space.block_size);
-    // Numbers of blocks are 31 bits wide.
-    while bytes / bsize > i32::MAX as u64 {
-        bsize *= 2;
-    }
-    let blocks = |count: u64| I32::new((count.saturating_mul(space.block_size) / bsize) as i32);
-    let files = |count: u64| I32::new(count.min(i32::MAX as u64) as i32);
+    let bytes = |blocks: u64| u128::from(blocks) * u128::from(space.block_size);
+    let whole = bytes(space.blocks);
+    let blocks = |count: u64| I32::new(scaled(bytes(count), whole, MOST_BYTES, FRAGMENT));
+    let files = |count: u64| I32::new(scaled(count.into(), space.files.into(), MOST_FILES, 1));
     let mut statfs = Statfs {
         kind: (mount.kind as i16).into(),
         flags: ((mount.flags.bits() & VISIBLE) as i16).into(),
-        bsize: (bsize as i32).into(),
+        bsize: (FRAGMENT as i32).into(),
         iosize: (super::super::IOSIZE as i32).into(),
         blocks: blocks(space.blocks),
         bfree: blocks(space.free),
@@ -186,6 +190,12 @@ fn statfs_of(cx: &Context<'_>, id: MountId) -> Result<Statfs, Errno> {
     put_name(&mut statfs.mntonname, &mount.on);
     put_name(&mut statfs.mntfromname, &mount.from);
     Ok(statfs)
+}
+
+/// A part of something in units, made smaller where the whole is more than `most`.
+fn scaled(part: u128, whole: u128, most: u128, unit: u64) -> i32 {
+    let part = if whole > most { part.min(whole) * most / whole } else { part };
+    i32::try_from(part / u128::from(unit)).unwrap_or(i32::MAX)
 }
 
 /// Fills a field with as much of a name as fits before a zero byte.
@@ -206,35 +216,8 @@ pub fn revoke(cx: &mut Context<'_>, path: Path) -> Sysret<()> {
     if cx.proc().cred.ucred.uid != owner {
         cx.suser()?;
     }
-    let dead = cx.kernel.vfs.dead_vnode(vnode);
-    for file in cx.kernel.files.active().to_vec() {
-        let open = &mut cx.kernel.files[file];
-        if open.object == crate::kernel::file::FileObject::Vnode(vnode) {
-            open.object = crate::kernel::file::FileObject::Vnode(dead);
-            cx.kernel.vfs.vref(dead);
-            cx.kernel.vfs.vrele(vnode);
-        }
-    }
+    vnops::revoke_device(cx, vnode);
     Ok(())
-}
-
-/// Mounts: what can be seen of the host is settled on the command line, and nobody may add to it.
-pub fn mount(
-    cx: &mut Context<'_>,
-    _kind: MountType,
-    _path: Path,
-    _flags: MountFlags,
-    _data: GuestAddr,
-) -> Sysret<()> {
-    cx.suser()?;
-    Err(Errno::EPERM.into())
-}
-
-/// Unmounts: see [`mount`].
-pub fn unmount(cx: &mut Context<'_>, path: Path, _flags: MountFlags) -> Sysret<()> {
-    lookup_path(cx, path)?;
-    cx.suser()?;
-    Err(Errno::EPERM.into())
 }
 
 /// Quotas, which no file system here has.

@@ -453,6 +453,41 @@ fn an_open_file_follows_its_copy_and_keeps_its_number() {
 }
 
 #[test]
+fn what_the_host_has_no_attributes_for_is_kept() {
+    let mut both = both();
+    let fifo = both.layered.make("n", Make::Fifo, 0o640).unwrap();
+    both.layered.vfs.set_owner(fifo, 5, 6, &ROOT).unwrap();
+    both.layered.vfs.set_mode(fifo, 0o2611, &ROOT).unwrap();
+    let link = both.layered.look("s").unwrap();
+    let time = |sec| HostTime { sec, nsec: 7 };
+    both.layered.vfs.set_times(link, (time(1), time(2)), false, &ROOT).unwrap();
+    both.layered.vfs.set_owner(link, 8, 9, &ROOT).unwrap();
+    let directory = both.layered.look("d").unwrap();
+    both.layered.vfs.set_times(directory, (time(3), time(4)), false, &ROOT).unwrap();
+    drop(both.layered);
+    let (_, mut again) = reopened(&both.lower, &both.upper);
+    let mut attr = |path| {
+        let id = again.look(path).unwrap();
+        again.vfs.getattr(id).unwrap()
+    };
+    let (fifo, link, directory) = (attr("n"), attr("s"), attr("d"));
+    assert_eq!((fifo.kind, fifo.uid, fifo.gid, fifo.mode), (Vtype::Fifo, 5, 6, 0o2611));
+    assert_eq!((link.uid, link.gid, link.atime, link.mtime), (8, 9, time(1), time(2)));
+    assert_eq!((directory.atime, directory.mtime), (time(3), time(4)));
+}
+
+#[test]
+fn a_file_that_is_only_opened_for_writing_keeps_its_times() {
+    let mut both = both();
+    let id = both.layered.look("a").unwrap();
+    let before = both.layered.vfs.getattr(id).unwrap();
+    both.layered.vfs.vref(id);
+    both.layered.vfs.content(id, OpenFor::Writing).unwrap();
+    let after = both.layered.vfs.getattr(id).unwrap();
+    assert_eq!((before.mtime, before.size, before.fileid), (after.mtime, after.size, after.fileid));
+}
+
+#[test]
 fn a_removed_file_lives_while_it_is_open() {
     let mut both = both();
     both.layered.act(&Act::Create(8, b"text".to_vec())).unwrap();

@@ -1,0 +1,28 @@
+//! Kernel memory as programs read it: made of the kernel's state when somebody looks.
+//!
+//! Nothing of the host is in it, nobody can write it, and an address means the same in every run.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`place`] | where objects lie |
+//! | [`memory`] | what is at an address |
+//! | [`symbols`] | the variables that have names |
+//! | [`object`] | structures of processes, groups, sessions, files |
+//! | [`boot_file`] | the kernel's own file, which has the names: the guest's, or one made here |
+//! | [`older`] | what programs of 386BSD find instead |
+//! | [`physical`] | physical memory, as far as 386BSD's tools follow page tables |
+//! | [`log`] | the message buffer |
+//!
+//! 2.1 counterpart: i386/i386/mem.c, and every structure that libkvm reads.
+
+mod boot_file;
+pub(in crate::kernel) mod log;
+pub(in crate::kernel) mod memory;
+mod object;
+pub(in crate::kernel) mod older;
+mod physical;
+pub(in crate::kernel) mod place;
+mod symbols;
+
+pub(crate) use boot_file::BootFile;
+pub(in crate::kernel) use boot_file::synthetic;
