@@ -199,7 +199,15 @@ fn only_the_mounted_directories_are_there() {
 
 #[test]
 fn the_log_shows_what_bsd21_does() {
-    let output = bsd21(&["run", "--log", "bsd21::process=info,bsd21::file=debug", "fixtures/bin/fork"]);
+    let output = bsd21(&[
+        "run",
+        "--clean",
+        "--clock",
+        "virtual",
+        "--log",
+        "bsd21::process=info,bsd21::file=debug",
+        "fixtures/bin/fork",
+    ]);
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     for expected in [
         "path=fixtures/bin/fork format=\"a.out QMAGIC\"",

@@ -37,7 +37,7 @@ struct Run {
 
 impl Run {
     fn start(args: &[&str]) -> Self {
-        let mut command = Command::new(BSD21);
+        let mut command = with_default_signals(BSD21);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("bsd21 starts");
         let out = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -226,8 +226,15 @@ fn shell(line: &str) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// A command that ignores nothing, whatever whoever started the tests ignores: a shell's `&` does.
+fn with_default_signals(program: &str) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(program);
+    command
+}
+
 fn shell_output(line: &str) -> Output {
-    Command::new("sh").args(["-c", line]).stdin(Stdio::null()).output().expect("a shell")
+    with_default_signals("sh").args(["-c", line]).stdin(Stdio::null()).output().expect("a shell")
 }
 
 #[test]
@@ -347,7 +354,7 @@ impl Screen {
         unlockpt(&screen).expect("it can be opened");
         let name = ptsname(&screen, Vec::new()).expect("its name").into_string().expect("a name");
         let open = || File::options().read(true).write(true).open(&name).expect("the terminal");
-        let child = Command::new("setsid")
+        let child = with_default_signals("setsid")
             .args(["--ctty", "sh", "-c", script])
             .stdin(Stdio::from(open()))
             .stdout(Stdio::from(open()))

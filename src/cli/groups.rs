@@ -8,7 +8,7 @@ use std::fmt::Write;
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run a program", &["run"]),
     ("See what it does", &["trace", "explain", "syscalls", "kdump", "inspect", "survey"]),
-    ("Keep it working", &["capture", "verify"]),
+    ("Keep it working", &["capture", "verify", "overlay"]),
     ("Set up", &["generate"]),
 ];
 

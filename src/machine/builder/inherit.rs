@@ -84,7 +84,6 @@ pub(super) fn handed_over(others: &[u32]) -> Result<Vec<Descriptor>, StartError>
 fn guest_limit(limit: HostLimit, soft: u64) -> (Resource, i64) {
     let resource = match limit {
         HostLimit::Cpu => Resource::Cpu,
-        HostLimit::FileSize => Resource::Fsize,
         HostLimit::Data => Resource::Data,
         HostLimit::Stack => Resource::Stack,
         HostLimit::Processes => Resource::Nproc,
