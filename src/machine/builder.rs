@@ -553,8 +553,10 @@ impl Builder {
             }
         }
         mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
-        // Where a tree has a place for it, as the original's own table of file systems says.
-        if self.root.as_ref().is_some_and(|root| root.join("proc").is_dir()) {
+        // Where a tree has a place for it, as the original's own table of file systems says, and nobody wants
+        // something else there.
+        let is_wanted = !mounts.iter().any(|(mount, _)| mount.guest == b"/proc");
+        if is_wanted && self.root.as_ref().is_some_and(|root| root.join("proc").is_dir()) {
             let source = Source::Processes(b"proc");
             mounted(Path::new("/proc"), vfs.mount(&source, b"/proc", MountFlags::empty()))?;
         }

@@ -103,7 +103,12 @@ impl Machine {
             HostSignal::Suspend if leader::first(&self.kernel).is_none() => {
                 self.stop_with_everybody(came.signal)
             }
-            HostSignal::WindowChange => tty::host::resized(&mut self.kernel),
+            HostSignal::WindowChange => {
+                tty::host::resized(&mut self.kernel);
+                if came.sent > 0 {
+                    leader::signal_first_group(&mut self.kernel, number);
+                }
+            }
             // A line that is gone is gone for the shell and for its job.
             HostSignal::Hangup => {
                 let first = leader::first_group(&self.kernel);
