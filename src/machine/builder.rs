@@ -1,6 +1,10 @@
 //! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
 
 mod inherit;
+mod start_error;
+mod tree;
+
+pub use start_error::StartError;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -12,22 +16,18 @@ use syscalls::errno::Errno;
 
 use super::outcome::{Both, Collector};
 use super::{Limits, Machine, Stdio};
-use crate::host::error::HostError;
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
-use crate::host::temporary::{self, Directory, Temporary};
+use crate::host::temporary;
 use crate::host::terminal::Terminal;
-use crate::image::Refusal;
 use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
 use crate::kernel::event::Observer;
 use crate::kernel::proc::exec::ExecError;
 use crate::kernel::socket::Network;
 use crate::kernel::sysctl::System;
 use crate::kernel::time::Clock;
+use crate::kernel::vfs::Options;
 use crate::kernel::vfs::attr::Owners;
-use crate::kernel::vfs::mount::{MountFlags, Source};
-use crate::kernel::vfs::overlay::{Overlay, OverlayError, Shared};
-use crate::kernel::vfs::{Options, Vfs};
 use crate::mem::AddressSpace;
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
@@ -56,90 +56,6 @@ pub enum Changes {
     Forgotten,
     /// Into an overlay in this directory, which is made if it is not there.
     Kept(PathBuf),
-}
-
-/// Why a machine could not be built or its program not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A directory cannot be mounted.
-    #[error("cannot mount {}: {reason}", path.display())]
-    Mount {
-        /// The directory.
-        path: PathBuf,
-        /// What the host says.
-        reason: String,
-    },
-    /// A special file system of the host was to be mounted like a directory of files.
-    #[error("cannot mount {}: a special file system of the host: --mount-special shows it", path.display())]
-    Special {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Two wishes about what the guest sees exclude each other.
-    #[error("{0}")]
-    Contradiction(String),
-    /// The overlay cannot be used.
-    #[error("--overlay {}: {error}", path.display())]
-    Overlay {
-        /// Its directory.
-        path: PathBuf,
-        /// Why.
-        error: OverlayError,
-    },
-    /// The temporary directory of the guest cannot be made.
-    #[error("cannot make a temporary directory: {0}")]
-    Temporary(std::io::Error),
-    /// There is no room for guest memory.
-    #[error("cannot reserve 4 GiB of address space for each process (see ulimit -v): {0}")]
-    Memory(std::io::Error),
-    /// A descriptor cannot be passed.
-    #[error("--fd {number}: {reason}")]
-    Descriptor {
-        /// Its number.
-        number: u32,
-        /// Why.
-        reason: String,
-    },
-    /// A standard stream cannot be made.
-    #[error("cannot make a standard stream of the guest: {0}")]
-    Stream(std::io::Error),
-    /// The current directory of the host is gone.
-    #[error("cannot find the current directory: {0}")]
-    CurrentDirectory(std::io::Error),
-    /// The program is not there.
-    #[error("{program}: not found in {place}")]
-    NotFound {
-        /// As it was given.
-        program: String,
-        /// Where it was looked for.
-        place: String,
-    },
-    /// The program is not executable: permission, kind of file.
-    #[error("{program}: {} ({place})", errno.message())]
-    NotExecutable {
-        /// As it was given.
-        program: String,
-        /// Where it was looked for.
-        place: String,
-        /// Why.
-        errno: Errno,
-    },
-    /// The program's file is refused.
-    #[error("{program}: {refusal}")]
-    Refused {
-        /// As it was given.
-        program: String,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// The guest's current directory is not there.
-    #[error("--cwd {directory}: {}", errno.message())]
-    Directory {
-        /// The directory.
-        directory: String,
-        /// Why.
-        errno: Errno,
-    },
 }
 
 /// Builds a [`Machine`] with its first program.
@@ -484,109 +400,6 @@ impl Builder {
         Ok(machine)
     }
 
-    /// Everything that the guest sees, mounted from the outside in.
-    fn tree(
-        &self,
-        here: &Path,
-        above: PathBuf,
-        scratch: Option<&Directory>,
-        options: Options,
-    ) -> Result<Vfs, StartError> {
-        let mut vfs = Vfs::new(options);
-        if self.host_owners {
-            vfs.change_host_owners();
-        }
-        let mounted = |path: &Path, result: crate::host::error::HostResult<_>| match result {
-            Ok(_) => Ok(()),
-            Err(HostError::SPECIAL) => Err(StartError::Special { path: path.to_owned() }),
-            Err(e) => Err(StartError::Mount { path: path.to_owned(), reason: e.to_string() }),
-        };
-        let mut mounts: Vec<(Mount, bool)> = self.mounts.iter().map(|m| (m.clone(), false)).collect();
-        mounts.extend(self.special.iter().map(|m| (m.clone(), true)));
-        let flags_of = |read_only| {
-            if read_only || self.read_only { MountFlags::RDONLY } else { MountFlags::empty() }
-        };
-        match &self.root {
-            Some(root) => {
-                let source = match self.overlay(root, &above)? {
-                    Some(overlay) => Source::Overlay(root, overlay),
-                    None => Source::Host(root),
-                };
-                let flags = flags_of(self.protect_root);
-                mounted(root, vfs.mount_root(&source, flags))?;
-            }
-            None => {
-                let everything = here == Path::new("/");
-                let root = if everything { Source::Host(here) } else { Source::Empty };
-                mounted(Path::new("/"), vfs.mount_root(&root, flags_of(false)))?;
-                let own = Temporary::new(above).map_err(|e| StartError::Temporary(e.0.into()))?;
-                mounted(Path::new("/tmp"), vfs.mount_private(own, b"/tmp"))?;
-                let own = |path: &Path, read_only| Mount {
-                    host: path.to_owned(),
-                    guest: path.as_os_str().as_bytes().to_vec(),
-                    read_only,
-                };
-                let program = normalize(&here.join(Path::new(&self.program)));
-                if let Some(directory) = program.parent()
-                    && !(directory.starts_with(here) && visible_below(here, directory))
-                    && directory.is_dir()
-                {
-                    mounts.push((own(directory, true), false));
-                }
-                if !everything {
-                    mounts.push((own(here, false), false));
-                }
-            }
-        }
-        // The outer ones first, so that the inner ones stay visible.
-        mounts.sort_by_key(|(m, _)| m.guest.iter().filter(|&&b| b == b'/').count());
-        for (mount, special) in &mounts {
-            tracing::debug!(target: "bsd21::mount", host = %mount.host.display(), guest = %mount.guest.escape_ascii(), mount.read_only);
-            let source = if *special { Source::Special(&mount.host) } else { Source::Host(&mount.host) };
-            mounted(&mount.host, vfs.mount(&source, &mount.guest, flags_of(mount.read_only)))?;
-        }
-        if let Some(above) = scratch {
-            for (number, guest) in self.scratch.iter().enumerate() {
-                let host = above.path().join(number.to_string());
-                std::fs::create_dir(&host).map_err(StartError::Temporary)?;
-                mounted(&host, vfs.mount(&Source::Temporary(&host), guest, MountFlags::empty()))?;
-            }
-        }
-        mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
-        // Where a tree has a place for it, as the original's own table of file systems says, and nobody wants
-        // something else there.
-        let is_wanted = !mounts.iter().any(|(mount, _)| mount.guest == b"/proc");
-        if is_wanted && self.root.as_ref().is_some_and(|root| root.join("proc").is_dir()) {
-            let source = Source::Processes(b"proc");
-            mounted(Path::new("/proc"), vfs.mount(&source, b"/proc", MountFlags::empty()))?;
-        }
-        Ok(vfs)
-    }
-
-    /// The overlay over the root, if changes are not to go there.
-    fn overlay(&self, root: &Path, above: &Path) -> Result<Option<Shared>, StartError> {
-        let (path, overlay) = match &self.changes {
-            None => return Ok(None),
-            Some(Changes::Forgotten) => (above, Overlay::private(root, above)),
-            Some(Changes::Kept(path)) => (path.as_path(), Overlay::kept(root, path)),
-        };
-        let refused = |error| StartError::Overlay { path: path.to_owned(), error };
-        let overlay = overlay.map_err(refused)?;
-        if matches!(self.changes, Some(Changes::Kept(_))) {
-            let kept = overlay.borrow().path().to_owned();
-            for mount in self.mounts.iter().chain(&self.special) {
-                if mount
-                    .host
-                    .canonicalize()
-                    .is_ok_and(|host| kept.starts_with(&host) || host.starts_with(&kept))
-                {
-                    return Err(refused(OverlayError::Inside(mount.host.clone())));
-                }
-            }
-        }
-        Ok(Some(overlay))
-    }
-
     /// Loads the program.
     fn start(&mut self, machine: &mut Machine, here: &Path) -> Result<(), StartError> {
         let program = self.program.as_bytes();
@@ -672,11 +485,6 @@ impl Builder {
 /// The guest's host name: the host's own, or a constant where runs must be repeatable.
 fn host_name(repeatable: bool) -> Vec<u8> {
     if repeatable { b"bsd21".to_vec() } else { crate::host::system::node_name() }
-}
-
-/// Whether a directory is seen through a mount of `here`: the private /tmp covers what is below it.
-fn visible_below(here: &Path, directory: &Path) -> bool {
-    here.starts_with("/tmp") || !directory.starts_with("/tmp")
 }
 
 /// A path without `.` and `..`, by its letters alone.
