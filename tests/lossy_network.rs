@@ -28,6 +28,11 @@ const SIOCAIFADDR: u32 = 0x8040_691a;
 const EWOULDBLOCK: u32 = 35;
 const EINPROGRESS: u32 = 36;
 const MILLISECOND: u64 = 1_000_000;
+/// Longer than an attempt to connect takes at both ends: on a bad wire 75 seconds may not be enough, or the
+/// one who connects does not hear that the other one gave up.
+const PATIENCE: u64 = 200_000 * MILLISECOND;
+/// A day: whatever is not over by then never will be, although routes are looked through for ever.
+const DAY: u64 = 86_400_000 * MILLISECOND;
 /// Two hours: longer than any timer of a connection that is closed.
 const END: u64 = 7_200_000 * MILLISECOND;
 
@@ -132,8 +137,11 @@ impl World {
         }
     }
 
-    /// Lets time pass until something happens; false if nothing ever will.
+    /// Lets time pass until something happens; false if nothing ever will, or a day is over.
     fn step(&mut self) -> bool {
+        if self.now() > DAY {
+            return false;
+        }
         self.collect();
         let arrival = self.flying.iter().map(|(due, ..)| *due).min();
         let timers = self.ends.iter().filter_map(|end| end.kernel.next_timeout());
@@ -168,20 +176,30 @@ impl World {
         ok(&mut self.ends[1], BIND, &[listener, ARENA, 16]);
         ok(&mut self.ends[1], LISTEN, &[listener, 5]);
         self.nonblocking(1, listener);
+        loop {
+            let client = self.call_to(5000);
+            let patience = self.now() + PATIENCE;
+            while self.now() < patience {
+                let accepted = self.call(1, ACCEPT, &[listener, 0, 0]);
+                if !accepted.carry {
+                    self.nonblocking(1, accepted.eax);
+                    return ([client, accepted.eax], listener);
+                }
+                assert_eq!(accepted.eax, EWOULDBLOCK);
+                assert!(self.step(), "the connection is never made");
+            }
+            ok(&mut self.ends[0], CLOSE, &[client]);
+        }
+    }
+
+    /// A socket of end 0 that begins to connect to a port of end 1.
+    fn call_to(&mut self, port: u16) -> u32 {
         let client = ok(&mut self.ends[0], SOCKET, &[2, 1, 0]);
         self.nonblocking(0, client);
-        self.ends[0].write_arena(0, &address(1, 5000));
+        self.ends[0].write_arena(0, &address(1, port));
         let started = self.call(0, CONNECT, &[client, ARENA, 16]);
         assert_eq!((started.carry, started.eax), (true, EINPROGRESS));
-        loop {
-            let accepted = self.call(1, ACCEPT, &[listener, 0, 0]);
-            if !accepted.carry {
-                self.nonblocking(1, accepted.eax);
-                return ([client, accepted.eax], listener);
-            }
-            assert_eq!(accepted.eax, EWOULDBLOCK);
-            assert!(self.step(), "the connection is never made");
-        }
+        client
     }
 }
 

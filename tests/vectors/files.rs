@@ -3,15 +3,24 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// The files of a directory, in order.
+/// The files of a directory and of those in it, in order.
 pub(crate) fn vector_files(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).expect("the directory of vectors is readable");
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-    files.retain(|path| {
-        path.to_string_lossy().ends_with(".vec") || path.to_string_lossy().ends_with(".vec.gz")
-    });
+    let mut files = Vec::new();
+    find(directory, &mut files);
     files.sort();
     files
+}
+
+fn find(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("the directory of vectors is readable") {
+        let path = entry.expect("an entry").path();
+        let name = path.to_string_lossy();
+        if path.is_dir() {
+            find(&path, files);
+        } else if name.ends_with(".vec") || name.ends_with(".vec.gz") {
+            files.push(path);
+        }
+    }
 }
 
 /// The text of a file, which may be compressed.
