@@ -26,15 +26,21 @@ enum Answer {
     Fails,
     /// This error.
     Errno(i32),
+    /// This number.
+    Is(i32),
     /// Anything: only what is outside counts.
     Any,
 }
-use Answer::{Any, Errno, Fails};
+use Answer::{Any, Errno, Fails, Is};
 
 const EPERM: Answer = Errno(1);
 const ENOENT: Answer = Errno(2);
 const ENXIO: Answer = Errno(6);
+const EFAULT: Answer = Errno(14);
+const EBUSY: Answer = Errno(16);
 const EXDEV: Answer = Errno(18);
+const ENODEV: Answer = Errno(19);
+const EINVAL: Answer = Errno(22);
 const EROFS: Answer = Errno(30);
 const ECONNREFUSED: Answer = Errno(61);
 
@@ -153,7 +159,16 @@ const OUT: &[Attempt] = &[
     ("proc_environ", &["open =/proc/self/environ 0"], ENOENT),
     ("proc_made", &["mkdir =/proc 0755", "open =/proc/self/mem 2"], ENOENT),
     ("sys", &["open =/sys/kernel/notes 0"], ENOENT),
-    ("device_mem", &["open =/dev/mem 0", "read $0 @ 100"], Fails),
+    // Memory is the guest's machine's: its first page is nobody's, it has an end, and nothing is written.
+    ("device_mem", &["open =/dev/mem 0", "read $0 @ 100", "show"], Is(100)),
+    ("device_mem_far", &["open =/dev/mem 0", "lseek $0 0 0x7fff0000 0 0", "read $0 @ 4096", "show"], EFAULT),
+    ("device_mem_write", &["open =/dev/mem 2", "write $0 =evil 4"], EPERM),
+    (
+        "device_kmem_of_users",
+        &["open =/dev/kmem 0", "lseek $0 0 0x8048000 0 0", "read $0 @ 100", "show"],
+        EFAULT,
+    ),
+    ("device_mem_mapped", &["open =/dev/mem 2", "mmap 0 4096 3 1 $0 0 0 0"], EPERM),
     ("device_kmem", &["open =/dev/kmem 2", "write $0 =evil 4"], Fails),
     ("device_disk", &["open =/dev/sda 0"], Fails),
     ("node_mem", &["mknod =/n 020666 0x101", "open =/n 0", "read $1 @ 100"], Fails),
@@ -174,9 +189,37 @@ const OUT: &[Attempt] = &[
     ("chown", &["chown =/hostsuid 1234 4321"], Any),
     ("setuid_of_guest", &["setuid 0", "seteuid 0", "open =/OUTSIDE/secret 0"], ENOENT),
     // Mounts.
-    ("mount", &["mount 1 =/rw 0 0"], EPERM),
+    // A kernel that has no other kind of file system than processes answers ENODEV; what it was started with
+    // stays in use.
+    ("mount", &["mkdir =/p 0755", "mount 1 =/p 0 0"], ENODEV),
+    ("mount_nfs", &["mkdir =/p 0755", "mount 2 =/p 0 0"], ENODEV),
+    ("mount_over_mount", &["mount 12 =/rw 0 0"], EBUSY),
     ("mount_again_writable", &["mount 1 =/ro 0x10000 0"], EPERM),
-    ("unmount", &["unmount =/ro 0"], EPERM),
+    ("mount_again_and_write", &["mount 1 =/ro 0x10000 0", "open =/ro/new 0x201 0644"], EROFS),
+    ("unmount", &["unmount =/ro 0"], EBUSY),
+    ("unmount_by_force", &["unmount =/ro 0x80000"], EBUSY),
+    ("unmount_root", &["unmount =/ 0x80000"], EINVAL),
+    ("unmount_what_is_no_mount", &["unmount =/tmp 0"], EINVAL),
+    // Processes as files: the guest's, and none of the host's.
+    ("processes_of_host", &["mkdir =/p 0755", "mount 12 =/p 0 0", "open =/p/HOST/mem 0"], ENOENT),
+    ("processes_root", &["mkdir =/p 0755", "mount 12 =/p 0 0", "open =/p/curproc/root/etc/passwd 0"], ENOENT),
+    ("processes_program", &["mkdir =/p 0755", "mount 12 =/p 0 0", "open =/p/curproc/file 2"], ENOENT),
+    (
+        "processes_and_dots",
+        &["mkdir =/p 0755", "mount 12 =/p 0 0", "chdir =/p/curproc", "open =../../../outside/secret 0"],
+        ENOENT,
+    ),
+    (
+        "processes_unmounted_under_foot",
+        &[
+            "mkdir =/p 0755",
+            "mount 12 =/p 0 0",
+            "chdir =/p/curproc",
+            "unmount =/p 0x80000",
+            "open =../../outside/secret 0",
+        ],
+        Fails,
+    ),
     ("rename_mount_point", &["rename =/ro =/ro2"], Fails),
     ("remove_mount_point", &["rmdir =/ro"], Fails),
     ("rename_over_mount_point", &["mkdir =/d 0755", "rename =/d =/ro"], Fails),
@@ -417,6 +460,7 @@ fn check(printed: &str, wanted: Answer) -> Result<(), Failed> {
         Any => true,
         Fails => last.contains(": -1 errno "),
         Errno(number) => last.contains(": -1 errno ") && errno == number,
+        Is(number) => last.ends_with(&format!(": {number} errno 0")),
     };
     if right { Ok(()) } else { Err(format!("wanted {wanted:?}: {printed}").into()) }
 }

@@ -113,7 +113,7 @@ mod tests {
     fn what_is_only_linked_in_is_told_from_what_is_reached() {
         let stub = |number: u8| [&[0xb8, number, 0, 0, 0][..], &GATE, &[0xc3]].concat();
         let linux = [0xb8, 4, 0, 0, 0, 0xcd, 0x80];
-        let bytes = [stub(20), stub(55), [&[0x59, 0x50][..], &GATE].concat(), linux.to_vec()].concat();
+        let bytes = [stub(20), stub(67), [&[0x59, 0x50][..], &GATE].concat(), linux.to_vec()].concat();
         let memory = Memory { runs: vec![Run { addr: 0x1000, bytes: &bytes, code: true }] };
         let code = contained(&memory, std::iter::once(0x1000), false);
         let told: Vec<_> = code
@@ -125,7 +125,7 @@ mod tests {
             told,
             [
                 (Gate::Lcall, 20, Some("getpid"), 1, None),
-                (Gate::Lcall, 55, Some("reboot"), 0, Some("there is no machine to restart")),
+                (Gate::Lcall, 67, Some("obs_vread"), 0, Some("obsolete in 2.1")),
                 (Gate::Int80, 4, None, 0, Some(LINUX_REASON)),
             ]
         );

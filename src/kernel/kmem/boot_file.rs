@@ -73,7 +73,8 @@ impl BootFile {
         Self { by_address, base: VARIABLES_AT, image: Vec::new(), end: at(NAMES.len()) }
     }
 
-    /// What a file says; none if it is not an a.out kernel.
+    /// What a file says; none if it is not an a.out kernel, or has names and no segments as the one made here:
+    /// its variables lie where this kernel without a file has them.
     fn parse(file: &[u8]) -> Option<Self> {
         let (header, _) = Exec::read_from_prefix(file).ok()?;
         let base = header.entry.get() & !(PAGE_SIZE - 1);
@@ -88,7 +89,7 @@ impl BootFile {
         let symbols = inspect::symbols(file);
         let by_address: BTreeMap<_, _> =
             symbols.into_iter().map(|symbol| (symbol.value, symbol.name)).collect();
-        (!by_address.is_empty()).then_some(Self { by_address, base, image, end })
+        (!by_address.is_empty() && end > base).then_some(Self { by_address, base, image, end })
     }
 
     /// The variable that an address lies in: its name, where it begins, and the room up to the next one.
@@ -142,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_no_kernels() {
-        for file in [&b""[..], b"#!/bin/sh\n", &[0xff; 40], &synthetic()[..20]] {
+    fn files_that_are_damaged_or_without_segments_are_no_kernels() {
+        for file in [&b""[..], b"#!/bin/sh\n", &[0xff; 40], &synthetic()[..20], &synthetic()[..]] {
             assert!(BootFile::parse(file).is_none());
         }
     }
