@@ -9,8 +9,9 @@ use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::unistd::{self, Pid};
 use rustix::fs::{FileType, Mode, OFlags};
-use rustix::process::{self, Pid, Resource as HostResource};
+use rustix::process::{self, Resource as HostResource};
 
 use super::signal::HostSignal;
 use super::special::special;
@@ -221,26 +222,26 @@ fn may_be_passed(fd: RawFd) -> bool {
 /// Whether our process group is orphaned, so that nobody could continue us after a stop: no parent of one of
 /// it is in the session and outside of the group.  Only our own line of parents is looked at.
 pub fn is_orphaned() -> bool {
-    let (Ok(session), group) = (process::getsid(None), process::getpgrp()) else { return false };
-    let mut at = process::getppid();
+    // A session, a group or a parent outside of our name space of processes has the number 0.
+    let (Ok(session), group) = (unistd::getsid(None), unistd::getpgrp()) else { return false };
+    let mut parent = unistd::getppid();
     // A line of parents ends; one that changes while we walk it need not.
     for _ in 0..64 {
-        let Some(parent) = at else { return true };
-        if process::getsid(Some(parent)) != Ok(session) {
+        if parent.as_raw() == 0 || unistd::getsid(Some(parent)) != Ok(session) {
             return true;
         }
-        if process::getpgid(Some(parent)) != Ok(group) {
+        if unistd::getpgid(Some(parent)) != Ok(group) {
             return false;
         }
         let Some(above) = parent_of(parent) else { return false };
-        at = Pid::from_raw(above);
+        parent = Pid::from_raw(above);
     }
     false
 }
 
 /// The parent of another process, where the host tells.
 fn parent_of(pid: Pid) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name is in parentheses and may hold anything; its state and its parent follow.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }

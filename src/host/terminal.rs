@@ -8,9 +8,10 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 
+use nix::unistd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno as Linux;
-use rustix::process::{Signal, getpgrp, getsid, kill_process_group};
+use rustix::process::{Pid, Signal, kill_current_process_group};
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp,
     tcgetsid, tcgetwinsize, tcsetattr,
@@ -39,7 +40,7 @@ static FIRST_TAKEN: OnceLock<(OwnedFd, Termios)> = OnceLock::new();
 /// signal: it allocates nothing and takes no locks.
 pub fn put_back_at_once() {
     if let Some((fd, modes)) = FIRST_TAKEN.get()
-        && tcgetpgrp(fd).map_or(true, |group| group == getpgrp())
+        && tcgetpgrp(fd).map_or(true, is_ours)
     {
         let _ = tcsetattr(fd, OptionalActions::Now, modes);
     }
@@ -110,7 +111,7 @@ impl Terminal {
     /// Whether the terminal is ours to use now.
     pub fn is_foreground(&self) -> bool {
         // Where the terminal is not the one that controls us, nobody is in the background.
-        !self.controlling || tcgetpgrp(&self.fd).is_ok_and(|group| group == getpgrp())
+        !self.controlling || tcgetpgrp(&self.fd).is_ok_and(is_ours)
     }
 
     /// Whether its modes are ours.
@@ -184,7 +185,7 @@ impl Terminal {
 
     /// Stops this program as its shell stops one that reads in the background.
     pub fn stop_in_background(&self) {
-        let _ = kill_process_group(getpgrp(), Signal::TTIN);
+        let _ = kill_current_process_group(Signal::TTIN);
     }
 }
 
@@ -205,8 +206,15 @@ fn reopen(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
     open(&format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
+/// Whether a process group is the one that we are in; ours has no number where its leader lies outside of our
+/// name space of processes.
+fn is_ours(group: Pid) -> bool {
+    group.as_raw_pid() == unistd::getpgrp().as_raw()
+}
+
 fn is_controlling(fd: BorrowedFd<'_>) -> bool {
-    matches!((tcgetsid(fd), getsid(None)), (Ok(of_terminal), Ok(ours)) if of_terminal == ours)
+    let Some(ours) = unistd::getsid(None).ok().filter(|session| session.as_raw() != 0) else { return false };
+    tcgetsid(fd).is_ok_and(|of_terminal| of_terminal.as_raw_pid() == ours.as_raw())
 }
 
 fn make_raw(modes: &mut Termios) {
