@@ -155,7 +155,8 @@ fn programs_that_check_themselves_find_nothing_wrong() {
 
 #[test]
 fn who_looks_after_the_system_gets_its_answers() {
-    let output = run(&[], "admin", &[]);
+    // On this clock the room of a disk is a constant: on the host's own, accounting is suspended where it is nearly full.
+    let output = run(&["--clock", "virtual"], "admin", &[]);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "ok\n");
     assert!(errors.starts_with("bsd21: not served: nfssvc (") && errors.lines().count() == 1, "{errors}");
