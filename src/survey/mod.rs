@@ -66,6 +66,8 @@ pub struct Options {
 pub struct RunOptions {
     /// Time after which a run is ended.
     pub max_wall: std::time::Duration,
+    /// Bytes of memory that a run may have; as much as any run unless given.
+    pub max_mem: Option<u64>,
     /// The guest's clock counts instructions.
     pub virtual_clock: bool,
 }
@@ -80,6 +82,7 @@ pub fn survey(directory: &Path, options: &Options, progress: &(dyn Fn(usize, usi
         root: root.clone(),
         mounts: guest.mounts.clone(),
         max_wall: run.max_wall,
+        max_mem: run.max_mem,
         virtual_clock: run.virtual_clock,
     });
     let total = found.files.len();
