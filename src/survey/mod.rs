@@ -73,6 +73,14 @@ pub struct RunOptions {
 }
 
 /// Surveys a directory; `progress` hears how many of how many files are done.
+///
+/// ```
+/// use bsd21::survey::{Options, survey};
+///
+/// let options = Options { root: None, all: false, jobs: 1, run: None };
+/// let found = survey("fixtures/cases/hello".as_ref(), &options, &|_done, _total| {});
+/// assert!(found.programs.is_empty());
+/// ```
 pub fn survey(directory: &Path, options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> Survey {
     let root = options.root.clone().unwrap_or_else(|| directory.to_owned());
     let tree = Tree::new(&root);
