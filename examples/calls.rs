@@ -11,7 +11,8 @@ use bsd21::trace::{Options, Output, Tracer};
 fn main() -> Result<(), Box<dyn Error>> {
     let program = std::env::args_os().nth(1).unwrap_or_else(|| "fixtures/bin/socketpair".into());
     // The virtual clock makes runs repeatable: the same instructions, the same times.
-    let machine = || Machine::builder().program(&program).clock(Clock::deterministic()).stdout(Stdio::Captured);
+    let machine =
+        || Machine::builder().program(&program).clock(Clock::deterministic()).stdout(Stdio::Captured);
 
     let outcome = machine().collect_events().build()?.run();
     let mut counts = BTreeMap::new();

@@ -7,7 +7,8 @@ use bsd21::capture::find;
 use bsd21::capture::verify::{self, Options};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("fixtures/cases/hello"), PathBuf::from);
+    let path =
+        std::env::args_os().nth(1).map_or_else(|| PathBuf::from("fixtures/cases/hello"), PathBuf::from);
     let cases = find::cases(&path)?;
     let options = Options { trust: true, ..Options::default() };
     let reports = verify::all(&cases, 2, &options, &mut |report| {

@@ -65,11 +65,7 @@ fn attempt(program: &Path, conditions: &Conditions) -> io::Result<Start> {
         .stdin(File::open("/dev/null")?)
         .stdout(Stdio::Descriptor(stdout_end))
         .stderr(Stdio::Descriptor(stderr_end))
-        .limits(Limits {
-            wall: Some(conditions.max_wall),
-            memory: conditions.max_mem,
-            ..Limits::default()
-        });
+        .limits(Limits { wall: Some(conditions.max_wall), memory: conditions.max_mem, ..Limits::default() });
     for mount in &conditions.mounts {
         builder = builder.mount(mount.clone());
     }
@@ -83,7 +79,12 @@ fn attempt(program: &Path, conditions: &Conditions) -> io::Result<Start> {
         Err(StartError::Refused { refusal, .. }) => {
             return Ok(empty(Outcome::Refused, refusal.to_string()));
         }
-        Err(error @ (StartError::NotFound { .. } | StartError::NotExecutable { .. })) => {
+        Err(
+            error @ (StartError::NotFound { .. }
+            | StartError::NotExecutable { .. }
+            | StartError::Unfit { .. }
+            | StartError::Interpreter { .. }),
+        ) => {
             return Ok(empty(Outcome::Refused, error.to_string()));
         }
         Err(error) => return Ok(empty(Outcome::Failed, error.to_string())),
