@@ -14,11 +14,12 @@
 //!
 //! Modules depend one way only; each may use those before it:
 //!
-//! `syscalls` | [`trapframe`] | [`mem`] | [`cpu`] | [`image`] | [`host`] | [`kernel`] | [`trace`] |
+//! `syscalls` | [`trapframe`] | [`mem`] | [`cpu`] | [`image`] | [`host`] | [`cd9660`] | [`kernel`] | [`trace`] |
 //! [`machine`] | [`capture`] | [`survey`] | [`cli`]
 #![deny(unsafe_code)]
 
 pub mod capture;
+pub mod cd9660;
 pub mod cli;
 pub mod cpu;
 pub mod host;
