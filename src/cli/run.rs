@@ -92,9 +92,18 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl MachineOptions {
+    /// Whether the clock is one that makes runs repeatable.
+    pub(super) fn is_virtual(&self) -> bool {
+        self.clock == Some(ClockName::Virtual)
+    }
+
     /// The machine, ready to run.
-    fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
-        let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
+    pub(super) fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
+        self.finish(host.apply(builder, self.is_virtual())?)
+    }
+
+    /// The machine of a builder that knows already what the program inherits.
+    pub(super) fn finish(&self, builder: Builder) -> Result<Machine, Failure> {
         let mut machine = super::log::listen(self.apply(builder)?).build()?;
         if let Some(directory) = &self.core_dir {
             machine
