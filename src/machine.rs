@@ -119,6 +119,8 @@ pub struct Machine {
     killing: bool,
     /// The directory of the host for the guest's scratch directories.
     scratch: Option<Directory>,
+    /// And for files that only this run sees.
+    lent: Option<Directory>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
@@ -146,6 +148,7 @@ impl Machine {
             pulse: Pulse::default(),
             killing: false,
             scratch: None,
+            lent: None,
             captured: [None, None, None],
             collector: None,
             instructions: 0,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may name those before it, and itself.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 15] = [
     "syscalls",
     "trapframe",
     "mem",
@@ -17,6 +17,8 @@ const LAYERS: [&str; 13] = [
     "machine",
     "capture",
     "survey",
+    "install",
+    "doctor",
     "cli",
 ];
 /// In order and forbidden all the same: these two meet in `trapframe` only.

@@ -79,7 +79,7 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
 
-fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
         Some(b'K') => (&text[..text.len() - 1], 10),
         Some(b'M') => (&text[..text.len() - 1], 20),
@@ -92,6 +92,11 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl MachineOptions {
+    /// Whether runs are the same each time.
+    fn is_repeatable(&self) -> bool {
+        self.clock == Some(ClockName::Virtual)
+    }
+
     /// The machine, ready to run.
     fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
         let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
@@ -184,12 +189,14 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
-        announce(&self.guest, self.quiet);
+        let guest = self.guest.settled()?;
+        let builder = guest.zoned(guest.builder()?, self.machine.is_repeatable());
+        let mut machine = self.machine.build(builder, &self.host)?;
+        announce(&guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
             if !self.quiet {
-                report_end(&machine, &self.guest, ended);
+                report_end(&machine, &guest, ended);
                 report(&machine);
             }
             status::of_run(ended)
@@ -215,14 +222,16 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
-        let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
+        let guest = self.guest.settled()?;
+        let builder = guest.zoned(guest.builder()?, self.machine.is_repeatable());
+        let builder = builder.observer(Box::new(tracer.clone()));
         let mut machine = self.machine.build(builder, &self.host)?;
-        announce(&self.guest, self.trace.quiet());
+        announce(&guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
         let ended = finish(&mut machine);
         if let Ok(ended) = &ended {
             if !self.trace.quiet() && !self.trace.is_on_stderr() {
-                report_end(&machine, &self.guest, *ended);
+                report_end(&machine, &guest, *ended);
             }
             if !self.trace.quiet() {
                 report(&machine);

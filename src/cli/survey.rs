@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::run::{ClockName, parse_seconds};
+use crate::survey::needs::AOUT_LINKER;
+use crate::survey::tree::Tree;
 use crate::survey::{self, Options, RunOptions, html, table};
 
 /// Status where something could not be looked at.
@@ -38,7 +40,8 @@ pub(super) struct Survey {
     /// Write to a file.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The root in which libraries and interpreters are looked for, and programs run [default: DIR].
+    /// The root in which libraries and interpreters are looked for, and programs run [default: DIR, or BSD21_ROOT
+    /// where DIR has no ld.so].
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// The directory to survey.
@@ -61,8 +64,9 @@ impl Survey {
         }
         let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
         let run = RunOptions { max_wall: self.max_wall, virtual_clock: self.clock == ClockName::Virtual };
-        let options =
-            Options { root: self.root, all: self.all, jobs: jobs.unwrap_or(1), run: self.run.then_some(run) };
+        let own = Tree::new(&self.directory).has_file(AOUT_LINKER);
+        let root = self.root.or_else(|| super::options::usual_root().filter(|root| !own && root.is_dir()));
+        let options = Options { root, all: self.all, jobs: jobs.unwrap_or(1), run: self.run.then_some(run) };
         let watched = std::io::stderr().is_terminal();
         let progress = |done: usize, total: usize| {
             if watched {

@@ -90,6 +90,8 @@ pub struct Builder {
     pub(super) special: Vec<Mount>,
     scratch: Vec<Vec<u8>>,
     temporary: Option<PathBuf>,
+    /// Files that only this run sees: their paths, and what is in them.
+    lent: Vec<(Vec<u8>, Vec<u8>)>,
     program: OsString,
     args: Vec<OsString>,
     argv0: Option<OsString>,
@@ -128,6 +130,7 @@ impl Default for Builder {
             special: Vec::new(),
             scratch: Vec::new(),
             temporary: None,
+            lent: Vec::new(),
             program: OsString::new(),
             args: Vec::new(),
             argv0: None,
@@ -198,6 +201,12 @@ impl Builder {
     /// A directory of the guest that is empty when the run begins and forgotten when it ends.
     pub fn scratch(mut self, guest: impl Into<Vec<u8>>) -> Self {
         self.scratch.push(guest.into());
+        self
+    }
+
+    /// A file that only this run sees, at an absolute path of the guest whose directory has nothing else.
+    pub fn lend(mut self, guest: impl Into<Vec<u8>>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.lent.push((guest.into(), bytes.into()));
         self
     }
 
@@ -367,9 +376,10 @@ impl Builder {
     /// Boots the machine and loads the program; nothing of it has run yet.
     pub fn build(mut self) -> Result<Machine, StartError> {
         let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
+        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
+        let lent = self.lend_files(&above).map_err(StartError::Temporary)?;
         self.settle_mounts()?;
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
-        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
         let scratch = match self.scratch.is_empty() {
             true => None,
             false => Some(temporary::directory(&above).map_err(StartError::Temporary)?),
@@ -392,12 +402,34 @@ impl Builder {
             machine.kernel_mut().procs.set_last_pid(inherit::number_before_first());
         }
         machine.requests.unheeded = std::mem::take(&mut self.unheeded);
-        machine.scratch = scratch;
+        (machine.scratch, machine.lent) = (scratch, lent);
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);
         machine.meter.cancel = self.cancel.take();
         Ok(machine)
+    }
+
+    /// Writes down what is lent, and mounts it read-only.
+    fn lend_files(&mut self, above: &Path) -> std::io::Result<Option<temporary::Directory>> {
+        if self.lent.is_empty() {
+            return Ok(None);
+        }
+        let directory = temporary::directory(above)?;
+        let mut places: Vec<Vec<u8>> = Vec::new();
+        for (guest, bytes) in std::mem::take(&mut self.lent) {
+            let at = guest.iter().rposition(|&c| c == b'/').unwrap_or(0);
+            let (place, name) = guest.split_at(at);
+            let number = places.iter().position(|known| known == place).unwrap_or(places.len());
+            let host = directory.path().join(number.to_string());
+            if number == places.len() {
+                std::fs::create_dir(&host)?;
+                places.push(place.to_vec());
+                self.mounts.push(Mount { host: host.clone(), guest: place.to_vec(), read_only: true });
+            }
+            std::fs::write(host.join(OsStr::from_bytes(name.strip_prefix(b"/").unwrap_or(name))), bytes)?;
+        }
+        Ok(Some(directory))
     }
 
     /// Loads the program.
