@@ -7,6 +7,7 @@
 //! 2.1 counterpart: the loop that i386/i386/swtch.s and the hardware form.
 
 mod builder;
+mod display;
 mod host_signals;
 mod job;
 mod limits;
@@ -16,6 +17,7 @@ mod pulse;
 mod stdio;
 
 pub use builder::{Builder, Changes, DEFAULT_PATH, Mount, StartError};
+pub use display::Display;
 pub use job::Notice;
 use job::{Job, Teller};
 pub use limits::{Limit, Limits, MEMORY};
@@ -47,6 +49,7 @@ use crate::kernel::netinet::bridge;
 use crate::kernel::netinet::trace::Tap;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
+use crate::kernel::socket::lent;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::mem::budget::is_refused;
@@ -278,6 +281,7 @@ impl Machine {
         loop {
             self.kernel.run_timeouts_until(now);
             bridge::look(&mut self.kernel);
+            lent::look(&mut self.kernel);
             tty::host::look(&mut self.kernel, now);
             self.pass_host_signals();
             self.note_ends();
@@ -355,6 +359,7 @@ impl Machine {
                 left = BUDGET;
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
+                lent::look(&mut self.kernel);
                 tty::host::look(&mut self.kernel, now);
                 self.pass_host_signals();
                 self.pulse.beat(&mut self.kernel);

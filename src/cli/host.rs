@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::host::inherit;
-use crate::machine::{Builder, Ended, Machine};
+use crate::machine::{Builder, Display, Ended, Machine};
 use syscalls::signal::Signal;
 
 /// What `run` and `trace` have from the host besides options of the guest.
@@ -24,6 +24,9 @@ pub(super) struct HostOptions {
     /// that are no directories and no files of the host's kernel.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     fd: Vec<u32>,
+    /// Lend the X display of this host that DISPLAY names: its socket, with the host's own cookie.
+    #[arg(long)]
+    x11: bool,
     /// End the run when the first program ends: whoever lives on is killed.
     #[arg(long)]
     kill_on_exit: bool,
@@ -43,6 +46,19 @@ impl HostOptions {
             return Err(Failure::usage(format!(
                 "--fd {wrong}: not an open file, pipe, socket or terminal that can be passed"
             )));
+        }
+        if self.x11 {
+            if repeatable {
+                return Err(Failure::usage("--x11 cannot be repeated: leave out --clock virtual"));
+            }
+            let name = std::env::var("DISPLAY").unwrap_or_default();
+            let display = Display::named(&name).ok_or_else(|| {
+                Failure::usage(format!(
+                    "--x11: DISPLAY {name:?} names no X display of this host, such as :0 with its socket \
+                     /tmp/.X11-unix/X0"
+                ))
+            })?;
+            builder = builder.env("DISPLAY", format!(":{}", display.number)).display(display);
         }
         if !repeatable {
             builder = builder.as_job();

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicBool;
 use syscalls::errno::Errno;
 
 use super::outcome::{Both, Collector};
-use super::{Limits, Machine, Stdio};
+use super::{Display, Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
 use crate::host::temporary;
@@ -92,6 +92,8 @@ pub struct Builder {
     temporary: Option<PathBuf>,
     /// Files that only this run sees: their paths, and what is in them.
     lent: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The display of the host that is lent.
+    display: Option<Display>,
     program: OsString,
     args: Vec<OsString>,
     argv0: Option<OsString>,
@@ -131,6 +133,7 @@ impl Default for Builder {
             scratch: Vec::new(),
             temporary: None,
             lent: Vec::new(),
+            display: None,
             program: OsString::new(),
             args: Vec::new(),
             argv0: None,
@@ -207,6 +210,12 @@ impl Builder {
     /// A file that only this run sees, at an absolute path of the guest whose directory has nothing else.
     pub fn lend(mut self, guest: impl Into<Vec<u8>>, bytes: impl Into<Vec<u8>>) -> Self {
         self.lent.push((guest.into(), bytes.into()));
+        self
+    }
+
+    /// Lets the guest connect to a display of the host, under the name that it has there.
+    pub fn display(mut self, display: Display) -> Self {
+        self.display = Some(display);
         self
     }
 
@@ -400,6 +409,9 @@ impl Builder {
         let mut machine = Machine::new(config);
         if !repeatable {
             machine.kernel_mut().procs.set_last_pid(inherit::number_before_first());
+        }
+        if let Some(display) = &self.display {
+            machine.kernel_mut().lent.add(display.lent());
         }
         machine.requests.unheeded = std::mem::take(&mut self.unheeded);
         (machine.scratch, machine.lent) = (scratch, lent);
