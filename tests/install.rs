@@ -723,3 +723,97 @@ fn a_dynamic_program_runs_with_folders_of_libraries_alone() {
         assert!(run.status.success(), "{args:?}: {}{}", said(&run.stdout), said(&run.stderr));
     }
 }
+
+/// What a guest sees of each file of a root: everything but numbers of files and blocks.
+fn census(root: &Path, host: (u32, u32)) -> Vec<String> {
+    let owners = bsd21::kernel::vfs::attr::Owners { host, guest: (0, 0) };
+    let mut vfs = Vfs::new(bsd21::kernel::vfs::Options { owners, repeatable: false, seed: 0 });
+    vfs.mount_root(&Source::Host(root), MountFlags::RDONLY).unwrap();
+    let top = vfs.root_vnode();
+    let (start, cred) = (Start { cwd: top, root: top }, Ucred { uid: 0, groups: vec![0] });
+    let (mut lines, mut waiting) = (Vec::new(), vec![Vec::new()]);
+    while let Some(path) = waiting.pop() {
+        let name = if path.is_empty() { b"/".to_vec() } else { path.clone() };
+        let id = vfs.namei(&Nameidata::new(&name, Op::Lookup), start, &cred).unwrap().vp.unwrap();
+        let a = vfs.getattr(id).unwrap();
+        let text = if a.kind == Vtype::Lnk { vfs.readlink(id).unwrap() } else { Vec::new() };
+        // The host's own directories have other sizes; a link's mode is the host's; times of links are nobody's.
+        let (size, mode, time) = match a.kind {
+            Vtype::Dir => (0, a.mode, a.mtime.sec),
+            Vtype::Lnk => (a.size, 0, 0),
+            _ => (a.size, a.mode, a.mtime.sec),
+        };
+        lines.push(format!(
+            "{} {:?} {mode:o} {} {} {} {size} {time} {} {:x} {}",
+            path.escape_ascii(),
+            a.kind,
+            a.nlink,
+            a.uid,
+            a.gid,
+            a.rdev,
+            a.flags,
+            text.escape_ascii()
+        ));
+        if a.kind == Vtype::Dir {
+            let names = vfs.read_directory(id).unwrap().into_iter().map(|entry| entry.name);
+            let names = names.filter(|name| !matches!(&name[..], b"." | b".."));
+            waiting.extend(names.map(|name| [&path[..], b"/", &name].concat()));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+#[test]
+#[ignore = "needs BSD21_ROOT, xorriso, the super-user and a minute: docs/testing.md has the command"]
+fn an_old_tree_in_an_image_is_what_it_was_for_either_user() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+    let source = PathBuf::from(std::env::var_os("BSD21_ROOT").expect("BSD21_ROOT"));
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let (tree, image) = (dir.path().join("tree"), dir.path().join("image.iso"));
+    let done = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+    done(Command::new("cp").arg("-a").arg(&source).arg(&tree));
+    // What a tree from an archive of sources has lost: owners, set-id bits, devices, further names.
+    for name in ["bin/cat", "bin/ls", "usr/bin/su"] {
+        chown(tree.join(name), Some(3), Some(7)).unwrap();
+        fs::set_permissions(tree.join(name), fs::Permissions::from_mode(0o4555)).unwrap();
+    }
+    fs::hard_link(tree.join("bin/ls"), tree.join("bin/dir")).unwrap();
+    done(Command::new("mknod").arg(tree.join("dev/wd0a")).args(["b", "0", "2"]));
+    done(Command::new("mknod").arg(tree.join("dev/ttyv1")).args(["c", "12", "1"]));
+    done(
+        Command::new("xorriso")
+            .args(["-as", "mkisofs", "-quiet", "-R", "--hardlinks", "-o"])
+            .arg(&image)
+            .arg(&tree),
+    );
+    fs::set_permissions(&image, fs::Permissions::from_mode(0o644)).unwrap();
+    let expected = census(&tree, (0, 0));
+    for (user, name) in [(0, "by-root"), (65534, "by-nobody")] {
+        let root = dir.path().join(name);
+        let begun = Instant::now();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bsd21"));
+        command.args(["install", "-q", "--tree"]).args([&image, &root]).uid(user).gid(user);
+        done(&mut command);
+        eprintln!("{name}: {} files in {:?}", expected.len(), begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        let found = census(&root, (user, user));
+        let differ: Vec<_> = expected.iter().zip(&found).filter(|(a, b)| a != b).take(5).collect();
+        assert!(expected.len() == found.len() && differ.is_empty(), "{name}: {differ:#?}");
+        let mut ls = Command::new(env!("CARGO_BIN_EXE_bsd21"));
+        ls.args(["run", "-q", "--root"])
+            .arg(&root)
+            .args(["/bin/ls", "-l", "/usr/bin/su"])
+            .uid(user)
+            .gid(user);
+        let output = ls.output().unwrap();
+        assert!(
+            said(&output.stdout).starts_with("-r-sr-xr-x"),
+            "{}{}",
+            said(&output.stdout),
+            said(&output.stderr)
+        );
+    }
+}
