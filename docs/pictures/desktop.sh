@@ -14,14 +14,14 @@ trap 'kill $guest $server 2>/dev/null; rm -rf "$work"' EXIT
 until [ -S "/tmp/.X11-unix/X${display#:}" ]; do sleep 0.1; done
 cat >"$work/session" <<'SESSION'
 PATH=/usr/X386/bin:$PATH; export PATH
-xsetroot -solid '#406080'
+xsetroot -solid steelblue
 twm &
 xclock -geometry 150x150+20+20 &
 oclock -geometry 120x120+200+20 &
 xcalc -geometry +20+220 &
 xeyes -geometry 200x120+650+20 &
 xlogo -geometry 120x120+750+420 &
-xterm -fn fixed -geometry 60x16+330+200 -e /bin/sh -c 'uname -a; ls /; echo; exec sleep 1000' &
+xterm -fn fixed -geometry 60x16+330+200 -e /bin/sh -c 'date; echo; ls /; exec sleep 1000' &
 wait
 SESSION
 mkdir "$work/session.d" && mv "$work/session" "$work/session.d/session"

@@ -19,6 +19,7 @@ mod log;
 mod options;
 mod overlay;
 mod place;
+mod printer;
 mod run;
 mod status;
 mod strace;

@@ -191,6 +191,7 @@ impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let guest = self.guest.settled()?;
         let builder = guest.zoned(guest.builder()?, self.machine.is_repeatable());
+        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_repeatable())?;
         let mut machine = self.machine.build(builder, &self.host)?;
         announce(&guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
@@ -201,7 +202,12 @@ impl Run {
             }
             status::of_run(ended)
         });
-        machine.abandon();
+        if let Some(printer) = printer {
+            drop(machine);
+            printer.finish();
+        } else {
+            machine.abandon();
+        }
         result
     }
 }
@@ -225,6 +231,7 @@ impl Trace {
         let guest = self.guest.settled()?;
         let builder = guest.zoned(guest.builder()?, self.machine.is_repeatable());
         let builder = builder.observer(Box::new(tracer.clone()));
+        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_repeatable())?;
         let mut machine = self.machine.build(builder, &self.host)?;
         announce(&guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
@@ -243,6 +250,10 @@ impl Trace {
             }
             // Whoever reads a pipe may have seen enough.
             _ => {}
+        }
+        drop(machine);
+        if let Some(printer) = printer {
+            printer.finish();
         }
         ended.and_then(status::of_run)
     }

@@ -202,7 +202,7 @@ mod tests {
         assert!(unpack(b"\x1f\x9d").is_err());
         assert!(unpack(b"\x1f\x9d\x88\0\0\0").is_err(), "codes of 8 bits");
         assert!(unpack(b"\x1f\x9d\x90\xff\xff\xff\xff").is_err(), "a code that cannot be");
-        for at in 0..LARGE.len().min(4000) {
+        for at in (0..LARGE.len()).step_by(97) {
             let mut wrong = LARGE.to_vec();
             wrong[at] ^= 0x55;
             let _ = unpack(&wrong);

@@ -7,7 +7,9 @@ mod tree;
 pub use start_error::StartError;
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,6 +20,7 @@ use super::outcome::{Both, Collector};
 use super::{Display, Limits, Machine, Stdio};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
+use crate::host::stdio::Stream;
 use crate::host::temporary;
 use crate::host::terminal::Terminal;
 use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
@@ -94,6 +97,8 @@ pub struct Builder {
     lent: Vec<(Vec<u8>, Vec<u8>)>,
     /// The display of the host that is lent.
     display: Option<Display>,
+    /// Where the guest's printer prints.
+    printer: Option<OwnedFd>,
     program: OsString,
     args: Vec<OsString>,
     argv0: Option<OsString>,
@@ -134,6 +139,7 @@ impl Default for Builder {
             temporary: None,
             lent: Vec::new(),
             display: None,
+            printer: None,
             program: OsString::new(),
             args: Vec::new(),
             argv0: None,
@@ -216,6 +222,12 @@ impl Builder {
     /// Lets the guest connect to a display of the host, under the name that it has there.
     pub fn display(mut self, display: Display) -> Self {
         self.display = Some(display);
+        self
+    }
+
+    /// Where what the guest writes to its printer, /dev/lpt0, goes.
+    pub fn printer(mut self, to: OwnedFd) -> Self {
+        self.printer = Some(to);
         self
     }
 
@@ -413,6 +425,10 @@ impl Builder {
         if let Some(display) = &self.display {
             machine.kernel_mut().lent.add(display.lent());
         }
+        if let Some(printer) = self.printer.take() {
+            let stream = Stream::new(printer).map_err(|e| StartError::Temporary(e.0.into()))?;
+            machine.kernel_mut().vfs.lend_printer(stream);
+        }
         machine.requests.unheeded = std::mem::take(&mut self.unheeded);
         (machine.scratch, machine.lent) = (scratch, lent);
         machine.watch(self.observer.take(), self.collector.take());
@@ -439,7 +455,10 @@ impl Builder {
                 places.push(place.to_vec());
                 self.mounts.push(Mount { host: host.clone(), guest: place.to_vec(), read_only: true });
             }
-            std::fs::write(host.join(OsStr::from_bytes(name.strip_prefix(b"/").unwrap_or(name))), bytes)?;
+            let file = host.join(OsStr::from_bytes(name.strip_prefix(b"/").unwrap_or(name)));
+            std::fs::write(&file, bytes)?;
+            // Programs among them can be run.
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o555))?;
         }
         Ok(Some(directory))
     }

@@ -224,17 +224,30 @@ impl X11 {
             if listed && self.back.len() < length {
                 return;
             }
-            if listed {
-                self.lists.retain(|&list| list != sequence);
-                let list = self.back.get_mut(32..length).unwrap_or_default();
-                if let Some(at) = list.windows(HIDDEN.len()).position(|name| name == HIDDEN) {
-                    list.iter_mut().skip(at).zip(INSTEAD).for_each(|(to, from)| *to = *from);
-                }
-            }
+            let length = if listed { self.shorten_list(sequence, length) } else { length };
             let now = length.min(self.back.len());
             through.extend(self.back.drain(..now));
             self.back_passes = length - now;
         }
+    }
+}
+
+impl X11 {
+    /// Takes the extension out of a list of them, the first answer that waits; its length afterwards.
+    fn shorten_list(&mut self, sequence: u16, length: usize) -> usize {
+        self.lists.retain(|&list| list != sequence);
+        // A name has its length before it: the entry is two words long, and what pads the list stays as it is.
+        let entry = [&[HIDDEN.len() as u8], HIDDEN].concat();
+        let list = self.back.get(32..length).unwrap_or_default();
+        let Some(at) = list.windows(entry.len()).position(|name| name == entry) else { return length };
+        self.back.drain(32 + at..32 + at + entry.len());
+        let words = (self.long(&self.back, 4)).saturating_sub(entry.len() as u32 / 4);
+        let words = if self.big { words.to_be_bytes() } else { words.to_le_bytes() };
+        self.back.iter_mut().skip(4).zip(words).for_each(|(to, from)| *to = from);
+        if let Some(count) = self.back.get_mut(1) {
+            *count = count.saturating_sub(1);
+        }
+        length - entry.len()
     }
 }
 
@@ -324,8 +337,9 @@ mod tests {
         );
         let count = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).filter(|w| *w == what).count();
         assert_eq!((count(out, INSTEAD), count(out, HIDDEN)), (1, 1), "data of requests is left alone");
-        assert_eq!((count(back, INSTEAD), count(back, HIDDEN)), (1, 0));
-        assert_eq!(back.len(), server().len());
+        assert_eq!((count(back, INSTEAD), count(back, HIDDEN), count(back, b"\x05SHAPE")), (0, 0, 1));
+        assert_eq!(back.len(), server().len() - 8);
+        assert_eq!(count(back, b"\x01\x01\x03\0\x02\0\0\0"), 1, "one extension, in two words");
     }
 
     #[test]

@@ -49,6 +49,15 @@ impl Vfs {
         self.vnodes.insert(Vnode::new(kind, mount, Body::Stream(stream)))
     }
 
+    /// Lends a stream of the host as the printer of /dev, where there is one.
+    pub fn lend_printer(&mut self, stream: Stream) {
+        let Some(dev) = self.dev else { return };
+        let mount = self.vnodes[dev].mount;
+        let printer = self.vnodes.insert(Vnode::new(Vtype::Chr, mount, Body::Stream(stream)));
+        self.vnodes.vref(printer);
+        self.vnodes.graft(dev, b"lpt0", printer);
+    }
+
     /// The host stream behind a vnode.
     pub fn stream(&self, id: VnodeId) -> Option<&Stream> {
         match &self.vnodes[id].body {
