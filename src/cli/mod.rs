@@ -16,6 +16,7 @@ mod install;
 mod kdump;
 mod listing;
 mod log;
+mod missing;
 mod options;
 mod overlay;
 mod place;

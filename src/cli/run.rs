@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
-use super::{Failure, GuestOptions, TraceOptions, status};
+use super::{Failure, GuestOptions, TraceOptions, missing, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
 use crate::kernel::socket::Network;
@@ -263,6 +263,11 @@ impl Trace {
 fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
     if let Some(program) = guest.command.first() {
         host::report_signal(machine, program, ended);
+        if !matches!(ended, Ended::Exited(0) | Ended::Limit(_) | Ended::Rebooted(_))
+            && let Some(missing) = missing::of(guest, program)
+        {
+            super::complain(&missing);
+        }
     }
 }
 
