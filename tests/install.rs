@@ -562,6 +562,8 @@ fn who_is_killed_leaves_whole_files_and_goes_on() {
             assert_eq!(doctor.status.code(), Some(1));
             let text = said(&doctor.stdout);
             assert!(text.contains("many was not installed to its end"), "{text}");
+            let run = said(&bsd21(&[&"run", &"--root", &root, &"/bin/sh"]).stderr);
+            assert!(run.starts_with("bsd21: many was not installed to its end"), "{run}");
         }
     }
     assert!(kills > 0, "the test was too slow to kill anybody");

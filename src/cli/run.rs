@@ -11,6 +11,7 @@ use super::host::{self, HostOptions};
 use super::{Failure, GuestOptions, TraceOptions, missing, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
+use crate::install::journal;
 use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
 use crate::machine::{Builder, Ended, Limits, Machine};
@@ -190,6 +191,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let guest = self.guest.settled()?;
+        warn(&guest, self.quiet);
         let builder = guest.zoned(guest.builder()?, self.machine.is_repeatable());
         let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_repeatable())?;
         let mut machine = self.machine.build(builder, &self.host)?;
@@ -229,6 +231,7 @@ impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
         let guest = self.guest.settled()?;
+        warn(&guest, self.trace.quiet());
         let builder = guest.zoned(guest.builder()?, self.machine.is_repeatable());
         let builder = builder.observer(Box::new(tracer.clone()));
         let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_repeatable())?;
@@ -268,6 +271,17 @@ fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
         {
             super::complain(&missing);
         }
+    }
+}
+
+/// One line about what an installation has left undone in the root.
+fn warn(guest: &GuestOptions, quiet: bool) {
+    let unfinished = guest.root().map_or(Vec::new(), |(root, _)| journal::unfinished(&root));
+    if !quiet && !unfinished.is_empty() {
+        super::complain(&format_args!(
+            "{} was not installed to its end; bsd21 install with the same source goes on",
+            unfinished.join(", ")
+        ));
     }
 }
 
