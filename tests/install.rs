@@ -674,6 +674,30 @@ fn patterns_are_printed_for_the_hosts_kernel() {
     assert_eq!(none.status.code(), Some(125));
 }
 
+/// Registers with the host's own kernel, and takes everything back.
+#[test]
+fn programs_start_by_their_names_where_the_host_lets_them() {
+    let register = Path::new("/proc/sys/fs/binfmt_misc/register");
+    let others = Path::new("/proc/sys/fs/binfmt_misc/bsd21-zmagic-134-host").exists();
+    if others || fs::OpenOptions::new().write(true).open(register).is_err() {
+        eprintln!(
+            "programs_start_by_their_names_where_the_host_lets_them skipped: no binfmt_misc to register with"
+        );
+        let refused =
+            bsd21(&[&"binfmt", &"--install", &"--link", &"/tmp/bsd21-binfmt-that-is-not-made/bsd21-binfmt"]);
+        assert!(others || refused.status.code() == Some(125), "{}", said(&refused.stderr));
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("bsd21-binfmt");
+    let done = bsd21(&[&"binfmt", &"--install", &"--link", &link]);
+    assert!(done.status.success(), "{}", said(&done.stderr));
+    let run = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bin/args")).arg("one").output();
+    let removed = bsd21(&[&"binfmt", &"--remove", &"--link", &link]);
+    assert!(removed.status.success() && !link.exists(), "{}", said(&removed.stderr));
+    assert!(said(&run.unwrap().stdout).contains("argv[1] one\n"));
+}
+
 #[test]
 fn the_name_of_an_interpreter_selects_its_mode() {
     let dir = tempfile::tempdir().unwrap();
