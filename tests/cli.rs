@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 fn bsd21(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bsd21"))
         .args(args)
+        .env_remove("BSD21_ROOT")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("bsd21 runs")

@@ -52,6 +52,14 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some(root) = self.guest.found_in_usual_root() {
+            let mut own = self.clone();
+            own.guest.root = Some(root);
+            return own.run();
+        }
+        if !self.guest.lib.is_empty() {
+            return Err(Failure::usage("a case has a root or a program alone: leave out --lib"));
+        }
         let case = self.case()?;
         let stdin = match &self.stdin {
             None => None,

@@ -18,6 +18,13 @@ pub struct GuestOptions {
     /// program's own directory (read-only), a private /tmp and /dev.
     #[arg(long, value_name = "DIR[:ro]")]
     pub root: Option<PathBuf>,
+    /// A folder with ld.so and shared libraries, for a dynamic program without a root; the first one is the guest's
+    /// /usr/lib.
+    #[arg(long, value_name = "DIR")]
+    pub lib: Vec<PathBuf>,
+    /// Files that only this run sees.
+    #[arg(skip)]
+    pub lent: Vec<super::place::Lent>,
     /// Show a directory of the host at GUEST; the longest mount point wins.
     #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
     pub mount: Vec<Mount>,
@@ -66,6 +73,11 @@ pub struct GuestOptions {
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,
+}
+
+/// The root of those who have named one for all commands.
+pub(super) fn usual_root() -> Option<PathBuf> {
+    std::env::var_os("BSD21_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from)
 }
 
 fn parse_mount(text: &str) -> Result<Mount, String> {
@@ -158,6 +170,11 @@ impl GuestOptions {
         self.read_only || self.overlay == Some(None) && self.root.is_some()
     }
 
+    /// Whether a variable is taken away from the guest's environment.
+    pub(super) fn takes_away(&self, name: &str) -> bool {
+        self.variables.iter().any(|variable| variable == name)
+    }
+
     /// The guest's group.
     pub fn group(&self) -> u32 {
         self.gid.unwrap_or(self.uid)
@@ -177,6 +194,9 @@ impl GuestOptions {
         }
         for mount in &self.mount {
             builder = builder.mount(mount.clone());
+        }
+        for lent in &self.lent {
+            builder = builder.lend(lent.guest.clone(), lent.bytes.clone());
         }
         for mount in &self.mount_special {
             builder = builder.mount_special(mount.clone());

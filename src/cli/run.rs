@@ -11,6 +11,7 @@ use super::host::{self, HostOptions};
 use super::{Failure, GuestOptions, TraceOptions, missing, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
+use crate::install::journal;
 use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
 use crate::machine::{Builder, Ended, Limits, Machine};
@@ -193,17 +194,26 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
-        announce(&self.guest, self.quiet);
+        let guest = self.guest.settled()?;
+        warn(&guest, self.quiet);
+        let builder = guest.zoned(guest.builder()?, self.machine.is_virtual());
+        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
+        let mut machine = self.machine.build(builder, &self.host)?;
+        announce(&guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
             if !self.quiet {
-                report_end(&machine, &self.guest, ended);
+                report_end(&machine, &guest, ended);
                 report(&machine);
             }
             status::of_run(ended)
         });
-        machine.abandon();
+        if let Some(printer) = printer {
+            drop(machine);
+            printer.finish();
+        } else {
+            machine.abandon();
+        }
         result
     }
 }
@@ -224,14 +234,18 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
-        let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
+        let guest = self.guest.settled()?;
+        warn(&guest, self.trace.quiet());
+        let builder = guest.zoned(guest.builder()?, self.machine.is_virtual());
+        let builder = builder.observer(Box::new(tracer.clone()));
+        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
         let mut machine = self.machine.build(builder, &self.host)?;
-        announce(&self.guest, self.trace.quiet());
+        announce(&guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
         let ended = finish(&mut machine);
         if let Ok(ended) = &ended {
             if !self.trace.quiet() && !self.trace.is_on_stderr() {
-                report_end(&machine, &self.guest, *ended);
+                report_end(&machine, &guest, *ended);
             }
             if !self.trace.quiet() {
                 report(&machine);
@@ -243,6 +257,10 @@ impl Trace {
             }
             // Whoever reads a pipe may have seen enough.
             _ => {}
+        }
+        drop(machine);
+        if let Some(printer) = printer {
+            printer.finish();
         }
         ended.and_then(status::of_run)
     }
@@ -257,6 +275,17 @@ fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
         {
             super::complain(&missing);
         }
+    }
+}
+
+/// One line about what an installation has left undone in the root.
+fn warn(guest: &GuestOptions, quiet: bool) {
+    let unfinished = guest.root().map_or(Vec::new(), |(root, _)| journal::unfinished(&root));
+    if !quiet && !unfinished.is_empty() {
+        super::complain(&format_args!(
+            "{} was not installed to its end; bsd21 install with the same source goes on",
+            unfinished.join(", ")
+        ));
     }
 }
 

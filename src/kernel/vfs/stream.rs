@@ -20,6 +20,7 @@ use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
 use crate::kernel::netinet::{InpcbId, bridge};
 use crate::kernel::proc::leader;
+use crate::kernel::socket::lent;
 use crate::kernel::synch::{self, Channel, Sleep, priority};
 use crate::kernel::tty::{self, TtyId};
 use crate::kernel::{Context, Kernel, Resume, Sysret, Wake};
@@ -46,6 +47,15 @@ impl Vfs {
         };
         let mount = self.vnodes[self.root_vnode()].mount;
         self.vnodes.insert(Vnode::new(kind, mount, Body::Stream(stream)))
+    }
+
+    /// Lends a stream of the host as the printer of /dev, where there is one.
+    pub fn lend_printer(&mut self, stream: Stream) {
+        let Some(dev) = self.dev else { return };
+        let mount = self.vnodes[dev].mount;
+        let printer = self.vnodes.insert(Vnode::new(Vtype::Chr, mount, Body::Stream(stream)));
+        self.vnodes.vref(printer);
+        self.vnodes.graft(dev, b"lpt0", printer);
     }
 
     /// The host stream behind a vnode.
@@ -348,6 +358,9 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
         let poll = Poll::either(interest.fd, interest.read, interest.write);
         polls.push((Target::Network(interest.id), poll));
     }
+    for (_, fd, read, write) in lent::interests(kernel) {
+        polls.push((Target::Lent, Poll::either(fd, read, write)));
+    }
     if polls.is_empty() {
         return false;
     }
@@ -366,6 +379,7 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
                 let mut info = infos.get_mut(at).map(std::mem::take).unwrap_or_default();
                 selwakeup(kernel, &mut info);
             }
+            Target::Lent => lent::service(kernel),
             Target::Network(id) => bridge::service(kernel, [id]),
             Target::Terminal(id) => tty::host::service(kernel, id),
         }
@@ -379,6 +393,7 @@ enum Target {
     Parked(FileId, bool),
     Selecting(VnodeId, usize),
     Network(InpcbId),
+    Lent,
     Terminal(TtyId),
 }
 
