@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
+use super::terminal::host_term;
 use super::{Failure, GuestOptions, TraceOptions, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
@@ -93,7 +94,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
 
 impl MachineOptions {
     /// The machine, ready to run.
-    fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
+    pub(super) fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
         let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
         let mut machine = super::log::listen(self.apply(builder)?).build()?;
         if let Some(directory) = &self.core_dir {
@@ -106,7 +107,16 @@ impl MachineOptions {
                 .and_then(|file| machine.record_packets(Box::new(file)))
                 .map_err(|e| Failure::usage(format!("--pcap {}: {e}", path.display())))?;
         }
+        host.terminal.listen(&mut machine)?;
         Ok(machine)
+    }
+
+    /// Lets the host's terminal decide what the guest's is called, where nobody has said it.
+    fn term(&self, builder: Builder, guest: &GuestOptions) -> Builder {
+        match host_term().filter(|_| guest.leaves_term_open() && self.clock != Some(ClockName::Virtual)) {
+            Some(term) => builder.term(term),
+            None => builder,
+        }
     }
 
     /// Writes down in a case what the options say.
@@ -184,7 +194,8 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
+        let mut machine =
+            self.machine.build(self.machine.term(self.guest.builder()?, &self.guest), &self.host)?;
         announce(&self.guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
@@ -215,7 +226,8 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
-        let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
+        let builder =
+            self.machine.term(self.guest.builder()?, &self.guest).observer(Box::new(tracer.clone()));
         let mut machine = self.machine.build(builder, &self.host)?;
         announce(&self.guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
@@ -247,7 +259,7 @@ fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
 }
 
 /// One line about where the guest writes, for somebody who looks on.
-fn announce(guest: &GuestOptions, quiet: bool) {
+pub(super) fn announce(guest: &GuestOptions, quiet: bool) {
     if !quiet
         && io::stderr().is_terminal()
         && let Some(changes) = guest.changes_go()
@@ -257,7 +269,7 @@ fn announce(guest: &GuestOptions, quiet: bool) {
 }
 
 /// One line about calls that are not served, if there were any.
-fn report(machine: &Machine) {
+pub(super) fn report(machine: &Machine) {
     let ledger = &machine.kernel().ledger;
     if !ledger.is_empty() {
         super::complain(&format_args!("not served: {ledger}"));
@@ -265,7 +277,7 @@ fn report(machine: &Machine) {
 }
 
 /// Runs a machine to its end, with the host's signals passed on.
-fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
+pub(super) fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);

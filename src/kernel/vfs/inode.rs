@@ -19,6 +19,7 @@ use super::lock::LockList;
 use crate::host::clock;
 use crate::host::fs::{HostStat, HostTime};
 use crate::host::lock::{Holder, Mode};
+use crate::host::memory;
 use crate::kernel::socket::SocketId;
 
 /// How long a change of attributes may carry the same time as the one before it, in nanoseconds: the host's
@@ -48,6 +49,10 @@ pub struct Inode {
     pub fifo: Cell<Option<Fifo>>,
     /// The socket bound to it.
     pub socket: Cell<Option<SocketId>>,
+    /// The text of a symbolic link that exists in memory only.
+    pub text: RefCell<Option<Rc<[u8]>>>,
+    /// The content of a regular file that exists in memory only.
+    pub memory: RefCell<Option<Rc<OwnedFd>>>,
 }
 
 /// What the host is told of a file's locks.
@@ -78,6 +83,13 @@ impl Inode {
             *self.reading.borrow_mut() = None;
             *self.writing.borrow_mut() = None;
         }
+    }
+
+    /// The size of what exists in memory only.
+    pub fn size_in_memory(&self) -> u64 {
+        let text = self.text.borrow().as_ref().map(|text| text.len() as u64);
+        let content = || self.memory.borrow().as_ref().and_then(|file| memory::length(file).ok());
+        text.or_else(content).unwrap_or(0)
     }
 
     /// Whether any vnode of this file is referenced.
