@@ -14,6 +14,7 @@ mod inspect_json;
 mod kdump;
 mod listing;
 mod log;
+mod missing;
 mod options;
 mod overlay;
 mod run;

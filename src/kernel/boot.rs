@@ -134,13 +134,16 @@ pub enum StartFailure {
     Directory(Errno),
     /// It cannot be executed.
     Exec(ExecError),
+    /// It is no program at all, in words.
+    Unfit(&'static str),
 }
 
 impl std::fmt::Display for StartFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Directory(errno) | Self::Exec(ExecError::Errno(errno)) => f.write_str(errno.message()),
-            Self::Exec(ExecError::Refused(refusal)) => write!(f, "{refusal}"),
+            Self::Directory(errno) => f.write_str(errno.message()),
+            Self::Exec(error) => write!(f, "{error}"),
+            Self::Unfit(why) => f.write_str(why),
         }
     }
 }

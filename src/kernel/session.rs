@@ -76,6 +76,11 @@ impl Kernel {
                 break;
             }
         }
+        if let Err(ExecError::Errno(Errno::EACCES | Errno::ENOEXEC)) = result
+            && let Some(why) = program.paths.iter().find_map(|path| vfs::unfit(&mut cx, path))
+        {
+            return Err(StartFailure::Unfit(why));
+        }
         Ok(result.map(|_| ())?)
     }
 }
