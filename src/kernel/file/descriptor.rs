@@ -108,7 +108,7 @@ impl Filedesc {
     }
 
     /// Empties a descriptor that was just allocated; the hints stay.
-    fn forget(&mut self, fd: Fd) {
+    pub(super) fn forget(&mut self, fd: Fd) {
         if let Some(entry) = usize::try_from(fd.0).ok().and_then(|n| self.entries.get_mut(n)) {
             *entry = Entry::default();
         }
