@@ -280,6 +280,8 @@ impl Machine {
     /// Runs until every process has ended.
     pub fn run(&mut self) -> Outcome {
         let ended = self.run_to_end();
+        // However it ended, what was written before is seen.
+        tty::host::flush_all(&mut self.kernel);
         // A file in memory that cannot be read back has no bytes worth having.
         let content = |file: &Option<OwnedFd>| {
             file.as_ref().and_then(|file| memory::content(file).ok()).unwrap_or_default()

@@ -278,7 +278,13 @@ pub fn show(kernel: &mut Kernel, id: TtyId, text: &[u8]) {
 
 /// Whether output waits for somebody who is there.
 pub fn is_sending(kernel: &Kernel) -> bool {
-    kernel.ttys.lines().any(|line| line.has_output() && !line.gone)
+    kernel.ttys.hosts().any(|id| {
+        let tty = kernel.ttys.get(id);
+        tty.is_some_and(|tty| match &tty.driver {
+            Driver::Host(line) => !line.gone && (line.has_output() || !tty.outq.is_empty()),
+            Driver::Pty(_) => false,
+        })
+    })
 }
 
 /// Looks at the keys and at what waits for the host, now and then, while guests compute.
