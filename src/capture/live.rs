@@ -75,11 +75,6 @@ impl Door for Recorder {
         self.size
     }
 
-    fn habits(&self) -> Option<(u8, u32)> {
-        // A case has none.
-        None
-    }
-
     fn adds_returns(&self) -> bool {
         self.inner.adds_returns()
     }

@@ -25,6 +25,9 @@ pub struct Size {
     pub height: u16,
 }
 
+/// The speed of a side that has none of its own.
+pub const SPEED: u32 = 38400;
+
 /// What the end of the keys means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
@@ -41,9 +44,9 @@ pub trait Door: Debug {
     /// The size of the window.
     fn size(&self) -> Size;
 
-    /// The character that erases and the output speed, where there are habits to keep.
+    /// The character that erases, 0 for the guest's own, and the output speed, where there are habits to keep.
     fn habits(&self) -> Option<(u8, u32)> {
-        None
+        Some((0, SPEED))
     }
 
     /// Whether this side makes the carriage returns in front of newlines.
