@@ -204,7 +204,7 @@ fn a_file_that_is_no_program_of_2_1_is_126_and_says_what_it_is() {
     let directory = tempfile::tempdir().expect("a directory");
     let linux = directory.path().join("linux");
     std::fs::write(&linux, [0xcc, 0, 100, 0].repeat(16)).expect("a file");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    let mode = PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&linux, mode).expect("executable");
     fails(&["run", linux.to_str().expect("a name")], 126, "Linux a.out program");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may name those before it, and itself.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "syscalls",
     "trapframe",
     "mem",
@@ -17,6 +17,7 @@ const LAYERS: [&str; 13] = [
     "machine",
     "capture",
     "survey",
+    "gdb",
     "cli",
 ];
 /// In order and forbidden all the same: these two meet in `trapframe` only.

@@ -6,6 +6,7 @@ mod attach;
 mod capture;
 mod deferred;
 mod explain;
+mod gdb;
 mod generate;
 mod groups;
 mod host;
@@ -102,6 +103,11 @@ enum Command {
     Explain(Deferred<explain::Explain>),
     /// Show, apply or forget the changes that `run --overlay=DIR` has kept.
     Overlay(Deferred<overlay::Overlay>),
+    /// Run a program under the host's gdb, with all processes that come of it.
+    #[command(
+        after_help = "Examples:\n  bsd21 gdb --exec ./prog\n  bsd21 gdb --exec --clock virtual --read-only ./prog    # goes back, too\n  bsd21 gdb --port 2159 --root /mnt/bsd /bin/sh -c 'ls | wc'\n\nIn gdb: 'monitor help' lists what there is beside gdb's own commands."
+    )]
+    Gdb(Box<Deferred<gdb::Gdb>>),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
     Kdump(Deferred<kdump::Kdump>),
     /// Print shell completions, the manual page, or the page of one command.
@@ -148,6 +154,7 @@ impl Command {
             Self::Run(command) => command.0.run(),
             Self::Shell(command) => command.0.run(),
             Self::Attach(command) => command.0.run(),
+            Self::Gdb(command) => command.0.run(),
             Self::Trace(command) => command.0.run(),
             Self::Inspect(command) => command.0.run(),
             Self::Survey(command) => command.0.run(),

@@ -141,7 +141,7 @@ impl GuestOptions {
         }
     }
 
-    /// Where the guest's changes go, for those who look on; `None` where nothing of a root can change.
+    /// Where, for those who look on; `None` where nothing of a root can change.
     pub fn changes_go(&self) -> Option<String> {
         let (root, read_only) = self.root()?;
         match &self.overlay {
@@ -153,6 +153,11 @@ impl GuestOptions {
             Some(Some(kept)) => Some(format!("the guest's changes are kept in {}", kept.display())),
             Some(None) => Some("the guest's changes are forgotten when the run ends".to_owned()),
         }
+    }
+
+    /// Whether a run leaves every file of the host as it is.
+    pub fn leaves_files_alone(&self) -> bool {
+        self.read_only || self.overlay == Some(None) && self.root.is_some()
     }
 
     /// The guest's group.

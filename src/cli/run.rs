@@ -93,9 +93,20 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl MachineOptions {
+    /// Whether the clock is one that makes runs repeatable.
+    pub(super) fn is_virtual(&self) -> bool {
+        self.clock == Some(ClockName::Virtual)
+    }
+
     /// The machine, ready to run.
     pub(super) fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
-        let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
+        let mut machine = self.finish(host.apply(builder, self.is_virtual())?)?;
+        host.terminal.listen(&mut machine)?;
+        Ok(machine)
+    }
+
+    /// The machine of a builder that knows already what the program inherits.
+    pub(super) fn finish(&self, builder: Builder) -> Result<Machine, Failure> {
         let mut machine = super::log::listen(self.apply(builder)?).build()?;
         if let Some(directory) = &self.core_dir {
             machine
@@ -107,7 +118,6 @@ impl MachineOptions {
                 .and_then(|file| machine.record_packets(Box::new(file)))
                 .map_err(|e| Failure::usage(format!("--pcap {}: {e}", path.display())))?;
         }
-        host.terminal.listen(&mut machine)?;
         Ok(machine)
     }
 

@@ -52,6 +52,12 @@ impl Builder {
         self.descriptors = Some(others.into());
         self
     }
+
+    /// Has standard streams as [`Builder::stdin`] and its like say, and passes nothing else.
+    pub fn standard_streams(mut self) -> Self {
+        self.descriptors = None;
+        self
+    }
 }
 
 /// Numbers among which that of the first program is chosen where runs need not be repeatable: low enough that
