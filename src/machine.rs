@@ -549,8 +549,11 @@ impl Machine {
 
     /// Waits for what closed sockets still have to send to the host's network, but not for ever.
     fn send_the_rest(&mut self) {
-        while tty::host::is_sending(&self.kernel) && self.exceeded().is_none() {
+        loop {
             tty::host::flush_all(&mut self.kernel);
+            if !tty::host::is_sending(&self.kernel) || self.exceeded().is_some() {
+                break;
+            }
             let signals = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
             let gone = !vfs::poll_host(&mut self.kernel, signals.as_slice(), self.meter.patience());
             self.pass_host_signals();
