@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::printer::Printer;
+use super::terminal::TerminalOptions;
 use super::{Failure, GuestOptions};
 use crate::host::inherit;
 use crate::machine::{Builder, Display, Ended, Machine};
@@ -36,6 +37,8 @@ pub(super) struct HostOptions {
     /// End the run when the first program ends: whoever lives on is killed.
     #[arg(long)]
     kill_on_exit: bool,
+    #[command(flatten)]
+    pub(super) terminal: TerminalOptions,
 }
 
 fn parse_umask(text: &str) -> Result<u16, String> {
@@ -46,6 +49,7 @@ fn parse_umask(text: &str) -> Result<u16, String> {
 impl HostOptions {
     /// Describes what the program inherits; a run that can be repeated has nothing of the host.
     pub(super) fn apply(&self, mut builder: Builder, repeatable: bool) -> Result<Builder, Failure> {
+        builder = self.terminal.apply(builder, repeatable)?;
         let clean = self.clean || repeatable;
         let passed = inherit::descriptors();
         if let Some(wrong) = self.fd.iter().find(|fd| !passed.contains(fd)) {
@@ -66,7 +70,7 @@ impl HostOptions {
             })?;
             builder = builder.env("DISPLAY", format!(":{}", display.number)).display(display);
         }
-        if !repeatable {
+        if !repeatable && !self.terminal.has_own() {
             builder = builder.as_job();
         }
         if !clean {

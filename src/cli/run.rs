@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
+use super::terminal::host_term;
 use super::{Failure, GuestOptions, TraceOptions, missing, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
@@ -100,7 +101,9 @@ impl MachineOptions {
 
     /// The machine, ready to run.
     pub(super) fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
-        self.finish(host.apply(builder, self.is_virtual())?)
+        let mut machine = self.finish(host.apply(builder, self.is_virtual())?)?;
+        host.terminal.listen(&mut machine)?;
+        Ok(machine)
     }
 
     /// The machine of a builder that knows already what the program inherits.
@@ -117,6 +120,14 @@ impl MachineOptions {
                 .map_err(|e| Failure::usage(format!("--pcap {}: {e}", path.display())))?;
         }
         Ok(machine)
+    }
+
+    /// Lets the host's terminal decide what the guest's is called, where nobody has said it.
+    fn term(&self, builder: Builder, guest: &GuestOptions) -> Builder {
+        match host_term().filter(|_| guest.leaves_term_open() && self.clock != Some(ClockName::Virtual)) {
+            Some(term) => builder.term(term),
+            None => builder,
+        }
     }
 
     /// Writes down in a case what the options say.
@@ -196,7 +207,7 @@ impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let guest = self.guest.settled()?;
         warn(&guest, self.quiet);
-        let builder = guest.zoned(guest.builder()?, self.machine.is_virtual());
+        let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
         let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
         let mut machine = self.machine.build(builder, &self.host)?;
         announce(&guest, self.quiet);
@@ -236,7 +247,7 @@ impl Trace {
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
         let guest = self.guest.settled()?;
         warn(&guest, self.trace.quiet());
-        let builder = guest.zoned(guest.builder()?, self.machine.is_virtual());
+        let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
         let builder = builder.observer(Box::new(tracer.clone()));
         let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
         let mut machine = self.machine.build(builder, &self.host)?;
@@ -290,7 +301,7 @@ fn warn(guest: &GuestOptions, quiet: bool) {
 }
 
 /// One line about where the guest writes, for somebody who looks on.
-fn announce(guest: &GuestOptions, quiet: bool) {
+pub(super) fn announce(guest: &GuestOptions, quiet: bool) {
     if !quiet
         && io::stderr().is_terminal()
         && let Some(changes) = guest.changes_go()
@@ -300,7 +311,7 @@ fn announce(guest: &GuestOptions, quiet: bool) {
 }
 
 /// One line about calls that are not served, if there were any.
-fn report(machine: &Machine) {
+pub(super) fn report(machine: &Machine) {
     let ledger = &machine.kernel().ledger;
     if !ledger.is_empty() {
         super::complain(&format_args!("not served: {ledger}"));
@@ -308,7 +319,7 @@ fn report(machine: &Machine) {
 }
 
 /// Runs a machine to its end, with the host's signals passed on.
-fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
+pub(super) fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);

@@ -14,6 +14,7 @@ use super::{Ended, Machine, Turn};
 use crate::cpu::Stopped;
 use crate::host::memory;
 use crate::kernel::proc::{Flags, Proc, ProcId, State};
+use crate::kernel::tty;
 use crate::mem::AddressSpace;
 use crate::trapframe::{Gpr, Trap, Trapframe};
 
@@ -272,7 +273,10 @@ impl Machine {
         {
             debugger.passed = Some((proc.pid, proc.instructions + turn.done));
         }
-        match self.go() {
+        let went = self.go();
+        // Whoever looks at the stopped machine sees what it has written.
+        tty::host::flush_all(&mut self.kernel);
+        match went {
             Some(ended) => Stop::Ended(ended),
             None => self.debugger.as_mut().and_then(|d| d.stop.take()).unwrap_or(Stop::Count),
         }
