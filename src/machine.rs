@@ -8,13 +8,16 @@
 
 mod builder;
 pub mod debug;
+pub mod control;
 mod host_signals;
 mod job;
 mod limits;
+pub mod login;
 mod mounts;
 mod outcome;
 mod pulse;
 mod stdio;
+mod wish;
 
 pub use builder::{Builder, Changes, DEFAULT_PATH, Mount, StartError};
 pub use job::Notice;
@@ -29,6 +32,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
+use smallvec::SmallVec;
 use syscalls::flags::RebootFlags;
 
 use host_signals::Requests;
@@ -153,6 +157,14 @@ pub struct Machine {
     traps: u32,
     /// Bytes of decoded and translated code of all processes.
     code: u64,
+    /// Who may ask from outside, and what.
+    control: Option<control::Control>,
+    /// The leaders of sessions of which there are records.
+    sessions: Vec<(i32, login::Entry)>,
+    /// What logins have in common.
+    logins: login::Login,
+    /// What could not be done as the root's files say.
+    notes: Vec<String>,
 }
 
 impl Machine {
@@ -177,6 +189,10 @@ impl Machine {
             debugger: None,
             turn: None,
             code: 0,
+            control: None,
+            sessions: Vec::new(),
+            logins: login::Login::default(),
+            notes: Vec::new(),
         }
     }
 
@@ -259,6 +275,11 @@ impl Machine {
         self.job.teller = Some(Teller(Box::new(tell)));
     }
 
+    /// What could not be done as the root's own files say, a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// Whether the terminal's keys sent the signal that ended the first program.
     pub fn ended_by_keys(&self, signal: u32) -> bool {
         self.requests.of_keys.is_some_and(|key| host_signals::guest_signal(key).raw() == signal)
@@ -271,6 +292,11 @@ impl Machine {
         Ok(())
     }
 
+    /// The first program's process, while it lives.
+    fn first_process(&self) -> Option<ProcId> {
+        self.kernel.procs.find(self.first?)
+    }
+
     /// Lets go of the last machine of a program that is about to end.
     pub fn abandon(self) {
         crate::mem::leave_to_host();
@@ -280,6 +306,8 @@ impl Machine {
     /// Runs until every process has ended.
     pub fn run(&mut self) -> Outcome {
         let ended = self.run_to_end();
+        // However it ended, what was written before is seen.
+        tty::host::flush_all(&mut self.kernel);
         // A file in memory that cannot be read back has no bytes worth having.
         let content = |file: &Option<OwnedFd>| {
             file.as_ref().and_then(|file| memory::content(file).ok()).unwrap_or_default()
@@ -315,6 +343,7 @@ impl Machine {
             bridge::look(&mut self.kernel);
             tty::host::look(&mut self.kernel, now);
             self.pass_host_signals();
+            self.look_outside(now);
             self.note_ends();
             if let Some(how) = self.kernel.rebooted {
                 self.send_the_rest();
@@ -417,6 +446,7 @@ impl Machine {
                 bridge::look(&mut self.kernel);
                 tty::host::look(&mut self.kernel, now);
                 self.pass_host_signals();
+                self.look_outside(now);
                 self.pulse.beat(&mut self.kernel);
                 self.kernel.check_signals(id);
                 // Whoever runs when the tenth of a second is over gives way, however late it began (`roundrobin`).
@@ -486,8 +516,12 @@ impl Machine {
 
     /// Waits for the next thing to happen; false where nothing can.
     fn idle(&mut self) -> bool {
-        let next = self.kernel.next_wake();
-        let wake = self.signals.as_ref().map(Signals::wake_fd);
+        tty::host::flush_all(&mut self.kernel);
+        let keys = tty::host::next_key(&mut self.kernel);
+        let next = [self.kernel.next_wake(), keys].into_iter().flatten().min();
+        let signals = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
+        let asked = self.control.iter().flat_map(control::Control::polls);
+        let wake: SmallVec<[Poll<'_>; 4]> = signals.into_iter().chain(asked).collect();
         let written = self.pulse.sleep(&mut self.kernel);
         let looked = self.debugger.is_some().then_some(LOOK_NS);
         let ours = [self.meter.patience(), self.until_told(), self.until_stopped(), written, looked];
@@ -495,7 +529,7 @@ impl Machine {
         if self.kernel.clock.is_virtual() {
             // Whoever reads our output takes it in the host's time, even while the guest's timers run.
             let timeout = if next.is_some() { Some(0) } else { ours };
-            let polled = vfs::poll_host(&mut self.kernel, wake, timeout);
+            let polled = vfs::poll_host(&mut self.kernel, &wake, timeout);
             let Some(due) = next else { return polled };
             let now = self.kernel.clock.uptime();
             self.kernel.clock.advance(due.saturating_sub(now));
@@ -503,18 +537,26 @@ impl Machine {
         }
         let due = next.map(|due| due.saturating_sub(self.kernel.clock.uptime()));
         let timeout = [due, ours].into_iter().flatten().min();
-        if !vfs::poll_host(&mut self.kernel, wake, timeout) {
-            // Only the clock or a signal of the host can wake somebody.
-            let wake = wake.map(|fd| Poll::either(fd, true, false));
+        if !vfs::poll_host(&mut self.kernel, &wake, timeout) {
+            // Only the clock, a signal of the host or a request can wake somebody.
             host::stdio::wait(wake.iter(), timeout);
         }
+        let now = self.kernel.clock.uptime();
+        drop(wake);
+        self.hear_now(now);
         true
     }
 
     /// Waits for what closed sockets still have to send to the host's network, but not for ever.
     fn send_the_rest(&mut self) {
         while tty::host::is_sending(&self.kernel) && self.exceeded().is_none() {
-            vfs::poll_host(&mut self.kernel, None, self.meter.patience());
+            tty::host::flush_all(&mut self.kernel);
+            let signals = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
+            let gone = !vfs::poll_host(&mut self.kernel, signals.as_slice(), self.meter.patience());
+            self.pass_host_signals();
+            if gone || self.killing {
+                return;
+            }
         }
         let until = self.kernel.clock.uptime() + SENDING_NS;
         while bridge::is_sending(&self.kernel) {
@@ -526,17 +568,18 @@ impl Machine {
             {
                 return;
             }
-            let wake = self.signals.as_ref().map(Signals::wake_fd);
-            vfs::poll_host(&mut self.kernel, wake, Some(timeout));
+            let wake = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
+            vfs::poll_host(&mut self.kernel, wake.as_slice(), Some(timeout));
         }
     }
 
     fn note_ends(&mut self) {
-        for (pid, status) in self.kernel.reaped.drain(..) {
+        for (pid, status) in std::mem::take(&mut self.kernel.reaped) {
             // Numbers come round again: the first end with this one is the first program's.
             if Some(pid) == self.first {
                 self.ended.get_or_insert(status);
             }
+            self.session_over(pid);
         }
     }
 

@@ -5,6 +5,7 @@
 use clap::Args;
 
 use super::Failure;
+use super::terminal::TerminalOptions;
 use crate::host::inherit;
 use crate::machine::{Builder, Ended, Machine};
 use syscalls::signal::Signal;
@@ -27,6 +28,8 @@ pub(super) struct HostOptions {
     /// End the run when the first program ends: whoever lives on is killed.
     #[arg(long)]
     kill_on_exit: bool,
+    #[command(flatten)]
+    pub(super) terminal: TerminalOptions,
 }
 
 fn parse_umask(text: &str) -> Result<u16, String> {
@@ -37,6 +40,7 @@ fn parse_umask(text: &str) -> Result<u16, String> {
 impl HostOptions {
     /// Describes what the program inherits; a run that can be repeated has nothing of the host.
     pub(super) fn apply(&self, mut builder: Builder, repeatable: bool) -> Result<Builder, Failure> {
+        builder = self.terminal.apply(builder, repeatable)?;
         let clean = self.clean || repeatable;
         let passed = inherit::descriptors();
         if let Some(wrong) = self.fd.iter().find(|fd| !passed.contains(fd)) {
@@ -44,7 +48,7 @@ impl HostOptions {
                 "--fd {wrong}: not an open file, pipe, socket or terminal that can be passed"
             )));
         }
-        if !repeatable {
+        if !repeatable && !self.terminal.has_own() {
             builder = builder.as_job();
         }
         if !clean {

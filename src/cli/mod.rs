@@ -2,6 +2,7 @@
 //!
 //! Standard output belongs to the guest; what bsd21 itself has to say is one line on standard error.
 
+mod attach;
 mod capture;
 mod deferred;
 mod explain;
@@ -18,9 +19,12 @@ mod missing;
 mod options;
 mod overlay;
 mod run;
+mod running;
+mod shell;
 mod status;
 mod strace;
 mod survey;
+mod terminal;
 mod trace;
 mod verify;
 
@@ -62,6 +66,17 @@ enum Command {
         127 not found."
     )]
     Run(Box<Deferred<run::Run>>),
+    /// Log in on an old system: the shell, home and groups of its /etc/passwd.
+    #[command(
+        after_help = "Examples:\n  bsd21 shell --root /mnt/bsd\n  bsd21 shell --root /mnt/bsd --user ken -c 'who; date'\n  bsd21 shell --root /mnt/bsd --attach old\n\n\
+        Exit status: the shell's, as with bsd21 run."
+    )]
+    Shell(Box<Deferred<shell::Shell>>),
+    /// Open a further terminal on a running machine that was started with --attach NAME.
+    #[command(
+        after_help = "Examples:\n  bsd21 attach\n  bsd21 attach old\n  bsd21 attach old --user ken\n  bsd21 attach old --list"
+    )]
+    Attach(Deferred<attach::Attach>),
     /// Run a program and show its system calls.
     #[command(
         after_help = "Examples:\n  bsd21 trace -e open,stat ./prog\n  bsd21 trace -o trace.txt -tt -T -y --root /mnt/bsd make\n  \
@@ -139,6 +154,8 @@ impl Command {
         match self {
             Self::Run(command) => command.0.run(),
             Self::Gdb(command) => command.0.run(),
+            Self::Shell(command) => command.0.run(),
+            Self::Attach(command) => command.0.run(),
             Self::Trace(command) => command.0.run(),
             Self::Inspect(command) => command.0.run(),
             Self::Survey(command) => command.0.run(),

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::terminal::is_term;
 use crate::machine::{Builder, Changes, DEFAULT_PATH, Machine, Mount};
+use crate::trapframe::fpu::INITIAL_CONTROL;
 
 /// Options of a guest.
 #[derive(Clone, Debug, Args)]
@@ -68,7 +70,7 @@ pub struct GuestOptions {
     pub command: Vec<OsString>,
 }
 
-fn parse_mount(text: &str) -> Result<Mount, String> {
+pub(super) fn parse_mount(text: &str) -> Result<Mount, String> {
     let (rest, read_only) = match text.strip_suffix(":ro") {
         Some(rest) => (rest, true),
         None => (text, false),
@@ -82,7 +84,7 @@ fn parse_mount(text: &str) -> Result<Mount, String> {
     }
 }
 
-fn parse_variable(text: &str) -> Result<OsString, String> {
+pub(super) fn parse_variable(text: &str) -> Result<OsString, String> {
     match text.split_once('=') {
         Some((name, _)) if !name.is_empty() => Ok(text.into()),
         _ => Err("expected NAME=VALUE".to_owned()),
@@ -163,8 +165,42 @@ impl GuestOptions {
         self.gid.unwrap_or(self.uid)
     }
 
-    /// The machine that these options describe.
-    pub fn builder(&self) -> Result<Builder, Failure> {
+    /// A guest of a root, whose program nobody names.
+    pub(super) fn of_root(
+        root: PathBuf,
+        mount: Vec<Mount>,
+        read_only: bool,
+        overlay: Option<Option<PathBuf>>,
+    ) -> Self {
+        Self {
+            root: Some(root),
+            mount,
+            mount_special: Vec::new(),
+            read_only,
+            overlay,
+            host_owners: false,
+            cwd: None,
+            env: Vec::new(),
+            variables: Vec::new(),
+            env_host: false,
+            clear_env: false,
+            uid: 0,
+            gid: None,
+            argv0: None,
+            fpcw: INITIAL_CONTROL,
+            command: Vec::new(),
+        }
+    }
+
+    /// Whether nobody has said what the guest's terminal is called.
+    pub(super) fn leaves_term_open(&self) -> bool {
+        let given = self.env.iter().chain(&self.variables).any(|variable| is_term(variable));
+        let of_host = self.env_host && std::env::var_os("TERM").is_some();
+        !given && !of_host && !self.clear_env
+    }
+
+    /// Where the guest of a machine lives.
+    pub(super) fn place(&self) -> Result<Builder, Failure> {
         let mut builder = Machine::builder().clear_env();
         if let Some((root, read_only)) = self.root() {
             if !root.is_dir() {
@@ -190,6 +226,12 @@ impl GuestOptions {
         if self.host_owners {
             builder = builder.host_owners();
         }
+        Ok(builder)
+    }
+
+    /// The machine that these options describe.
+    pub fn builder(&self) -> Result<Builder, Failure> {
+        let mut builder = self.place()?;
         if let Some(cwd) = &self.cwd {
             builder = builder.cwd(cwd);
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
-use super::{Failure, GuestOptions, TraceOptions, missing, status};
+use super::terminal::host_term;
+use super::{Failure, GuestOptions, TraceOptions, missing, running, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
 use crate::kernel::socket::Network;
@@ -99,7 +100,9 @@ impl MachineOptions {
 
     /// The machine, ready to run.
     pub(super) fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
-        self.finish(host.apply(builder, self.is_virtual())?)
+        let mut machine = self.finish(host.apply(builder, self.is_virtual())?)?;
+        host.terminal.listen(&mut machine)?;
+        Ok(machine)
     }
 
     /// The machine of a builder that knows already what the program inherits.
@@ -116,6 +119,14 @@ impl MachineOptions {
                 .map_err(|e| Failure::usage(format!("--pcap {}: {e}", path.display())))?;
         }
         Ok(machine)
+    }
+
+    /// Lets the host's terminal decide what the guest's is called, where nobody has said it.
+    fn term(&self, builder: Builder, guest: &GuestOptions) -> Builder {
+        match host_term().filter(|_| guest.leaves_term_open() && self.clock != Some(ClockName::Virtual)) {
+            Some(term) => builder.term(term),
+            None => builder,
+        }
     }
 
     /// Writes down in a case what the options say.
@@ -193,7 +204,8 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
+        let mut machine =
+            self.machine.build(self.machine.term(self.guest.builder()?, &self.guest), &self.host)?;
         announce(&self.guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
@@ -210,7 +222,12 @@ impl Run {
 
 /// Runs a program and shows its system calls.
 #[derive(Clone, Debug, Args)]
+#[command(mut_arg("command", |program| program.required(false).required_unless_present("running")))]
 pub(super) struct Trace {
+    /// Show the calls of a machine that runs already: what --attach of run or shell has named.  The run goes on when
+    /// this trace ends.
+    #[arg(short = 'p', long = "running", value_name = "NAME", conflicts_with = "command")]
+    running: Option<String>,
     #[command(flatten)]
     trace: TraceOptions,
     #[command(flatten)]
@@ -223,8 +240,12 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some(name) = &self.running {
+            return running::show(name, &self.trace);
+        }
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
-        let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
+        let builder =
+            self.machine.term(self.guest.builder()?, &self.guest).observer(Box::new(tracer.clone()));
         let mut machine = self.machine.build(builder, &self.host)?;
         announce(&self.guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
@@ -261,7 +282,7 @@ fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
 }
 
 /// One line about where the guest writes, for somebody who looks on.
-fn announce(guest: &GuestOptions, quiet: bool) {
+pub(super) fn announce(guest: &GuestOptions, quiet: bool) {
     if !quiet
         && io::stderr().is_terminal()
         && let Some(changes) = guest.changes_go()
@@ -271,7 +292,7 @@ fn announce(guest: &GuestOptions, quiet: bool) {
 }
 
 /// One line about calls that are not served, if there were any.
-fn report(machine: &Machine) {
+pub(super) fn report(machine: &Machine) {
     let ledger = &machine.kernel().ledger;
     if !ledger.is_empty() {
         super::complain(&format_args!("not served: {ledger}"));
@@ -279,7 +300,7 @@ fn report(machine: &Machine) {
 }
 
 /// Runs a machine to its end, with the host's signals passed on.
-fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
+pub(super) fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);

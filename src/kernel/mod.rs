@@ -28,6 +28,7 @@ pub mod net;
 pub mod netinet;
 pub mod proc;
 mod sched;
+mod session;
 pub mod signal;
 mod sleep;
 mod sleep_queues;

@@ -1,6 +1,7 @@
 //! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
 
 mod inherit;
+mod start;
 mod start_error;
 mod tree;
 
@@ -12,20 +13,19 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use syscalls::errno::Errno;
-
+use super::login::Login;
 use super::outcome::{Both, Collector};
 use super::{Limits, Machine, Stdio};
+use crate::host::door::Door;
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
 use crate::host::temporary;
-use crate::host::terminal::Terminal;
-use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
+use crate::kernel::boot::{Config, Inherited};
 use crate::kernel::event::Observer;
-use crate::kernel::proc::exec::ExecError;
 use crate::kernel::socket::Network;
 use crate::kernel::sysctl::System;
 use crate::kernel::time::Clock;
+use crate::kernel::tty::host::Charset;
 use crate::kernel::vfs::Options;
 use crate::kernel::vfs::attr::Owners;
 use crate::mem::AddressSpace;
@@ -105,6 +105,16 @@ pub struct Builder {
     inherited: Inherited,
     /// The guest has the controlling terminal of this process, whatever its standard streams are.
     terminal: bool,
+    /// A terminal of the guest that is none of the host's.
+    door: Option<Box<dyn Door>>,
+    /// The characters of the host's terminals.
+    charset: Charset,
+    /// The character behind which people at the host's terminal say what they want of the emulator.
+    escape: Option<u8>,
+    /// The host's name of its terminal.
+    term: Option<String>,
+    /// Who logs in, instead of a program.
+    login: Option<Login>,
     /// Number of pseudo terminals, where it is not the usual one.
     ptys: Option<usize>,
     unheeded: Vec<HostSignal>,
@@ -142,6 +152,11 @@ impl Default for Builder {
             stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
             inherited: Inherited::default(),
             terminal: false,
+            door: None,
+            charset: Charset::default(),
+            escape: None,
+            term: None,
+            login: None,
             ptys: None,
             unheeded: Vec::new(),
             descriptors: None,
@@ -260,6 +275,13 @@ impl Builder {
         self
     }
 
+    fn set(&mut self, name: &str, value: &[u8]) {
+        match self.env.iter_mut().find(|(known, _)| known == name.as_bytes()) {
+            Some(entry) => entry.1 = value.to_vec(),
+            None => self.env.push((name.as_bytes().to_vec(), value.to_vec())),
+        }
+    }
+
     /// Adds a NAME=VALUE string to the environment.
     pub fn variable(mut self, variable: impl AsRef<[u8]>) -> Self {
         let variable = variable.as_ref();
@@ -291,6 +313,37 @@ impl Builder {
     /// The number of pseudo terminals, at most 128; 16 unless given.
     pub fn ptys(mut self, count: usize) -> Self {
         self.ptys = Some(count);
+        self
+    }
+
+    /// Gives the guest a terminal; its standard streams are this terminal.
+    pub fn terminal(mut self, door: Box<dyn Door>) -> Self {
+        self.door = Some(door);
+        self
+    }
+
+    /// The characters of the host's terminals.
+    pub fn charset(mut self, charset: Charset) -> Self {
+        self.charset = charset;
+        self
+    }
+
+    /// The character behind which a person at the host's terminal says what they want of the emulator.
+    pub fn escape(mut self, escape: u8) -> Self {
+        self.escape = Some(escape);
+        self
+    }
+
+    /// Sets TERM to what the root's termcap has nearest to the host's name of its terminal, and TERMCAP where the
+    /// root has no termcap.
+    pub fn term(mut self, host: impl Into<String>) -> Self {
+        self.term = Some(host.into());
+        self
+    }
+
+    /// Logs somebody in, instead of starting a program that is named.
+    pub fn login(mut self, login: Login) -> Self {
+        self.login = Some(login);
         self
     }
 
@@ -398,78 +451,6 @@ impl Builder {
         machine.limit(self.limits);
         machine.meter.cancel = self.cancel.take();
         Ok(machine)
-    }
-
-    /// Loads the program.
-    fn start(&mut self, machine: &mut Machine, here: &Path) -> Result<(), StartError> {
-        let program = self.program.as_bytes();
-        let typed = self.argv0.as_ref().map_or(program, |name| name.as_bytes());
-        let mut args = vec![typed.to_vec()];
-        args.extend(self.args.iter().map(|arg| arg.as_bytes().to_vec()));
-        let env = self.env.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat()).collect();
-        let cwd = match (&self.cwd, &self.root) {
-            (Some(cwd), _) => cwd.as_bytes().to_vec(),
-            (None, Some(_)) => b"/".to_vec(),
-            (None, None) => here.as_os_str().as_bytes().to_vec(),
-        };
-        let first = Program {
-            paths: self.candidates(),
-            args,
-            env,
-            cwd,
-            uid: self.uid,
-            gid: self.gid,
-            login: b"root".to_vec(),
-            fpcw: self.fpcw,
-            inherited: self.inherited.clone(),
-        };
-        let program = self.program.to_string_lossy().into_owned();
-        let place = match &self.root {
-            Some(root) => format!("the root {}", root.display()),
-            None => "the host's directories; --root names another root".to_owned(),
-        };
-        if let Some(count) = self.ptys {
-            machine.kernel_mut().attach_ptys(count);
-        }
-        if self.terminal
-            && let Some(door) = Terminal::controlling()
-        {
-            machine.kernel_mut().attach_terminal(door);
-        }
-        let descriptors = match self.descriptors.take() {
-            Some(others) => inherit::handed_over(&others)?,
-            None => self.streams(machine)?,
-        };
-        machine.start(&first, descriptors).map_err(|failure| match failure {
-            StartFailure::Directory(errno) => {
-                StartError::Directory { directory: String::from_utf8_lossy(&first.cwd).into_owned(), errno }
-            }
-            StartFailure::Exec(ExecError::Errno(Errno::ENOENT | Errno::ENOTDIR)) => {
-                StartError::NotFound { program, place }
-            }
-            StartFailure::Exec(ExecError::Errno(errno)) => {
-                StartError::NotExecutable { program, place, errno }
-            }
-            StartFailure::Exec(ExecError::Refused(refusal)) => StartError::Refused { program, refusal },
-            StartFailure::Exec(ExecError::Interpreter { path, errno }) => {
-                let interpreter = String::from_utf8_lossy(&path).into_owned();
-                StartError::Interpreter { program, interpreter, place, errno }
-            }
-            StartFailure::Unfit(why) => StartError::Unfit { program, why },
-        })
-    }
-
-    /// The standard streams; the machine keeps those whose bytes are wanted.
-    fn streams(&mut self, machine: &mut Machine) -> Result<Vec<Descriptor>, StartError> {
-        let mut streams = Vec::new();
-        for (number, stdio) in std::mem::take(&mut self.stdio).into_iter().enumerate() {
-            let opened = stdio.open(number as u32).map_err(StartError::Stream)?;
-            streams.push((number as u32, opened.stream));
-            if let Some(kept) = opened.kept {
-                machine.keep_stream(number, kept);
-            }
-        }
-        Ok(streams)
     }
 
     /// The paths at which the program may be.

@@ -11,9 +11,10 @@ use super::select::{self, FdBits, Selecting};
 use super::uio::Iovec;
 use super::{FileFlag, FileId, FileObject, Uio, closef, control, descriptor, fd_alloc, getfile, ops};
 use crate::kernel::limits::Resource;
+use crate::kernel::synch;
 use crate::kernel::time::calls::itimer_fix;
 use crate::kernel::vfs::{self, lock::Owner};
-use crate::kernel::{Context, Sysret};
+use crate::kernel::{Context, Stop, Sysret, Wake, tty};
 
 /// Most buffers of a scattered transfer (UIO_MAXIOV).
 const UIO_MAXIOV: u32 = 1024;
@@ -105,8 +106,33 @@ pub fn dup2(cx: &mut Context<'_>, from: Fd, to: Fd) -> Sysret<Fd> {
     }
     if wanted as usize >= cx.proc().fd.size() {
         fd_alloc(cx, wanted as usize)?;
-    } else if let Some(old) = cx.proc().fd.get(to) {
-        descriptor::closef_at_once(cx, old);
+    } else if let Some(old) = cx.proc().fd.get(to)
+        && let Some(parked) = descriptor::closef_for_dup(cx, old)
+    {
+        cx.proc_mut().fd.forget(to);
+        return wait_for_close(file, to, parked);
+    }
+    Ok(descriptor::finish_dup(cx, file, to))
+}
+
+/// The last close of a terminal waits for its output; the descriptor is another one's behind it.
+fn wait_for_close(file: FileId, to: Fd, (sleep, close): (synch::Sleep, tty::Resume)) -> Sysret<Fd> {
+    synch::sleep(sleep, synch::Resume::File(super::Resume::Dup2 { file, to, close: Box::new(close) }))
+}
+
+/// Goes on with a dup2 whose close has slept; what the close gives is nobody's business, as in the original.
+pub(super) fn resume_dup2(
+    cx: &mut Context<'_>,
+    file: FileId,
+    to: Fd,
+    close: tty::Resume,
+    wake: Wake,
+) -> Sysret<Fd> {
+    if let Err(Stop::Park(parked)) = tty::resume(cx, close, wake) {
+        let synch::Parked { sleep, resume } = *parked;
+        if let synch::Resume::Tty(close) = resume {
+            return wait_for_close(file, to, (sleep, close));
+        }
     }
     Ok(descriptor::finish_dup(cx, file, to))
 }

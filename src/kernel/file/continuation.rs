@@ -1,10 +1,11 @@
 //! How parked calls on descriptors go on.
 
-use syscalls::result::{Int, Ret};
+use syscalls::arg::Fd;
+use syscalls::result::{self, Int, Ret};
 
 use super::select::{self, Selecting};
-use super::{FileId, ops};
-use crate::kernel::{Context, Retval, Sysret, Wake};
+use super::{FileId, calls, ops};
+use crate::kernel::{Context, Retval, Sysret, Wake, tty};
 
 /// What a parked call on descriptors keeps.
 #[derive(Debug)]
@@ -21,12 +22,24 @@ pub enum Resume {
         /// Whether it is a write.
         write: bool,
     },
+    /// dup2, while the file that the descriptor was is closed.
+    Dup2 {
+        /// The file that it becomes.
+        file: FileId,
+        /// The descriptor.
+        to: Fd,
+        /// The close.
+        close: Box<tty::Resume>,
+    },
 }
 
 /// Goes on with a parked call.
 pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     match state {
         Resume::Select(selecting) => select::resume(cx, *selecting, wake).map(Int::regs),
+        Resume::Dup2 { file, to, close } => {
+            calls::resume_dup2(cx, file, to, *close, wake).map(result::Fd::regs)
+        }
         Resume::Host { file, uio, write } => match wake {
             Wake::Interrupted(how) => Err(how.into()),
             _ => {

@@ -12,7 +12,7 @@ use syscalls::errno::Errno;
 use super::{File, FileFlag, FileId, FileObject, ops};
 use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
-use crate::kernel::synch::Interruption;
+use crate::kernel::synch::{Interruption, Parked, Sleep};
 use crate::kernel::vfs::{self, VnodeId};
 use crate::kernel::{Context, Kernel, Resume, Stop, Sysret, Wake, socket, tty};
 
@@ -108,7 +108,7 @@ impl Filedesc {
     }
 
     /// Empties a descriptor that was just allocated; the hints stay.
-    fn forget(&mut self, fd: Fd) {
+    pub(super) fn forget(&mut self, fd: Fd) {
         if let Some(entry) = usize::try_from(fd.0).ok().and_then(|n| self.entries.get_mut(n)) {
             *entry = Entry::default();
         }
@@ -230,6 +230,20 @@ pub fn closef(cx: &mut Context<'_>, id: FileId) -> Sysret<()> {
 pub(super) fn closef_at_once(cx: &mut Context<'_>, id: FileId) {
     let closed = closef(cx, id);
     end_at_once(cx, closed);
+}
+
+/// [`closef`] of one who waits for the output of a terminal only; gives what there is to wait for.
+pub(super) fn closef_for_dup(cx: &mut Context<'_>, id: FileId) -> Option<(Sleep, tty::Resume)> {
+    match closef(cx, id) {
+        Err(Stop::Park(parked)) => match *parked {
+            Parked { sleep, resume: Resume::Tty(close) } => Some((sleep, close)),
+            Parked { resume: other, .. } => {
+                socket::stop_lingering(cx, &other);
+                None
+            }
+        },
+        _ => None,
+    }
 }
 
 /// Ends a close that would wait.

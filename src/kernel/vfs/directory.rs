@@ -159,7 +159,7 @@ impl Vfs {
         let vnode = &self.vnodes[id];
         match vnode.host() {
             Some(node) => Ok(vnode.grafts.is_empty() && node.place.entries()?.is_empty()),
-            None => Ok(false),
+            None => Ok(self.takes_names(id) && vnode.grafts.is_empty()),
         }
     }
 

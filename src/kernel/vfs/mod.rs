@@ -26,6 +26,8 @@ pub mod mount;
 pub mod namei;
 mod node;
 pub mod overlay;
+mod own;
+mod own_names;
 mod path;
 pub(in crate::kernel) mod procfs;
 mod repeat;
@@ -214,7 +216,8 @@ impl Vfs {
     /// Checks what `cred` may do (`VOP_ACCESS`).
     pub fn access(&mut self, id: VnodeId, want: Want, cred: &Ucred) -> Result<(), Errno> {
         let vnode = &self.vnodes[id];
-        let ours = vnode.kind == Vtype::Dir && matches!(vnode.body, Body::BuiltIn(_));
+        let ours =
+            vnode.kind == Vtype::Dir && matches!(vnode.body, Body::BuiltIn(_)) && !self.takes_names(id);
         let read_only = ours || self.read_only(id);
         if cred.is_superuser() && !want.contains(Want::WRITE) {
             return Ok(());
@@ -267,7 +270,10 @@ impl Vfs {
                     gid: 0,
                     fsid: identities.device(mount.unit),
                     fileid: own.ino,
-                    size: if vnode.kind == Vtype::Dir { 512 } else { 0 },
+                    size: match vnode.kind {
+                        Vtype::Dir => 512,
+                        _ => vnode.inode.size_in_memory(),
+                    },
                     blocksize: IOSIZE,
                     atime: own.times[0],
                     mtime: own.times[1],
@@ -316,7 +322,9 @@ impl Vfs {
     pub fn readlink(&self, id: VnodeId) -> Result<Vec<u8>, Errno> {
         match self.vnodes[id].host() {
             Some(node) => Ok(node.place.readlink()?),
-            None => Err(Errno::EINVAL),
+            None => {
+                self.vnodes[id].inode.text.borrow().as_ref().map(|text| text.to_vec()).ok_or(Errno::EINVAL)
+            }
         }
     }
 

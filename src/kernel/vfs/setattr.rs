@@ -133,6 +133,7 @@ impl Vfs {
         match &self.vnodes[id].body {
             Body::Stream(stream) => return Ok(stream.set_size(size)?),
             Body::Host(_) => {}
+            Body::BuiltIn(_) => self.fits_in_memory(id, size)?,
             _ => return Ok(()),
         }
         let fd = self.content(id, OpenFor::Writing)?;
