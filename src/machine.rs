@@ -7,8 +7,8 @@
 //! 2.1 counterpart: the loop that i386/i386/swtch.s and the hardware form.
 
 mod builder;
-pub mod debug;
 pub mod control;
+pub mod debug;
 mod host_signals;
 mod job;
 mod limits;

@@ -49,14 +49,19 @@ pub(super) fn show(name: &str, trace: &TraceOptions) -> Result<u8, Failure> {
         }
         output.flush();
     }
-    output.finish().map(|()| 0).map_err(|e| Failure::usage(format!("{}: {}", trace.target(), status::plain(&e))))
+    output
+        .finish()
+        .map(|()| 0)
+        .map_err(|e| Failure::usage(format!("{}: {}", trace.target(), status::plain(&e))))
 }
 
 /// What a machine does when it is asked for its calls.
 pub(super) fn verb() -> Verb {
     let mut ours = false;
     let about = "show the system calls: options=WORDS of bsd21 trace, divided by newlines";
-    Verb::new("trace", about, move |machine, request, connection| serve(machine, request, connection, &mut ours))
+    Verb::new("trace", about, move |machine, request, connection| {
+        serve(machine, request, connection, &mut ours)
+    })
 }
 
 /// Shows the calls to whoever asks; `ours`: to nobody but others who have asked before, whose place they take.
