@@ -199,6 +199,24 @@ fn what_is_missing_is_named_with_the_root_that_was_searched() {
 }
 
 #[test]
+fn a_user_is_known_by_name_where_the_root_says_so() {
+    let root = tempfile::tempdir().expect("a directory");
+    let given = root.path().to_str().expect("a name");
+    std::fs::create_dir(root.path().join("etc")).expect("a directory");
+    std::fs::copy("fixtures/bin/args", root.path().join("args")).expect("a copy");
+    fails(&["run", "--root", given, "-u", "ann", "/args"], 125, "user ann: the root has no /etc/passwd");
+    std::fs::write(root.path().join("etc/passwd"), "ann:*:7:70:Ann:/home/ann:/bin/csh\n").expect("a file");
+    fails(&["run", "--root", given, "-u", "bob", "/args"], 125, "user bob: not in the root's /etc/passwd");
+    fails(&["run", "--root", given, "-u", "ann", "--uid", "3", "/args"], 125, "cannot be used with");
+    let said = stdout(&bsd21(&["run", "--root", given, "-u", "ann", "/args"]));
+    for variable in ["HOME=/home/ann", "USER=ann", "LOGNAME=ann", "SHELL=/bin/csh"] {
+        assert!(said.contains(&format!("] {variable}\n")), "{variable}: {said}");
+    }
+    let said = stdout(&bsd21(&["run", "--root", given, "-u", "ann", "--env", "HOME=/x", "/args"]));
+    assert!(said.contains("] HOME=/x\n") && !said.contains("/home/ann"), "{said}");
+}
+
+#[test]
 fn a_file_that_is_no_program_of_2_1_is_126_and_says_what_it_is() {
     fails(&["run", "/bin/sh"], 126, "ELF file is for");
     fails(&["run", "README.md"], 126, "README.md");

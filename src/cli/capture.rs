@@ -155,6 +155,9 @@ impl Capture {
         run.env = guest.environment().into_iter().map(Text).collect();
         run.cwd = guest.cwd.as_ref().map(|cwd| os(cwd.as_os_str()));
         run.files_at = Text::from(self.files_at.as_str());
+        if guest.user.is_some() {
+            return Err(Failure::usage("--user: a case has numbers: --uid and --gid"));
+        }
         (run.uid, run.gid) = (guest.uid, guest.group());
         run.fpcw = format!("{:#06x}", guest.fpcw);
         if let Some(start) = self.start {

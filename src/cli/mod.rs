@@ -24,6 +24,7 @@ mod overlay;
 mod place;
 mod printer;
 mod run;
+mod running;
 mod shell;
 mod status;
 mod strace;

@@ -60,6 +60,9 @@ pub struct GuestOptions {
     /// Begin with an empty environment instead of PATH, HOME, USER, SHELL and TERM.
     #[arg(long)]
     pub clear_env: bool,
+    /// Run as this user of the root's /etc/passwd and /etc/group, with their numbers, groups, HOME and SHELL.
+    #[arg(short = 'u', long, value_name = "NAME", conflicts_with_all = ["uid", "gid"])]
+    pub user: Option<OsString>,
     /// User number of the guest.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub uid: u32,
@@ -125,7 +128,10 @@ impl GuestOptions {
         ];
         let mut variables = Variables::default();
         if !self.clear_env {
-            defaults.iter().for_each(|(name, value)| variables.set(format!("{name}={value}").into_bytes()));
+            // What the user's entry says of these is not known here.
+            let known = |name: &str| self.user.is_none() || !matches!(name, "HOME" | "USER" | "SHELL");
+            let known = defaults.iter().filter(|(name, _)| known(name));
+            known.for_each(|(name, value)| variables.set(format!("{name}={value}").into_bytes()));
         }
         if self.env_host {
             for (name, value) in std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(b"LD_"))
@@ -203,6 +209,7 @@ impl GuestOptions {
             clear_env: false,
             lib: Vec::new(),
             lent: Vec::new(),
+            user: None,
             uid: 0,
             gid: None,
             argv0: None,
@@ -266,6 +273,9 @@ impl GuestOptions {
         let Some((program, args)) = self.command.split_first() else {
             return Err(Failure::usage("no program given"));
         };
+        if let Some(user) = &self.user {
+            builder = builder.user(user.as_bytes());
+        }
         Ok(builder.program(program).args(args).uid(self.uid).gid(self.group()).fpcw(self.fpcw))
     }
 }

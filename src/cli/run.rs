@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::host::{self, HostOptions};
 use super::terminal::host_term;
-use super::{Failure, GuestOptions, TraceOptions, missing, status};
+use super::{Failure, GuestOptions, TraceOptions, missing, running, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
 use crate::install::journal;
@@ -231,7 +231,12 @@ impl Run {
 
 /// Runs a program and shows its system calls.
 #[derive(Clone, Debug, Args)]
+#[command(mut_arg("command", |program| program.required(false).required_unless_present("running")))]
 pub(super) struct Trace {
+    /// Show the calls of a machine that runs already: what --attach of run or shell has named.  The run goes on when
+    /// this trace ends.
+    #[arg(short = 'p', long = "running", value_name = "NAME", conflicts_with = "command")]
+    running: Option<String>,
     #[command(flatten)]
     trace: TraceOptions,
     #[command(flatten)]
@@ -244,6 +249,9 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some(name) = &self.running {
+            return running::show(name, &self.trace);
+        }
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
         let guest = self.guest.settled()?;
         warn(&guest, self.trace.quiet());

@@ -124,6 +124,7 @@ pub struct Builder {
     term: Option<String>,
     /// Who logs in, instead of a program.
     login: Option<Login>,
+    user: Option<Vec<u8>>,
     /// Number of pseudo terminals, where it is not the usual one.
     ptys: Option<usize>,
     unheeded: Vec<HostSignal>,
@@ -169,6 +170,7 @@ impl Default for Builder {
             escape: None,
             term: None,
             login: None,
+            user: None,
             ptys: None,
             unheeded: Vec::new(),
             descriptors: None,
@@ -325,6 +327,13 @@ impl Builder {
     /// Empties the environment.
     pub fn clear_env(mut self) -> Self {
         self.env.clear();
+        self
+    }
+
+    /// The guest's user by the name that the root's /etc/passwd has, with the groups of its /etc/group; HOME, USER,
+    /// LOGNAME and SHELL are what these say unless they are set.
+    pub fn user(mut self, name: impl Into<Vec<u8>>) -> Self {
+        self.user = Some(name.into());
         self
     }
 
