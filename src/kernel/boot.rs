@@ -214,7 +214,9 @@ impl Kernel {
         let mut cx = Context::new(self, id);
         let mut result = Err(ExecError::Errno(Errno::ENOENT));
         for path in &program.paths {
-            result = execve(&mut cx, path, Strings::Host { args: &program.args, env: &program.env });
+            let strings = Strings::Host { args: &program.args, env: &program.env };
+            // Nothing is marked to be closed yet, so that nothing waits.
+            result = execve(&mut cx, path, strings).map(drop);
             if !matches!(result, Err(ExecError::Errno(Errno::ENOENT | Errno::ENOTDIR))) {
                 break;
             }

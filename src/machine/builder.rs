@@ -22,6 +22,7 @@ use crate::host::temporary;
 use crate::host::terminal::Terminal;
 use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
 use crate::kernel::event::Observer;
+use crate::kernel::netinet::bridge::ports::Forward;
 use crate::kernel::proc::exec::ExecError;
 use crate::kernel::socket::Network;
 use crate::kernel::sysctl::System;
@@ -107,6 +108,10 @@ pub struct Builder {
     terminal: bool,
     /// Number of pseudo terminals, where it is not the usual one.
     ptys: Option<usize>,
+    /// Number of tunnels, tun0 and so on.
+    tunnels: usize,
+    /// Ports of the guest that are others at the host.
+    forwards: Vec<Forward>,
     unheeded: Vec<HostSignal>,
     /// The host's own standard descriptors are the guest's, closed ones too, and these others.
     descriptors: Option<Vec<u32>>,
@@ -143,6 +148,8 @@ impl Default for Builder {
             inherited: Inherited::default(),
             terminal: false,
             ptys: None,
+            tunnels: 0,
+            forwards: Vec::new(),
             unheeded: Vec::new(),
             descriptors: None,
             limits: Limits::default(),
@@ -285,6 +292,18 @@ impl Builder {
     /// The guest's group.
     pub fn gid(mut self, gid: u32) -> Self {
         self.gid = gid;
+        self
+    }
+
+    /// With the host's network: a port of the guest is another one at the host.
+    pub fn forward(mut self, forward: Forward) -> Self {
+        self.forwards.push(forward);
+        self
+    }
+
+    /// Number of tunnels: interfaces tun0, tun1 …, whose packets programs of the guest read and write at /dev/tun0.
+    pub fn tunnels(mut self, count: usize) -> Self {
+        self.tunnels = count;
         self
     }
 
@@ -431,6 +450,8 @@ impl Builder {
         if let Some(count) = self.ptys {
             machine.kernel_mut().attach_ptys(count);
         }
+        machine.kernel_mut().attach_tunnels(self.tunnels);
+        machine.kernel_mut().forward(std::mem::take(&mut self.forwards));
         if self.terminal
             && let Some(door) = Terminal::controlling()
         {

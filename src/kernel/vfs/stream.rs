@@ -18,7 +18,7 @@ use crate::host::terminal;
 use crate::kernel::boot::Descriptor;
 use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
-use crate::kernel::netinet::{InpcbId, bridge};
+use crate::kernel::netinet::bridge;
 use crate::kernel::proc::leader;
 use crate::kernel::synch::{self, Channel, Sleep, priority};
 use crate::kernel::tty::{self, TtyId};
@@ -325,6 +325,7 @@ pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool
 /// false where nobody waits for any.  What becomes readable at `wake` ends the wait, too.
 pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: Option<u64>) -> bool {
     forget_the_gone(kernel);
+    bridge::settle(kernel);
     let waiting = &kernel.vfs.waiting;
     let mut polls: Vec<(Target, Poll<'_>)> = Vec::new();
     for &(file, write) in &waiting.parked {
@@ -344,9 +345,8 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
             polls.push((Target::Terminal(id), Poll::either(fd, read, write)));
         }
     }
-    for interest in bridge::interests(kernel) {
-        let poll = Poll::either(interest.fd, interest.read, interest.write);
-        polls.push((Target::Network(interest.id), poll));
+    if let Some(fd) = bridge::waits_for(kernel) {
+        polls.push((Target::Network, Poll::either(fd, true, false)));
     }
     if polls.is_empty() {
         return false;
@@ -366,7 +366,7 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
                 let mut info = infos.get_mut(at).map(std::mem::take).unwrap_or_default();
                 selwakeup(kernel, &mut info);
             }
-            Target::Network(id) => bridge::service(kernel, [id]),
+            Target::Network => bridge::service(kernel),
             Target::Terminal(id) => tty::host::service(kernel, id),
         }
     }
@@ -378,7 +378,7 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
 enum Target {
     Parked(FileId, bool),
     Selecting(VnodeId, usize),
-    Network(InpcbId),
+    Network,
     Terminal(TtyId),
 }
 
