@@ -170,7 +170,7 @@ fn a_running_machine_shows_its_calls_to_who_asks() {
     run.expect("ready");
     for file in ["first", "second"] {
         let trace = name(file);
-        let mut client = Run::start(&["trace", "-p", &control, "-s4", "-e", "write", "-o", &trace]);
+        let client = Run::start(&["trace", "-p", &control, "-s4", "-e", "write", "-o", &trace]);
         assert!(traced(&mut run, Path::new(&trace)), "{file}: nothing was shown");
         if file == "first" {
             client.signal(Signal::KILL);
@@ -178,7 +178,7 @@ fn a_running_machine_shows_its_calls_to_who_asks() {
         } else {
             // A later one takes its place, and it ends.
             let third = name("third");
-            let mut other = Run::start(&["trace", "-p", &control, "-s4", "-o", &third]);
+            let other = Run::start(&["trace", "-p", &control, "-s4", "-o", &third]);
             assert!(traced(&mut run, Path::new(&third)));
             assert_eq!(client.end().0, Some(0));
             other.signal(Signal::KILL);

@@ -13,6 +13,7 @@ use super::{Failure, GuestOptions, TraceOptions, missing, running, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
 use crate::install::journal;
+use crate::kernel::netinet::bridge::ports::Forward;
 use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
 use crate::machine::{Builder, Ended, Limits, Machine};
@@ -50,6 +51,13 @@ pub(super) struct MachineOptions {
     /// Number of pseudo terminals (16 unless given).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=128))]
     ptys: Option<u16>,
+    /// With --net host: what the guest binds to port GUEST is at the host's port HOST; a reserved port that the host's
+    /// user may not have is another one there anyway.
+    #[arg(long, value_name = "HOST:GUEST[/udp]", value_parser = parse_forward)]
+    port: Vec<Forward>,
+    /// Number of tunnel interfaces, tun0 and so on, whose packets the guest's programs read and write at /dev/tun0.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    tun: Option<u16>,
     /// Write core files (PROGRAM.core) to this directory of the host; without it there are none.
     #[arg(long, value_name = "DIR")]
     core_dir: Option<PathBuf>,
@@ -79,6 +87,19 @@ enum NetName {
 pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
+}
+
+fn parse_forward(text: &str) -> Result<Forward, String> {
+    let (ports, udp) = match text.split_once('/') {
+        None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), false),
+        Some((ports, "udp")) => (ports, true),
+        Some(_) => return Err("expected /tcp or /udp behind the ports".to_owned()),
+    };
+    let number = |text: &str| text.parse().ok().filter(|&port: &u16| port != 0);
+    let both = ports.split_once(':').and_then(|(host, guest)| Some((number(host)?, number(guest)?)));
+    let (host, guest) =
+        both.ok_or_else(|| "expected two ports, such as 8023:23 or 8069:69/udp".to_owned())?;
+    Ok(Forward { host, guest, udp })
 }
 
 pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -138,6 +159,9 @@ impl MachineOptions {
         if self.ptys.is_some() {
             return Err(Failure::usage("--ptys cannot be recorded: a case has 16 pseudo terminals"));
         }
+        if self.tun.is_some() {
+            return Err(Failure::usage("--tun cannot be recorded: a case has lo0 alone"));
+        }
         if self.core_dir.is_some() {
             return Err(Failure::usage("--core-dir is a directory of the host, which no case has"));
         }
@@ -170,6 +194,13 @@ impl MachineOptions {
             Some(count) => builder.ptys(usize::from(count)),
             None => builder,
         };
+        if !self.port.is_empty() && self.net != NetName::Host {
+            return Err(Failure::usage(
+                "--port says where a port of the guest is at the host: it needs --net host",
+            ));
+        }
+        let builder = self.port.iter().fold(builder, |builder, &forward| builder.forward(forward));
+        let builder = builder.tunnels(self.tun.map_or(0, usize::from));
         let builder = builder.network(match self.net {
             NetName::Loopback => Network::Loopback,
             NetName::None => Network::None,

@@ -46,15 +46,17 @@ pub enum HostOption {
 impl Socket {
     /// A stream.
     pub fn stream() -> HostResult<Self> {
-        let socket = Self::new(SocketType::STREAM, ipproto::TCP)?;
-        // Urgent bytes come with the others.
-        sockopt::set_socket_oobinline(&socket.fd, true)?;
-        Ok(socket)
+        Self::new(SocketType::STREAM, ipproto::TCP)
     }
 
     /// A socket for datagrams.
     pub fn datagram() -> HostResult<Self> {
         Self::new(SocketType::DGRAM, ipproto::UDP)
+    }
+
+    /// A socket for echo requests, which hosts have for some of their users.
+    pub fn icmp() -> HostResult<Self> {
+        Self::new(SocketType::DGRAM, ipproto::ICMP)
     }
 
     fn new(kind: SocketType, protocol: net::Protocol) -> HostResult<Self> {
@@ -81,9 +83,7 @@ impl Socket {
     pub fn accept(&self) -> HostResult<(Self, Address)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (fd, from) = net::acceptfrom_with(&self.fd, flags)?;
-        let socket = Self { fd };
-        sockopt::set_socket_oobinline(&socket.fd, true)?;
-        Ok((socket, address(from)))
+        Ok((Self { fd }, address(from)))
     }
 
     /// Begins to connect; true where that is done at once.
@@ -125,6 +125,18 @@ impl Socket {
     pub fn receive(&self, buffer: &mut [u8]) -> HostResult<usize> {
         let (_, length) = net::recv(&self.fd, buffer, RecvFlags::empty())?;
         Ok(length)
+    }
+
+    /// Bytes that can be received; before the mark, where urgent data were announced that are not yet passed.
+    pub fn waiting(&self) -> HostResult<u32> {
+        Ok(u32::try_from(rustix::io::ioctl_fionread(&self.fd)?).unwrap_or(u32::MAX))
+    }
+
+    /// The urgent byte, if there is one that was not taken.
+    pub fn urgent(&self) -> Option<u8> {
+        let mut byte = [0];
+        let (_, length) = net::recv(&self.fd, &mut byte, RecvFlags::OOB).ok()?;
+        (length == 1).then_some(byte[0])
     }
 
     /// Receives a datagram and its sender.

@@ -25,6 +25,7 @@ use crate::host::stdio::Stream;
 use crate::host::temporary;
 use crate::kernel::boot::{Config, Inherited};
 use crate::kernel::event::Observer;
+use crate::kernel::netinet::bridge::ports::Forward;
 use crate::kernel::socket::Network;
 use crate::kernel::sysctl::System;
 use crate::kernel::time::Clock;
@@ -127,6 +128,10 @@ pub struct Builder {
     user: Option<Vec<u8>>,
     /// Number of pseudo terminals, where it is not the usual one.
     ptys: Option<usize>,
+    /// Number of tunnels, tun0 and so on.
+    tunnels: usize,
+    /// Ports of the guest that are others at the host.
+    forwards: Vec<Forward>,
     unheeded: Vec<HostSignal>,
     /// The host's own standard descriptors are the guest's, closed ones too, and these others.
     descriptors: Option<Vec<u32>>,
@@ -172,6 +177,8 @@ impl Default for Builder {
             login: None,
             user: None,
             ptys: None,
+            tunnels: 0,
+            forwards: Vec::new(),
             unheeded: Vec::new(),
             descriptors: None,
             limits: Limits::default(),
@@ -346,6 +353,18 @@ impl Builder {
     /// The guest's group.
     pub fn gid(mut self, gid: u32) -> Self {
         self.gid = gid;
+        self
+    }
+
+    /// With the host's network: a port of the guest is another one at the host.
+    pub fn forward(mut self, forward: Forward) -> Self {
+        self.forwards.push(forward);
+        self
+    }
+
+    /// Number of tunnels: interfaces tun0, tun1 …, whose packets programs of the guest read and write at /dev/tun0.
+    pub fn tunnels(mut self, count: usize) -> Self {
+        self.tunnels = count;
         self
     }
 

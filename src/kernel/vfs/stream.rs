@@ -17,7 +17,7 @@ use crate::host::terminal;
 use crate::kernel::boot::{Descriptor, Opened};
 use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
-use crate::kernel::netinet::{InpcbId, bridge};
+use crate::kernel::netinet::bridge;
 use crate::kernel::proc::leader;
 use crate::kernel::socket::lent;
 use crate::kernel::synch::{self, Channel, Sleep, priority};
@@ -349,6 +349,7 @@ pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool
 /// false where nobody waits for any.  What becomes ready of `wake` ends the wait, too.
 pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>) -> bool {
     forget_the_gone(kernel);
+    bridge::settle(kernel);
     let waiting = &kernel.vfs.waiting;
     let mut polls: Vec<(Target, Poll<'_>)> = Vec::new();
     for &(file, write) in &waiting.parked {
@@ -368,9 +369,8 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
             polls.push((Target::Terminal(id), Poll::either(fd, !write, write)));
         }
     }
-    for interest in bridge::interests(kernel) {
-        let poll = Poll::either(interest.fd, interest.read, interest.write);
-        polls.push((Target::Network(interest.id), poll));
+    if let Some(fd) = bridge::waits_for(kernel) {
+        polls.push((Target::Network, Poll::either(fd, true, false)));
     }
     for (_, fd, read, write) in lent::interests(kernel) {
         polls.push((Target::Lent, Poll::either(fd, read, write)));
@@ -393,7 +393,7 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
                 selwakeup(kernel, &mut info);
             }
             Target::Lent => lent::service(kernel),
-            Target::Network(id) => bridge::service(kernel, [id]),
+            Target::Network => bridge::service(kernel),
             Target::Terminal(id) => tty::host::service(kernel, id),
         }
     }
@@ -405,7 +405,7 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
 enum Target {
     Parked(FileId, bool),
     Selecting(VnodeId, usize),
-    Network(InpcbId),
+    Network,
     Lent,
     Terminal(TtyId),
 }

@@ -20,6 +20,8 @@ impl Builder {
         if let Some(count) = self.ptys {
             machine.kernel_mut().attach_ptys(count);
         }
+        machine.kernel_mut().attach_tunnels(self.tunnels);
+        machine.kernel_mut().forward(std::mem::take(&mut self.forwards));
         machine.kernel_mut().ttys.charset = self.charset;
         let own = self.attach_terminal(machine);
         let interactive = self.login.as_ref().is_some_and(|login| login.command.is_none());
