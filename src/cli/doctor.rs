@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Failure;
 use crate::doctor::{self, Finding, State};
+use crate::survey::tree::Tree;
 
 /// Exit status when something is missing.
 const MISSING: u8 = 1;
@@ -46,7 +47,10 @@ impl Doctor {
                 self.look(Some(root)).into_iter().filter_map(|finding| Some((finding.what, finding.fix?)))
             {
                 match doctor::apply(root, fix.1) {
-                    Ok(()) => super::print(&format!("made    {}\n", fix.0)),
+                    Ok(()) => {
+                        let name = fix.0.split(':').next().unwrap_or(&fix.0);
+                        super::print(&format!("made    {}\n", name.trim_start_matches("no ")));
+                    }
                     Err(error) => {
                         failed = true;
                         super::complain(&format_args!("{}: {error}", fix.0));
@@ -94,5 +98,8 @@ pub(super) fn summary(root: &Path) -> String {
         true => format!("bsd21 doctor --root {shown} --fix makes what can be made\n"),
         false => String::new(),
     };
-    text + &format!("bsd21 run --root {shown} /bin/sh runs a shell in it\n")
+    if Tree::new(root).has_file("/bin/sh") {
+        text += &format!("bsd21 run --root {shown} /bin/sh runs a shell in it\n");
+    }
+    text
 }

@@ -166,6 +166,9 @@ pub fn install(
         report.done.push(done);
     }
     (report.refused, report.refusals) = writer.refusals();
+    // What was installed before is there.
+    let parts = journal::read(root).unwrap_or_default();
+    report.others.retain(|name| !parts.get(name).is_some_and(|part| part.done));
     Ok(report)
 }
 
