@@ -4,18 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may name those before it, and itself.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 16] = [
     "syscalls",
     "trapframe",
     "mem",
     "cpu",
     "image",
     "host",
+    "cd9660",
     "kernel",
     "trace",
     "machine",
     "capture",
     "survey",
+    "install",
+    "doctor",
+    "gdb",
     "cli",
 ];
 /// In order and forbidden all the same: these two meet in `trapframe` only.

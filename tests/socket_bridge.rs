@@ -71,7 +71,7 @@ fn wait(world: &mut World, n: usize) -> world::Answer {
         if let Some(answer) = world.answer(n) {
             return answer;
         }
-        poll_host(&mut world.kernel, None, Some(20_000_000));
+        poll_host(&mut world.kernel, &[], Some(20_000_000));
         world.pass(0);
     }
     panic!("it never ends: {:?}", world.wmesg(n));
@@ -110,7 +110,7 @@ fn urgent_data_come_with_their_mark() {
     peer.write_all(b"after").expect("it reads");
     let end = Instant::now() + Duration::from_secs(30);
     while world.caught[0].is_empty() && Instant::now() < end {
-        poll_host(&mut world.kernel, None, Some(20_000_000));
+        poll_host(&mut world.kernel, &[], Some(20_000_000));
         world.pass(0);
     }
     assert_eq!(world.caught[0], [SIGURG]);

@@ -8,9 +8,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
-use super::{Failure, GuestOptions, TraceOptions, missing, status};
+use super::terminal::host_term;
+use super::{Failure, GuestOptions, TraceOptions, missing, running, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
+use crate::install::journal;
 use crate::kernel::netinet::bridge::ports::Forward;
 use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
@@ -113,9 +115,20 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl MachineOptions {
+    /// Whether the clock is one that makes runs repeatable.
+    pub(super) fn is_virtual(&self) -> bool {
+        self.clock == Some(ClockName::Virtual)
+    }
+
     /// The machine, ready to run.
-    fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
-        let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
+    pub(super) fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
+        let mut machine = self.finish(host.apply(builder, self.is_virtual())?)?;
+        host.terminal.listen(&mut machine)?;
+        Ok(machine)
+    }
+
+    /// The machine of a builder that knows already what the program inherits.
+    pub(super) fn finish(&self, builder: Builder) -> Result<Machine, Failure> {
         let mut machine = super::log::listen(self.apply(builder)?).build()?;
         if let Some(directory) = &self.core_dir {
             machine
@@ -128,6 +141,14 @@ impl MachineOptions {
                 .map_err(|e| Failure::usage(format!("--pcap {}: {e}", path.display())))?;
         }
         Ok(machine)
+    }
+
+    /// Lets the host's terminal decide what the guest's is called, where nobody has said it.
+    fn term(&self, builder: Builder, guest: &GuestOptions) -> Builder {
+        match host_term().filter(|_| guest.leaves_term_open() && self.clock != Some(ClockName::Virtual)) {
+            Some(term) => builder.term(term),
+            None => builder,
+        }
     }
 
     /// Writes down in a case what the options say.
@@ -215,24 +236,38 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
-        announce(&self.guest, self.quiet);
+        let guest = self.guest.settled()?;
+        warn(&guest, self.quiet);
+        let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
+        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
+        let mut machine = self.machine.build(builder, &self.host)?;
+        announce(&guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
             if !self.quiet {
-                report_end(&machine, &self.guest, ended);
+                report_end(&machine, &guest, ended);
                 report(&machine);
             }
             status::of_run(ended)
         });
-        machine.abandon();
+        if let Some(printer) = printer {
+            drop(machine);
+            printer.finish();
+        } else {
+            machine.abandon();
+        }
         result
     }
 }
 
 /// Runs a program and shows its system calls.
 #[derive(Clone, Debug, Args)]
+#[command(mut_arg("command", |program| program.required(false).required_unless_present("running")))]
 pub(super) struct Trace {
+    /// Show the calls of a machine that runs already: what --attach of run or shell has named.  The run goes on when
+    /// this trace ends.
+    #[arg(short = 'p', long = "running", value_name = "NAME", conflicts_with = "command")]
+    running: Option<String>,
     #[command(flatten)]
     trace: TraceOptions,
     #[command(flatten)]
@@ -245,15 +280,22 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some(name) = &self.running {
+            return running::show(name, &self.trace);
+        }
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
-        let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
+        let guest = self.guest.settled()?;
+        warn(&guest, self.trace.quiet());
+        let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
+        let builder = builder.observer(Box::new(tracer.clone()));
+        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
         let mut machine = self.machine.build(builder, &self.host)?;
-        announce(&self.guest, self.trace.quiet());
+        announce(&guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
         let ended = finish(&mut machine);
         if let Ok(ended) = &ended {
             if !self.trace.quiet() && !self.trace.is_on_stderr() {
-                report_end(&machine, &self.guest, *ended);
+                report_end(&machine, &guest, *ended);
             }
             if !self.trace.quiet() {
                 report(&machine);
@@ -265,6 +307,10 @@ impl Trace {
             }
             // Whoever reads a pipe may have seen enough.
             _ => {}
+        }
+        drop(machine);
+        if let Some(printer) = printer {
+            printer.finish();
         }
         ended.and_then(status::of_run)
     }
@@ -282,8 +328,19 @@ fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
     }
 }
 
+/// One line about what an installation has left undone in the root.
+fn warn(guest: &GuestOptions, quiet: bool) {
+    let unfinished = guest.root().map_or(Vec::new(), |(root, _)| journal::unfinished(&root));
+    if !quiet && !unfinished.is_empty() {
+        super::complain(&format_args!(
+            "{} was not installed to its end; bsd21 install with the same source goes on",
+            unfinished.join(", ")
+        ));
+    }
+}
+
 /// One line about where the guest writes, for somebody who looks on.
-fn announce(guest: &GuestOptions, quiet: bool) {
+pub(super) fn announce(guest: &GuestOptions, quiet: bool) {
     if !quiet
         && io::stderr().is_terminal()
         && let Some(changes) = guest.changes_go()
@@ -293,7 +350,7 @@ fn announce(guest: &GuestOptions, quiet: bool) {
 }
 
 /// One line about calls that are not served, if there were any.
-fn report(machine: &Machine) {
+pub(super) fn report(machine: &Machine) {
     let ledger = &machine.kernel().ledger;
     if !ledger.is_empty() {
         super::complain(&format_args!("not served: {ledger}"));
@@ -301,7 +358,7 @@ fn report(machine: &Machine) {
 }
 
 /// Runs a machine to its end, with the host's signals passed on.
-fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
+pub(super) fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);

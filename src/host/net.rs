@@ -190,3 +190,40 @@ fn address(any: Option<SocketAddrAny>) -> Address {
 pub fn available() -> Result<(), HostError> {
     Socket::stream().map(drop)
 }
+
+/// A stream to a socket of the host that has a name.
+#[derive(Debug)]
+pub struct Local {
+    fd: OwnedFd,
+}
+
+impl Local {
+    /// Connects to a name.
+    pub fn connect(path: &std::path::Path) -> HostResult<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        net::connect(&fd, &net::SocketAddrUnix::new(path)?)?;
+        Ok(Self { fd })
+    }
+
+    /// The descriptor, for polling.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Sends; gives how much went.
+    pub fn send(&self, data: &[u8]) -> HostResult<usize> {
+        Ok(net::send(&self.fd, data, SendFlags::NOSIGNAL)?)
+    }
+
+    /// Receives what is there; 0 at the end, `EAGAIN` where nothing is there yet.
+    pub fn receive(&self, buffer: &mut [u8]) -> HostResult<usize> {
+        let (_, length) = net::recv(&self.fd, buffer, RecvFlags::empty())?;
+        Ok(length)
+    }
+
+    /// Sends the end.
+    pub fn shut_down(&self) -> HostResult<()> {
+        Ok(net::shutdown(&self.fd, Shutdown::Write)?)
+    }
+}

@@ -23,6 +23,7 @@ pub mod calls;
 pub mod chain;
 mod cluster;
 pub(in crate::kernel) mod events;
+pub mod lent;
 pub mod mbuf;
 mod msg;
 pub mod operations;

@@ -85,6 +85,8 @@ pub(super) fn open(
         set_length(cx.kernel, vp, 0)?;
     }
     let opened = match kind {
+        // A stream of the host that has a name: it is open already.
+        Vtype::Chr if matches!(cx.kernel.vfs.vnode(vp).body, Body::Stream(_)) => Opened::Vnode(vp),
         Vtype::Chr | Vtype::Blk => match device::open(cx, vp)? {
             device::Device::Descriptor(number) => return Ok(Opened::Descriptor(number)),
             _ => match cx.kernel.vfs.special(&cx.kernel.ttys, vp) {
