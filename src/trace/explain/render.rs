@@ -124,7 +124,10 @@ fn change(change: &Change) -> Vec<String> {
     let kept: Vec<String> = now.links.iter().map(|link| about(link)).collect();
     let gone =
         before.into_iter().flat_map(|before| &before.links).filter(|link| !kept.contains(&about(link)));
-    words.extend(gone.filter(|link| link.contains(' ')).map(|link| format!(" no {}", about(link))));
+    words.extend(
+        gone.filter(|link| link.contains(' ') && !link.starts_with("no "))
+            .map(|link| format!(" no {}", about(link))),
+    );
     words
 }
 
