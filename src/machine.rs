@@ -9,6 +9,7 @@
 mod builder;
 pub mod control;
 pub mod debug;
+mod display;
 mod host_signals;
 mod job;
 mod limits;
@@ -20,6 +21,7 @@ mod stdio;
 mod wish;
 
 pub use builder::{Builder, Changes, DEFAULT_PATH, Mount, StartError};
+pub use display::Display;
 pub use job::Notice;
 use job::{Job, Teller};
 pub use limits::{Limit, Limits, MEMORY};
@@ -52,6 +54,7 @@ use crate::kernel::netinet::bridge;
 use crate::kernel::netinet::trace::Tap;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
+use crate::kernel::socket::lent;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::mem::budget::is_refused;
@@ -144,6 +147,8 @@ pub struct Machine {
     killing: bool,
     /// The directory of the host for the guest's scratch directories.
     scratch: Option<Directory>,
+    /// And for files that only this run sees.
+    lent: Option<Directory>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
@@ -182,6 +187,7 @@ impl Machine {
             pulse: Pulse::default(),
             killing: false,
             scratch: None,
+            lent: None,
             captured: [None, None, None],
             collector: None,
             instructions: 0,
@@ -341,6 +347,7 @@ impl Machine {
         loop {
             self.kernel.run_timeouts_until(now);
             bridge::look(&mut self.kernel);
+            lent::look(&mut self.kernel);
             tty::host::look(&mut self.kernel, now);
             self.pass_host_signals();
             self.look_outside(now);
@@ -444,6 +451,7 @@ impl Machine {
                 turn.left = BUDGET;
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
+                lent::look(&mut self.kernel);
                 tty::host::look(&mut self.kernel, now);
                 self.pass_host_signals();
                 self.look_outside(now);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may name those before it, and itself.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 16] = [
     "syscalls",
     "trapframe",
     "mem",
@@ -17,6 +17,8 @@ const LAYERS: [&str; 14] = [
     "machine",
     "capture",
     "survey",
+    "install",
+    "doctor",
     "gdb",
     "cli",
 ];

@@ -67,6 +67,14 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some(root) = self.guest.found_in_usual_root() {
+            let mut own = self.clone();
+            own.guest.root = Some(root);
+            return own.run();
+        }
+        if !self.guest.lib.is_empty() {
+            return Err(Failure::usage("a case has a root or a program alone: leave out --lib"));
+        }
         let case = self.case()?;
         let stdin = match &self.stdin {
             None => None,
@@ -147,6 +155,9 @@ impl Capture {
         run.env = guest.environment().into_iter().map(Text).collect();
         run.cwd = guest.cwd.as_ref().map(|cwd| os(cwd.as_os_str()));
         run.files_at = Text::from(self.files_at.as_str());
+        if guest.user.is_some() {
+            return Err(Failure::usage("--user: a case has numbers: --uid and --gid"));
+        }
         (run.uid, run.gid) = (guest.uid, guest.group());
         run.fpcw = format!("{:#06x}", guest.fpcw);
         if let Some(start) = self.start {

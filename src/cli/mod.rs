@@ -3,8 +3,10 @@
 //! Standard output belongs to the guest; what bsd21 itself has to say is one line on standard error.
 
 mod attach;
+mod binfmt;
 mod capture;
 mod deferred;
+mod doctor;
 mod explain;
 mod gdb;
 mod generate;
@@ -12,13 +14,17 @@ mod groups;
 mod host;
 mod inspect;
 mod inspect_json;
+mod install;
 mod kdump;
 mod listing;
 mod log;
 mod missing;
 mod options;
 mod overlay;
+mod place;
+mod printer;
 mod run;
+mod running;
 mod shell;
 mod status;
 mod strace;
@@ -27,8 +33,10 @@ mod terminal;
 mod trace;
 mod verify;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -36,6 +44,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::image::printable;
 use deferred::Deferred;
 pub use options::GuestOptions;
+pub use place::Lent;
 pub use status::Failure;
 pub use trace::TraceOptions;
 
@@ -110,13 +119,33 @@ enum Command {
     Gdb(Box<Deferred<gdb::Gdb>>),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
     Kdump(Deferred<kdump::Kdump>),
+    /// Install a system from a CD, from distribution sets or from an archive.
+    #[command(
+        after_help = "Examples:\n  bsd21 install freebsd-2.1.iso bsd\n  bsd21 install --sets bin,games,compat1x /mnt/cdrom bsd\n  \
+        bsd21 install --add bash-1.14.5.tgz bsd\n  bsd21 install --tree live.iso bsd\n\n\
+        Exit status: 0 when all was installed, 1 when something was left out or could not be read (the same command \
+        goes on where it stopped), 125 for a usage error."
+    )]
+    Install(Deferred<install::Install>),
+    /// Say what a root or a program lacks, and how to get it.
+    #[command(
+        after_help = "Examples:\n  bsd21 doctor ./prog\n  bsd21 doctor --root bsd\n  bsd21 doctor --root bsd --fix\n  bsd21 doctor --root bsd /usr/bin/vi\n\n\
+        Exit status: 1 when something is missing without which it does not run."
+    )]
+    Doctor(Deferred<doctor::Doctor>),
+    /// Let the host start programs of 2.1 by their names (binfmt_misc).
+    #[command(
+        after_help = "Examples:\n  bsd21 binfmt --print\n  sudo bsd21 binfmt --install\n  ./oldprogram\n\n\
+        Programs that need a root find it by BSD21_ROOT."
+    )]
+    Binfmt(Deferred<binfmt::Binfmt>),
     /// Print shell completions, the manual page, or the page of one command.
     Generate(Deferred<generate::Generate>),
 }
 
 /// Runs the command line and gives the process's exit status.
 pub fn main() -> ExitCode {
-    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command().try_get_matches_from(words()).and_then(|matches| Cli::from_arg_matches(&matches));
     let result = match parsed {
         Ok(cli) => log::start(cli.log.as_deref()).and_then(|()| cli.command.run()),
         Err(error) => usage(&error),
@@ -128,6 +157,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
+}
+
+/// The words of the command line; under the name of an interpreter those that the host's kernel means.
+fn words() -> Vec<OsString> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let name = words.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == binfmt::LINK) { binfmt::command(words) } else { words }
 }
 
 /// The command line, its commands grouped by what a person wants.
@@ -164,6 +200,9 @@ impl Command {
             Self::Explain(command) => command.0.run(),
             Self::Overlay(command) => command.0.run(),
             Self::Kdump(command) => command.0.run(),
+            Self::Install(command) => command.0.run(),
+            Self::Doctor(command) => command.0.run(),
+            Self::Binfmt(command) => command.0.run(),
             Self::Generate(command) => command.0.run(),
         }
     }

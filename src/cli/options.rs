@@ -20,6 +20,13 @@ pub struct GuestOptions {
     /// program's own directory (read-only), a private /tmp and /dev.
     #[arg(long, value_name = "DIR[:ro]")]
     pub root: Option<PathBuf>,
+    /// A folder with ld.so and shared libraries, for a dynamic program without a root; the first one is the guest's
+    /// /usr/lib.
+    #[arg(long, value_name = "DIR")]
+    pub lib: Vec<PathBuf>,
+    /// Files that only this run sees.
+    #[arg(skip)]
+    pub lent: Vec<super::place::Lent>,
     /// Show a directory of the host at GUEST; the longest mount point wins.
     #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
     pub mount: Vec<Mount>,
@@ -53,6 +60,9 @@ pub struct GuestOptions {
     /// Begin with an empty environment instead of PATH, HOME, USER, SHELL and TERM.
     #[arg(long)]
     pub clear_env: bool,
+    /// Run as this user of the root's /etc/passwd and /etc/group, with their numbers, groups, HOME and SHELL.
+    #[arg(short = 'u', long, value_name = "NAME", conflicts_with_all = ["uid", "gid"])]
+    pub user: Option<OsString>,
     /// User number of the guest.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub uid: u32,
@@ -68,6 +78,11 @@ pub struct GuestOptions {
     /// The program and its arguments.
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,
+}
+
+/// The root of those who have named one for all commands.
+pub(super) fn usual_root() -> Option<PathBuf> {
+    std::env::var_os("BSD21_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from)
 }
 
 pub(super) fn parse_mount(text: &str) -> Result<Mount, String> {
@@ -113,7 +128,10 @@ impl GuestOptions {
         ];
         let mut variables = Variables::default();
         if !self.clear_env {
-            defaults.iter().for_each(|(name, value)| variables.set(format!("{name}={value}").into_bytes()));
+            // What the user's entry says of these is not known here.
+            let known = |name: &str| self.user.is_none() || !matches!(name, "HOME" | "USER" | "SHELL");
+            let known = defaults.iter().filter(|(name, _)| known(name));
+            known.for_each(|(name, value)| variables.set(format!("{name}={value}").into_bytes()));
         }
         if self.env_host {
             for (name, value) in std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(b"LD_"))
@@ -160,6 +178,11 @@ impl GuestOptions {
         self.read_only || self.overlay == Some(None) && self.root.is_some()
     }
 
+    /// Whether a variable is taken away from the guest's environment.
+    pub(super) fn takes_away(&self, name: &str) -> bool {
+        self.variables.iter().any(|variable| variable == name)
+    }
+
     /// The guest's group.
     pub fn group(&self) -> u32 {
         self.gid.unwrap_or(self.uid)
@@ -184,6 +207,9 @@ impl GuestOptions {
             variables: Vec::new(),
             env_host: false,
             clear_env: false,
+            lib: Vec::new(),
+            lent: Vec::new(),
+            user: None,
             uid: 0,
             gid: None,
             argv0: None,
@@ -213,6 +239,9 @@ impl GuestOptions {
         }
         for mount in &self.mount {
             builder = builder.mount(mount.clone());
+        }
+        for lent in &self.lent {
+            builder = builder.lend(lent.guest.clone(), lent.bytes.clone());
         }
         for mount in &self.mount_special {
             builder = builder.mount_special(mount.clone());
@@ -244,6 +273,9 @@ impl GuestOptions {
         let Some((program, args)) = self.command.split_first() else {
             return Err(Failure::usage("no program given"));
         };
+        if let Some(user) = &self.user {
+            builder = builder.user(user.as_bytes());
+        }
         Ok(builder.program(program).args(args).uid(self.uid).gid(self.group()).fpcw(self.fpcw))
     }
 }

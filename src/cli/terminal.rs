@@ -107,7 +107,9 @@ impl TerminalOptions {
         if let Some(name) = &self.attach {
             let listener =
                 Listener::bind(name).map_err(|e| Failure::usage(format!("--attach {name}: {e}")))?;
-            machine.listen(listener, Verbs::default());
+            let mut verbs = Verbs::default();
+            verbs.add(super::running::verb());
+            machine.listen(listener, verbs);
         }
         Ok(())
     }

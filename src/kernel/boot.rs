@@ -164,6 +164,7 @@ impl Kernel {
             sockets: socket::Layer::default(),
             net: net::Net::default(),
             inet: netinet::Inet::new(config.network),
+            lent: Default::default(),
             ttys: tty::Ttys::default(),
             ipc: super::ipc::Ipc::default(),
             clock: config.clock,

@@ -63,6 +63,8 @@ pub struct Kernel {
     pub net: net::Net,
     /// The internet domain.
     pub inet: netinet::Inet,
+    /// Sockets of the host that were lent.
+    pub lent: socket::lent::Lent,
     /// Terminals.
     pub ttys: tty::Ttys,
     /// System V semaphores, message queues and shared memory.

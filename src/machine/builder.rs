@@ -8,20 +8,24 @@ mod tree;
 pub use start_error::StartError;
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::login::Login;
 use super::outcome::{Both, Collector};
-use super::{Limits, Machine, Stdio};
+use super::{Display, Limits, Machine, Stdio};
 use crate::host::door::Door;
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
+use crate::host::stdio::Stream;
 use crate::host::temporary;
 use crate::kernel::boot::{Config, Inherited};
 use crate::kernel::event::Observer;
+use crate::kernel::netinet::bridge::ports::Forward;
 use crate::kernel::socket::Network;
 use crate::kernel::sysctl::System;
 use crate::kernel::time::Clock;
@@ -90,6 +94,12 @@ pub struct Builder {
     pub(super) special: Vec<Mount>,
     scratch: Vec<Vec<u8>>,
     temporary: Option<PathBuf>,
+    /// Files that only this run sees: their paths, and what is in them.
+    lent: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The display of the host that is lent.
+    display: Option<Display>,
+    /// Where the guest's printer prints.
+    printer: Option<OwnedFd>,
     program: OsString,
     args: Vec<OsString>,
     argv0: Option<OsString>,
@@ -115,8 +125,13 @@ pub struct Builder {
     term: Option<String>,
     /// Who logs in, instead of a program.
     login: Option<Login>,
+    user: Option<Vec<u8>>,
     /// Number of pseudo terminals, where it is not the usual one.
     ptys: Option<usize>,
+    /// Number of tunnels, tun0 and so on.
+    tunnels: usize,
+    /// Ports of the guest that are others at the host.
+    forwards: Vec<Forward>,
     unheeded: Vec<HostSignal>,
     /// The host's own standard descriptors are the guest's, closed ones too, and these others.
     descriptors: Option<Vec<u32>>,
@@ -138,6 +153,9 @@ impl Default for Builder {
             special: Vec::new(),
             scratch: Vec::new(),
             temporary: None,
+            lent: Vec::new(),
+            display: None,
+            printer: None,
             program: OsString::new(),
             args: Vec::new(),
             argv0: None,
@@ -157,7 +175,10 @@ impl Default for Builder {
             escape: None,
             term: None,
             login: None,
+            user: None,
             ptys: None,
+            tunnels: 0,
+            forwards: Vec::new(),
             unheeded: Vec::new(),
             descriptors: None,
             limits: Limits::default(),
@@ -213,6 +234,24 @@ impl Builder {
     /// A directory of the guest that is empty when the run begins and forgotten when it ends.
     pub fn scratch(mut self, guest: impl Into<Vec<u8>>) -> Self {
         self.scratch.push(guest.into());
+        self
+    }
+
+    /// A file that only this run sees, at an absolute path of the guest whose directory has nothing else.
+    pub fn lend(mut self, guest: impl Into<Vec<u8>>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.lent.push((guest.into(), bytes.into()));
+        self
+    }
+
+    /// Lets the guest connect to a display of the host, under the name that it has there.
+    pub fn display(mut self, display: Display) -> Self {
+        self.display = Some(display);
+        self
+    }
+
+    /// Where what the guest writes to its printer, /dev/lpt0, goes.
+    pub fn printer(mut self, to: OwnedFd) -> Self {
+        self.printer = Some(to);
         self
     }
 
@@ -298,6 +337,13 @@ impl Builder {
         self
     }
 
+    /// The guest's user by the name that the root's /etc/passwd has, with the groups of its /etc/group; HOME, USER,
+    /// LOGNAME and SHELL are what these say unless they are set.
+    pub fn user(mut self, name: impl Into<Vec<u8>>) -> Self {
+        self.user = Some(name.into());
+        self
+    }
+
     /// The guest's user.
     pub fn uid(mut self, uid: u32) -> Self {
         self.uid = uid;
@@ -307,6 +353,18 @@ impl Builder {
     /// The guest's group.
     pub fn gid(mut self, gid: u32) -> Self {
         self.gid = gid;
+        self
+    }
+
+    /// With the host's network: a port of the guest is another one at the host.
+    pub fn forward(mut self, forward: Forward) -> Self {
+        self.forwards.push(forward);
+        self
+    }
+
+    /// Number of tunnels: interfaces tun0, tun1 …, whose packets programs of the guest read and write at /dev/tun0.
+    pub fn tunnels(mut self, count: usize) -> Self {
+        self.tunnels = count;
         self
     }
 
@@ -420,9 +478,10 @@ impl Builder {
     /// Boots the machine and loads the program; nothing of it has run yet.
     pub fn build(mut self) -> Result<Machine, StartError> {
         let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
+        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
+        let lent = self.lend_files(&above).map_err(StartError::Temporary)?;
         self.settle_mounts()?;
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
-        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
         let scratch = match self.scratch.is_empty() {
             true => None,
             false => Some(temporary::directory(&above).map_err(StartError::Temporary)?),
@@ -444,13 +503,45 @@ impl Builder {
         if !repeatable {
             machine.kernel_mut().procs.set_last_pid(inherit::number_before_first());
         }
+        if let Some(display) = &self.display {
+            machine.kernel_mut().lent.add(display.lent());
+        }
+        if let Some(printer) = self.printer.take() {
+            let stream = Stream::new(printer).map_err(|e| StartError::Temporary(e.0.into()))?;
+            machine.kernel_mut().vfs.lend_printer(stream);
+        }
         machine.requests.unheeded = std::mem::take(&mut self.unheeded);
-        machine.scratch = scratch;
+        (machine.scratch, machine.lent) = (scratch, lent);
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);
         machine.meter.cancel = self.cancel.take();
         Ok(machine)
+    }
+
+    /// Writes down what is lent, and mounts it read-only.
+    fn lend_files(&mut self, above: &Path) -> std::io::Result<Option<temporary::Directory>> {
+        if self.lent.is_empty() {
+            return Ok(None);
+        }
+        let directory = temporary::directory(above)?;
+        let mut places: Vec<Vec<u8>> = Vec::new();
+        for (guest, bytes) in std::mem::take(&mut self.lent) {
+            let at = guest.iter().rposition(|&c| c == b'/').unwrap_or(0);
+            let (place, name) = guest.split_at(at);
+            let number = places.iter().position(|known| known == place).unwrap_or(places.len());
+            let host = directory.path().join(number.to_string());
+            if number == places.len() {
+                std::fs::create_dir(&host)?;
+                places.push(place.to_vec());
+                self.mounts.push(Mount { host: host.clone(), guest: place.to_vec(), read_only: true });
+            }
+            let file = host.join(OsStr::from_bytes(name.strip_prefix(b"/").unwrap_or(name)));
+            std::fs::write(&file, bytes)?;
+            // Programs among them can be run.
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o555))?;
+        }
+        Ok(Some(directory))
     }
 
     /// The paths at which the program may be.

@@ -10,10 +10,10 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, tcgetattr};
 
 /// How long something may take to appear on the screen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A terminal with bsd21 on it.
-pub struct Session {
+pub(crate) struct Session {
     pub screen: OwnedFd,
     pub child: Child,
     pub before: Termios,
@@ -22,12 +22,12 @@ pub struct Session {
 
 impl Session {
     /// `bsd21 run` with these arguments.
-    pub fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         Self::of(&[&[env!("CARGO_BIN_EXE_bsd21"), "run"], args].concat(), &[])
     }
 
     /// Any program, as the leader of a session on the terminal, with some variables more.
-    pub fn of(command: &[&str], env: &[(&str, &str)]) -> Self {
+    pub(crate) fn of(command: &[&str], env: &[(&str, &str)]) -> Self {
         let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
         grantpt(&screen).expect("it is ours");
         unlockpt(&screen).expect("it can be opened");
@@ -47,12 +47,12 @@ impl Session {
         Self { screen, child, before, shown: String::new() }
     }
 
-    pub fn type_in(&mut self, text: &str) {
+    pub(crate) fn type_in(&mut self, text: &str) {
         rustix::io::write(&self.screen, text.as_bytes()).expect("the terminal takes it");
     }
 
     /// Waits until `text` is shown, and forgets what was shown up to there.
-    pub fn expect(&mut self, text: &str) {
+    pub(crate) fn expect(&mut self, text: &str) {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.shown.find(text) {
@@ -71,7 +71,7 @@ impl Session {
     }
 
     /// Waits until so many bytes have been shown.
-    pub fn until_shown(&mut self, bytes: usize) {
+    pub(crate) fn until_shown(&mut self, bytes: usize) {
         let until = Instant::now() + PATIENCE;
         while self.shown.len() < bytes {
             assert!(Instant::now() < until, "only {} bytes", self.shown.len());
@@ -93,7 +93,7 @@ impl Session {
     }
 
     /// Waits until the terminal is the guest's.
-    pub fn gets_raw(&self) {
+    pub(crate) fn gets_raw(&self) {
         let until = Instant::now() + PATIENCE;
         while !self.is_raw() {
             assert!(Instant::now() < until, "nobody reads; shown: {:?}", self.shown);
@@ -101,17 +101,17 @@ impl Session {
         }
     }
 
-    pub fn is_raw(&self) -> bool {
+    pub(crate) fn is_raw(&self) -> bool {
         !tcgetattr(self.screen.as_fd()).expect("a terminal").local_modes.contains(LocalModes::ECHO)
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a number")).expect("a process");
         kill_process(pid, signal).expect("it is ours");
     }
 
     /// Waits for the end; the terminal must be as it was.
-    pub fn ends(&mut self) -> ExitStatus {
+    pub(crate) fn ends(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -125,7 +125,7 @@ impl Session {
     }
 
     /// The terminal must be as it was.
-    pub fn is_as_before(&self) {
+    pub(crate) fn is_as_before(&self) {
         let after = tcgetattr(self.screen.as_fd()).expect("a terminal");
         assert_eq!(after.local_modes, self.before.local_modes);
         assert_eq!(after.input_modes, self.before.input_modes);
@@ -134,7 +134,7 @@ impl Session {
     }
 
     /// Waits until something holds.
-    pub fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let until = Instant::now() + PATIENCE;
         while !holds(self) {
             assert!(Instant::now() < until, "{what}: not so; shown: {:?}", self.shown);
@@ -143,7 +143,7 @@ impl Session {
     }
 
     /// The process that this one has started, of which there is one.
-    pub fn watcher(&self) -> Option<i32> {
+    pub(crate) fn watcher(&self) -> Option<i32> {
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
         std::fs::read_to_string(children).ok()?.split_whitespace().next()?.parse().ok()
     }

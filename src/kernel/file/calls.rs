@@ -9,12 +9,11 @@ use syscalls::layout::{Flock, Ostat, Stat, Timeval};
 
 use super::select::{self, FdBits, Selecting};
 use super::uio::Iovec;
-use super::{FileFlag, FileId, FileObject, Uio, closef, control, descriptor, fd_alloc, getfile, ops};
+use super::{FileFlag, FileId, FileObject, Resume, Uio, closef, control, descriptor, fd_alloc, getfile, ops};
 use crate::kernel::limits::Resource;
-use crate::kernel::synch;
 use crate::kernel::time::calls::itimer_fix;
 use crate::kernel::vfs::{self, lock::Owner};
-use crate::kernel::{Context, Stop, Sysret, Wake, tty};
+use crate::kernel::{Context, Stop, Sysret, synch};
 
 /// Most buffers of a scattered transfer (UIO_MAXIOV).
 const UIO_MAXIOV: u32 = 1024;
@@ -106,34 +105,21 @@ pub fn dup2(cx: &mut Context<'_>, from: Fd, to: Fd) -> Sysret<Fd> {
     }
     if wanted as usize >= cx.proc().fd.size() {
         fd_alloc(cx, wanted as usize)?;
-    } else if let Some(old) = cx.proc().fd.get(to)
-        && let Some(parked) = descriptor::closef_for_dup(cx, old)
-    {
+    } else if let Some(old) = cx.proc().fd.get(to) {
         cx.proc_mut().fd.forget(to);
-        return wait_for_close(file, to, parked);
+        let closed = closef(cx, old);
+        return dup_onto(cx, from, to, closed);
     }
     Ok(descriptor::finish_dup(cx, file, to))
 }
 
-/// The last close of a terminal waits for its output; the descriptor is another one's behind it.
-fn wait_for_close(file: FileId, to: Fd, (sleep, close): (synch::Sleep, tty::Resume)) -> Sysret<Fd> {
-    synch::sleep(sleep, synch::Resume::File(super::Resume::Dup2 { file, to, close: Box::new(close) }))
-}
-
-/// Goes on with a dup2 whose close has slept; what the close gives is nobody's business, as in the original.
-pub(super) fn resume_dup2(
-    cx: &mut Context<'_>,
-    file: FileId,
-    to: Fd,
-    close: tty::Resume,
-    wake: Wake,
-) -> Sysret<Fd> {
-    if let Err(Stop::Park(parked)) = tty::resume(cx, close, wake) {
-        let synch::Parked { sleep, resume } = *parked;
-        if let synch::Resume::Tty(close) = resume {
-            return wait_for_close(file, to, (sleep, close));
-        }
+/// The end of dup2, behind the close of what the descriptor was; that may take its time.
+pub(super) fn dup_onto(cx: &mut Context<'_>, from: Fd, to: Fd, closed: Sysret<()>) -> Sysret<Fd> {
+    if let Err(Stop::Park(parked)) = closed {
+        let close = Box::new(parked.resume);
+        return synch::sleep(parked.sleep, synch::Resume::File(Resume::Dup2 { from, to, close }));
     }
+    let file = getfile(cx, from)?;
     Ok(descriptor::finish_dup(cx, file, to))
 }
 

@@ -5,7 +5,7 @@ use syscalls::result::{self, Int, Ret};
 
 use super::select::{self, Selecting};
 use super::{FileId, calls, ops};
-use crate::kernel::{Context, Retval, Sysret, Wake, tty};
+use crate::kernel::{Context, Retval, Sysret, Wake, synch, syscall};
 
 /// What a parked call on descriptors keeps.
 #[derive(Debug)]
@@ -22,14 +22,14 @@ pub enum Resume {
         /// Whether it is a write.
         write: bool,
     },
-    /// dup2, while the file that the descriptor was is closed.
+    /// dup2, which waits for the close of what the descriptor was.
     Dup2 {
-        /// The file that it becomes.
-        file: FileId,
-        /// The descriptor.
+        /// The descriptor to duplicate.
+        from: Fd,
+        /// The one that is to be the same.
         to: Fd,
-        /// The close.
-        close: Box<tty::Resume>,
+        /// The close in progress.
+        close: Box<synch::Resume>,
     },
 }
 
@@ -37,8 +37,9 @@ pub enum Resume {
 pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     match state {
         Resume::Select(selecting) => select::resume(cx, *selecting, wake).map(Int::regs),
-        Resume::Dup2 { file, to, close } => {
-            calls::resume_dup2(cx, file, to, *close, wake).map(result::Fd::regs)
+        Resume::Dup2 { from, to, close } => {
+            let closed = syscall::go_on(cx, *close, wake).map(|_| ());
+            calls::dup_onto(cx, from, to, closed).map(result::Fd::regs)
         }
         Resume::Host { file, uio, write } => match wake {
             Wake::Interrupted(how) => Err(how.into()),

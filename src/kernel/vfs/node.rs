@@ -227,6 +227,7 @@ impl Vfs {
         if let Some(node) = self.vnodes[fvp].host() {
             node.place.moved(target, &to.name);
         }
+        self.kept_moved(fvp);
         self.changed(from.dvp, Change::Content);
         self.changed(to.dvp, Change::Content);
         self.changed(fvp, Change::Attributes);

@@ -245,7 +245,10 @@ impl Vfs {
         }
         let text = extra.text();
         let saved = node.place.set_attribute(ATTRIBUTE, text.as_deref().map(str::as_bytes));
-        saved.map_err(|_| Errno::EPERM)
+        match saved {
+            Err(_) if !self.keep_in_index(id) => Err(Errno::EPERM),
+            _ => Ok(()),
+        }
     }
 
     fn save_or_restore(&mut self, id: VnodeId, before: super::Extra) -> Result<(), Errno> {

@@ -17,8 +17,9 @@ use crate::host::terminal;
 use crate::kernel::boot::{Descriptor, Opened};
 use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
-use crate::kernel::netinet::{InpcbId, bridge};
+use crate::kernel::netinet::bridge;
 use crate::kernel::proc::leader;
+use crate::kernel::socket::lent;
 use crate::kernel::synch::{self, Channel, Sleep, priority};
 use crate::kernel::tty::{self, TtyId};
 use crate::kernel::{Context, Kernel, Resume, Sysret, Wake};
@@ -45,6 +46,15 @@ impl Vfs {
         };
         let mount = self.vnodes[self.root_vnode()].mount;
         self.vnodes.insert(Vnode::new(kind, mount, Body::Stream(stream)))
+    }
+
+    /// Lends a stream of the host as the printer of /dev, where there is one.
+    pub fn lend_printer(&mut self, stream: Stream) {
+        let Some(dev) = self.dev else { return };
+        let mount = self.vnodes[dev].mount;
+        let printer = self.vnodes.insert(Vnode::new(Vtype::Chr, mount, Body::Stream(stream)));
+        self.vnodes.vref(printer);
+        self.vnodes.graft(dev, b"lpt0", printer);
     }
 
     /// The host stream behind a vnode.
@@ -339,6 +349,7 @@ pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool
 /// false where nobody waits for any.  What becomes ready of `wake` ends the wait, too.
 pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>) -> bool {
     forget_the_gone(kernel);
+    bridge::settle(kernel);
     let waiting = &kernel.vfs.waiting;
     let mut polls: Vec<(Target, Poll<'_>)> = Vec::new();
     for &(file, write) in &waiting.parked {
@@ -358,9 +369,11 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
             polls.push((Target::Terminal(id), Poll::either(fd, !write, write)));
         }
     }
-    for interest in bridge::interests(kernel) {
-        let poll = Poll::either(interest.fd, interest.read, interest.write);
-        polls.push((Target::Network(interest.id), poll));
+    if let Some(fd) = bridge::waits_for(kernel) {
+        polls.push((Target::Network, Poll::either(fd, true, false)));
+    }
+    for (_, fd, read, write) in lent::interests(kernel) {
+        polls.push((Target::Lent, Poll::either(fd, read, write)));
     }
     if polls.is_empty() {
         return false;
@@ -379,7 +392,8 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
                 let mut info = infos.get_mut(at).map(std::mem::take).unwrap_or_default();
                 selwakeup(kernel, &mut info);
             }
-            Target::Network(id) => bridge::service(kernel, [id]),
+            Target::Lent => lent::service(kernel),
+            Target::Network => bridge::service(kernel),
             Target::Terminal(id) => tty::host::service(kernel, id),
         }
     }
@@ -391,7 +405,8 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
 enum Target {
     Parked(FileId, bool),
     Selecting(VnodeId, usize),
-    Network(InpcbId),
+    Network,
+    Lent,
     Terminal(TtyId),
 }
 

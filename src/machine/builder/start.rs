@@ -20,12 +20,14 @@ impl Builder {
         if let Some(count) = self.ptys {
             machine.kernel_mut().attach_ptys(count);
         }
+        machine.kernel_mut().attach_tunnels(self.tunnels);
+        machine.kernel_mut().forward(std::mem::take(&mut self.forwards));
         machine.kernel_mut().ttys.charset = self.charset;
         let own = self.attach_terminal(machine);
         let interactive = self.login.as_ref().is_some_and(|login| login.command.is_none());
         let first = match self.login.take() {
             Some(login) => self.logged_in(machine, login)?,
-            None => self.named(machine, here),
+            None => self.named(machine, here)?,
         };
         let descriptors = match self.descriptors.take() {
             Some(others) => inherit::handed_over(&others, own)?,
@@ -81,13 +83,27 @@ impl Builder {
     }
 
     /// The program that was named.
-    fn named(&mut self, machine: &mut Machine, here: &Path) -> Program {
+    fn named(&mut self, machine: &mut Machine, here: &Path) -> Result<Program, StartError> {
         if let Some(host) = self.term.take() {
             let term = login::terminal_type(machine.kernel_mut(), &host);
             self.set("TERM", term.name.as_bytes());
             if let Some(entry) = term.entry {
                 self.set("TERMCAP", entry.as_bytes());
             }
+        }
+        let mut groups = Vec::new();
+        let mut login = b"root".to_vec();
+        if let Some(user) = self.user.take() {
+            let person = login::person(machine.kernel_mut(), &user).map_err(StartError::Login)?;
+            (self.uid, self.gid, groups) = (person.uid, person.gid, person.groups);
+            let home =
+                [("HOME", &person.home), ("SHELL", &person.shell), ("USER", &user), ("LOGNAME", &user)];
+            for (name, value) in home {
+                if !self.env.iter().any(|(known, _)| known == name.as_bytes()) {
+                    self.set(name, value);
+                }
+            }
+            login = user;
         }
         let program = self.program.as_bytes();
         let typed = self.argv0.as_ref().map_or(program, |name| name.as_bytes());
@@ -100,18 +116,18 @@ impl Builder {
             (None, None) => here.as_os_str().as_bytes().to_vec(),
         };
         machine.logins = Login { fpcw: self.fpcw, ..Login::default() };
-        Program {
+        Ok(Program {
             paths: self.candidates(),
             args,
             env,
             cwd,
             uid: self.uid,
             gid: self.gid,
-            groups: Vec::new(),
-            login: b"root".to_vec(),
+            groups,
+            login,
             fpcw: self.fpcw,
             inherited: self.inherited.clone(),
-        }
+        })
     }
 
     /// The shell of who logs in.

@@ -87,6 +87,25 @@ pub(super) fn terminal_type(kernel: &mut Kernel, host: &str) -> term::Term {
     term::choose(host, termcap.as_deref())
 }
 
+/// Somebody of the root's files.
+pub(super) struct Person {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// Further groups.
+    pub(super) groups: Vec<u32>,
+    pub(super) home: Vec<u8>,
+    pub(super) shell: Vec<u8>,
+}
+
+/// Who has a name.
+pub(super) fn person(kernel: &mut Kernel, name: &[u8]) -> Result<Person, LoginError> {
+    let login = Login { user: Some(name.to_vec()), ..Login::default() };
+    let Passwd { uid, gid, home, shell, .. } = login.who(kernel)?;
+    let groups = passwd::groups(&read_file(kernel, b"/etc/group").unwrap_or_default(), name);
+    let shell = if shell.is_empty() { SHELL.to_vec() } else { shell };
+    Ok(Person { uid, gid, groups, home, shell })
+}
+
 /// A variable's name and its value.
 fn variable(name: &str, value: &[u8]) -> Vec<u8> {
     [name.as_bytes(), b"=", value].concat()
