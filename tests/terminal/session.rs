@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// Whether nothing is shown for so long.
-    pub fn is_silent(&self, time: Duration) -> bool {
+    pub(crate) fn is_silent(&self, time: Duration) -> bool {
         let mut ready = [PollFd::new(&self.screen, PollFlags::IN)];
         let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
         poll(&mut ready, Some(&time)).expect("poll") == 0
