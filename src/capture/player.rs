@@ -95,15 +95,16 @@ impl State {
         let mut quiet = quiet;
         while let Some(step) = self.steps.front() {
             let when = match step {
-                Step::Screen(text) if !self.screen.shows(text) => return None,
-                Step::Cursor(text) if !self.screen.has_cursor_behind(text) => return None,
+                Step::Screen(text) if !self.screen.shows(text) => return self.soon(now),
+                Step::Cursor(text) if !self.screen.has_cursor_behind(text) => return self.soon(now),
                 Step::Quiet if !quiet || !self.typed.is_empty() => return self.soon(now),
                 Step::At(ns) => begun.saturating_add(*ns),
                 Step::After(ns) => self.since.saturating_add(*ns),
                 _ => now,
             };
             if when > now {
-                return Some(when);
+                // What has been typed comes first.
+                return self.soon(now).or(Some(when));
             }
             match self.steps.pop_front() {
                 Some(Step::Type(keys)) => {

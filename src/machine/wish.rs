@@ -39,6 +39,7 @@ impl Machine {
                 HostSignal::all().map(|(_, host)| host).find(|&host| guest_signal(host).raw() == signal);
             // Who has no handlers for them would end itself.
             if let Some(host) = host.filter(|_| self.signals.is_some()) {
+                self.requests.of_keys = Some(host);
                 tell_group(host);
             }
         }

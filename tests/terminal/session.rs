@@ -85,6 +85,13 @@ impl Session {
         }
     }
 
+    /// Whether nothing is shown for so long.
+    pub(crate) fn is_silent(&self, time: Duration) -> bool {
+        let mut ready = [PollFd::new(&self.screen, PollFlags::IN)];
+        let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+        poll(&mut ready, Some(&time)).expect("poll") == 0
+    }
+
     /// Waits until the terminal is the guest's.
     pub(crate) fn gets_raw(&self) {
         let until = Instant::now() + PATIENCE;
