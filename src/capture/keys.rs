@@ -127,7 +127,8 @@ fn string(text: &str) -> Result<Vec<u8>, String> {
                 Some('"') => b'"',
                 Some('x') => {
                     let digits: String = rest.by_ref().take(2).collect();
-                    u8::from_str_radix(&digits, 16).map_err(|_| "\\x and two digits".to_owned())?
+                    let byte = u8::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 2);
+                    byte.ok_or_else(|| "\\x and two digits".to_owned())?
                 }
                 _ => return Err("an unknown \\".to_owned()),
             },

@@ -276,16 +276,20 @@ mod tests {
             let name = name.to_owned();
             move || ask(&name, "hello a=b").unwrap()
         });
-        let mut connection = loop {
-            match listener.accept() {
-                Some(connection) => break connection,
-                None => std::thread::yield_now(),
-            }
-        };
-        let line = loop {
-            match connection.read_request() {
-                Asked::NotYet => std::thread::yield_now(),
-                other => break other,
+        let (line, connection) = loop {
+            let Some(mut connection) = listener.accept() else {
+                std::thread::yield_now();
+                continue;
+            };
+            let asked = loop {
+                match connection.read_request() {
+                    Asked::NotYet => std::thread::yield_now(),
+                    other => break other,
+                }
+            };
+            // Whoever wanted the name has looked whether somebody answers.
+            if asked != Asked::Nothing {
+                break (asked, connection);
             }
         };
         assert_eq!(line, Asked::Line("hello a=b".to_owned()));
