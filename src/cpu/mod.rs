@@ -29,7 +29,7 @@ pub mod x87;
 
 use crate::mem::AddressSpace;
 use crate::trapframe::eflags::RF;
-use crate::trapframe::{Gpr, Trap, Trapframe};
+use crate::trapframe::{Trap, Trapframe};
 use block::Blocks;
 pub use decode::is_of_a_pentium;
 use run::Why;
@@ -156,6 +156,9 @@ impl Cpu {
         if space.code_written() {
             self.drop_written(space);
         }
+        if self.blocks.translator.is_stale() {
+            self.blocks.clear();
+        }
         let mut stretch = self.stretch(frame, space, total, clock_end, false);
         if stretch.why != Why::Trap {
             stretch = self.go_on(frame, space, stretch, clock_end);
@@ -206,11 +209,11 @@ impl Cpu {
             if space.code_written() {
                 self.drop_written(space);
             }
-            let (eip, stack) = (frame.eip, [frame.get(Gpr::Esp), frame.get(Gpr::Ebp)]);
+            let eip = frame.eip;
             let mut alone = false;
             match stretch.why {
-                Why::Build => alone = self.blocks.build(space, eip, &self.options, stack).is_none(),
-                Why::Hot => self.blocks.translate(space, eip, &self.options, stack),
+                Why::Build => alone = self.blocks.build(space, eip, &self.options).is_none(),
+                Why::Hot => self.blocks.translate(space, eip, &self.options),
                 Why::Code | Why::Trap => {}
             }
             stretch = self.stretch(frame, space, stretch.left, clock_end, alone);

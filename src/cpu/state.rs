@@ -85,6 +85,10 @@ pub(crate) struct State<'a> {
     pub(crate) code_hit: Cell<bool>,
     /// Instructions retired at the start of the run plus the budget: the clock is this minus `left`.
     pub(crate) clock_end: u64,
+    /// The arithmetic flags on the way into translated code and out of it: `lahf` above `seto`.
+    pub(crate) host_flags: u32,
+    /// Where translated code leaves a status word to look at.
+    pub(crate) scratch: u32,
 }
 
 /// Where translated code finds the fields of [`State`].
@@ -93,7 +97,8 @@ pub(super) mod offset {
     use std::mem::offset_of;
 
     pub(crate) const REGS: usize = offset_of!(State<'static>, regs);
-    pub(crate) const FLAGS: usize = offset_of!(State<'static>, flags);
+    pub(crate) const SCRATCH: usize = offset_of!(State<'static>, scratch);
+    pub(crate) const HOST_FLAGS: usize = offset_of!(State<'static>, host_flags);
     pub(crate) const LEFT: usize = offset_of!(State<'static>, left);
     pub(crate) const EIP: usize = offset_of!(State<'static>, eip);
 }
@@ -134,6 +139,8 @@ impl<'a> State<'a> {
             shadow: false,
             code_hit: Cell::new(false),
             clock_end: 0,
+            host_flags: 0,
+            scratch: 0,
         }
     }
 

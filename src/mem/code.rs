@@ -24,9 +24,29 @@ impl AddressSpace {
         }
     }
 
-    /// Whether code is watched in the page of an address.
-    pub fn watches(&self, addr: u32) -> bool {
-        self.memory.byte(page::of(addr)) & CODE != 0
+    /// Whether stores to some of these bytes are not watched, because they lie on pages whose data are written too
+    /// often for that: whoever runs code of theirs must look at it first.
+    pub fn is_mixed(&self, addr: u32, len: u32) -> bool {
+        let watch = self.watch.borrow();
+        !watch.is_plain() && page::pieces(addr, len).any(|(at, _)| watch.is_mixed(page::of(at)))
+    }
+
+    /// Reports bytes as written: somebody has looked and found others.
+    pub fn note_code_change(&self, addr: u32, len: u32) {
+        let mut watch = self.watch.borrow_mut();
+        for (addr, len) in page::pieces(addr, len) {
+            watch.report(page::of(addr), watch::granules(addr, len));
+        }
+    }
+
+    /// A store to a page with code has cost a change of protection: where that happens often the page is no longer
+    /// watched.  Says whether that is so from now on.
+    pub(super) fn count_beside(&self, page: u32) -> bool {
+        let mixed = self.watch.borrow_mut().count_beside(page);
+        if mixed {
+            self.forget_code(page);
+        }
+        mixed
     }
 
     /// Whether [`take_code_writes`](Self::take_code_writes) has something to give.
@@ -120,7 +140,7 @@ impl AddressSpace {
 
     pub(super) fn add_watch(&self, page: u32, bits: u64) {
         let byte = self.memory.byte(page);
-        if byte & MAPPED == 0 || bits == 0 {
+        if byte & MAPPED == 0 || bits == 0 || self.watch.borrow().is_mixed(page) {
             return;
         }
         let before = self.memory.granules(page);

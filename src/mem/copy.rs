@@ -284,9 +284,13 @@ impl AddressSpace {
     /// Writes bytes of one page that was admitted; says whether they were watched code.
     #[inline]
     pub(super) fn put(&self, addr: u32, bytes: &[u8]) -> bool {
-        self.memory.write(addr, bytes);
         let page = page::of(addr);
-        self.memory.byte(page) & CODE != 0 && self.code_hit(page, watch::granules(addr, length(bytes.len())))
+        let watched = self.memory.byte(page) & CODE != 0;
+        let shut = watched && self.memory.rights(page) & page::MAY_WRITE == 0;
+        self.memory.write(addr, bytes);
+        watched
+            && (self.code_hit(page, watch::granules(addr, length(bytes.len())))
+                || shut && self.count_beside(page))
     }
 
     #[inline]

@@ -41,7 +41,7 @@ impl AddressSpace {
             FileMode::Mapped => {
                 let count = pages(span).len();
                 let count = u32::try_from(count).unwrap_or(0);
-                let writable = !shared || object.writable;
+                let writable = if shared { object.writable } else { attr.prot.contains(Prot::WRITE) };
                 self.memory.map_file(
                     page::of(span.start),
                     count,

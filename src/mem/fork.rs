@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use super::budget;
 use super::object::Sharing;
-use super::page::{self, EOF, HELD, PAGE_SHIFT, WRITTEN};
+use super::page::{self, EOF, HELD, PAGE_SHIFT, Prot, WRITTEN};
 use super::region::Span;
 use super::reservation::Reservation;
 use super::space::{AddressSpace, Attr, FileMode, Inherit, pages};
@@ -152,7 +152,7 @@ impl AddressSpace {
                 WRITTEN => space.fork_copy(child, run, false),
                 _ => {
                     let at = offset + u64::from(run.start - span.start);
-                    let writable = !shared || object.writable;
+                    let writable = if shared { object.writable } else { attr.prot.contains(Prot::WRITE) };
                     child.memory.map_file(first, count, object.fd.as_fd(), at, shared, writable)
                 }
             };
@@ -173,6 +173,7 @@ impl Drop for AddressSpace {
     fn drop(&mut self) {
         self.clear();
         self.watch.borrow_mut().take();
+        self.watch.borrow_mut().unmix();
         self.memory.header().bus_fault.store(0, std::sync::atomic::Ordering::Relaxed);
         if self.touched.len() > KEPT_SPANS {
             return;

@@ -284,6 +284,7 @@ impl AddressSpace {
         for span in all {
             self.take_out(span);
         }
+        self.watch.borrow_mut().unmix();
     }
 
     /// Sets what may be asked for later; the present protection is left to the caller.
@@ -366,6 +367,8 @@ impl AddressSpace {
             return None;
         }
         let address = u32::try_from(raw.swap(0, Ordering::Relaxed).wrapping_sub(1)).ok()?;
+        // The zeros that the handler put there are open to everybody.
+        self.memory.lax.note(page::of(address));
         Some(Fault { address, access: Access::Read, cause: FaultCause::BeyondEof })
     }
 

@@ -121,7 +121,7 @@ pub(crate) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap>
 }
 
 /// The segment register of a decoder's register.
-fn segment_of(register: iced_x86::Register) -> Seg {
+pub(super) fn segment_of(register: iced_x86::Register) -> Seg {
     use iced_x86::Register as R;
     match register {
         R::ES => Seg::Es,
