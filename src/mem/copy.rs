@@ -270,12 +270,16 @@ impl AddressSpace {
         if byte & WRITTEN != 0 {
             return true;
         }
+        self.reckon_if_short();
         if !budget::has_room(1) {
             return false;
         }
         if byte & HELD == 0 {
             // The host makes a copy of the file's page: shared ones are written from the beginning.
             self.memory.pages.count_own(1);
+        }
+        if byte & HELD != 0 && self.memory.rights(page) & page::MAY_WRITE == 0 {
+            self.memory.open_ahead(page);
         }
         self.memory.set_byte(page, page::settle(byte | WRITTEN));
         true

@@ -131,6 +131,7 @@ impl AddressSpace {
 
     /// Pages whose contents are not those they were mapped with.
     pub(crate) fn written(&self) -> u32 {
+        self.reckon();
         let spans = self.regions.iter().map(|(span, _)| pages(span));
         let count = spans.flatten().filter(|&page| self.memory.byte(page) & WRITTEN != 0).count();
         u32::try_from(count).unwrap_or(u32::MAX)
@@ -172,6 +173,7 @@ impl AddressSpace {
 impl Drop for AddressSpace {
     fn drop(&mut self) {
         self.clear();
+        self.memory.presumed.clear();
         self.watch.borrow_mut().take();
         self.watch.borrow_mut().unmix();
         self.memory.header().bus_fault.store(0, std::sync::atomic::Ordering::Relaxed);

@@ -103,8 +103,8 @@ pub fn sets_segment_bases() -> bool {
 
 /// Sets the base of GS by a call of the host.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-pub fn set_segment_base(base: *const u8) {
+pub fn set_segment_base(address: u64) {
     const ARCH_SET_GS: libc::c_int = 0x1001;
     // SAFETY: nothing else of the program uses GS.
-    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, base) };
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_SET_GS, address) };
 }

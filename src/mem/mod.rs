@@ -12,6 +12,7 @@
 //! | [`watch`] | which 64-byte granules hold decoded code (pure) |
 //! | [`reservation`] | host memory: reserve, commit, map a file, release |
 //! | [`rights`] | the host's protection of pages, which translated code relies on |
+//! | [`presumed`] | pages that translated code may have written |
 //! | [`bus`] | the SIGBUS handler for files truncated by somebody else |
 //! | [`space`] | map, protect, unmap, regions |
 //! | [`code`] | telling the processor that decoded code was overwritten |
@@ -42,6 +43,7 @@ mod jumps;
 mod mapped;
 mod object;
 pub mod page;
+mod presumed;
 pub mod region;
 mod reservation;
 mod rights;

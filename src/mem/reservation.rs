@@ -31,6 +31,7 @@ use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 use super::budget::{Mappings, Pages, Piece};
 use super::bus;
 use super::page::{self, PAGE_SIZE, PAGES};
+use super::presumed::Presumed;
 use super::rights::Lax;
 use super::space::AddressSpace;
 
@@ -57,6 +58,8 @@ pub(super) struct Reservation {
     node: &'static bus::Node,
     /// Where the host may allow more than the page bytes do.
     pub(super) lax: Lax,
+    /// Pages that translated code may have written.
+    pub(super) presumed: Presumed,
     /// Pages that it takes of the host.
     pub(super) pages: Pages,
     /// Mappings that it takes of the host.
@@ -72,6 +75,9 @@ impl Reservation {
         // SAFETY: the first HEADER - GUARD bytes of the mapping that was just made.
         let opened =
             unsafe { mm::mprotect(start, HEADER - GUARD, MprotectFlags::READ | MprotectFlags::WRITE) };
+        // Pages come one by one, so that those that were never written can be told from others.
+        // SAFETY: advice about the same mapping, which changes no contents; a host without huge pages refuses it.
+        let _ = unsafe { mm::madvise(start, whole, Advice::LinuxNoHugepage) };
         // SAFETY: HEADER bytes into the same mapping.
         let base = NonNull::new(unsafe { start.cast::<u8>().add(HEADER) });
         match (opened, base) {
@@ -79,6 +85,7 @@ impl Reservation {
                 base,
                 node: bus::register(base.as_ptr() as usize),
                 lax: Lax::default(),
+                presumed: Presumed::default(),
                 pages: Pages::default(),
                 mappings: RefCell::new(Mappings::new()),
             }),

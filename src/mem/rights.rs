@@ -9,14 +9,14 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::page::{self, MAY_ALL, WRITTEN};
+use super::page::{self, MAY_ALL};
 use super::reservation::Reservation;
 use super::space::AddressSpace;
 
 /// Spans of pages that are noted one by one.
 const SPANS: usize = 64;
-/// Runs of so many fresh pages are written off as written, rather than guarded against their first store.
-const WRITE_OFF: u32 = 32;
+/// Runs of so many fresh pages are presumed to be written, rather than guarded against their first store.
+const FEW: u32 = 32;
 
 /// Where the host may allow more than the page bytes do.
 #[derive(Debug, Default)]
@@ -119,14 +119,9 @@ impl Reservation {
                 }
                 let fresh = |page: &u32| page::is_fresh(self.byte(*page)) && self.rights(*page) == MAY_ALL;
                 let count = (at..high).take_while(fresh).count() as u32;
-                if (1..=WRITE_OFF).contains(&count) {
-                    for page in at..at + count {
-                        self.set_byte(page, page::settle(self.byte(page) | WRITTEN));
-                    }
-                    if wanted(at) == self.rights(at) {
-                        at += count;
-                        continue;
-                    }
+                if (1..=FEW).contains(&count) && self.presume(at, count) {
+                    at += count;
+                    continue;
                 }
                 let differs = |page: &u32| wanted(*page) == rights && self.rights(*page) != rights;
                 let run = (at..high).take_while(differs).count() as u32;

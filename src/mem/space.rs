@@ -19,6 +19,7 @@ use super::budget;
 use super::fork::{self, Idle};
 use super::object::{FileId, Object, SharedMemory, Sharing};
 use super::page::{self, CODE, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
+use super::presumed;
 use super::region::{Attribute, RegionMap, Span};
 use super::reservation::Reservation;
 use super::watch::Watch;
@@ -350,14 +351,20 @@ impl AddressSpace {
 
     /// Whether the page of an address is in use: written, or part of a file that the host has.
     pub fn resident(&self, addr: u32) -> bool {
-        let byte = self.memory.byte(page::of(addr));
+        self.reckon();
+        self.is_resident(page::of(addr))
+    }
+
+    fn is_resident(&self, page: u32) -> bool {
+        let byte = self.memory.byte(page);
         byte & page::MAPPED != 0 && byte & EOF == 0 && (byte & WRITTEN != 0 || byte & HELD == 0)
     }
 
     /// Pages that are in use ([`resident`](Self::resident)).
     pub fn resident_pages(&self) -> u32 {
+        self.reckon();
         let all = self.regions.iter().flat_map(|(span, _)| pages(span));
-        all.filter(|&page| self.resident(page << PAGE_SHIFT)).count() as u32
+        all.filter(|&page| self.is_resident(page)).count() as u32
     }
 
     /// The bus error that the host reported since the last call: a file was truncated from outside.
@@ -457,7 +464,8 @@ impl AddressSpace {
 
     /// Makes held pages zero.
     fn scrub(&self, first: u32, count: u32) -> io::Result<()> {
-        if count <= ZERO_BY_HAND || self.mode == FileMode::Copied {
+        // Where the host tells which pages it had to find memory for, it must have none for these.
+        if count <= ZERO_BY_HAND && !presumed::is_told() || self.mode == FileMode::Copied {
             self.memory.zero(first << PAGE_SHIFT, count << PAGE_SHIFT);
         } else {
             self.memory.discard(first, count)?;

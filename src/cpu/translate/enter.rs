@@ -43,7 +43,7 @@ impl Translator {
             unit::load(st.fpu);
         }
         if !ready.sets_gs {
-            crate::mem::set_segment_base(st.view.base());
+            crate::mem::set_segment_base(st.view.base() as u64);
         }
         let undefined = Cell::new(Undefined::None);
         let origin = ready.origin();
