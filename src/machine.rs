@@ -12,6 +12,7 @@ mod job;
 mod limits;
 mod mounts;
 mod outcome;
+mod processor;
 mod pulse;
 mod stdio;
 
@@ -21,11 +22,14 @@ use job::{Job, Teller};
 pub use limits::{Limit, Limits, MEMORY};
 use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
+use processor::Slot;
+pub use processor::Statistics;
 pub use stdio::Stdio;
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use syscalls::flags::RebootFlags;
@@ -34,7 +38,7 @@ use host_signals::Requests;
 use limits::Meter;
 use pulse::Pulse;
 
-use crate::cpu::Cpu;
+use crate::cpu::{Library, Options};
 use crate::host;
 use crate::host::error::HostError;
 use crate::host::fs::{HostKind, Place};
@@ -64,9 +68,6 @@ const SLICE_NS: u64 = SECOND_NS / 10;
 /// How long a machine without processes waits for the host's network to take what is left to send.
 const SENDING_NS: u64 = 10 * SECOND_NS;
 
-/// Bytes of decoded and translated code that are always kept.
-const CODE_LEAST: u64 = 32 << 20;
-
 /// How the first program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -80,23 +81,6 @@ pub enum Ended {
     Rebooted(RebootFlags),
     /// The run hit one of its limits.
     Limit(Limit),
-}
-
-/// The processor state of one process that is not architectural: decoded code.
-#[derive(Default)]
-struct Slot {
-    owner: Option<ProcId>,
-    /// Bytes that its decoded code took at the last look.
-    code: u64,
-    /// The program of its owner that is decoded ([`Proc::image_generation`](crate::kernel::proc::Proc)).
-    image: Option<u64>,
-    cpu: Cpu,
-}
-
-impl std::fmt::Debug for Slot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("owner", &self.owner).finish_non_exhaustive()
-    }
 }
 
 /// A machine: the kernel, and a processor for each process.
@@ -127,8 +111,12 @@ pub struct Machine {
     instructions: u64,
     /// Traps that were served.
     traps: u32,
-    /// Bytes of decoded and translated code of all processes.
+    /// Bytes of decoded and translated code that single processes have.
     code: u64,
+    /// How processors work.
+    options: Options,
+    /// Code that processes have in common.
+    library: Rc<Library>,
 }
 
 impl Machine {
@@ -151,6 +139,8 @@ impl Machine {
             instructions: 0,
             traps: 0,
             code: 0,
+            options: Options::default(),
+            library: Rc::default(),
         }
     }
 
@@ -318,7 +308,8 @@ impl Machine {
         let mut left = BUDGET;
         let index = id.index();
         if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, Slot::default);
+            let slot = || Slot::new(self.options, &self.library);
+            self.slots.resize_with(index + 1, slot);
         }
         let slot = &mut self.slots[index];
         if slot.owner != Some(id) {
@@ -374,24 +365,8 @@ impl Machine {
         if let Some(excess) = self.kernel.excess() {
             return Some(excess.into());
         }
-        let bytes = self.kernel.memory().1.saturating_add(self.code);
+        let bytes = self.kernel.memory().1.saturating_add(self.code_bytes());
         self.meter.exceeded().or_else(|| self.meter.host_is_full(bytes))
-    }
-
-    /// Counts the decoded code of a process; drops that of all where it would take more memory than there is.
-    fn look_at_code(&mut self, index: usize) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let now = slot.cpu.code_bytes() as u64;
-        self.code = self.code.saturating_sub(slot.code).saturating_add(now);
-        slot.code = now;
-        if self.code <= CODE_LEAST || self.code <= self.kernel.memory().0.min(MEMORY) {
-            return;
-        }
-        for slot in &mut self.slots {
-            slot.cpu.release();
-            slot.code = 0;
-        }
-        self.code = 0;
     }
 
     /// Charges a process with `ns` nanoseconds, `system` of which the kernel took.

@@ -15,6 +15,7 @@ mod listing;
 mod log;
 mod options;
 mod overlay;
+mod processor;
 mod run;
 mod status;
 mod strace;

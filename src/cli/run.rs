@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
+use super::processor::ProcessorOptions;
 use super::{Failure, GuestOptions, TraceOptions, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
@@ -175,6 +176,8 @@ pub(super) struct Run {
     #[arg(short = 'q', long = "quiet")]
     quiet: bool,
     #[command(flatten)]
+    processor: ProcessorOptions,
+    #[command(flatten)]
     machine: MachineOptions,
     #[command(flatten)]
     host: HostOptions,
@@ -185,6 +188,7 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
+        self.processor.apply(&mut machine);
         announce(&self.guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
@@ -192,6 +196,7 @@ impl Run {
                 report_end(&machine, &self.guest, ended);
                 report(&machine);
             }
+            self.processor.report(&machine);
             status::of_run(ended)
         });
         machine.abandon();

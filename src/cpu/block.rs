@@ -74,6 +74,8 @@ pub(super) struct Blocks {
     /// The granules of a block.
     granules: Map<Vec<u32>>,
     garbage: usize,
+    /// What they took when a library last counted them.
+    pub(super) counted: Cell<usize>,
 }
 
 impl Blocks {
@@ -88,6 +90,7 @@ impl Blocks {
             by_address: Map::default(),
             by_granule: Map::default(),
             garbage: 0,
+            counted: Cell::new(0),
         };
         blocks.clear();
         blocks

@@ -9,6 +9,7 @@ use super::alu::Width;
 use super::block::Blocks;
 use super::flags::{ARITHMETIC, Flags};
 use super::op::{Links, Op};
+use super::tally::Tally;
 use crate::mem::{AddressSpace, View, Written};
 use crate::trapframe::eflags::{AC, DF, FIXED, ID, IF, IOPL, NT, TF};
 use crate::trapframe::{Access, Fault, FpuState, Gpr, Seg, Trap, USER_CODE, USER_DATA};
@@ -58,6 +59,8 @@ pub(crate) struct State<'a> {
     pub(crate) links: &'a Links,
     /// The rest of what is decoded: functions of the x87 unit, and instructions in the form of the decoder.
     pub(crate) blocks: &'a Blocks,
+    /// What is counted.
+    pub(crate) tally: &'a Tally,
     /// Address of the next instruction, where nothing else says it.
     pub(crate) eip: u32,
     /// Index of the operation whose link misses.
@@ -108,6 +111,7 @@ const POPF: u32 = TF | DF | NT | AC | ID;
 
 impl<'a> State<'a> {
     /// Takes the registers of a frame, and what has been decoded.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a frame, and what lives beside it")]
     #[inline]
     pub(crate) fn new(
         gpr: &[u32; 8],
@@ -117,6 +121,7 @@ impl<'a> State<'a> {
         fpu: &'a mut FpuState,
         space: &'a AddressSpace,
         blocks: &'a Blocks,
+        tally: &'a Tally,
     ) -> Self {
         Self {
             regs: registers(gpr),
@@ -125,6 +130,7 @@ impl<'a> State<'a> {
             arena: &blocks.arena,
             links: &blocks.links,
             blocks,
+            tally,
             eip,
             from: 0,
             resume: 0,

@@ -15,6 +15,9 @@ use super::watch;
 impl AddressSpace {
     /// Says that bytes were decoded: a store to any of their granules will be reported.
     pub fn watch_code(&self, addr: u32, len: u32) {
+        if self.has_texts() {
+            return;
+        }
         for (addr, len) in page::pieces(addr, len) {
             let (page, bits) = (page::of(addr), watch::granules(addr, len));
             self.add_watch(page, bits);
@@ -25,8 +28,11 @@ impl AddressSpace {
     }
 
     /// Whether stores to some of these bytes are not watched, because they lie on pages whose data are written too
-    /// often for that: whoever runs code of theirs must look at it first.
+    /// often for that, or because code is shared and they are no text: whoever runs code of theirs must look at it first.
     pub fn is_mixed(&self, addr: u32, len: u32) -> bool {
+        if self.has_texts() {
+            return !self.is_text(addr, len);
+        }
         let watch = self.watch.borrow();
         !watch.is_plain() && page::pieces(addr, len).any(|(at, _)| watch.is_mixed(page::of(at)))
     }
@@ -98,6 +104,7 @@ impl AddressSpace {
 
     /// Says that somebody maps a file shared from now on: what was decoded from private pages of it may change.
     pub fn file_shared(&self, id: super::FileId) {
+        self.texts.note_file(id);
         let watched: Vec<u32> = self.watch.borrow().pages.iter().copied().collect();
         for page in watched {
             let mapped = self.regions.at(page << PAGE_SHIFT).and_then(|(_, attr)| attr.object.as_ref());
@@ -216,6 +223,7 @@ impl AddressSpace {
     /// Says that bytes of a file were written by other means than this space: code decoded from
     /// its mappings is reported.
     pub fn file_written(&mut self, id: super::FileId, offset: u64, len: u64) {
+        self.texts.note_file(id);
         let watched: Vec<u32> = self.watch.borrow().pages.iter().copied().collect();
         for page in watched {
             let addr = page << PAGE_SHIFT;

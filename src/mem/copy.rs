@@ -289,6 +289,7 @@ impl AddressSpace {
     #[inline]
     pub(super) fn put(&self, addr: u32, bytes: &[u8]) -> bool {
         let page = page::of(addr);
+        self.texts.note_store(page);
         let watched = self.memory.byte(page) & CODE != 0;
         let shut = watched && self.memory.rights(page) & page::MAY_WRITE == 0;
         self.memory.write(addr, bytes);

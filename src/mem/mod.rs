@@ -15,6 +15,7 @@
 //! | [`presumed`] | pages that translated code may have written |
 //! | [`bus`] | the SIGBUS handler for files truncated by somebody else |
 //! | [`space`] | map, protect, unmap, regions |
+//! | [`texts`] | code that processes of the same program have in common |
 //! | [`code`] | telling the processor that decoded code was overwritten |
 //! | [`file`](mod@file) | files that change their size, written back or truncated under a mapping |
 //! | [`object`] | the files and shared memory below mappings |
@@ -48,6 +49,7 @@ pub mod region;
 mod reservation;
 mod rights;
 pub mod space;
+mod texts;
 pub mod view;
 mod watch;
 
@@ -62,6 +64,7 @@ pub use object::{FileId, SharedMemory, Sharing, forget_mapped, is_mapped, shared
 pub use page::{PAGE_SIZE, Prot};
 pub use reservation::leave_to_host;
 pub use space::{AddressSpace, Backing, FileMode, Inherit, Region};
+pub use texts::Text;
 pub use view::{View, Written};
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::page::{self, CODE, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
 use super::presumed;
 use super::region::{Attribute, RegionMap, Span};
 use super::reservation::Reservation;
+use super::texts::Texts;
 use super::watch::Watch;
 use crate::trapframe::{Access, Fault, FaultCause};
 
@@ -139,6 +140,7 @@ pub struct AddressSpace {
     pub(super) memory: Rc<Reservation>,
     pub(super) regions: RegionMap<Attr>,
     pub(super) watch: RefCell<Watch>,
+    pub(super) texts: Texts,
     /// Spans of pages whose bytes may be nonzero, ascending and apart.
     pub(super) touched: Vec<(u32, u32)>,
     pub(super) mode: FileMode,
@@ -170,7 +172,7 @@ impl AddressSpace {
     /// An empty space that will have about `pages` written pages.
     pub(super) fn sized(mode: FileMode, pages: u32) -> io::Result<Self> {
         let Idle { memory, touched, .. } = fork::idle(pages)?;
-        Ok(Self { memory, regions: RegionMap::default(), watch: RefCell::default(), touched, mode })
+        Ok(Self { memory, regions: RegionMap::default(), watch: RefCell::default(), texts: Texts::default(), touched, mode })
     }
 
     /// Maps zeroed private memory over whatever was there.
@@ -240,6 +242,7 @@ impl AddressSpace {
             object: Some((Rc::clone(&object), offset)),
         };
         self.place(span, &attr, size)?;
+        self.texts.note_new(&attr);
         self.regions.insert(span, attr);
         self.watch_aliases();
         Ok(())
@@ -257,7 +260,9 @@ impl AddressSpace {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         self.ask_for_regions(span, 0)?;
-        for (part, _) in parts {
+        self.texts.note_change(span);
+        for (part, attr) in parts {
+            self.texts.note_new(&Attr { prot, ..attr });
             for page in pages(part) {
                 let byte = self.memory.byte(page);
                 let new = page::compose(byte, prot);
@@ -384,6 +389,7 @@ impl AddressSpace {
         if self.mode == FileMode::Copied {
             self.write_back(span);
         }
+        self.texts.note_change(span);
         for (part, attr) in self.regions.inside(span) {
             let private = attr.object.as_ref().is_some_and(|(object, _)| object.sharing == Sharing::Private);
             for page in pages(part) {

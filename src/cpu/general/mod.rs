@@ -34,11 +34,20 @@ pub(super) use operand::short_address;
 
 use super::decode::Decoded;
 use super::state::State;
+use super::tally;
 use crate::trapframe::{Seg, Trap};
 use iced_x86::{Code, Mnemonic, OpKind};
 
 /// Executes one instruction.  `State::eip` is behind it on entry; a branch changes it.
 pub(crate) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap> {
+    let left = st.left;
+    let done = dispatch(st, decoded);
+    // A repeated instruction takes its further iterations from the budget itself.
+    tally::add(&st.tally.general, left.wrapping_sub(st.left).wrapping_add(1) as u64);
+    done
+}
+
+fn dispatch(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap> {
     let ins = &decoded.ins;
     if decoded.escape != 0 {
         return float::execute(st, decoded);

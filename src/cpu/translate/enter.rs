@@ -2,9 +2,10 @@
 #![allow(unsafe_code)] // one call, with its proof
 
 use super::undefined::{Undefined, from_host, to_host};
-use super::{LOOK_UP, MISMATCH, RESERVE, Ready, Translator, float, unit};
+use super::{GATE_CALLED, LOOK_UP, MISMATCH, RESERVE, Ready, Translator, float, unit};
 use crate::cpu::general::segment_of;
 use crate::cpu::state::State;
+use crate::cpu::tally::{self, Reason};
 use crate::cpu::{decode, x87};
 use crate::mem::guarded::guarded;
 use crate::trapframe::Seg;
@@ -21,14 +22,14 @@ impl Translator {
     pub(in crate::cpu) fn may_run(&self, st: &State<'_>, left: i64) -> bool {
         let Some(ready) = &self.ready else { return false };
         if left < 2 * RESERVE || st.down() || self.stale.get() {
-            return false;
+            return refuse(st, left);
         }
         if ready.fpu && !float::is_hard(st.fpu.control) {
             self.soft.set(true);
             self.stale.set(true);
-            return false;
+            return refuse(st, left);
         }
-        st.view.space().guard()
+        st.view.space().guard() || refuse(st, left)
     }
 
     /// Runs the code of the block at `at`, which [`Place`](super::Place) describes; gives the operation with which
@@ -45,7 +46,7 @@ impl Translator {
         if !ready.sets_gs {
             crate::mem::set_segment_base(st.view.base() as u64);
         }
-        let undefined = Cell::new(Undefined::None);
+        let (undefined, faulted) = (Cell::new(Undefined::None), Cell::new(false));
         let origin = ready.origin();
         // SAFETY: the address is that of the way in, which was written when the memory was made and is never
         // written again; it keeps the registers that the convention wants kept.
@@ -55,7 +56,7 @@ impl Translator {
         // behind `base`, which the host protects as the page bytes say.
         let exit = guarded(
             origin..origin + ready.used as u64,
-            &|interrupted| ready.catch(interrupted, &undefined),
+            &|interrupted| ready.catch(interrupted, &undefined, &faulted),
             || {
                 enter(
                     st,
@@ -68,6 +69,10 @@ impl Translator {
             },
         );
         st.left += RESERVE;
+        tally::add(&st.tally.translated, left.wrapping_sub(st.left) as u64);
+        if st.tally.wants_reasons() {
+            note(st, exit, faulted.get());
+        }
         st.flags.set(undefined.get().mend(from_host(st.host_flags), &st.regs));
         if ready.fpu
             && let Some(pending) = unit::store(st.fpu)
@@ -86,6 +91,40 @@ impl Translator {
     pub(in crate::cpu) fn enter(&self, _: &mut State<'_>, _: u32, _: i64) -> Option<u32> {
         None
     }
+}
+
+/// Code may not run now.
+#[cold]
+#[inline(never)]
+fn refuse(st: &State<'_>, left: i64) -> bool {
+    st.tally.note(if left < 2 * RESERVE {
+        Reason::Budget
+    } else if st.down() {
+        Reason::Down
+    } else if !float::is_hard(st.fpu.control) {
+        Reason::Soft
+    } else {
+        Reason::Unguarded
+    });
+    false
+}
+
+/// Counts why code was left.
+#[cold]
+#[inline(never)]
+fn note(st: &State<'_>, exit: u32, faulted: bool) {
+    let mnemonic = || {
+        let op = st.arena.get(exit as usize)?;
+        decode::at(st.view.space(), op.eip).ok().map(|d| d.ins.mnemonic())
+    };
+    st.tally.note(match exit {
+        LOOK_UP => Reason::Unknown,
+        GATE_CALLED => Reason::Call,
+        MISMATCH => Reason::Changed,
+        _ if st.left < RESERVE => Reason::Budget,
+        _ if faulted => Reason::Refused(mnemonic().unwrap_or_default()),
+        _ => Reason::Untranslated(mnemonic().unwrap_or_default()),
+    });
 }
 
 /// Leaves the address of the instruction in the unit whose exception is pending.

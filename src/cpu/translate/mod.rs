@@ -104,6 +104,11 @@ struct Ready {
     sets_gs: bool,
 }
 
+/// Whether the host is one whose code is known, and allows that it is written.
+pub(super) fn is_possible() -> bool {
+    Ready::new().is_some()
+}
+
 /// All translated code of a process.
 #[derive(Default)]
 pub(super) struct Translator {
@@ -159,6 +164,12 @@ impl Translator {
     /// Whether all code must be forgotten, because the program uses the x87 unit in another way.
     pub(super) fn is_stale(&self) -> bool {
         self.stale.get()
+    }
+
+    /// Leaves x87 instructions to the host again: whoever uses the unit in another way has gone.
+    pub(super) fn harden(&self) {
+        self.stale.set(false);
+        self.soft.set(false);
     }
 
     /// Translates a block; gives where its code is.
@@ -274,7 +285,7 @@ impl Ready {
     }
 
     /// Looks after an instruction that faulted: has the interpreter do the operation that it belongs to.
-    fn catch(&self, interrupted: &mut guarded::Interrupted, undefined: &Cell<Undefined>) -> bool {
+    fn catch(&self, interrupted: &mut guarded::Interrupted, undefined: &Cell<Undefined>, faulted: &Cell<bool>) -> bool {
         use guarded::HostRegister as R;
         let rip = interrupted.get(R::Rip);
         if rip == 0 {
@@ -309,6 +320,7 @@ impl Ready {
         interrupted.set(R::R11, fault.op.into());
         interrupted.set(R::Rip, self.memory.address(leave));
         undefined.set(fault.undefined);
+        faulted.set(true);
         true
     }
 
