@@ -104,6 +104,7 @@ pub(super) mod offset {
     pub(crate) const HOST_FLAGS: usize = offset_of!(State<'static>, host_flags);
     pub(crate) const LEFT: usize = offset_of!(State<'static>, left);
     pub(crate) const EIP: usize = offset_of!(State<'static>, eip);
+    pub(crate) const SYSTEM: usize = offset_of!(State<'static>, system);
 }
 
 /// EFLAGS bits that `popf` changes for a user.

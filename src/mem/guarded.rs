@@ -45,6 +45,7 @@ pub enum HostRegister {
     R12,
     R14,
     R15,
+    Flags,
 }
 
 /// Where code was interrupted.
@@ -66,6 +67,7 @@ impl Interrupted {
             HostRegister::R12 => libc::REG_R12,
             HostRegister::R14 => libc::REG_R14,
             HostRegister::R15 => libc::REG_R15,
+            HostRegister::Flags => libc::REG_EFL,
         };
         // SAFETY: the kernel passes a valid context to a SA_SIGINFO handler, which outlives this value; the
         // index is one of its general registers.

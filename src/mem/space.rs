@@ -172,7 +172,14 @@ impl AddressSpace {
     /// An empty space that will have about `pages` written pages.
     pub(super) fn sized(mode: FileMode, pages: u32) -> io::Result<Self> {
         let Idle { memory, touched, .. } = fork::idle(pages)?;
-        Ok(Self { memory, regions: RegionMap::default(), watch: RefCell::default(), texts: Texts::default(), touched, mode })
+        Ok(Self {
+            memory,
+            regions: RegionMap::default(),
+            watch: RefCell::default(),
+            texts: Texts::default(),
+            touched,
+            mode,
+        })
     }
 
     /// Maps zeroed private memory over whatever was there.

@@ -122,9 +122,7 @@ impl AddressSpace {
     /// Gives the texts as they are now, of which a change will be noted.
     pub fn adopt_texts(&self) -> Vec<Text> {
         let found: Vec<Text> = self.regions.iter().filter_map(|(span, attr)| self.text(span, attr)).collect();
-        let pages = |text: &Text| {
-            (page::of(text.start), page::of(text.start + (text.len - 1)), text.id)
-        };
+        let pages = |text: &Text| (page::of(text.start), page::of(text.start + (text.len - 1)), text.id);
         *self.texts.adopted.borrow_mut() = found.iter().map(pages).collect();
         self.texts.changed.set(false);
         self.texts.written.set(false);

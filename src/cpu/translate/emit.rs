@@ -6,12 +6,13 @@
 //!
 //! Knows no instruction; reference for the conventions: `docs/cpu.md`, Translation.
 
-use super::code::{Code, DWORD, Hole, Operand, R8, R11, R13, R14, host};
+use super::code::{Code, DWORD, DWORD_0F, Hole, Operand, R8, R9, R11, R13, R14, host};
 use super::common::Common;
 use super::split::{ESP, Memory};
 use super::undefined::{Habits, Undefined};
 use super::{Done, LOOK_UP, MISMATCH};
 use crate::cpu::state::offset;
+use crate::trapframe::eflags::DF;
 
 /// What a string instruction of the host has left in its registers when it faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ enum Late {
     /// The interpreter goes on with an operation.
     Leave { hole: Hole, op: u32, count: Count, delta: i32 },
     /// A branch that was taken.
-    Taken { hole: Hole, target: u32, count: Count, delta: i32, undefined: Undefined },
+    Taken { hole: Hole, target: u32, count: Count, delta: i32, undefined: Undefined, down: bool },
     /// A jump to a block without code.
     Unlinked { hole: Hole, target: u32 },
 }
@@ -82,6 +83,8 @@ pub(super) struct Emitter {
     /// What the guest's stack pointer is more than its register says.
     pub(super) delta: i32,
     pub(super) undefined: Undefined,
+    /// The guest's direction flag is set; the host's is only while a string instruction runs.
+    pub(super) down: bool,
     /// Instructions before the present one.
     pub(super) executed: i32,
     pub(super) taken: bool,
@@ -105,6 +108,7 @@ pub(super) struct Mark {
     counts: usize,
     delta: i32,
     undefined: Undefined,
+    down: bool,
     taken: bool,
 }
 
@@ -118,6 +122,7 @@ impl Emitter {
             op,
             delta: 0,
             undefined: Undefined::None,
+            down: false,
             executed: 0,
             taken: false,
             fpu: false,
@@ -140,6 +145,7 @@ impl Emitter {
             counts: self.counts.len(),
             delta: self.delta,
             undefined: self.undefined,
+            down: self.down,
             taken: self.taken,
         }
     }
@@ -153,6 +159,7 @@ impl Emitter {
         self.returns.truncate(mark.returns);
         self.counts.truncate(mark.counts);
         (self.delta, self.undefined, self.taken) = (mark.delta, mark.undefined, mark.taken);
+        self.down = mark.down;
     }
 
     fn count(&self) -> Count {
@@ -250,6 +257,9 @@ impl Emitter {
 
     /// Goes on in another block.
     pub(super) fn jump(&mut self, target: u32) -> Done {
+        if self.down {
+            return self.end(target, LOOK_UP);
+        }
         self.settle()?;
         self.flush()?;
         let hole = self.code.jump_hole();
@@ -260,6 +270,30 @@ impl Emitter {
     fn link(&mut self, hole: Hole, target: u32) {
         self.links.push((self.code.behind(hole) - 4, target));
         self.late.push(Late::Unlinked { hole, target });
+    }
+
+    /// Goes on at the guest address in R11, by the table where the direction flag is clear, as code expects it.
+    pub(super) fn jump_by_table(&mut self) -> Done {
+        if self.down {
+            self.code.jump(self.routine(self.common.unknown));
+            return Ok(());
+        }
+        self.code.jump_by_table()
+    }
+
+    /// Sets or clears the guest's direction flag.
+    pub(super) fn turn(&mut self, down: bool) -> Done {
+        if self.down == down {
+            return Ok(());
+        }
+        // It is known, so that it can be changed by adding.
+        const BIT: i32 = (DF >> 8) as i32;
+        let byte = Self::field(offset::SYSTEM + 1);
+        self.code.op(DWORD_0F, 0xb6, R9, byte)?;
+        self.code.lea(R9, R9, if down { BIT } else { -BIT })?;
+        self.code.op(DWORD, 0x88, R9, byte)?;
+        self.down = down;
+        Ok(())
     }
 
     /// A branch; `last` says that nothing of the block lies behind it.
@@ -274,12 +308,12 @@ impl Emitter {
 
     /// The jump before a hole is taken to another block.
     pub(super) fn taken_to(&mut self, hole: Hole, target: u32, last: bool) {
-        if last && self.delta == 0 && self.undefined == Undefined::None {
+        if last && self.delta == 0 && self.undefined == Undefined::None && !self.down {
             return self.link(hole, target);
         }
         let count = Count { executed: self.executed + 1, taken: self.taken };
-        let (delta, undefined) = (self.delta, self.undefined);
-        self.late.push(Late::Taken { hole, target, count, delta, undefined });
+        let (delta, undefined, down) = (self.delta, self.undefined, self.down);
+        self.late.push(Late::Taken { hole, target, count, delta, undefined, down });
     }
 
     /// Leaves the present instruction to the interpreter.
@@ -315,10 +349,10 @@ impl Emitter {
                 self.code.set(R11, op);
                 self.code.jump(self.routine(self.common.leave));
             }
-            Late::Taken { hole, target, count, delta, undefined } => {
+            Late::Taken { hole, target, count, delta, undefined, down } => {
                 self.code.fill(hole);
                 self.code.give(give(count))?;
-                (self.delta, self.undefined) = (delta, undefined);
+                (self.delta, self.undefined, self.down) = (delta, undefined, down);
                 self.jump(target)?;
             }
             Late::Unlinked { hole, target } => {

@@ -6,11 +6,11 @@
 //! Source: the opcode maps of the Intel manual 2, appendix A.
 
 use super::block::{Countable, countable, load_operand};
-use super::code::{DWORD, DWORD_0F, EAX, Form, Operand, R8, R9, R10, R11, host};
+use super::code::{DWORD, DWORD_0F, EAX, Form, Operand, R8, R9, R11, host};
 use super::emit::Emitter;
 use super::split::{ESP, Memory, Rm, Split};
-use super::undefined::{Habits, RESTORE, SAVE, Undefined};
-use super::{Done, Unserved, float, string, transfer};
+use super::undefined::Undefined;
+use super::{Done, Unserved, float, open, shift, string, transfer};
 use crate::cpu::alu::Width;
 use crate::cpu::decode::Decoded;
 
@@ -98,7 +98,7 @@ fn one_byte(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done<bool> {
         0x68 | 0x6a => transfer::push_immediate(e, s.immediate())?,
         0x69 | 0x6b => {
             native(e, step, s)?;
-            product(e, step, s.reg, if s.word { Width::Word } else { Width::Dword });
+            open::product(e, step, s.reg, if s.word { Width::Word } else { Width::Dword });
         }
         0x70..=0x7f => branch(e, step, opcode & 15)?,
         0x80 | 0x81 | 0x83 => arithmetic(e, step, s, s.reg)?,
@@ -166,7 +166,7 @@ fn one_byte(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done<bool> {
             }
             e.code.put(s.tail);
         }
-        0xc0 | 0xc1 | 0xd0..=0xd3 => shift(e, step, s)?,
+        0xc0 | 0xc1 | 0xd0..=0xd3 => shift::by(e, step, s)?,
         0xc2 | 0xc3 if !s.word => {
             let more = if opcode == 0xc2 { s.immediate() & 0xffff } else { 0 };
             transfer::ret(e, 4 + more)?;
@@ -187,9 +187,8 @@ fn one_byte(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done<bool> {
             e.settle()?;
             plain(e, s);
         }
-        // The direction flag is clear in translated code.
-        0xfc => {}
-        0xf6 | 0xf7 => group_3(e, step, s)?,
+        0xfc | 0xfd => e.turn(opcode == 0xfd)?,
+        0xf6 | 0xf7 => open::group_3(e, step, s)?,
         0xfe if s.reg < 2 => {
             native(e, step, s)?;
             e.undefined = Undefined::None;
@@ -227,16 +226,16 @@ fn behind_0f(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done<bool> {
             e.code.op(DWORD_0F, opcode, 0, rm)?;
         }
         // bt bts btr btc: with a register they reach beyond an operand in memory
-        0xa3 | 0xab | 0xb3 | 0xbb if matches!(s.rm, Rm::Register(_)) => bits(e, step, s)?,
-        0xba if s.reg > 3 => bits(e, step, s)?,
-        0xa4 | 0xac => double_shift(e, step, s)?,
+        0xa3 | 0xab | 0xb3 | 0xbb if matches!(s.rm, Rm::Register(_)) => open::bits(e, step, s)?,
+        0xba if s.reg > 3 => open::bits(e, step, s)?,
+        0xa4 | 0xac => shift::double(e, step, s)?,
         0xa5 | 0xad if !step.seen && !s.word => {
             e.settle()?;
             native(e, step, s)?;
         }
         0xaf => {
             native(e, step, s)?;
-            product(e, step, s.reg, if s.word { Width::Word } else { Width::Dword });
+            open::product(e, step, s.reg, if s.word { Width::Word } else { Width::Dword });
         }
         0xb6 | 0xb7 | 0xbe | 0xbf => {
             let to = e.named(s.reg)?;
@@ -246,7 +245,7 @@ fn behind_0f(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done<bool> {
             let high = byte && matches!(s.rm, Rm::Register(4..));
             e.code.op(Form { word: s.word, two: true, high, ..DWORD }, opcode, to, rm)?;
         }
-        0xbc | 0xbd => scan(e, step, s)?,
+        0xbc | 0xbd => open::scan(e, step, s)?,
         0xc8..=0xcf if !s.word => {
             let r = opcode & 7;
             let to = e.named(r)?;
@@ -277,7 +276,7 @@ fn branch(e: &mut Emitter, step: &Step<'_>, condition: u8) -> Done {
 }
 
 /// The operand that ModRM names; in memory it may fault.
-fn operand(e: &mut Emitter, s: &Split<'_>, byte: bool) -> Done<Operand> {
+pub(super) fn operand(e: &mut Emitter, s: &Split<'_>, byte: bool) -> Done<Operand> {
     Ok(match s.rm {
         Rm::None => return Err(Unserved),
         Rm::Register(r) if byte => Operand::Register(r),
@@ -299,12 +298,12 @@ fn is_group(s: &Split<'_>) -> bool {
 }
 
 /// Whether operands are bytes.
-fn is_byte(s: &Split<'_>) -> bool {
+pub(super) fn is_byte(s: &Split<'_>) -> bool {
     !s.two && s.opcode & 1 == 0 && !matches!(s.opcode, 0x68 | 0x6a)
 }
 
 /// The instruction itself.
-fn native(e: &mut Emitter, _step: &Step<'_>, s: &Split<'_>) -> Done {
+pub(super) fn native(e: &mut Emitter, _step: &Step<'_>, s: &Split<'_>) -> Done {
     let byte = is_byte(s);
     let group = is_group(s);
     if let Rm::None = s.rm {
@@ -347,11 +346,6 @@ fn arithmetic(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>, operation: u8) ->
     native(e, step, s)?;
     e.undefined = Undefined::None;
     Ok(())
-}
-
-/// What `mul` and `imul` leave in the flags.
-fn product(e: &mut Emitter, step: &Step<'_>, register: u8, width: Width) {
-    e.undefined = if step.seen { Undefined::Product { register, width } } else { Undefined::None };
 }
 
 fn mov(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done {
@@ -399,200 +393,6 @@ fn exchange(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done {
         e.changes(part(r))?;
     }
     native(e, step, s)
-}
-
-/// Rotates and shifts.
-fn shift(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done {
-    let byte = is_byte(s);
-    let bits = if byte {
-        8
-    } else if s.word {
-        16
-    } else {
-        32
-    };
-    let count = match s.opcode {
-        0xc0 | 0xc1 => Some(s.last() & 31),
-        0xd0 | 0xd1 => Some(1),
-        _ => None,
-    };
-    if s.reg < 4 {
-        // Rotates keep the flags of results.
-        e.settle()?;
-        if let Rm::Register(r) = s.rm {
-            e.changes(if byte { r & 3 } else { r })?;
-        }
-        Habits::need(e.habits.rotates || !step.seen || count == Some(1))?;
-        return native(e, step, s);
-    }
-    if !step.seen {
-        // A count of zero leaves flags that are then seen.
-        if count.is_none_or(|count| count == 0) {
-            e.settle()?;
-        } else {
-            e.undefined = Undefined::None;
-        }
-        return native(e, step, s);
-    }
-    match count {
-        Some(0) => {
-            e.settle()?;
-            native(e, step, s)
-        }
-        Some(count) => {
-            Habits::need(e.habits.shifts || count == 1)?;
-            // The carry is open where everything is shifted out.
-            Habits::need(count < bits)?;
-            let right = s.reg == 5 && count > 1;
-            let Rm::Register(r) = s.rm else {
-                Habits::need(!right)?;
-                native(e, step, s)?;
-                e.undefined = Undefined::Adjust;
-                return Ok(());
-            };
-            native(e, step, s)?;
-            e.undefined = if right {
-                let (register, low) = if byte { (r & 3, (r & 4) << 1) } else { (r, 0) };
-                Undefined::Right { register, bit: low + bits - 1 - count }
-            } else {
-                Undefined::Adjust
-            };
-            Ok(())
-        }
-        None => shift_by_register(e, step, s, bits),
-    }
-}
-
-/// A shift of 32 bits by CL whose flags are seen: they change only where the count is not zero.
-fn shift_by_register(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>, bits: u8) -> Done {
-    let Rm::Register(r) = s.rm else { return Err(Unserved) };
-    Habits::need(bits == 32 && r != 1 && e.habits.shifts && e.habits.bmi2)?;
-    e.settle()?;
-    let to = e.named(r)?;
-    let right = s.reg == 5;
-    if right {
-        e.code.mov(R11, to)?;
-    }
-    native(e, step, s)?;
-    e.code.set(R9, 1);
-    // shlx r9d, r9d, ecx; mov r10d, ecx; lea ecx, [r9 - 1]
-    e.code.put(&[0xc4, 0x42, 0x71, 0xf7, 0xc9]);
-    e.code.mov(R10, 1)?;
-    e.code.lea(1, R9, -1)?;
-    // Where the count is zero, passes over what follows but its last instruction; see below.
-    e.code.put(&[0xe3, 0]);
-    let from = e.code.bytes.len();
-    e.code.put(SAVE);
-    if right {
-        // shr r11d, 31; mov al, r11b
-        e.code.put(&[0x41, 0xc1, 0xeb, 31, 0x44, 0x88, 0xd8]);
-    }
-    e.code.put(super::undefined::RESTORE_WITHOUT_ADJUST);
-    let distance = e.code.bytes.len() - from;
-    if let Some(byte) = e.code.bytes.get_mut(from - 1) {
-        *byte = distance as u8;
-    }
-    e.code.mov(1, R10)
-}
-
-/// `shld shrd` by a number.
-fn double_shift(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done {
-    let count = s.last() & 31;
-    // What is shifted further than it is wide is open.
-    Habits::need(!s.word || count <= 16)?;
-    if !step.seen || count == 0 {
-        e.settle()?;
-        return native(e, step, s);
-    }
-    let Rm::Register(r) = s.rm else { return Err(Unserved) };
-    Habits::need(!s.word)?;
-    e.settle()?;
-    let to = e.named(r)?;
-    e.code.mov(R11, to)?;
-    native(e, step, s)?;
-    e.code.put(SAVE);
-    // The overflow flag says whether the sign has changed: xor r11d, result; shr r11d, 31; mov al, r11b
-    let result = if to == EAX { R9 } else { to };
-    e.code.op(DWORD, 0x33, R11, Operand::Register(result))?;
-    e.code.put(&[0x41, 0xc1, 0xeb, 31, 0x44, 0x88, 0xd8]);
-    e.code.put(super::undefined::RESTORE_WITHOUT_ADJUST);
-    Ok(())
-}
-
-fn bits(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done {
-    e.settle()?;
-    native(e, step, s)
-}
-
-/// `bsf bsr`, which change the zero flag and, on the host, others.
-fn scan(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done {
-    if !step.seen {
-        e.settle()?;
-        return native(e, step, s);
-    }
-    e.settle()?;
-    kept_flags(e);
-    native(e, step, s)?;
-    // setz r11b; movzx r11d, r11b; mov r9, rax; mov eax, r10d
-    e.code.put(&[0x41, 0x0f, 0x94, 0xc3, 0x45, 0x0f, 0xb6, 0xdb]);
-    e.code.mov_wide(R9, EAX)?;
-    e.code.mov(EAX, R10)?;
-    // and eax, ~0x4000; shl r11d, 14; or eax, r11d
-    e.code.put(&[0x25, 0xff, 0xbf, 0xff, 0xff, 0x41, 0xc1, 0xe3, 14, 0x44, 0x09, 0xd8]);
-    e.code.put(RESTORE);
-    Ok(())
-}
-
-/// Puts the flags into R10 and leaves everything as it is.
-fn kept_flags(e: &mut Emitter) {
-    e.code.put(SAVE);
-    // mov r10d, eax; mov rax, r9
-    e.code.put(&[0x41, 0x89, 0xc2, 0x4c, 0x89, 0xc8]);
-}
-
-/// `test not neg mul imul div idiv`.
-fn group_3(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done {
-    let byte = is_byte(s);
-    let width = if byte {
-        Width::Byte
-    } else if s.word {
-        Width::Word
-    } else {
-        Width::Dword
-    };
-    match s.reg {
-        0 | 3 => {
-            native(e, step, s)?;
-            e.undefined = Undefined::None;
-        }
-        2 => {
-            if let Rm::Register(r) = s.rm {
-                e.changes(if byte { r & 3 } else { r })?;
-            }
-            native(e, step, s)?;
-        }
-        4 | 5 => {
-            native(e, step, s)?;
-            product(e, step, EAX, width);
-        }
-        6 | 7 => {
-            e.settle()?;
-            if step.seen {
-                kept_flags(e);
-            }
-            if let Rm::Register(_) = s.rm {
-                e.may_fault();
-            }
-            native(e, step, s)?;
-            if step.seen {
-                e.code.mov_wide(R9, EAX)?;
-                e.code.mov(EAX, R10)?;
-                e.code.put(RESTORE);
-            }
-        }
-        _ => return Err(Unserved),
-    }
-    Ok(())
 }
 
 /// `mov r11d, operand`.

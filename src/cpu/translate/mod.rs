@@ -15,7 +15,7 @@
 //! | [`emit`] | ways out of a block, and what must be put right there |
 //! | [`undefined`] | flags that the host leaves otherwise |
 //! | [`block`] | how far a block's code goes, and where it is counted |
-//! | [`instruction`], [`transfer`], [`string`], [`float`] | instructions |
+//! | [`instruction`], [`shift`], [`open`], [`transfer`], [`string`], [`float`] | instructions |
 //! | [`verify`] | blocks whose bytes may change unseen |
 //! | [`common`] | the way in, the way out, routines |
 //! | [`enter`], [`unit`] | the way from the interpreter and back, with the x87 unit |
@@ -31,6 +31,8 @@ mod emit;
 mod enter;
 mod float;
 mod instruction;
+mod open;
+mod shift;
 mod split;
 mod string;
 mod transfer;
@@ -40,6 +42,7 @@ mod verify;
 
 use super::block::{Part, Seen};
 use crate::mem::{Executable, Jumps, guarded, sets_segment_bases};
+use crate::trapframe::eflags::DF;
 use common::Common;
 use emit::Fault;
 use std::cell::Cell;
@@ -285,7 +288,12 @@ impl Ready {
     }
 
     /// Looks after an instruction that faulted: has the interpreter do the operation that it belongs to.
-    fn catch(&self, interrupted: &mut guarded::Interrupted, undefined: &Cell<Undefined>, faulted: &Cell<bool>) -> bool {
+    fn catch(
+        &self,
+        interrupted: &mut guarded::Interrupted,
+        undefined: &Cell<Undefined>,
+        faulted: &Cell<bool>,
+    ) -> bool {
         use guarded::HostRegister as R;
         let rip = interrupted.get(R::Rip);
         if rip == 0 {
@@ -314,6 +322,7 @@ impl Ready {
             }
             give += interrupted.get(R::Rcx) as i64 - 1;
         }
+        interrupted.set(R::Flags, interrupted.get(R::Flags) & !u64::from(DF));
         let stack = (interrupted.get(R::R8) as u32).wrapping_add(fault.delta as u32);
         interrupted.set(R::R8, stack.into());
         interrupted.set(R::R14, interrupted.get(R::R14).wrapping_add(give as u64));

@@ -1,4 +1,4 @@
-//! String instructions.  The direction flag is clear in translated code.
+//! String instructions.  The direction flag is clear where code begins, and known from there on.
 //!
 //! Copies and stores repeat as the host's own instruction does, which stops where a page refuses and says how far it
 //! came; `repne scasb` and `repe cmpsb` are routines ([`super::common`]); other repeated forms are the interpreter's.
@@ -7,6 +7,9 @@ use super::code::{DWORD, EAX, ECX, EDI, ESI, Form, Operand, QWORD, R9, R11, R12}
 use super::emit::{Emitter, Repeat};
 use super::split::{Memory, Split};
 use super::{Done, Unserved};
+
+const CLD: u8 = 0xfc;
+const STD: u8 = 0xfd;
 
 fn at(register: u8) -> Memory {
     Memory { base: Some(register), index: None, disp: 0 }
@@ -29,6 +32,7 @@ pub(super) fn instruction(e: &mut Emitter, s: &Split<'_>) -> Done {
     } else {
         4
     };
+    let step = if e.down { -size } else { size };
     let wide = u8::from(!byte);
     let form = Form { word: s.word && !byte, ..DWORD };
     let (source, destination) = (e.guest(at(ESI)), e.guest(at(EDI)));
@@ -59,10 +63,10 @@ pub(super) fn instruction(e: &mut Emitter, s: &Split<'_>) -> Done {
         }
     }
     if !matches!(s.opcode & !1, 0xaa | 0xae) {
-        e.code.lea(ESI, ESI, size)?;
+        e.code.lea(ESI, ESI, step)?;
     }
     if s.opcode & !1 != 0xac {
-        e.code.lea(EDI, EDI, size)?;
+        e.code.lea(EDI, EDI, step)?;
     }
     Ok(())
 }
@@ -71,8 +75,8 @@ fn repeated(e: &mut Emitter, s: &Split<'_>) -> Done {
     let copies = match (s.opcode, s.repeat) {
         (0xa4 | 0xa5, _) => true,
         (0xaa | 0xab, _) => false,
-        (0xae, 0xf2) => return routine(e, e.common.scas),
-        (0xa6, 0xf3) => return routine(e, e.common.cmps),
+        (0xae, 0xf2) if !e.down => return routine(e, e.common.scas),
+        (0xa6, 0xf3) if !e.down => return routine(e, e.common.cmps),
         _ => return Err(Unserved),
     };
     // With a count of zero nothing happens: jrcxz
@@ -93,11 +97,17 @@ fn repeated(e: &mut Emitter, s: &Split<'_>) -> Done {
     if copies {
         e.code.op(QWORD, 0x8d, ESI, host_address(ESI))?;
     }
+    if e.down {
+        e.code.put(&[STD]);
+    }
     e.may_fault_in(if copies { Repeat::Copies } else { Repeat::Stores });
     if s.word && s.opcode & 1 != 0 {
         e.code.put(&[0x66]);
     }
     e.code.put(&[0xf3, s.opcode]);
+    if e.down {
+        e.code.put(&[CLD]);
+    }
     // Guest addresses again: r9 = ~r12, lea edi, [rdi + r9 + 1]
     e.code.mov_wide(R9, R12)?;
     e.code.put(&[0x49, 0xf7, 0xd1]);

@@ -102,7 +102,7 @@ pub(super) fn ret(e: &mut Emitter, pops: i32) -> Done {
     e.code.op(DWORD, 0x8b, R11, place)?;
     e.delta = e.delta.wrapping_add(pops);
     e.flush()?;
-    e.code.jump_by_table()
+    e.jump_by_table()
 }
 
 /// Pushes the address behind the instruction.
@@ -126,7 +126,7 @@ pub(super) fn indirect(e: &mut Emitter, step: &Step<'_>, rm: Rm, call: bool) -> 
         push_next(e, step)?;
     }
     e.flush()?;
-    e.code.jump_by_table()
+    e.jump_by_table()
 }
 
 /// `loopne loope loop jecxz`: they look at ECX and change no flag.
