@@ -135,7 +135,7 @@ fn socketpair_pings_both_ways() {
 
 #[test]
 fn programs_that_check_themselves_find_nothing_wrong() {
-    for program in ["files", "ipc", "memory", "procfs", "sigframe", "signals", "smc"] {
+    for program in ["files", "ipc", "kmem", "memory", "procfs", "sigframe", "signals", "smc"] {
         assert_eq!(prints(&[], program, &[]), "ok\n", "{program}");
     }
     assert_eq!(prints(&[], "sockets", &[]), "a stream socket holds 4096 bytes\nok\n");
