@@ -56,8 +56,10 @@ use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
-/// Instructions between two looks at the clock.
+/// Instructions between two looks at the clock.  Under a virtual clock always so many: they decide who runs when.
 const BUDGET: u64 = 100_000;
+/// The most of them under the host's clock, and the time that they may take.
+const LONGEST: (u64, u64) = (10 * BUDGET, SECOND_NS / 1000);
 /// What a trap counts for in the budget, in instructions.
 const TRAP_COST: u64 = 200;
 /// Of so many traps the time of one is measured.
@@ -111,6 +113,8 @@ pub struct Machine {
     instructions: u64,
     /// Traps that were served.
     traps: u32,
+    /// Instructions of a slice.
+    budget: u64,
     /// Bytes of decoded and translated code that single processes have.
     code: u64,
     /// How processors work.
@@ -138,6 +142,7 @@ impl Machine {
             collector: None,
             instructions: 0,
             traps: 0,
+            budget: BUDGET,
             code: 0,
             options: Options::default(),
             library: Rc::default(),
@@ -305,7 +310,8 @@ impl Machine {
         self.kernel.resume(id);
         let mut charged = started;
         let mut system = 0;
-        let mut left = BUDGET;
+        let mut budget = self.budget;
+        let mut left = budget;
         let index = id.index();
         if index >= self.slots.len() {
             let slot = || Slot::new(self.options, &self.library);
@@ -339,8 +345,12 @@ impl Machine {
                 self.look_at_code(index);
                 let now = self.kernel.clock.uptime();
                 self.charge(id, now - charged, std::mem::take(&mut system));
+                if over && !self.kernel.clock.is_virtual() {
+                    budget = slice_after(budget, now - charged);
+                    self.budget = budget;
+                }
                 charged = now;
-                left = BUDGET;
+                left = budget;
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
                 tty::host::look(&mut self.kernel, now);
@@ -459,5 +469,16 @@ impl Machine {
             None if self.killing => Ended::Signaled(SIGKILL),
             None => Ended::Deadlock,
         }
+    }
+}
+/// How long the next slice may be, where one of so many instructions took so long.
+fn slice_after(budget: u64, ns: u64) -> u64 {
+    let (most, time) = LONGEST;
+    if ns > time {
+        (budget / 2).max(BUDGET)
+    } else if ns < time / 4 {
+        (budget * 2).min(most)
+    } else {
+        budget
     }
 }

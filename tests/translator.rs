@@ -359,8 +359,15 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(vec![0x55, 0x89, 0xe5, 0x83, 0xec, 8, 0x89, 0x45, 0xfc, 0xc9]),
         // strings, with and without a count
         1 => prop::sample::select(vec![0xa4u8, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf]).prop_map(|b| vec![b]),
-        2 => (0u8..40, prop::sample::select(vec![0xa4u8, 0xa5, 0xa6, 0xaa, 0xab, 0xae]), prop::sample::select(vec![0xf2u8, 0xf3]))
+        2 => (0u8..40, prop::sample::select(vec![0xa4u8, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xae]), prop::sample::select(vec![0xf2u8, 0xf3]))
             .prop_map(|(n, b, p)| vec![0xb9, n, 0, 0, 0, p, b]),
+        1 => (0u8..40, prop::sample::select(vec![0xa5u8, 0xa7, 0xab]))
+            .prop_map(|(n, b)| vec![0xb9, n, 0, 0, 0, 0xf3, 0x66, b]),
+        // downwards, alone, with a count, with something between
+        1 => prop::sample::select(vec![0xa4u8, 0xa5, 0xa6, 0xaa, 0xac, 0xae]).prop_map(|b| vec![0xfd, b, 0xfc]),
+        1 => (0u8..40, prop::sample::select(vec![0xa4u8, 0xa5, 0xa7, 0xaa, 0xab, 0xae]))
+            .prop_map(|(n, b)| vec![0xb9, n, 0, 0, 0, 0xfd, 0xf3, b, 0xfc]),
+        1 => (0u8..16, 0xa4u8..0xa6).prop_map(|(c, b)| vec![0xfd, b, 0x70 | c, 1, b, 0x46, 0xfc]),
         1 => prop::sample::select(vec![0xf3u8, 0xf2]).prop_map(|p| vec![p, 0xae]),
         // bt bts btr btc, bsf bsr, shld shrd, bswap
         1 => (prop::sample::select(vec![0xa3u8, 0xab, 0xb3, 0xbb, 0xbc, 0xbd]), to(), to())
@@ -378,10 +385,10 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
         // x87: memory, registers, control words
         4 => (0xd8u8..0xe0, 0u8..8, memory()).prop_map(move |(e, f, p)| join(vec![e], p, f, vec![])),
         4 => (0xd8u8..0xe0, 0xc0u8..=0xff).prop_map(|(e, m)| vec![e, m]),
-        1 => prop::sample::select(vec![0x9bu8, 0xfc]).prop_map(|b| vec![b]),
+        1 => prop::sample::select(vec![0x9bu8, 0xfc, 0xfc, 0xfd]).prop_map(|b| vec![b]),
     ];
     (plain, 0u8..8).prop_map(|(bytes, prefix)| {
-        let jumps = matches!(bytes[0], 0xe0..=0xe8 | 0x55 | 0xf2 | 0xf3 | 0xff);
+        let jumps = matches!(bytes[0], 0xe0..=0xe8 | 0x55 | 0xf2 | 0xf3 | 0xfd | 0xff);
         let narrow = prefix == 0 && !jumps && !matches!(bytes[0], 0x50..=0x5f | 0x6a | 0x9c | 0xb8..=0xbf);
         if narrow && !matches!(bytes[0], 0x81 | 0xc7) { [vec![0x66], bytes].concat() } else { bytes }
     })

@@ -81,8 +81,8 @@ impl Options {
     }
 }
 
-/// How often a block is entered before it is translated, which takes as long as to interpret it some hundred times.
-const OFTEN: u16 = 500;
+/// How often a block is entered before it is translated, which takes as long as to interpret it some dozen times.
+const OFTEN: u16 = 30;
 
 /// Instructions run at a stretch; less than a block that must not be entered asks for.
 const MOST: u64 = 1 << 31;
@@ -299,6 +299,7 @@ impl Cpu {
         st.left = left;
         st.clock_end = clock_end;
         let why = run::run(&mut st, blocks, &self.options, alone);
+        translate::regain(&mut st);
         copy_registers(gpr, &st.regs);
         *eip = st.eip;
         *eflags = st.eflags();

@@ -92,6 +92,8 @@ pub(crate) struct State<'a> {
     pub(crate) host_flags: u32,
     /// Where translated code leaves a status word to look at.
     pub(crate) scratch: u32,
+    /// The x87 unit of the host holds the guest's state: see [`Translator::regain`](super::translate::regain).
+    pub(crate) lent: bool,
 }
 
 /// Where translated code finds the fields of [`State`].
@@ -148,6 +150,7 @@ impl<'a> State<'a> {
             clock_end: 0,
             host_flags: 0,
             scratch: 0,
+            lent: false,
         }
     }
 
@@ -275,6 +278,12 @@ impl<'a> State<'a> {
     pub(crate) fn store64(&self, seg: Seg, offset: u32, value: u64) -> Result<(), Trap> {
         let at = self.linear(seg, offset, 8, Access::Write)?;
         self.note_written(self.view.store64(at, value))
+    }
+
+    /// Whether an x87 instruction is not as usual: an exception is pending, or the host's unit holds the state.
+    #[inline(always)]
+    pub(crate) fn fpu_is_busy(&self) -> bool {
+        self.lent || self.fpu.pending()
     }
 
     /// Instructions retired by the process so far, the present block's counted whole.

@@ -81,7 +81,7 @@ fn dispatch(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap> {
         M::Cbw | M::Cwde | M::Cwd | M::Cdq => data::convert(st, ins),
         M::Lahf | M::Sahf | M::Clc | M::Stc | M::Cmc | M::Cld | M::Std | M::Salc => data::flag(st, ins),
         M::Nop => Ok(()),
-        M::Wait => float::wait(st.fpu),
+        M::Wait => float::wait(st),
         M::Cpuid => data::cpuid(st),
         M::Rdtsc => data::rdtsc(st),
         M::Push => stack::push(st, ins),

@@ -10,7 +10,8 @@ use crate::cpu::state::offset;
 core::arch::global_asm!(
     ".balign 16",
     ".globl bsd21_translated_enter, bsd21_translated_leave, bsd21_translated_unknown, bsd21_translated_bail",
-    ".globl bsd21_translated_scas, bsd21_translated_cmps, bsd21_translated_end",
+    ".globl bsd21_translated_scas, bsd21_translated_cmps, bsd21_translated_cmps_words",
+    ".globl bsd21_translated_cmps_dwords, bsd21_translated_end",
     // extern "sysv64" fn(state, code, left, base, table, sets gs) -> operation
     "bsd21_translated_enter:",
     "push rbx",
@@ -139,19 +140,20 @@ core::arch::global_asm!(
     "ret",
     // The budget ends first: this is caught.
     "6: mov r9b, [r15 - 63 - 4096]",
-    // repe cmpsb, ecx not zero
-    "bsd21_translated_cmps:",
+    // repe cmps, ecx not zero
+    ".macro bsd21_cmps bytes, shift, low, other",
     "movq xmm2, rax",
     "lahf",
     "seto al",
     "movd xmm4, eax",
     "lea r9, [r12 + rsi]",
     "lea r10, [r12 + rdi]",
+    // at most so many
     "lea r11, [r14 + 1]",
     "cmp r11, rcx",
     "cmova r11, rcx",
     "movq xmm3, r11",
-    "2: cmp r11, 16",
+    "2: cmp r11, 16 >> \\shift",
     "jb 4f",
     "movdqu xmm0, [r9]",
     "movdqu xmm1, [r10]",
@@ -161,20 +163,23 @@ core::arch::global_asm!(
     "jnz 3f",
     "add r9, 16",
     "add r10, 16",
-    "sub r11, 16",
+    "sub r11, 16 >> \\shift",
     "jmp 2b",
+    // The element that differs, and those before it.
     "3: bsf eax, eax",
+    "shr eax, \\shift",
     "inc eax",
+    "sub r11, rax",
+    "shl eax, \\shift",
     "add r9, rax",
     "add r10, rax",
-    "sub r11, rax",
     "jmp 6f",
     "4: test r11, r11",
     "jz 5f",
-    "mov al, [r9]",
-    "cmp al, [r10]",
-    "lea r9, [r9 + 1]",
-    "lea r10, [r10 + 1]",
+    "mov \\low, [r9]",
+    "cmp \\low, [r10]",
+    "lea r9, [r9 + \\bytes]",
+    "lea r10, [r10 + \\bytes]",
     "lea r11, [r11 - 1]",
     "je 4b",
     "jmp 6f",
@@ -191,10 +196,17 @@ core::arch::global_asm!(
     "inc r14",
     "sub ecx, eax",
     "movq rax, xmm2",
-    "mov r11b, [r12 + rsi - 1]",
-    "cmp r11b, [r12 + rdi - 1]",
+    "mov \\other, [r12 + rsi - \\bytes]",
+    "cmp \\other, [r12 + rdi - \\bytes]",
     "ret",
     "7: mov r9b, [r15 - 63 - 4096]",
+    ".endm",
+    "bsd21_translated_cmps:",
+    "bsd21_cmps 1, 0, al, r11b",
+    "bsd21_translated_cmps_words:",
+    "bsd21_cmps 2, 1, ax, r11w",
+    "bsd21_translated_cmps_dwords:",
+    "bsd21_cmps 4, 2, eax, r11d",
     "bsd21_translated_end:",
     flags = const offset::HOST_FLAGS,
     regs = const offset::REGS,
@@ -209,6 +221,8 @@ unsafe extern "C" {
     static bsd21_translated_bail: u8;
     static bsd21_translated_scas: u8;
     static bsd21_translated_cmps: u8;
+    static bsd21_translated_cmps_words: u8;
+    static bsd21_translated_cmps_dwords: u8;
     static bsd21_translated_end: u8;
 }
 
@@ -219,7 +233,8 @@ pub(super) struct Common {
     pub(super) leave: usize,
     pub(super) bail: usize,
     pub(super) scas: usize,
-    pub(super) cmps: usize,
+    /// Of bytes, words, double words.
+    pub(super) cmps: [usize; 3],
 }
 
 /// The routines and where they are; the way in comes first.
@@ -231,7 +246,11 @@ pub(super) fn routines() -> (&'static [u8], Common) {
         leave: at(&raw const bsd21_translated_leave),
         bail: at(&raw const bsd21_translated_bail),
         scas: at(&raw const bsd21_translated_scas),
-        cmps: at(&raw const bsd21_translated_cmps),
+        cmps: [
+            at(&raw const bsd21_translated_cmps),
+            at(&raw const bsd21_translated_cmps_words),
+            at(&raw const bsd21_translated_cmps_dwords),
+        ],
     };
     // SAFETY: the bytes of the program between two of its labels, which lie in the order above.
     (unsafe { std::slice::from_raw_parts(start, at(&raw const bsd21_translated_end)) }, common)

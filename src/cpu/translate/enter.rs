@@ -40,8 +40,9 @@ impl Translator {
     pub(in crate::cpu) fn enter(&self, st: &mut State<'_>, at: u32, left: i64) -> Option<u32> {
         let ready = self.ready.as_ref()?;
         st.host_flags = to_host(st.flags.eflags());
-        if ready.fpu {
+        if ready.fpu && !st.lent {
             unit::load(st.fpu);
+            st.lent = true;
         }
         if !ready.sets_gs {
             crate::mem::set_segment_base(st.view.base() as u64);
@@ -74,10 +75,8 @@ impl Translator {
             note(st, exit, faulted.get());
         }
         st.flags.set(undefined.get().mend(from_host(st.host_flags), &st.regs));
-        if ready.fpu
-            && let Some(pending) = unit::store(st.fpu)
-        {
-            blame(st, ready, &pending);
+        if st.lent && unit::is_pending() {
+            take_back(st);
         }
         if exit == MISMATCH {
             st.view.space().note_code_change(st.eip, 1);
@@ -90,6 +89,25 @@ impl Translator {
     #[cfg(not(target_arch = "x86_64"))]
     pub(in crate::cpu) fn enter(&self, _: &mut State<'_>, _: u32, _: i64) -> Option<u32> {
         None
+    }
+}
+
+/// Takes the state of the x87 unit back from the host's, which keeps it while a process runs: loading and storing it
+/// takes as long as a hundred instructions.  Called before anybody else looks at it.
+#[inline(always)]
+pub(in crate::cpu) fn regain(st: &mut State<'_>) {
+    if st.lent {
+        take_back(st);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn take_back(st: &mut State<'_>) {
+    st.lent = false;
+    let blocks = st.blocks;
+    if let (Some(pending), Some(ready)) = (unit::store(st.fpu), &blocks.translator.ready) {
+        blame(st, ready, &pending);
     }
 }
 
@@ -121,7 +139,7 @@ fn note(st: &State<'_>, exit: u32, faulted: bool) {
         LOOK_UP => Reason::Unknown,
         GATE_CALLED => Reason::Call,
         MISMATCH => Reason::Changed,
-        _ if st.left < RESERVE => Reason::Budget,
+        _ if st.left < 2 * RESERVE => Reason::Budget,
         _ if faulted => Reason::Refused(mnemonic().unwrap_or_default()),
         _ => Reason::Untranslated(mnemonic().unwrap_or_default()),
     });

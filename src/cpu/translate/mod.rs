@@ -45,6 +45,7 @@ use crate::mem::{Executable, Jumps, guarded, sets_segment_bases};
 use crate::trapframe::eflags::DF;
 use common::Common;
 use emit::Fault;
+pub(super) use enter::regain;
 use std::cell::Cell;
 use std::collections::HashMap;
 use undefined::{Habits, Undefined};
@@ -54,8 +55,8 @@ const MEMORY: usize = 16 << 20;
 /// Room that any block has enough of; where it is no longer there everything is forgotten.
 const ROOM: usize = 64 << 10;
 
-/// Instructions that code keeps back from the budget: more than any block has.
-pub(super) const RESERVE: i64 = 128;
+/// Instructions that code keeps back from the budget: as many as a block may have.
+pub(super) const RESERVE: i64 = 64;
 
 /// In place of an operation: the interpreter goes on at [`State::eip`](super::state::State::eip).
 pub(super) const LOOK_UP: u32 = 0;

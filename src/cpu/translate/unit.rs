@@ -2,7 +2,7 @@
 //!
 //! The instructions that load and store the state do not wait for exceptions, and the unit is at its defaults while
 //! Rust runs.  Knows images in memory; which code uses the unit is not its business.
-#![allow(unsafe_code)] // four instructions
+#![allow(unsafe_code)] // a few instructions
 
 use crate::trapframe::FpuState;
 
@@ -24,6 +24,24 @@ pub(super) fn load(fpu: &FpuState) {
         core::arch::asm!("frstor [{}]", in(reg) image.as_ptr(), options(nostack, readonly));
     }
     let _ = image;
+}
+
+/// Whether an exception that is not masked waits in the unit.
+#[inline(always)]
+pub(super) fn is_pending() -> bool {
+    const SUMMARY: u16 = 0x80;
+    #[cfg(target_arch = "x86_64")]
+    {
+        let status: u16;
+        // SAFETY: reads the status word and waits for nothing.
+        unsafe { core::arch::asm!("fnstsw ax", out("ax") status, options(nomem, nostack, preserves_flags)) };
+        status & SUMMARY != 0
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = SUMMARY;
+        false
+    }
 }
 
 /// Stores the state, and says whose exception is pending where one has come up since it was loaded.
