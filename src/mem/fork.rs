@@ -2,8 +2,8 @@
 //!
 //! What was never written is not copied: such pages of files are mapped again, such anonymous
 //! pages are zeros in the child too.  Written pages are copied at once, into memory that the pool
-//! has kept from an earlier process where possible.  `docs/performance.md` has the numbers that
-//! decided against copying on write.
+//! has kept from an earlier process where possible; large runs of them stay in common until they are
+//! written ([`super::frozen`]).
 //!
 //! 2.1 counterpart: `vmspace_fork` (vm/vm_map.c).
 
@@ -94,8 +94,10 @@ impl AddressSpace {
             |byte| u8::from(copied(byte)),
             |space, first, count, copied| {
                 if copied != 0 {
-                    child.populate(first, count);
-                    space.memory.copy_to(&child.memory, first << PAGE_SHIFT, count << PAGE_SHIFT);
+                    if !space.share_with(child, first, count) {
+                        child.populate(first, count);
+                        space.memory.copy_to(&child.memory, first << PAGE_SHIFT, count << PAGE_SHIFT);
+                    }
                 } else if result.is_ok() {
                     let run =
                         Span { start: first << PAGE_SHIFT, end: u64::from(first + count) << PAGE_SHIFT };
@@ -187,6 +189,12 @@ impl Drop for AddressSpace {
         });
         // While the thread ends there is no pool any more; the reservation is then unmapped.
         let Ok(Some(room)) = room else { return };
+        for (first, end) in self.memory.frozen.ranges() {
+            if self.memory.commit(first, end - first).is_err() {
+                return;
+            }
+            (first..end).for_each(|page| self.memory.set_byte(page, HELD));
+        }
         let mut used = 0;
         for (low, high) in self.touched.clone() {
             let span = Span { start: low << PAGE_SHIFT, end: u64::from(high) << PAGE_SHIFT };

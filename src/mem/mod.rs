@@ -20,6 +20,7 @@
 //! | [`file`](mod@file) | files that change their size, written back or truncated under a mapping |
 //! | [`object`] | the files and shared memory below mappings |
 //! | [`fork`] | a copy of a space, and the pool of idle reservations |
+//! | [`frozen`] | large memory in common since a fork |
 //! | [`view`], [`bulk`] | what the processor uses: loads, stores, string operations |
 //! | [`executable`], [`jumps`] | memory for translated code, and where the code of an address is |
 //! | [`guarded`] | the handler of SIGSEGV and SIGFPE, for code that expects them |
@@ -39,6 +40,7 @@ pub mod copy;
 mod executable;
 mod file;
 mod fork;
+mod frozen;
 pub mod guarded;
 mod jumps;
 mod mapped;

@@ -79,6 +79,18 @@ impl Reservation {
         }
     }
 
+    /// Those of some pages, shown from a file privately, that the host has copied since; none where it does not tell.
+    pub(super) fn own_pages_of(&self, first: u32, pages: u32) -> Option<Vec<u32>> {
+        let words = self.host_pages(first, pages)?;
+        Some(
+            (first..first + pages)
+                .zip(words)
+                .filter(|&(_, word)| is_own_copy(word))
+                .map(|(page, _)| page)
+                .collect(),
+        )
+    }
+
     /// What the host says of pages: see proc_pid_pagemap(5).
     fn host_pages(&self, first: u32, pages: u32) -> Option<Vec<u64>> {
         let start = self.base().as_ptr() as u64 / u64::from(PAGE_SIZE) + u64::from(first);
@@ -126,6 +138,14 @@ fn has_memory(word: u64) -> bool {
     const SWAPPED: u64 = 1 << 62;
     const OWN: u64 = 1 << 63 | 1 << 56;
     word & SWAPPED != 0 || word & OWN == OWN
+}
+
+/// Whether a page of a private mapping of a file is no longer the file's.
+fn is_own_copy(word: u64) -> bool {
+    const SWAPPED: u64 = 1 << 62;
+    const PRESENT: u64 = 1 << 63;
+    const OF_FILE: u64 = 1 << 61;
+    word & SWAPPED != 0 || word & (PRESENT | OF_FILE) == PRESENT
 }
 
 fn read(map: &File, first: u64, pages: usize) -> Option<Vec<u64>> {

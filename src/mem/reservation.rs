@@ -30,6 +30,7 @@ use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use super::budget::{Mappings, Pages, Piece};
 use super::bus;
+use super::frozen::Frozen;
 use super::page::{self, PAGE_SIZE, PAGES};
 use super::presumed::Presumed;
 use super::rights::Lax;
@@ -60,6 +61,8 @@ pub(super) struct Reservation {
     pub(super) lax: Lax,
     /// Pages that translated code may have written.
     pub(super) presumed: Presumed,
+    /// Pages that other reservations show as well, until they are written.
+    pub(super) frozen: Frozen,
     /// Pages that it takes of the host.
     pub(super) pages: Pages,
     /// Mappings that it takes of the host.
@@ -86,6 +89,7 @@ impl Reservation {
                 node: bus::register(base.as_ptr() as usize),
                 lax: Lax::default(),
                 presumed: Presumed::default(),
+                frozen: Frozen::default(),
                 pages: Pages::default(),
                 mappings: RefCell::new(Mappings::new()),
             }),
@@ -219,6 +223,7 @@ impl Reservation {
         // SAFETY: replaces pages inside our own reservation; nobody holds a reference into them,
         // because none leaves this module's raw reads and writes.
         unsafe { mm::mmap_anonymous(start, len, prot, flags)? };
+        self.frozen.forget(page, pages);
         self.note_rights(page, pages, if prot.is_empty() { 0 } else { page::MAY_ALL });
         Ok(())
     }
@@ -241,6 +246,7 @@ impl Reservation {
         // SAFETY: as in `anonymous`.  Others may change the file's bytes at any time; every access
         // to guest memory is a raw read or write of plain bytes, for which any value is valid.
         unsafe { mm::mmap(start, len, prot, flags, fd, offset)? };
+        self.frozen.forget(page, pages);
         self.note_rights(page, pages, if writable { page::MAY_ALL } else { page::MAY_READ });
         self.mappings.borrow_mut().note(page, pages, Piece::File);
         Ok(())
@@ -248,6 +254,9 @@ impl Reservation {
 
     /// Makes committed anonymous pages zero by giving their memory back.
     pub(super) fn discard(&self, page: u32, pages: u32) -> io::Result<()> {
+        if self.frozen.touches(page, pages) {
+            return self.commit(page, pages);
+        }
         let (start, len) = self.host(page, pages);
         // SAFETY: the pages are private anonymous memory of the reservation (the caller's promise:
         // with a file below, the file's bytes would come back, which is no memory error either).
@@ -281,7 +290,7 @@ impl Reservation {
     }
 
     /// Host pointer to bytes that the host lets us read or write.
-    fn opened(&self, addr: u32, len: usize, rights: u8) -> *mut u8 {
+    pub(super) fn opened(&self, addr: u32, len: usize, rights: u8) -> *mut u8 {
         let pointer = self.bytes(addr, len);
         if len > 0 {
             let last = page::of(addr.wrapping_add((len - 1) as u32));
