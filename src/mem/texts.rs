@@ -9,6 +9,7 @@
 //! Knows nothing of instructions.  2.1 counterpart: `p_textvp` and VTEXT (kern/kern_exec.c).
 
 use std::cell::{Cell, RefCell};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::AsFd;
 use std::time::SystemTime;
 
@@ -16,7 +17,7 @@ use rustix::fs::fstat;
 
 use super::FileId;
 use super::object::{self, Sharing};
-use super::page::{self, EOF, Prot, WRITTEN};
+use super::page::{self, EOF, PAGE_SHIFT, PAGE_SIZE, Prot, READ, WRITTEN};
 use super::region::Span;
 use super::space::{AddressSpace, Attr, pages};
 
@@ -121,7 +122,11 @@ impl AddressSpace {
 
     /// Gives the texts as they are now, of which a change will be noted.
     pub fn adopt_texts(&self) -> Vec<Text> {
-        let found: Vec<Text> = self.regions.iter().filter_map(|(span, attr)| self.text(span, attr)).collect();
+        let mut found: Vec<Text> =
+            self.regions.iter().filter_map(|(span, attr)| self.text(span, attr)).collect();
+        if !found.is_empty() {
+            found.extend(self.regions.iter().flat_map(|(span, attr)| self.constant_pages(span, attr)));
+        }
         let pages = |text: &Text| (page::of(text.start), page::of(text.start + (text.len - 1)), text.id);
         *self.texts.adopted.borrow_mut() = found.iter().map(pages).collect();
         self.texts.changed.set(false);
@@ -134,6 +139,27 @@ impl AddressSpace {
         self.texts.adopted.borrow_mut().clear();
         self.texts.changed.set(false);
         self.texts.written.set(false);
+    }
+
+    /// Pages above the data segment, where the signal trampoline is: the guest can never write them, and the kernel
+    /// fills them alike.
+    fn constant_pages(&self, span: Span, attr: &Attr) -> Vec<Text> {
+        let constant =
+            attr.object.is_none() && !attr.max_prot.contains(Prot::WRITE) && !attr.prot.contains(Prot::WRITE);
+        if !constant || page::placed(page::of(span.start), READ) != 0 {
+            return Vec::new();
+        }
+        let filled = pages(span).filter(|&page| self.memory.byte(page) & (WRITTEN | EOF) == WRITTEN);
+        let text = |page: u32| {
+            let mut bytes = [0; PAGE_SIZE as usize];
+            self.memory.read(page << PAGE_SHIFT, &mut bytes);
+            let mut hasher = DefaultHasher::new();
+            bytes.hash(&mut hasher);
+            let id = FileId { dev: u64::MAX, ino: hasher.finish() };
+            let (start, len) = (page << PAGE_SHIFT, PAGE_SIZE);
+            Text { start, len, id, offset: 0, size: 0, modified: (0, 0), changed: (0, 0) }
+        };
+        filled.map(text).collect()
     }
 
     fn text(&self, span: Span, attr: &Attr) -> Option<Text> {
