@@ -446,6 +446,7 @@ proptest! {
             Options { translate: Some(0), ..Options::default() },
             Options { translate: Some(1), ..Options::default() },
             Options { translate: Some(0), block: 7, ..Options::default() },
+            Options { translate: Some(0), modest: true, ..Options::default() },
             Options { translate: None, ..Options::default() },
         ];
         let mut first: Option<(Stopped, Trapframe, Vec<u8>)> = None;

@@ -182,7 +182,7 @@ impl Blocks {
         self.by_address.insert(eip, at);
         self.granules.insert(at, granules);
         if translate == Some(0) {
-            self.translate_code(space, at, &code);
+            self.translate_code(space, at, &code, options);
         }
         Some(at)
     }
@@ -193,7 +193,7 @@ impl Blocks {
             return self.clear();
         }
         if let Some(&at) = self.by_address.get(&eip) {
-            self.translate_code(space, at, &read(space, eip, options));
+            self.translate_code(space, at, &read(space, eip, options), options);
         }
     }
 
@@ -207,7 +207,7 @@ impl Blocks {
             && source.next.is_none_or(|next| ops.next().is_some_and(|op| (op.imm, op.len) == (next, 0)))
     }
 
-    fn translate_code(&mut self, space: &AddressSpace, at: u32, code: &[Part]) {
+    fn translate_code(&mut self, space: &AddressSpace, at: u32, code: &[Part], options: &Options) {
         let Some(head) = self.arena.get_mut(at as usize) else { return };
         let flags = live_flags(code);
         let next = code.last().filter(|part| goes_on(&part.d.ins)).map(|part| part.d.ins.next_ip32());
@@ -215,7 +215,7 @@ impl Blocks {
         let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next, mixed };
         let decoded = head.imm as usize;
         let same = code.len() == decoded && self.is_decoded(&source);
-        let place = if same { self.translator.translate(&source) } else { None };
+        let place = if same { self.translator.translate(&source, options.modest) } else { None };
         let Some(head) = self.arena.get_mut(at as usize) else { return };
         match place {
             Some(place) => {

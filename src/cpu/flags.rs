@@ -230,7 +230,15 @@ impl Flags {
     }
 
     /// The flags as EFLAGS holds them.
+    #[inline(always)]
     pub(crate) fn eflags(&self) -> u32 {
+        if matches!(self.tag, Tag { class: Class::Explicit, over: Over::None, .. }) {
+            return self.a;
+        }
+        self.evaluated()
+    }
+
+    fn evaluated(&self) -> u32 {
         let w = self.tag.over_width;
         let base = self.base();
         match self.tag.over {

@@ -66,11 +66,13 @@ pub struct Options {
     pub fast: bool,
     /// Translate a block that has been entered so often; none: never.  Needs `cache`, `chain` and `fast`.
     pub translate: Option<u16>,
+    /// Translate for a host that has nothing but what every x86-64 has: neither `wrgsbase` nor BMI2.
+    pub modest: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: true, block: 48, chain: true, fast: true, translate: Some(OFTEN) }
+        Self { cache: true, block: 48, chain: true, fast: true, translate: Some(OFTEN), modest: false }
     }
 }
 
@@ -81,8 +83,8 @@ impl Options {
     }
 }
 
-/// How often a block is entered before it is translated, which takes as long as to interpret it some dozen times.
-const OFTEN: u16 = 30;
+/// How often a block is entered before it is translated, which takes as long as to interpret it some hundred times.
+const OFTEN: u16 = 200;
 
 /// Instructions run at a stretch; less than a block that must not be entered asks for.
 const MOST: u64 = 1 << 31;

@@ -47,10 +47,11 @@ pub(super) fn write(
     origin: u64,
     at: u64,
     common: Common,
+    habits: Habits,
     hard: bool,
 ) -> Done<Option<Block>> {
     let (places, next) = places(source);
-    let mut e = Emitter::new(origin, at, common, Habits::of_host(), source.first);
+    let mut e = Emitter::new(origin, at, common, habits, source.first);
     if source.mixed {
         verify::write(&mut e, source)?;
     }

@@ -106,11 +106,12 @@ struct Ready {
     /// There is code that uses the x87 unit.
     fpu: bool,
     sets_gs: bool,
+    habits: Habits,
 }
 
 /// Whether the host is one whose code is known, and allows that it is written.
 pub(super) fn is_possible() -> bool {
-    Ready::new().is_some()
+    Ready::new(false).is_some()
 }
 
 /// All translated code of a process.
@@ -176,10 +177,10 @@ impl Translator {
         self.soft.set(false);
     }
 
-    /// Translates a block; gives where its code is.
-    pub(super) fn translate(&mut self, source: &Source<'_>) -> Option<Place> {
+    /// Translates a block; gives where its code is.  `modest`: with what every host has.
+    pub(super) fn translate(&mut self, source: &Source<'_>, modest: bool) -> Option<Place> {
         if self.ready.is_none() && !self.refused {
-            self.ready = Ready::new();
+            self.ready = Ready::new(modest);
             self.refused = self.ready.is_none();
         }
         let hard = !self.soft.get();
@@ -195,8 +196,9 @@ impl Translator {
 }
 
 impl Ready {
-    fn new() -> Option<Self> {
-        if !cfg!(all(target_arch = "x86_64", target_os = "linux")) || cfg!(miri) || !Habits::of_host().plain {
+    fn new(modest: bool) -> Option<Self> {
+        let habits = Habits::of_host(modest);
+        if !cfg!(all(target_arch = "x86_64", target_os = "linux")) || cfg!(miri) || !habits.plain {
             return None;
         }
         let memory = Executable::new(MEMORY).ok()?;
@@ -215,7 +217,8 @@ impl Ready {
             blocks: HashMap::new(),
             links: HashMap::new(),
             fpu: false,
-            sets_gs: sets_segment_bases(),
+            sets_gs: !modest && sets_segment_bases(),
+            habits,
         })
     }
 
@@ -253,7 +256,8 @@ impl Ready {
     fn place(&mut self, source: &Source<'_>, hard: bool) -> Option<Place> {
         let used = self.used.next_multiple_of(16);
         let start = self.memory.address(used);
-        let block = block::write(source, self.origin(), start, self.common, hard).ok().flatten()?;
+        let block =
+            block::write(source, self.origin(), start, self.common, self.habits, hard).ok().flatten()?;
         let written = block.written;
         if !self.memory.put(used, &written.bytes) {
             return None;

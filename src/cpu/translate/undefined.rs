@@ -126,15 +126,16 @@ pub(super) struct Habits {
 }
 
 impl Habits {
-    /// Asks the host.
+    /// Asks the host; `modest`: as if it had only what every x86-64 has.
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn of_host() -> Self {
+    pub(super) fn of_host(modest: bool) -> Self {
         static HABITS: std::sync::OnceLock<Habits> = std::sync::OnceLock::new();
-        *HABITS.get_or_init(probe::habits)
+        let habits = *HABITS.get_or_init(probe::habits);
+        Self { bmi2: habits.bmi2 && !modest, ..habits }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    pub(super) fn of_host() -> Self {
+    pub(super) fn of_host(_: bool) -> Self {
         Self { plain: false, shifts: false, rotates: false, bmi2: false }
     }
 
