@@ -16,6 +16,7 @@ mod limits;
 pub mod login;
 mod mounts;
 mod outcome;
+mod processor;
 mod pulse;
 mod stdio;
 mod wish;
@@ -27,11 +28,14 @@ use job::{Job, Teller};
 pub use limits::{Limit, Limits, MEMORY};
 use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
+use processor::Slot;
+pub use processor::Statistics;
 pub use stdio::Stdio;
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
@@ -41,7 +45,7 @@ use host_signals::Requests;
 use limits::Meter;
 use pulse::Pulse;
 
-use crate::cpu::Cpu;
+use crate::cpu::{Library, Options};
 use crate::host;
 use crate::host::error::HostError;
 use crate::host::fs::{HostKind, Place};
@@ -60,8 +64,10 @@ use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
-/// Instructions between two looks at the clock.
+/// Instructions between two looks at the clock.  Under a virtual clock always so many: they decide who runs when.
 const BUDGET: u64 = 100_000;
+/// The most of them under the host's clock, and the time that they may take.
+const LONGEST: (u64, u64) = (10 * BUDGET, SECOND_NS / 1000);
 /// What a trap counts for in the budget, in instructions.
 const TRAP_COST: u64 = 200;
 /// Of so many traps the time of one is measured.
@@ -74,9 +80,6 @@ const SENDING_NS: u64 = 10 * SECOND_NS;
 
 /// Longest time that a debugger waits for a guest that sleeps before it looks at its own user.
 const LOOK_NS: u64 = SECOND_NS / 20;
-
-/// Bytes of decoded and translated code that are always kept.
-const CODE_LEAST: u64 = 32 << 20;
 
 /// How the first program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,23 +94,6 @@ pub enum Ended {
     Rebooted(RebootFlags),
     /// The run hit one of its limits.
     Limit(Limit),
-}
-
-/// The processor state of one process that is not architectural: decoded code.
-#[derive(Default)]
-struct Slot {
-    owner: Option<ProcId>,
-    /// Bytes that its decoded code took at the last look.
-    code: u64,
-    /// The program of its owner that is decoded ([`Proc::image_generation`](crate::kernel::proc::Proc)).
-    image: Option<u64>,
-    cpu: Cpu,
-}
-
-impl std::fmt::Debug for Slot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("owner", &self.owner).finish_non_exhaustive()
-    }
 }
 
 /// A process's turn at the processor.
@@ -160,8 +146,14 @@ pub struct Machine {
     turn: Option<Turn>,
     /// Traps that were served.
     traps: u32,
-    /// Bytes of decoded and translated code of all processes.
+    /// Instructions of a slice.
+    budget: u64,
+    /// Bytes of decoded and translated code that single processes have.
     code: u64,
+    /// How processors work.
+    options: Options,
+    /// Code that processes have in common.
+    library: Rc<Library>,
     /// Who may ask from outside, and what.
     control: Option<control::Control>,
     /// The leaders of sessions of which there are records.
@@ -192,9 +184,12 @@ impl Machine {
             collector: None,
             instructions: 0,
             traps: 0,
+            budget: BUDGET,
+            code: 0,
+            options: Options::default(),
+            library: Rc::default(),
             debugger: None,
             turn: None,
-            code: 0,
             control: None,
             sessions: Vec::new(),
             logins: login::Login::default(),
@@ -392,13 +387,22 @@ impl Machine {
         self.kernel.resume(id);
         let index = id.index();
         if index >= self.slots.len() {
-            self.slots.resize_with(index + 1, Slot::default);
+            let slot = || Slot::new(self.options, &self.library);
+            self.slots.resize_with(index + 1, slot);
         }
         let slot = &mut self.slots[index];
         if slot.owner != Some(id) {
             (slot.owner, slot.image) = (Some(id), None);
         }
-        self.take_turn(Turn { id, started, charged: started, system: 0, left: BUDGET, done: 0, fault: None })
+        self.take_turn(Turn {
+            id,
+            started,
+            charged: started,
+            system: 0,
+            left: self.budget,
+            done: 0,
+            fault: None,
+        })
     }
 
     /// Goes on with a turn; `None` where a debugger has interrupted it.
@@ -447,8 +451,11 @@ impl Machine {
                 self.look_at_code(index);
                 let now = self.kernel.clock.uptime();
                 self.charge(id, now - turn.charged, std::mem::take(&mut turn.system));
+                if over && !self.kernel.clock.is_virtual() {
+                    self.budget = slice_after(self.budget, now - turn.charged);
+                }
                 turn.charged = now;
-                turn.left = BUDGET;
+                turn.left = self.budget;
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
                 lent::look(&mut self.kernel);
@@ -475,24 +482,8 @@ impl Machine {
         if let Some(excess) = self.kernel.excess() {
             return Some(excess.into());
         }
-        let bytes = self.kernel.memory().1.saturating_add(self.code);
+        let bytes = self.kernel.memory().1.saturating_add(self.code_bytes());
         self.meter.exceeded().or_else(|| self.meter.host_is_full(bytes))
-    }
-
-    /// Counts the decoded code of a process; drops that of all where it would take more memory than there is.
-    fn look_at_code(&mut self, index: usize) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let now = slot.cpu.code_bytes() as u64;
-        self.code = self.code.saturating_sub(slot.code).saturating_add(now);
-        slot.code = now;
-        if self.code <= CODE_LEAST || self.code <= self.kernel.memory().0.min(MEMORY) {
-            return;
-        }
-        for slot in &mut self.slots {
-            slot.cpu.release();
-            slot.code = 0;
-        }
-        self.code = 0;
     }
 
     /// Charges a process with `ns` nanoseconds, `system` of which the kernel took.
@@ -602,5 +593,16 @@ impl Machine {
             None if self.killing => Ended::Signaled(SIGKILL),
             None => Ended::Deadlock,
         }
+    }
+}
+/// How long the next slice may be, where one of so many instructions took so long.
+fn slice_after(budget: u64, ns: u64) -> u64 {
+    let (most, time) = LONGEST;
+    if ns > time {
+        (budget / 2).max(BUDGET)
+    } else if ns < time / 4 {
+        (budget * 2).min(most)
+    } else {
+        budget
     }
 }

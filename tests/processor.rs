@@ -16,7 +16,7 @@ const STACK_TOP: u32 = 0xa000;
 const RW: Prot = Prot::READ.union(Prot::WRITE);
 
 /// The ways of executing.
-fn ways() -> [Options; 9] {
+fn ways() -> [Options; 10] {
     let all = Options::default();
     [
         all,
@@ -28,6 +28,7 @@ fn ways() -> [Options; 9] {
         Options { translate: Some(0), ..all },
         Options { translate: Some(3), ..all },
         Options { translate: Some(0), block: 3, ..all },
+        Options { translate: Some(0), modest: true, ..all },
     ]
 }
 

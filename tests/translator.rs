@@ -146,9 +146,8 @@ fn a_pointer_that_wraps_leaves_its_window() {
 
 #[test]
 fn code_that_is_left_again_and_again_uses_no_host_stack() {
-    // Each round leaves at an instruction that is not translated: bswap edx; or at a branch whose flags are not
-    // known, because they were set in another block: 1: jl 1b.
-    let swap = [&[0x40; 6][..], &[0x0f, 0xca, 0x49, 0x75, 0xf5, 0xcc]].concat();
+    // Each round leaves at an instruction that is not translated: daa; the other has nothing but a branch: 1: jl 1b.
+    let swap = [&[0x40; 6][..], &[0x27, 0x49, 0x75, 0xf6, 0xcc]].concat();
     let branch = vec![0x31, 0xc0, 0x83, 0xf8, 1, 0x7c, 0, 0x7c, 0xfe];
     for code in [swap, branch] {
         let mut guest = Guest::new(&code, Some(0));
@@ -201,9 +200,9 @@ fn flags_that_nobody_sees_may_be_anything() {
 
 #[test]
 fn the_rest_of_a_block_gets_code_of_its_own() {
-    // 1: inc eax x 8; bswap edx; mov [esi], eax; add eax, [esi] x 6; dec ecx; jnz 1b; int3
+    // 1: inc eax x 8; daa; mov [esi], eax; add eax, [esi] x 6; dec ecx; jnz 1b; int3
     let mut code = vec![0x40; 8];
-    code.extend([0x0f, 0xca, 0x89, 0x06]);
+    code.extend([0x27, 0x89, 0x06]);
     code.extend([0x03, 0x06].repeat(6));
     code.extend([0x49, 0x75, (-(code.len() as i8 + 3)) as u8, 0xcc]);
     let ends = [Some(10), None].map(|translate| {
@@ -218,14 +217,15 @@ fn the_rest_of_a_block_gets_code_of_its_own() {
 
 #[test]
 fn what_is_full_is_forgotten_and_work_goes_on() {
-    // add eax, [esi] over and over: blocks of 48 instructions, one for each start.
-    let mut guest = Guest::new(&[0x03, 0x46, 0].repeat(0x1500), Some(1));
+    // rep stosb over and over: blocks of 48 instructions, one for each start.
+    let mut guest = Guest::new(&[0xf3, 0xaa].repeat(0x2000), Some(1));
     let (mut blocks, mut forgotten) = (0, 0);
-    for start in (0..0x3e00).step_by(3) {
+    for start in (0..0x3c00).step_by(2).chain((0..0x3c00).step_by(2)) {
         for _ in 0..3 {
             guest.frame.eip = TEXT + start;
-            guest.frame.set(Gpr::Esi, DATA);
-            assert_eq!(guest.run(48), Stopped { trap: Trap::Budget, retired: 48 });
+            guest.frame.set(Gpr::Ecx, 1);
+            guest.frame.set(Gpr::Edi, DATA);
+            assert_eq!(guest.run(300), Stopped { trap: Trap::Budget, retired: 300 });
         }
         let now = guest.cpu.translated();
         forgotten += u32::from(now < blocks);
@@ -357,11 +357,39 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(vec![0xe8, 0, 0, 0, 0, 0x58, 0x83, 0xc0, 6, 0xff, 0xe0]),
         // a frame
         1 => Just(vec![0x55, 0x89, 0xe5, 0x83, 0xec, 8, 0x89, 0x45, 0xfc, 0xc9]),
-        1 => Just(vec![0xf3, 0xaa]),
+        // strings, with and without a count
+        1 => prop::sample::select(vec![0xa4u8, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf]).prop_map(|b| vec![b]),
+        2 => (0u8..40, prop::sample::select(vec![0xa4u8, 0xa5, 0xa6, 0xa7, 0xaa, 0xab, 0xae]), prop::sample::select(vec![0xf2u8, 0xf3]))
+            .prop_map(|(n, b, p)| vec![0xb9, n, 0, 0, 0, p, b]),
+        1 => (0u8..40, prop::sample::select(vec![0xa5u8, 0xa7, 0xab]))
+            .prop_map(|(n, b)| vec![0xb9, n, 0, 0, 0, 0xf3, 0x66, b]),
+        // downwards, alone, with a count, with something between
+        1 => prop::sample::select(vec![0xa4u8, 0xa5, 0xa6, 0xaa, 0xac, 0xae]).prop_map(|b| vec![0xfd, b, 0xfc]),
+        1 => (0u8..40, prop::sample::select(vec![0xa4u8, 0xa5, 0xa7, 0xaa, 0xab, 0xae]))
+            .prop_map(|(n, b)| vec![0xb9, n, 0, 0, 0, 0xfd, 0xf3, b, 0xfc]),
+        1 => (0u8..16, 0xa4u8..0xa6).prop_map(|(c, b)| vec![0xfd, b, 0x70 | c, 1, b, 0x46, 0xfc]),
+        1 => prop::sample::select(vec![0xf3u8, 0xf2]).prop_map(|p| vec![p, 0xae]),
+        // bt bts btr btc, bsf bsr, shld shrd, bswap
+        1 => (prop::sample::select(vec![0xa3u8, 0xab, 0xb3, 0xbb, 0xbc, 0xbd]), to(), to())
+            .prop_map(move |(code, p, r)| join(vec![0x0f, code], Place::Reg(p), r, vec![])),
+        1 => (at(), 4u8..8, any::<u8>()).prop_map(move |(p, o, i)| join(vec![0x0f, 0xba], p, o, vec![i])),
+        1 => (prop::sample::select(vec![0xbcu8, 0xbd]), place(), to())
+            .prop_map(move |(code, p, r)| join(vec![0x0f, code], p, r, vec![])),
+        1 => (prop::sample::select(vec![0xa4u8, 0xac]), at(), to(), 0u8..40)
+            .prop_map(move |(code, p, r, n)| join(vec![0x0f, code], p, r, vec![n])),
+        1 => to().prop_map(|r| vec![0x0f, 0xc8 | r]),
+        // xchg with the accumulator; moves to and from absolute addresses; loops over nothing
+        1 => to().prop_map(|r| vec![0x90 | r]),
+        1 => (0xa0u8..0xa4, 0u16..0x1fe0).prop_map(|(o, a)| [&[o][..], &(DATA + u32::from(a)).to_le_bytes()].concat()),
+        1 => (0xe0u8..0xe4).prop_map(|o| vec![o, 0]),
+        // x87: memory, registers, control words
+        4 => (0xd8u8..0xe0, 0u8..8, memory()).prop_map(move |(e, f, p)| join(vec![e], p, f, vec![])),
+        4 => (0xd8u8..0xe0, 0xc0u8..=0xff).prop_map(|(e, m)| vec![e, m]),
+        1 => prop::sample::select(vec![0x9bu8, 0xfc, 0xfc, 0xfd]).prop_map(|b| vec![b]),
     ];
     (plain, 0u8..8).prop_map(|(bytes, prefix)| {
-        let jumps = matches!(bytes[0], 0xe8 | 0x55 | 0xf3 | 0xff);
-        let narrow = prefix == 0 && !jumps && !matches!(bytes[0], 0x50..=0x5f | 0x6a | 0x9c);
+        let jumps = matches!(bytes[0], 0xe0..=0xe8 | 0x55 | 0xf2 | 0xf3 | 0xfd | 0xff);
+        let narrow = prefix == 0 && !jumps && !matches!(bytes[0], 0x50..=0x5f | 0x6a | 0x9c | 0xb8..=0xbf);
         if narrow && !matches!(bytes[0], 0x81 | 0xc7) { [vec![0x66], bytes].concat() } else { bytes }
     })
 }
@@ -369,7 +397,7 @@ fn instruction() -> impl Strategy<Value = Vec<u8>> {
 /// A body with conditional branches over some of what follows, run several times.
 fn program() -> impl Strategy<Value = (Vec<u8>, u8)> {
     let part = (instruction(), prop::option::weighted(0.2, (0u8..16, 1usize..4)));
-    (prop::collection::vec(part, 1..40), 1u8..9).prop_map(|(parts, rounds)| {
+    (prop::collection::vec(part, 1..40), 1u8..60).prop_map(|(parts, rounds)| {
         let mut body = Vec::new();
         for (i, (bytes, branch)) in parts.iter().enumerate() {
             body.extend(bytes);
@@ -408,7 +436,9 @@ proptest! {
     fn programs_do_the_same_as_interpreted(
         (code, rounds) in program(),
         gpr in prop::array::uniform8(prop_oneof![any::<u32>(), DATA..DATA + 0x2000, 0u32..40]),
-        budget in prop_oneof![1u64..60, Just(2000)],
+        budget in prop_oneof![1u64..60, 256u64..900, Just(3000)],
+        control in prop::sample::select(vec![0x1272u16, 0x37f, 0x1272, 0x362, 0x272, 0xf7f]),
+        (protected, pages) in (0u8..4, 0u32..2),
     ) {
         let none = Options { cache: false, ..Options::default() };
         let ways = [
@@ -416,6 +446,7 @@ proptest! {
             Options { translate: Some(0), ..Options::default() },
             Options { translate: Some(1), ..Options::default() },
             Options { translate: Some(0), block: 7, ..Options::default() },
+            Options { translate: Some(0), modest: true, ..Options::default() },
             Options { translate: None, ..Options::default() },
         ];
         let mut first: Option<(Stopped, Trapframe, Vec<u8>)> = None;
@@ -427,6 +458,17 @@ proptest! {
             for (register, value) in [(Gpr::Esp, MIDDLE), (Gpr::Ebp, MIDDLE + 0x80), (Gpr::Esi, MIDDLE - 0x400)] {
                 guest.frame.set(register, value);
             }
+            guest.frame.fpu.set_control(control);
+            // Now and then a page that can only be read, or one that was never written.
+            let page = DATA + pages * 0x1000;
+            match protected {
+                0 => guest.space.protect(page, 0x1000, Prot::READ).expect("protected"),
+                1 => guest.space.map_anon(page, 0x1000, RW).expect("mapped anew"),
+                _ => {}
+            }
+            if protected == 1 {
+                guest.space.copyout(COUNT, &u32::from(rounds).to_le_bytes()).expect("the count");
+            }
             let stopped = guest.run(budget);
             match &first {
                 None => first = Some((stopped, guest.frame.clone(), guest.memory())),
@@ -437,5 +479,57 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_comparison_faults_where_it_must() {
+    // mov ecx, 1; repe cmpsb; inc dword [esp]; int3, with nothing at edi
+    let code = [0xb9, 1, 0, 0, 0, 0xf3, 0xa6, 0xff, 0x04, 0x24, 0xcc];
+    for edi in [0, 0x20, 0xefff_fff0, DATA + 0x2000] {
+        let ends = [Some(0), None].map(|translate| {
+            let mut guest = Guest::new(&code, translate);
+            guest.frame.set(Gpr::Esi, DATA);
+            guest.frame.set(Gpr::Edi, edi);
+            (guest.run(1000), guest.frame.clone())
+        });
+        assert_eq!(ends[0], ends[1], "{edi:#x}");
+        assert!(
+            matches!(ends[0].0.trap, Trap::Page(_) | Trap::GeneralProtection(_)),
+            "{edi:#x}: {:?}",
+            ends[0].0
+        );
+    }
+}
+
+#[test]
+fn data_beside_code_may_become_code() {
+    // 1: mov [2f+2], cl; 2: add eax, imm8; inc dword [TEXT+0x40]; inc dword [TEXT+0x800]; dec ecx; jnz 1b; int3
+    let add = TEXT + 6;
+    let mut code = vec![0x88, 0x0d];
+    code.extend((add + 2).to_le_bytes());
+    code.extend([0x83, 0xc0, 0]);
+    for data in [TEXT + 0x40, TEXT + 0x800] {
+        code.extend([0xff, 0x05]);
+        code.extend(data.to_le_bytes());
+    }
+    code.extend([0x49, 0x75, (-(code.len() as i8 + 3)) as u8, 0xcc]);
+    // The same without the store into the code.
+    let quiet = [&[0x90; 6][..], &code[6..]].concat();
+    for (code, rounds) in [(code, 700), (quiet, 30_000)] {
+        let ends = [Some(0), Some(20), None].map(|translate| {
+            let mut guest = Guest::new(&code, translate);
+            guest.frame.set(Gpr::Ecx, rounds);
+            let first = guest.run(200_000);
+            // From outside as well.
+            guest.space.copyout(add + 2, &[7]).expect("writable");
+            guest.frame.eip = TEXT + 6;
+            guest.frame.set(Gpr::Ecx, 1);
+            let second = guest.run(1000);
+            let data = [0x40, 0x800].map(|at| guest.space.fuword(TEXT + at).expect("data"));
+            (first, second, guest.frame.clone(), data)
+        });
+        assert_eq!(ends[0], ends[2]);
+        assert_eq!(ends[1], ends[2]);
     }
 }

@@ -23,6 +23,7 @@ mod options;
 mod overlay;
 mod place;
 mod printer;
+mod processor;
 mod run;
 mod running;
 mod shell;

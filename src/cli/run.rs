@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
+use super::processor::ProcessorOptions;
 use super::terminal::host_term;
 use super::{Failure, GuestOptions, TraceOptions, missing, running, status};
 use crate::capture::case;
@@ -227,6 +228,8 @@ pub(super) struct Run {
     #[arg(short = 'q', long = "quiet")]
     quiet: bool,
     #[command(flatten)]
+    processor: ProcessorOptions,
+    #[command(flatten)]
     machine: MachineOptions,
     #[command(flatten)]
     host: HostOptions,
@@ -241,6 +244,7 @@ impl Run {
         let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
         let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
         let mut machine = self.machine.build(builder, &self.host)?;
+        self.processor.apply(&mut machine);
         announce(&guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
@@ -248,6 +252,7 @@ impl Run {
                 report_end(&machine, &guest, ended);
                 report(&machine);
             }
+            self.processor.report(&machine);
             status::of_run(ended)
         });
         if let Some(printer) = printer {

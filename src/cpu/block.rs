@@ -74,6 +74,8 @@ pub(super) struct Blocks {
     /// The granules of a block.
     granules: Map<Vec<u32>>,
     garbage: usize,
+    /// What they took when a library last counted them.
+    pub(super) counted: Cell<usize>,
 }
 
 impl Blocks {
@@ -88,6 +90,7 @@ impl Blocks {
             by_address: Map::default(),
             by_granule: Map::default(),
             garbage: 0,
+            counted: Cell::new(0),
         };
         blocks.clear();
         blocks
@@ -134,16 +137,9 @@ impl Blocks {
         self.arena.get(at as usize).map_or(CLOSED, |head| head.imm)
     }
 
-    /// Decodes the block at an address; `None` when its first instruction cannot be decoded.  `stack` are the stack
-    /// and the frame pointer.
+    /// Decodes the block at an address; `None` when its first instruction cannot be decoded.
     #[inline(never)]
-    pub(super) fn build(
-        &mut self,
-        space: &AddressSpace,
-        eip: u32,
-        options: &Options,
-        stack: [u32; 2],
-    ) -> Option<u32> {
+    pub(super) fn build(&mut self, space: &AddressSpace, eip: u32, options: &Options) -> Option<u32> {
         let code = read(space, eip, options);
         let last = code.last()?;
         let at = self.arena.len() as u32;
@@ -153,7 +149,9 @@ impl Blocks {
             op.imm = op.eip;
             ops.push(Lowered { handler: fall, op, d: None, flags: true });
         }
-        if options.fast {
+        if is_mixed(space, &code) {
+            ops.iter_mut().for_each(|lowered| lowered.handler = warm::alone);
+        } else if options.fast {
             fuse(&mut ops);
         }
         let mut head = blank(eip);
@@ -184,19 +182,18 @@ impl Blocks {
         self.by_address.insert(eip, at);
         self.granules.insert(at, granules);
         if translate == Some(0) {
-            self.translate_code(space, at, &code, stack);
+            self.translate_code(space, at, &code, options);
         }
         Some(at)
     }
 
-    /// Translates the block at an address, which counts how often it is entered.  `stack` are the stack and the
-    /// frame pointer.
-    pub(super) fn translate(&mut self, space: &AddressSpace, eip: u32, options: &Options, stack: [u32; 2]) {
+    /// Translates the block at an address, which counts how often it is entered.
+    pub(super) fn translate(&mut self, space: &AddressSpace, eip: u32, options: &Options) {
         if self.translator.is_full() {
             return self.clear();
         }
         if let Some(&at) = self.by_address.get(&eip) {
-            self.translate_code(space, at, &read(space, eip, options), stack);
+            self.translate_code(space, at, &read(space, eip, options), options);
         }
     }
 
@@ -210,22 +207,23 @@ impl Blocks {
             && source.next.is_none_or(|next| ops.next().is_some_and(|op| (op.imm, op.len) == (next, 0)))
     }
 
-    fn translate_code(&mut self, space: &AddressSpace, at: u32, code: &[Part], stack: [u32; 2]) {
+    fn translate_code(&mut self, space: &AddressSpace, at: u32, code: &[Part], options: &Options) {
         let Some(head) = self.arena.get_mut(at as usize) else { return };
         let flags = live_flags(code);
         let next = code.last().filter(|part| goes_on(&part.d.ins)).map(|part| part.d.ins.next_ip32());
-        // Where the stack holds code each store to it needs its own look.
-        let plain_stack = !stack.iter().any(|&pointer| space.watches(pointer));
-        let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next, plain_stack };
+        let mixed = is_mixed(space, code);
+        let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next, mixed };
         let decoded = head.imm as usize;
         let same = code.len() == decoded && self.is_decoded(&source);
-        let place = if same { self.translator.translate(&source) } else { None };
+        let place = if same { self.translator.translate(&source, options.modest) } else { None };
         let Some(head) = self.arena.get_mut(at as usize) else { return };
         match place {
             Some(place) => {
-                (head.disp, head.aux) = (place.at, place.head);
+                head.disp = place.at;
                 head.next = warm::enter;
-                if let Some(op) = place.gap.and_then(|at| self.arena.get_mut(at as usize)) {
+                // What follows runs by itself where its bytes may change.
+                let gap = place.gap.filter(|_| !mixed);
+                if let Some(op) = gap.and_then(|at| self.arena.get_mut(at as usize)) {
                     op.next = warm::rejoin;
                 }
             }
@@ -297,6 +295,21 @@ pub(super) struct Part {
     pub(super) d: Decoded,
     /// A direct jump, behind which the block goes on at the target.
     pub(super) followed: bool,
+    /// Its bytes may change unseen; then so may those of all instructions of the block.
+    mixed: bool,
+}
+
+/// Whether the bytes of a block may change unseen.
+fn is_mixed(space: &AddressSpace, code: &[Part]) -> bool {
+    code.iter().any(|part| part.mixed || space.is_mixed(part.d.ins.ip32(), part.d.ins.len() as u32))
+}
+
+/// Whether an instruction may store to memory.
+fn may_store(ins: &Instruction) -> bool {
+    ins.flow_control() == FlowControl::Next
+        && (ins.op_count() > 0 && ins.op0_kind() != OpKind::Register
+            || ins.stack_pointer_increment() < 0
+            || ins.mnemonic() == iced_x86::Mnemonic::Xchg)
 }
 
 /// What somebody may see of the flags.
@@ -304,8 +317,6 @@ pub(super) struct Part {
 pub(super) struct Seen {
     /// Those that an instruction sets.
     pub(super) own: bool,
-    /// Any of those that are there behind it.
-    pub(super) any: bool,
     /// All of them.
     pub(super) all: bool,
 }
@@ -388,11 +399,18 @@ fn read(space: &AddressSpace, eip: u32, options: &Options) -> Vec<Part> {
         let Ok(d) = decode::at(space, at) else { break };
         at = d.ins.next_ip32();
         let more = goes_on(&d.ins);
+        let mixed = space.is_mixed(d.ins.ip32(), d.ins.len() as u32);
+        if mixed && code.last().is_some_and(|part| !part.mixed) {
+            break;
+        }
         let target = lower::jumps_to(&d.ins).filter(|&to| {
             let room = options.fast && jumps < JUMPS && code.len() + 1 < most;
             room && to != eip && decode::at(space, to).is_ok()
         });
-        code.push(Part { d, followed: target.is_some() });
+        code.push(Part { d, followed: target.is_some(), mixed });
+        if mixed && may_store(&d.ins) {
+            break;
+        }
         match target {
             Some(to) => {
                 jumps += 1;
@@ -411,16 +429,16 @@ fn goes_on(ins: &Instruction) -> bool {
 }
 
 /// For each instruction, whether somebody may see the flags it sets: not when they are all set
-/// again before they are read and before the block can be left.  And whether any, and whether all flags may be seen
+/// again before they are read and before the block can be left.  And whether all flags may be seen
 /// behind it.
 fn live_flags(code: &[Part]) -> Vec<Seen> {
     const ALL: u32 = F::OF | F::SF | F::ZF | F::AF | F::CF | F::PF;
     let mut live = ALL;
-    let mut result = vec![Seen { own: true, any: true, all: true }; code.len()];
+    let mut result = vec![Seen { own: true, all: true }; code.len()];
     for (part, seen) in code.iter().zip(&mut result).rev() {
         let (d, ins) = (&part.d, &part.d.ins);
         let written = ins.rflags_modified() & ALL;
-        *seen = Seen { own: written & live != 0, any: live != 0, all: live == ALL };
+        *seen = Seen { own: written & live != 0, all: live == ALL };
         if !part.followed && can_leave(d) {
             live = ALL;
             continue;

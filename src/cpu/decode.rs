@@ -22,6 +22,14 @@ pub(crate) struct Decoded {
     pub(crate) modrm: u8,
     /// What the x87 unit does for it; none: it is invalid.
     pub(crate) unit: Option<x87::Op>,
+    bytes: [u8; MAX_LEN],
+}
+
+impl Decoded {
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.ins.len()).unwrap_or_default()
+    }
 }
 
 /// Decodes the instruction at an address, or says what fetching or decoding it raises.
@@ -73,7 +81,9 @@ pub(crate) fn decode(bytes: &[u8], eip: u32) -> Result<Decoded, Undecoded> {
         return Err(Undecoded::Invalid);
     }
     let unit = if escape == 0 { None } else { x87::decode(escape, modrm) };
-    Ok(Decoded { ins, escape, modrm, unit })
+    let mut own = [0; MAX_LEN];
+    own.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    Ok(Decoded { ins, escape, modrm, unit, bytes: own })
 }
 
 /// Whether an instruction set is one of those that the processor has: a Pentium's, without MMX.

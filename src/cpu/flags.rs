@@ -72,31 +72,6 @@ pub(crate) struct Flags {
     r: u32,
 }
 
-/// The record as translated code writes it: where its words lie in [`Flags`], and what the tag says.
-pub(crate) mod record {
-    use super::{Class, Flags, Over, Tag, Width};
-    use std::mem::offset_of;
-
-    pub(crate) const TAG: usize = offset_of!(Flags, tag);
-    /// The half of the tag with the override and its width.
-    pub(crate) const OVER: usize = TAG + offset_of!(Tag, over);
-    pub(crate) const A: usize = offset_of!(Flags, a);
-    pub(crate) const B: usize = offset_of!(Flags, b);
-    pub(crate) const R: usize = offset_of!(Flags, r);
-    /// Bits of the tag that are all zero where the flags are explicit.
-    pub(crate) const NOT_EXPLICIT: u32 = 0x00ff_00ff;
-
-    /// The tag of an instruction that sets all flags.
-    pub(crate) fn tag(class: Class, width: Width) -> u32 {
-        u32::from_le_bytes([class as u8, width as u8, Over::None as u8, Width::Byte as u8])
-    }
-
-    /// The upper half of the tag of one that overrides some.
-    pub(crate) fn over(over: Over, width: Width) -> u16 {
-        u16::from_le_bytes([over as u8, width as u8])
-    }
-}
-
 /// Even parity of the low byte.
 #[inline(always)]
 fn parity(x: u32) -> bool {
@@ -248,14 +223,6 @@ impl Flags {
         self.replace(SF | ZF | AF | PF | CF, ah);
     }
 
-    /// Makes sure that no rotate overrides the rest, which translated code relies on.
-    #[inline(always)]
-    pub(crate) fn without_rotate(&mut self) {
-        if matches!(self.tag.over, Over::Rotate) {
-            self.settle();
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn settle(&mut self) {
@@ -263,7 +230,15 @@ impl Flags {
     }
 
     /// The flags as EFLAGS holds them.
+    #[inline(always)]
     pub(crate) fn eflags(&self) -> u32 {
+        if matches!(self.tag, Tag { class: Class::Explicit, over: Over::None, .. }) {
+            return self.a;
+        }
+        self.evaluated()
+    }
+
+    fn evaluated(&self) -> u32 {
         let w = self.tag.over_width;
         let base = self.base();
         match self.tag.over {

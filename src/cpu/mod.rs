@@ -10,6 +10,8 @@
 //! | `general` | every instruction in its general form |
 //! | `op`, `block`, `lower`, `fast` | blocks of compact operations, and the forms that programs use most |
 //! | `translate` | blocks that run often as code of the host |
+//! | `library` | blocks that processes have in common |
+//! | `tally` | how instructions were executed |
 //! | [`x87`] | the x87 unit |
 //!
 //! 2.1 counterpart: the machine below it.
@@ -20,20 +22,27 @@ mod decode;
 mod fast;
 mod flags;
 mod general;
+mod library;
 mod lower;
 mod op;
 mod run;
 mod state;
+mod tally;
 mod translate;
 pub mod x87;
 
 use crate::mem::AddressSpace;
 use crate::trapframe::eflags::RF;
-use crate::trapframe::{Gpr, Trap, Trapframe};
+use crate::trapframe::{Trap, Trapframe};
 use block::Blocks;
 pub use decode::is_of_a_pentium;
+pub use library::Library;
+use library::Shared;
 use run::Why;
 use state::{State, copy_registers};
+use std::cell::RefCell;
+use std::rc::Rc;
+pub use tally::{Reason, Tally};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,25 +66,49 @@ pub struct Options {
     pub fast: bool,
     /// Translate a block that has been entered so often; none: never.  Needs `cache`, `chain` and `fast`.
     pub translate: Option<u16>,
+    /// Translate for a host that has nothing but what every x86-64 has: neither `wrgsbase` nor BMI2.
+    pub modest: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache: true, block: 48, chain: true, fast: true, translate: Some(OFTEN) }
+        Self { cache: true, block: 48, chain: true, fast: true, translate: Some(OFTEN), modest: false }
+    }
+}
+
+impl Options {
+    /// Whether this host can run translated code.
+    pub fn can_translate() -> bool {
+        translate::is_possible()
     }
 }
 
 /// How often a block is entered before it is translated, which takes as long as to interpret it some hundred times.
-const OFTEN: u16 = 500;
+const OFTEN: u16 = 200;
 
 /// Instructions run at a stretch; less than a block that must not be entered asks for.
 const MOST: u64 = 1 << 31;
+
+/// Blocks outside of texts that a process may build before it goes on with blocks of its own: those in a set that is
+/// shared look at their bytes whenever they are entered.
+const MOST_OUTSIDE: u32 = 1000;
 
 /// The processor of one guest process: what it decoded, and its clock.
 pub struct Cpu {
     options: Options,
     clock: u64,
-    blocks: Blocks,
+    blocks: Shared,
+    /// Where blocks are found that other processes know.
+    library: Option<Rc<Library>>,
+    tally: Rc<Tally>,
+    /// The blocks belong to the library.
+    shared: bool,
+    /// The process has changed what others share: it goes on by itself.
+    alone: bool,
+    /// It is to be found out which blocks are right.
+    astray: bool,
+    /// Blocks that were built outside of texts.
+    outside: u32,
 }
 
 impl Cpu {
@@ -86,7 +119,24 @@ impl Cpu {
 
     /// A processor that works in a certain way.
     pub fn with_options(options: Options) -> Self {
-        Self { options, clock: 0, blocks: Blocks::new() }
+        Self {
+            options,
+            clock: 0,
+            blocks: own(),
+            library: None,
+            tally: Rc::default(),
+            shared: false,
+            alone: false,
+            astray: false,
+            outside: 0,
+        }
+    }
+
+    /// A processor that works in a certain way and knows what others have decoded.  All processors of a library
+    /// work in the same way.
+    pub fn of_library(options: Options, library: &Rc<Library>) -> Self {
+        let tally = Rc::clone(&library.tally);
+        Self { library: Some(Rc::clone(library)), tally, astray: true, ..Self::with_options(options) }
     }
 
     /// Changes the way of working from here on; what is decoded stays as it is.
@@ -96,27 +146,43 @@ impl Cpu {
 
     /// Forgets everything decoded: the memory has been replaced.
     pub fn reset(&mut self) {
-        self.blocks.clear();
+        if !self.shared {
+            self.blocks.borrow_mut().clear();
+        }
+        (self.alone, self.astray, self.outside) = (false, true, 0);
     }
 
-    /// Bytes of the host's memory that decoded and translated code takes.
+    /// Bytes of the host's memory that decoded and translated code takes, but for what belongs to a library, which
+    /// is told.
     pub fn code_bytes(&self) -> usize {
-        self.blocks.bytes()
+        let blocks = self.blocks.borrow();
+        match &self.library {
+            Some(library) if self.shared => {
+                library.count(&blocks);
+                0
+            }
+            _ => blocks.bytes(),
+        }
     }
 
     /// Forgets everything decoded, and gives its memory back.
     pub fn release(&mut self) {
-        self.blocks = Blocks::new();
+        (self.blocks, self.shared, self.astray) = (own(), false, true);
     }
 
     /// Operations that decoded code takes up, those of dropped blocks included.
     pub fn operations(&self) -> usize {
-        self.blocks.arena.len()
+        self.blocks.borrow().arena.len()
     }
 
     /// Blocks that have been translated and not been dropped since.
     pub fn translated(&self) -> usize {
-        self.blocks.translator.len()
+        self.blocks.borrow().translator.len()
+    }
+
+    /// How instructions were executed, by all processors of a library where this is of one.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Sets the count that `rdtsc` shows.
@@ -143,9 +209,40 @@ impl Cpu {
     #[cold]
     #[inline(never)]
     fn drop_written(&mut self, space: &AddressSpace) {
+        let mut blocks = self.blocks.borrow_mut();
         for (addr, len) in space.take_code_writes() {
-            self.blocks.drop_range(addr, len);
+            blocks.drop_range(addr, len);
         }
+    }
+
+    /// Finds the blocks that are right for a space.
+    #[cold]
+    #[inline(never)]
+    fn choose(&mut self, space: &AddressSpace) {
+        self.astray = false;
+        self.alone |= space.texts_written();
+        let library = self.library.as_ref().filter(|_| !self.alone && self.options.cache);
+        let texts = library.map(|_| space.adopt_texts()).unwrap_or_default();
+        match library {
+            Some(library) if !texts.is_empty() => {
+                self.blocks = library.set(texts);
+                self.shared = true;
+            }
+            _ => {
+                space.let_texts_go();
+                if self.shared {
+                    (self.blocks, self.shared) = (own(), false);
+                }
+            }
+        }
+    }
+
+    /// Goes on with blocks of its own.
+    #[cold]
+    #[inline(never)]
+    fn part(&mut self, space: &AddressSpace) {
+        self.alone = true;
+        self.choose(space);
     }
 
     /// Executes at most `budget` instructions, which are not more than [`MOST`].
@@ -153,8 +250,14 @@ impl Cpu {
         let total = budget as i64;
         let clock_end = self.clock.wrapping_add(total as u64);
         frame.eflags &= !RF;
+        if self.astray || space.texts_changed() {
+            self.choose(space);
+        }
         if space.code_written() {
             self.drop_written(space);
+        }
+        if self.blocks.borrow().translator.is_stale() {
+            self.renew(space);
         }
         let mut stretch = self.stretch(frame, space, total, clock_end, false);
         if stretch.why != Why::Trap {
@@ -169,6 +272,18 @@ impl Cpu {
         Stopped { trap, retired }
     }
 
+    /// Takes account of an x87 unit that is not used as the host's: who shares blocks leaves them to the others.
+    #[cold]
+    #[inline(never)]
+    fn renew(&mut self, space: &AddressSpace) {
+        if self.shared {
+            self.blocks.borrow().translator.harden();
+            self.part(space);
+        } else {
+            self.blocks.borrow_mut().clear();
+        }
+    }
+
     /// Runs until something ends the run or the blocks must change; `alone` says that the first instruction cannot
     /// be in a block.
     #[inline(always)]
@@ -181,10 +296,12 @@ impl Cpu {
         alone: bool,
     ) -> Stretch {
         let Trapframe { gpr, eip, eflags, seg, fpu } = &mut *frame;
-        let mut st = State::new(gpr, *eip, *eflags, *seg, fpu, space, &self.blocks);
+        let blocks = &*self.blocks.borrow();
+        let mut st = State::new(gpr, *eip, *eflags, *seg, fpu, space, blocks, &self.tally);
         st.left = left;
         st.clock_end = clock_end;
-        let why = run::run(&mut st, &self.blocks, &self.options, alone);
+        let why = run::run(&mut st, blocks, &self.options, alone);
+        translate::regain(&mut st);
         copy_registers(gpr, &st.regs);
         *eip = st.eip;
         *eflags = st.eflags();
@@ -206,17 +323,30 @@ impl Cpu {
             if space.code_written() {
                 self.drop_written(space);
             }
-            let (eip, stack) = (frame.eip, [frame.get(Gpr::Esp), frame.get(Gpr::Ebp)]);
+            let eip = frame.eip;
             let mut alone = false;
             match stretch.why {
-                Why::Build => alone = self.blocks.build(space, eip, &self.options, stack).is_none(),
-                Why::Hot => self.blocks.translate(space, eip, &self.options, stack),
+                Why::Build => {
+                    if self.shared && !space.is_text(eip, 1) {
+                        self.outside += 1;
+                        if self.outside > MOST_OUTSIDE {
+                            self.part(space);
+                        }
+                    }
+                    alone = self.blocks.borrow_mut().build(space, eip, &self.options).is_none();
+                }
+                Why::Hot => self.blocks.borrow_mut().translate(space, eip, &self.options),
                 Why::Code | Why::Trap => {}
             }
             stretch = self.stretch(frame, space, stretch.left, clock_end, alone);
         }
         stretch
     }
+}
+
+/// Blocks that nobody else knows.
+fn own() -> Shared {
+    Rc::new(RefCell::new(Blocks::new()))
 }
 
 /// A part of a run, between two changes of the blocks.

@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Lookup,
     /// The instruction at [`State::eip`] must be run by itself (it will fault).
     Careful,
+    /// So must all that the budget leaves, from [`State::eip`] on.
+    Last,
     /// The block at [`State::eip`] has been entered often enough to be translated.
     Hot,
     /// Translated code leaves the operation [`State::resume`] to the interpreter.
@@ -67,7 +69,7 @@ pub(crate) struct Op {
     pub(crate) len: u8,
     /// Instructions of the block from this one on.
     pub(crate) rest: u8,
-    /// Whatever else the handler needs; how far before its code others enter a translated block (headers).
+    /// Whatever else the handler needs.
     pub(crate) aux: u8,
 }
 

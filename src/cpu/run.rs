@@ -68,14 +68,21 @@ fn followed(st: &mut State<'_>, exit: Exit) -> Option<Exit> {
     }
 }
 
-/// Goes on with an operation that translated code has left to the interpreter.
+/// Goes on with an operation that translated code has left to the interpreter, by itself where the budget ends inside
+/// the block.
 #[inline(always)]
 fn resume(st: &mut State<'_>) -> Exit {
     let at = st.resume as usize;
     let (Some(before), Some(rest)) = (st.arena.get(at.wrapping_sub(1)), st.arena.get(at..)) else {
         return fast::lost();
     };
-    (before.next)(st, rest.iter(), st.view, st.left)
+    let Some(op) = rest.first() else { return fast::lost() };
+    let left = st.left - i64::from(op.rest);
+    if left < 0 {
+        st.eip = op.eip;
+        return Exit::Last;
+    }
+    (before.next)(st, rest.iter(), st.view, left)
 }
 
 /// What follows an exit that is no trap; says whether the loop ends with it.
@@ -90,6 +97,7 @@ fn behind(st: &mut State<'_>, exit: Exit) -> Option<Why> {
         Exit::Hot => Some(Why::Hot),
         Exit::Enter | Exit::Lookup => st.code_hit.get().then_some(Why::Code),
         Exit::Careful => step(st),
+        Exit::Last => last_steps(st),
     }
 }
 
@@ -118,16 +126,24 @@ fn look_up(st: &mut State<'_>, blocks: &Blocks, options: &Options) -> Result<Exi
     st.from = 0;
     let left = st.left - i64::from(blocks.len(at));
     if left < 0 {
-        while st.left > 0 {
-            if let Some(why) = step(st) {
-                return Err(why);
-            }
-        }
-        return Ok(Exit::Lookup);
+        return last_steps(st).map_or(Ok(Exit::Lookup), Err);
     }
     let mut ops = st.arena.get(at as usize..).unwrap_or_default().iter();
     let Some(head) = ops.next() else { return Ok(Exit::Lookup) };
     Ok((head.next)(st, ops, st.view, left))
+}
+
+/// Executes what is left of the budget one by one; says whether the loop ends with it.
+#[cold]
+#[inline(never)]
+fn last_steps(st: &mut State<'_>) -> Option<Why> {
+    while st.left > 0 {
+        let why = step(st);
+        if why.is_some() {
+            return why;
+        }
+    }
+    None
 }
 
 /// Executes one instruction in its general form; says whether the loop ends with it.

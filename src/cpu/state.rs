@@ -9,6 +9,7 @@ use super::alu::Width;
 use super::block::Blocks;
 use super::flags::{ARITHMETIC, Flags};
 use super::op::{Links, Op};
+use super::tally::Tally;
 use crate::mem::{AddressSpace, View, Written};
 use crate::trapframe::eflags::{AC, DF, FIXED, ID, IF, IOPL, NT, TF};
 use crate::trapframe::{Access, Fault, FpuState, Gpr, Seg, Trap, USER_CODE, USER_DATA};
@@ -58,6 +59,8 @@ pub(crate) struct State<'a> {
     pub(crate) links: &'a Links,
     /// The rest of what is decoded: functions of the x87 unit, and instructions in the form of the decoder.
     pub(crate) blocks: &'a Blocks,
+    /// What is counted.
+    pub(crate) tally: &'a Tally,
     /// Address of the next instruction, where nothing else says it.
     pub(crate) eip: u32,
     /// Index of the operation whose link misses.
@@ -85,6 +88,12 @@ pub(crate) struct State<'a> {
     pub(crate) code_hit: Cell<bool>,
     /// Instructions retired at the start of the run plus the budget: the clock is this minus `left`.
     pub(crate) clock_end: u64,
+    /// The arithmetic flags on the way into translated code and out of it: `lahf` above `seto`.
+    pub(crate) host_flags: u32,
+    /// Where translated code leaves a status word to look at.
+    pub(crate) scratch: u32,
+    /// The x87 unit of the host holds the guest's state: see [`Translator::regain`](super::translate::regain).
+    pub(crate) lent: bool,
 }
 
 /// Where translated code finds the fields of [`State`].
@@ -93,9 +102,11 @@ pub(super) mod offset {
     use std::mem::offset_of;
 
     pub(crate) const REGS: usize = offset_of!(State<'static>, regs);
-    pub(crate) const FLAGS: usize = offset_of!(State<'static>, flags);
+    pub(crate) const SCRATCH: usize = offset_of!(State<'static>, scratch);
+    pub(crate) const HOST_FLAGS: usize = offset_of!(State<'static>, host_flags);
     pub(crate) const LEFT: usize = offset_of!(State<'static>, left);
     pub(crate) const EIP: usize = offset_of!(State<'static>, eip);
+    pub(crate) const SYSTEM: usize = offset_of!(State<'static>, system);
 }
 
 /// EFLAGS bits that `popf` changes for a user.
@@ -103,6 +114,7 @@ const POPF: u32 = TF | DF | NT | AC | ID;
 
 impl<'a> State<'a> {
     /// Takes the registers of a frame, and what has been decoded.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a frame, and what lives beside it")]
     #[inline]
     pub(crate) fn new(
         gpr: &[u32; 8],
@@ -112,6 +124,7 @@ impl<'a> State<'a> {
         fpu: &'a mut FpuState,
         space: &'a AddressSpace,
         blocks: &'a Blocks,
+        tally: &'a Tally,
     ) -> Self {
         Self {
             regs: registers(gpr),
@@ -120,6 +133,7 @@ impl<'a> State<'a> {
             arena: &blocks.arena,
             links: &blocks.links,
             blocks,
+            tally,
             eip,
             from: 0,
             resume: 0,
@@ -134,6 +148,9 @@ impl<'a> State<'a> {
             shadow: false,
             code_hit: Cell::new(false),
             clock_end: 0,
+            host_flags: 0,
+            scratch: 0,
+            lent: false,
         }
     }
 
@@ -261,6 +278,12 @@ impl<'a> State<'a> {
     pub(crate) fn store64(&self, seg: Seg, offset: u32, value: u64) -> Result<(), Trap> {
         let at = self.linear(seg, offset, 8, Access::Write)?;
         self.note_written(self.view.store64(at, value))
+    }
+
+    /// Whether an x87 instruction is not as usual: an exception is pending, or the host's unit holds the state.
+    #[inline(always)]
+    pub(crate) fn fpu_is_busy(&self) -> bool {
+        self.lent || self.fpu.pending()
     }
 
     /// Instructions retired by the process so far, the present block's counted whole.

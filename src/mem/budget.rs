@@ -51,6 +51,12 @@ pub(super) fn has_room(pages: u64) -> bool {
     fits
 }
 
+/// Whether so many pages more are far from the end of the allowance.
+#[inline]
+pub(super) fn has_slack(pages: u64) -> bool {
+    OWN.get().saturating_add(pages) <= MOST.get()
+}
+
 /// As [`has_room`], as an error.
 pub(super) fn ask(pages: u64) -> io::Result<()> {
     if has_room(pages) { Ok(()) } else { Err(io::ErrorKind::OutOfMemory.into()) }

@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::mm::{self, MapFlags, ProtFlags};
 
-use super::page::{EOF, HELD, PAGE_SHIFT, READ, STORE, WRITTEN};
-use super::reservation::{HEADER, Header, TABLE};
+use super::guarded;
+use super::page::{EOF, HELD, MAY_ALL, PAGE_SHIFT, READ, STORE, WRITTEN};
+use super::reservation::{HEADER, Header, RIGHTS, TABLE};
 
 /// A reservation that the handler knows.  Nodes are never freed, only used again: the handler may
 /// walk the list at any moment.
@@ -94,25 +95,8 @@ extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
             return;
         }
     }
-    // SAFETY: PREVIOUS was filled by `install`; the cases are those of sigaction(2).
-    unsafe {
-        let previous = (&raw const PREVIOUS).cast::<libc::sigaction>();
-        match (*previous).sa_sigaction {
-            libc::SIG_DFL | libc::SIG_IGN => {
-                // Back to the default: the access is repeated and kills the process as it would have.
-                libc::signal(libc::SIGBUS, libc::SIG_DFL);
-            }
-            chained if (*previous).sa_flags & libc::SA_SIGINFO != 0 => {
-                let chained: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
-                    std::mem::transmute(chained);
-                chained(signal, info, context);
-            }
-            chained => {
-                let chained: extern "C" fn(c_int) = std::mem::transmute(chained);
-                chained(signal);
-            }
-        }
-    }
+    // SAFETY: PREVIOUS was filled by `install`.
+    unsafe { guarded::chain((&raw const PREVIOUS).cast(), signal, info, context) };
 }
 
 /// Puts zeros under guest address `addr` of the reservation at `base`.  Only system calls and
@@ -133,6 +117,8 @@ fn absorb(base: usize, addr: u32) -> bool {
         let entry = ptr::with_exposed_provenance::<AtomicU8>(base - TABLE + (addr >> PAGE_SHIFT) as usize);
         let byte = (*entry).load(Ordering::Relaxed);
         (*entry).store(byte & !(READ | STORE) | EOF | HELD | WRITTEN, Ordering::Relaxed);
+        let rights = ptr::with_exposed_provenance::<AtomicU8>(base - RIGHTS + (addr >> PAGE_SHIFT) as usize);
+        (*rights).store(MAY_ALL, Ordering::Relaxed);
         let header = ptr::with_exposed_provenance::<Header>(base - HEADER);
         let fault: &AtomicU64 = &(*header).bus_fault;
         fault.store(u64::from(addr) + 1, Ordering::Relaxed);

@@ -15,6 +15,9 @@ use super::watch;
 impl AddressSpace {
     /// Says that bytes were decoded: a store to any of their granules will be reported.
     pub fn watch_code(&self, addr: u32, len: u32) {
+        if self.has_texts() {
+            return;
+        }
         for (addr, len) in page::pieces(addr, len) {
             let (page, bits) = (page::of(addr), watch::granules(addr, len));
             self.add_watch(page, bits);
@@ -24,9 +27,32 @@ impl AddressSpace {
         }
     }
 
-    /// Whether code is watched in the page of an address.
-    pub fn watches(&self, addr: u32) -> bool {
-        self.memory.byte(page::of(addr)) & CODE != 0
+    /// Whether stores to some of these bytes are not watched, because they lie on pages whose data are written too
+    /// often for that, or because code is shared and they are no text: whoever runs code of theirs must look at it first.
+    pub fn is_mixed(&self, addr: u32, len: u32) -> bool {
+        if self.has_texts() {
+            return !self.is_text(addr, len);
+        }
+        let watch = self.watch.borrow();
+        !watch.is_plain() && page::pieces(addr, len).any(|(at, _)| watch.is_mixed(page::of(at)))
+    }
+
+    /// Reports bytes as written: somebody has looked and found others.
+    pub fn note_code_change(&self, addr: u32, len: u32) {
+        let mut watch = self.watch.borrow_mut();
+        for (addr, len) in page::pieces(addr, len) {
+            watch.report(page::of(addr), watch::granules(addr, len));
+        }
+    }
+
+    /// A store to a page with code has cost a change of protection: where that happens often the page is no longer
+    /// watched.  Says whether that is so from now on.
+    pub(super) fn count_beside(&self, page: u32) -> bool {
+        let mixed = self.watch.borrow_mut().count_beside(page);
+        if mixed {
+            self.forget_code(page);
+        }
+        mixed
     }
 
     /// Whether [`take_code_writes`](Self::take_code_writes) has something to give.
@@ -78,6 +104,7 @@ impl AddressSpace {
 
     /// Says that somebody maps a file shared from now on: what was decoded from private pages of it may change.
     pub fn file_shared(&self, id: super::FileId) {
+        self.texts.note_file(id);
         let watched: Vec<u32> = self.watch.borrow().pages.iter().copied().collect();
         for page in watched {
             let mapped = self.regions.at(page << PAGE_SHIFT).and_then(|(_, attr)| attr.object.as_ref());
@@ -120,7 +147,7 @@ impl AddressSpace {
 
     pub(super) fn add_watch(&self, page: u32, bits: u64) {
         let byte = self.memory.byte(page);
-        if byte & MAPPED == 0 || bits == 0 {
+        if byte & MAPPED == 0 || bits == 0 || self.watch.borrow().is_mixed(page) {
             return;
         }
         let before = self.memory.granules(page);
@@ -196,6 +223,7 @@ impl AddressSpace {
     /// Says that bytes of a file were written by other means than this space: code decoded from
     /// its mappings is reported.
     pub fn file_written(&mut self, id: super::FileId, offset: u64, len: u64) {
+        self.texts.note_file(id);
         let watched: Vec<u32> = self.watch.borrow().pages.iter().copied().collect();
         for page in watched {
             let addr = page << PAGE_SHIFT;

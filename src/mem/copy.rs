@@ -270,12 +270,16 @@ impl AddressSpace {
         if byte & WRITTEN != 0 {
             return true;
         }
+        self.reckon_if_short();
         if !budget::has_room(1) {
             return false;
         }
         if byte & HELD == 0 {
             // The host makes a copy of the file's page: shared ones are written from the beginning.
             self.memory.pages.count_own(1);
+        }
+        if byte & HELD != 0 && self.memory.rights(page) & page::MAY_WRITE == 0 {
+            self.memory.open_ahead(page);
         }
         self.memory.set_byte(page, page::settle(byte | WRITTEN));
         true
@@ -284,9 +288,14 @@ impl AddressSpace {
     /// Writes bytes of one page that was admitted; says whether they were watched code.
     #[inline]
     pub(super) fn put(&self, addr: u32, bytes: &[u8]) -> bool {
-        self.memory.write(addr, bytes);
         let page = page::of(addr);
-        self.memory.byte(page) & CODE != 0 && self.code_hit(page, watch::granules(addr, length(bytes.len())))
+        self.texts.note_store(page);
+        let watched = self.memory.byte(page) & CODE != 0;
+        let shut = watched && self.memory.rights(page) & page::MAY_WRITE == 0;
+        self.memory.write(addr, bytes);
+        watched
+            && (self.code_hit(page, watch::granules(addr, length(bytes.len())))
+                || shut && self.count_beside(page))
     }
 
     #[inline]

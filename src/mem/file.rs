@@ -41,7 +41,7 @@ impl AddressSpace {
             FileMode::Mapped => {
                 let count = pages(span).len();
                 let count = u32::try_from(count).unwrap_or(0);
-                let writable = !shared || object.writable;
+                let writable = if shared { object.writable } else { attr.prot.contains(Prot::WRITE) };
                 self.memory.map_file(
                     page::of(span.start),
                     count,
@@ -101,6 +101,7 @@ impl AddressSpace {
     /// Pages wholly beyond fault from now on; private pages that were written keep their bytes,
     /// as in 2.1, where they lie in an object of their own.
     pub fn truncate_file(&mut self, id: FileId, size: u64) -> io::Result<()> {
+        self.texts.note_file(id);
         for (span, attr) in self.mappings(id) {
             let Some((object, offset)) = &attr.object else { continue };
             let private = object.sharing == Sharing::Private;
@@ -129,6 +130,7 @@ impl AddressSpace {
     /// Says that the bytes of a file are those of another file of the host from now on, `file`, which holds the
     /// same: mappings that follow the file show the other one, private pages that were written stay.
     pub fn move_file(&mut self, id: FileId, file: BorrowedFd<'_>) -> io::Result<()> {
+        self.texts.note_file(id);
         for (span, attr) in self.mappings(id) {
             let Some((old, offset)) = &attr.object else { continue };
             let object = Object::of_file(file, id, old.sharing)?;
@@ -162,6 +164,7 @@ impl AddressSpace {
 
     /// Says that a file has a larger size now: pages that were beyond its end become accessible.
     pub fn note_file_size(&mut self, id: FileId, size: u64) -> io::Result<()> {
+        self.texts.note_file(id);
         for (span, attr) in self.mappings(id) {
             let Some((_, offset)) = attr.object.clone() else { continue };
             let beyond: Vec<u32> = pages(span)

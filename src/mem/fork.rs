@@ -2,8 +2,8 @@
 //!
 //! What was never written is not copied: such pages of files are mapped again, such anonymous
 //! pages are zeros in the child too.  Written pages are copied at once, into memory that the pool
-//! has kept from an earlier process where possible.  `docs/performance.md` has the numbers that
-//! decided against copying on write.
+//! has kept from an earlier process where possible; large runs of them stay in common until they are
+//! written ([`super::frozen`]).
 //!
 //! 2.1 counterpart: `vmspace_fork` (vm/vm_map.c).
 
@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use super::budget;
 use super::object::Sharing;
-use super::page::{self, EOF, HELD, PAGE_SHIFT, WRITTEN};
+use super::page::{self, EOF, HELD, PAGE_SHIFT, Prot, WRITTEN};
 use super::region::Span;
 use super::reservation::Reservation;
 use super::space::{AddressSpace, Attr, FileMode, Inherit, pages};
@@ -94,8 +94,10 @@ impl AddressSpace {
             |byte| u8::from(copied(byte)),
             |space, first, count, copied| {
                 if copied != 0 {
-                    child.populate(first, count);
-                    space.memory.copy_to(&child.memory, first << PAGE_SHIFT, count << PAGE_SHIFT);
+                    if !space.share_with(child, first, count) {
+                        child.populate(first, count);
+                        space.memory.copy_to(&child.memory, first << PAGE_SHIFT, count << PAGE_SHIFT);
+                    }
                 } else if result.is_ok() {
                     let run =
                         Span { start: first << PAGE_SHIFT, end: u64::from(first + count) << PAGE_SHIFT };
@@ -131,6 +133,7 @@ impl AddressSpace {
 
     /// Pages whose contents are not those they were mapped with.
     pub(crate) fn written(&self) -> u32 {
+        self.reckon();
         let spans = self.regions.iter().map(|(span, _)| pages(span));
         let count = spans.flatten().filter(|&page| self.memory.byte(page) & WRITTEN != 0).count();
         u32::try_from(count).unwrap_or(u32::MAX)
@@ -152,7 +155,7 @@ impl AddressSpace {
                 WRITTEN => space.fork_copy(child, run, false),
                 _ => {
                     let at = offset + u64::from(run.start - span.start);
-                    let writable = !shared || object.writable;
+                    let writable = if shared { object.writable } else { attr.prot.contains(Prot::WRITE) };
                     child.memory.map_file(first, count, object.fd.as_fd(), at, shared, writable)
                 }
             };
@@ -172,7 +175,9 @@ impl AddressSpace {
 impl Drop for AddressSpace {
     fn drop(&mut self) {
         self.clear();
+        self.memory.presumed.clear();
         self.watch.borrow_mut().take();
+        self.watch.borrow_mut().unmix();
         self.memory.header().bus_fault.store(0, std::sync::atomic::Ordering::Relaxed);
         if self.touched.len() > KEPT_SPANS {
             return;
@@ -184,6 +189,12 @@ impl Drop for AddressSpace {
         });
         // While the thread ends there is no pool any more; the reservation is then unmapped.
         let Ok(Some(room)) = room else { return };
+        for (first, end) in self.memory.frozen.ranges() {
+            if self.memory.commit(first, end - first).is_err() {
+                return;
+            }
+            (first..end).for_each(|page| self.memory.set_byte(page, HELD));
+        }
         let mut used = 0;
         for (low, high) in self.touched.clone() {
             let span = Span { start: low << PAGE_SHIFT, end: u64::from(high) << PAGE_SHIFT };

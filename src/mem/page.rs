@@ -75,14 +75,35 @@ pub(super) fn settle(byte: u8) -> u8 {
     byte
 }
 
-/// Pages between the ends of 2.1's user data and user code segments: the user area.  Code may be fetched there,
-/// the signal trampoline, but data accesses want a look at their segment: nothing takes the fast path.
-const USER_AREA: std::ops::Range<u32> = 0xefbf_e000 >> PAGE_SHIFT..0xefc0_0000 >> PAGE_SHIFT;
+/// Where 2.1's user data segment ends.  Beyond lies the user area, where code may be fetched, the signal trampoline;
+/// data accesses want a look at their segment: nothing takes the fast path.
+const DATA_END: u32 = 0xefbf_e000 >> PAGE_SHIFT;
 
 /// The byte as the table holds it for a page.
 #[inline(always)]
 pub(super) fn placed(page: u32, byte: u8) -> u8 {
-    if USER_AREA.contains(&page) { byte & !(READ | STORE) } else { byte }
+    if page >= DATA_END { byte & !(READ | STORE) } else { byte }
+}
+
+/// The host lets us read a page.
+pub(super) const MAY_READ: u8 = 1;
+/// The host lets us write a page.
+pub(super) const MAY_WRITE: u8 = 2;
+/// Both.
+pub(super) const MAY_ALL: u8 = MAY_READ | MAY_WRITE;
+
+/// What translated code may do with a page, and therefore the host must not forbid nor allow beyond while it runs.
+#[inline(always)]
+pub(super) fn rights(byte: u8) -> u8 {
+    // READ and STORE are the two lowest bits, and STORE implies READ.
+    byte & (READ | STORE)
+}
+
+/// A page of private memory that may be written but never was, and whose byte would change in nothing but that.
+#[inline(always)]
+pub(super) fn is_fresh(byte: u8) -> bool {
+    const ALL: u8 = MAPPED | WRITE | READ | HELD | WRITTEN | CODE | EOF;
+    byte & ALL == MAPPED | WRITE | READ | HELD
 }
 
 /// Whether a page is memory that the guest has and has written to.
@@ -102,16 +123,11 @@ pub(super) fn unmapped(byte: u8) -> u8 {
     if byte & HELD != 0 { byte & (HELD | WRITTEN) } else { 0 }
 }
 
-/// Where only [`CODE`] keeps stores to a page off the fast path: the bits that decide it, and what they are then.
-pub(super) const BESIDE_CODE: (u8, u8) = {
-    const OPEN: u8 = MAPPED | WRITE | WRITTEN | READ | CODE;
-    (OPEN | EOF, OPEN)
-};
-
 /// Whether only [`CODE`] keeps stores to the page off the fast path.
 #[inline(always)]
 pub(super) fn stores_beside_code(byte: u8) -> bool {
-    byte & BESIDE_CODE.0 == BESIDE_CODE.1
+    const OPEN: u8 = MAPPED | WRITE | WRITTEN | READ | CODE;
+    byte & (OPEN | EOF) == OPEN
 }
 
 /// Page number of an address.

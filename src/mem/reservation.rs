@@ -5,6 +5,7 @@
 //! ```text
 //! base - HEADER    header: where the space lives, the last bus fault
 //! base - GRANULES  a word of watched granules for each page (8 MiB, lazily committed)
+//! base - RIGHTS    what the host allows, a byte for each page (1 MiB, lazily committed)
 //! base - TABLE     the page byte of each page               (1 MiB, lazily committed)
 //! base - GUARD     never accessible
 //! base             the guest's 4 GiB
@@ -29,14 +30,18 @@ use rustix::mm::{self, Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use super::budget::{Mappings, Pages, Piece};
 use super::bus;
+use super::frozen::Frozen;
 use super::page::{self, PAGE_SIZE, PAGES};
+use super::presumed::Presumed;
+use super::rights::Lax;
 use super::space::AddressSpace;
 
 const SPACE: usize = 1 << 32;
 /// At least the largest host page, and more than the largest single access.
 pub(super) const GUARD: usize = 64 << 10;
 pub(super) const TABLE: usize = GUARD + PAGES as usize;
-pub(super) const GRANULES: usize = TABLE + PAGES as usize * 8;
+pub(super) const RIGHTS: usize = TABLE + PAGES as usize;
+pub(super) const GRANULES: usize = RIGHTS + PAGES as usize * 8;
 pub(super) const HEADER: usize = GRANULES + GUARD;
 
 /// First bytes of the mapping.
@@ -52,6 +57,12 @@ pub(super) struct Header {
 pub(super) struct Reservation {
     base: NonNull<u8>,
     node: &'static bus::Node,
+    /// Where the host may allow more than the page bytes do.
+    pub(super) lax: Lax,
+    /// Pages that translated code may have written.
+    pub(super) presumed: Presumed,
+    /// Pages that other reservations show as well, until they are written.
+    pub(super) frozen: Frozen,
     /// Pages that it takes of the host.
     pub(super) pages: Pages,
     /// Mappings that it takes of the host.
@@ -67,12 +78,18 @@ impl Reservation {
         // SAFETY: the first HEADER - GUARD bytes of the mapping that was just made.
         let opened =
             unsafe { mm::mprotect(start, HEADER - GUARD, MprotectFlags::READ | MprotectFlags::WRITE) };
+        // Pages come one by one, so that those that were never written can be told from others.
+        // SAFETY: advice about the same mapping, which changes no contents; a host without huge pages refuses it.
+        let _ = unsafe { mm::madvise(start, whole, Advice::LinuxNoHugepage) };
         // SAFETY: HEADER bytes into the same mapping.
         let base = NonNull::new(unsafe { start.cast::<u8>().add(HEADER) });
         match (opened, base) {
             (Ok(()), Some(base)) => Ok(Self {
                 base,
                 node: bus::register(base.as_ptr() as usize),
+                lax: Lax::default(),
+                presumed: Presumed::default(),
+                frozen: Frozen::default(),
                 pages: Pages::default(),
                 mappings: RefCell::new(Mappings::new()),
             }),
@@ -106,7 +123,8 @@ impl Reservation {
     pub(super) fn set_byte(&self, page: u32, byte: u8) {
         let entry = self.table_entry(page);
         let old = entry.load(Ordering::Relaxed);
-        entry.store(page::placed(page, byte), Ordering::Relaxed);
+        let byte = page::placed(page, byte);
+        entry.store(byte, Ordering::Relaxed);
         let changed = |is: fn(u8) -> bool| i64::from(is(byte)) - i64::from(is(old));
         let (own, spare) = (changed(page::is_own), changed(page::is_spare));
         if own != 0 {
@@ -115,6 +133,41 @@ impl Reservation {
         if spare != 0 {
             self.pages.count_spare(spare);
         }
+        self.follow(page, byte);
+    }
+
+    /// What the host allows with a page: see [`page::rights`].
+    #[inline(always)]
+    pub(super) fn rights(&self, page: u32) -> u8 {
+        self.rights_entry(page).load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    pub(super) fn note_rights(&self, page: u32, pages: u32, rights: u8) {
+        for page in page..page + pages {
+            self.rights_entry(page).store(rights, Ordering::Relaxed);
+            if rights != page::rights(self.byte(page)) {
+                self.lax.note(page);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn rights_entry(&self, page: u32) -> &AtomicU8 {
+        debug_assert!(page < PAGES, "page number {page:#x}");
+        // SAFETY: as for the page bytes.
+        unsafe { self.base.sub(RIGHTS).add((page & (PAGES - 1)) as usize).cast::<AtomicU8>().as_ref() }
+    }
+
+    /// Has the host give pages these rights; whether it does.
+    pub(super) fn change_rights(&self, page: u32, pages: u32, rights: u8) -> bool {
+        let mut flags = MprotectFlags::empty();
+        flags.set(MprotectFlags::READ, rights & page::MAY_READ != 0);
+        flags.set(MprotectFlags::WRITE, rights & page::MAY_WRITE != 0);
+        let (start, len) = self.host(page, pages);
+        // SAFETY: pages of our own reservation, into which nobody holds references; whoever reads or writes
+        // them looks at the page byte or at the rights first.
+        unsafe { mm::mprotect(start, len, flags) }.is_ok()
     }
 
     #[inline(always)]
@@ -170,6 +223,8 @@ impl Reservation {
         // SAFETY: replaces pages inside our own reservation; nobody holds a reference into them,
         // because none leaves this module's raw reads and writes.
         unsafe { mm::mmap_anonymous(start, len, prot, flags)? };
+        self.frozen.forget(page, pages);
+        self.note_rights(page, pages, if prot.is_empty() { 0 } else { page::MAY_ALL });
         Ok(())
     }
 
@@ -191,12 +246,17 @@ impl Reservation {
         // SAFETY: as in `anonymous`.  Others may change the file's bytes at any time; every access
         // to guest memory is a raw read or write of plain bytes, for which any value is valid.
         unsafe { mm::mmap(start, len, prot, flags, fd, offset)? };
+        self.frozen.forget(page, pages);
+        self.note_rights(page, pages, if writable { page::MAY_ALL } else { page::MAY_READ });
         self.mappings.borrow_mut().note(page, pages, Piece::File);
         Ok(())
     }
 
     /// Makes committed anonymous pages zero by giving their memory back.
     pub(super) fn discard(&self, page: u32, pages: u32) -> io::Result<()> {
+        if self.frozen.touches(page, pages) {
+            return self.commit(page, pages);
+        }
         let (start, len) = self.host(page, pages);
         // SAFETY: the pages are private anonymous memory of the reservation (the caller's promise:
         // with a file below, the file's bytes would come back, which is no memory error either).
@@ -206,6 +266,7 @@ impl Reservation {
 
     /// Gives committed anonymous pages memory at once.
     pub(super) fn populate(&self, page: u32, pages: u32) -> io::Result<()> {
+        self.open(page, pages, page::MAY_ALL);
         let (start, len) = self.host(page, pages);
         // SAFETY: populating faults pages in and changes no contents.
         unsafe { mm::madvise(start, len, Advice::LinuxPopulateWrite)? };
@@ -228,31 +289,42 @@ impl Reservation {
         unsafe { self.base.as_ptr().add(addr as usize) }
     }
 
-    // The four that follow touch host memory.  A page that the host does not make accessible kills
-    // the process by SIGSEGV: callers have looked at the page bytes.
+    /// Host pointer to bytes that the host lets us read or write.
+    pub(super) fn opened(&self, addr: u32, len: usize, rights: u8) -> *mut u8 {
+        let pointer = self.bytes(addr, len);
+        if len > 0 {
+            let last = page::of(addr.wrapping_add((len - 1) as u32));
+            self.open(page::of(addr), last.saturating_sub(page::of(addr)) + 1, rights);
+        }
+        pointer
+    }
 
+    // The five that follow touch host memory, whatever the page bytes say.  A page that was never given memory
+    // kills the process by SIGSEGV: callers have looked whether it is mapped.
+
+    #[inline]
     pub(super) fn read(&self, addr: u32, to: &mut [u8]) {
-        let from = self.bytes(addr, to.len());
+        let from = self.opened(addr, to.len(), page::MAY_READ);
         // SAFETY: `from` has `to.len()` bytes inside the reservation, where no Rust object lives,
         // so `to` cannot overlap it.
         unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
     }
 
     pub(super) fn write(&self, addr: u32, from: &[u8]) {
-        let to = self.bytes(addr, from.len());
+        let to = self.opened(addr, from.len(), page::MAY_ALL);
         // SAFETY: as in `read`.
         unsafe { ptr::copy_nonoverlapping(from.as_ptr(), to, from.len()) };
     }
 
     pub(super) fn zero(&self, addr: u32, len: u32) {
-        let to = self.bytes(addr, len as usize);
+        let to = self.opened(addr, len as usize, page::MAY_ALL);
         // SAFETY: `len` bytes inside the reservation.
         unsafe { ptr::write_bytes(to, 0, len as usize) };
     }
 
     /// Reads bytes of a file into pages that are held; gives how many there were.
     pub(super) fn read_file(&self, fd: BorrowedFd<'_>, offset: u64, addr: u32, len: u32) -> io::Result<u32> {
-        let to = self.bytes(addr, len as usize).cast::<MaybeUninit<u8>>();
+        let to = self.opened(addr, len as usize, page::MAY_ALL).cast::<MaybeUninit<u8>>();
         // SAFETY: `len` bytes inside the reservation, where no Rust object lives.  The slice does not
         // outlive this call, and until then nothing else of this thread touches guest memory.
         let to = unsafe { std::slice::from_raw_parts_mut(to, len as usize) };
@@ -270,7 +342,8 @@ impl Reservation {
 
     /// Copies bytes to the same address of another reservation.
     pub(super) fn copy_to(&self, other: &Self, addr: u32, len: u32) {
-        let (from, to) = (self.bytes(addr, len as usize), other.bytes(addr, len as usize));
+        let from = self.opened(addr, len as usize, page::MAY_READ);
+        let to = other.opened(addr, len as usize, page::MAY_ALL);
         // SAFETY: two reservations never overlap, and `ptr::copy` allows the same one.
         unsafe { ptr::copy(from, to, len as usize) };
     }

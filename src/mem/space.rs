@@ -19,8 +19,10 @@ use super::budget;
 use super::fork::{self, Idle};
 use super::object::{FileId, Object, SharedMemory, Sharing};
 use super::page::{self, CODE, EOF, HELD, PAGE_SHIFT, PAGE_SIZE, Prot, WRITTEN};
+use super::presumed;
 use super::region::{Attribute, RegionMap, Span};
 use super::reservation::Reservation;
+use super::texts::Texts;
 use super::watch::Watch;
 use crate::trapframe::{Access, Fault, FaultCause};
 
@@ -138,6 +140,7 @@ pub struct AddressSpace {
     pub(super) memory: Rc<Reservation>,
     pub(super) regions: RegionMap<Attr>,
     pub(super) watch: RefCell<Watch>,
+    pub(super) texts: Texts,
     /// Spans of pages whose bytes may be nonzero, ascending and apart.
     pub(super) touched: Vec<(u32, u32)>,
     pub(super) mode: FileMode,
@@ -169,7 +172,14 @@ impl AddressSpace {
     /// An empty space that will have about `pages` written pages.
     pub(super) fn sized(mode: FileMode, pages: u32) -> io::Result<Self> {
         let Idle { memory, touched, .. } = fork::idle(pages)?;
-        Ok(Self { memory, regions: RegionMap::default(), watch: RefCell::default(), touched, mode })
+        Ok(Self {
+            memory,
+            regions: RegionMap::default(),
+            watch: RefCell::default(),
+            texts: Texts::default(),
+            touched,
+            mode,
+        })
     }
 
     /// Maps zeroed private memory over whatever was there.
@@ -239,6 +249,7 @@ impl AddressSpace {
             object: Some((Rc::clone(&object), offset)),
         };
         self.place(span, &attr, size)?;
+        self.texts.note_new(&attr);
         self.regions.insert(span, attr);
         self.watch_aliases();
         Ok(())
@@ -256,7 +267,9 @@ impl AddressSpace {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         self.ask_for_regions(span, 0)?;
-        for (part, _) in parts {
+        self.texts.note_change(span);
+        for (part, attr) in parts {
+            self.texts.note_new(&Attr { prot, ..attr });
             for page in pages(part) {
                 let byte = self.memory.byte(page);
                 let new = page::compose(byte, prot);
@@ -284,6 +297,7 @@ impl AddressSpace {
         for span in all {
             self.take_out(span);
         }
+        self.watch.borrow_mut().unmix();
     }
 
     /// Sets what may be asked for later; the present protection is left to the caller.
@@ -349,14 +363,20 @@ impl AddressSpace {
 
     /// Whether the page of an address is in use: written, or part of a file that the host has.
     pub fn resident(&self, addr: u32) -> bool {
-        let byte = self.memory.byte(page::of(addr));
+        self.reckon();
+        self.is_resident(page::of(addr))
+    }
+
+    fn is_resident(&self, page: u32) -> bool {
+        let byte = self.memory.byte(page);
         byte & page::MAPPED != 0 && byte & EOF == 0 && (byte & WRITTEN != 0 || byte & HELD == 0)
     }
 
     /// Pages that are in use ([`resident`](Self::resident)).
     pub fn resident_pages(&self) -> u32 {
+        self.reckon();
         let all = self.regions.iter().flat_map(|(span, _)| pages(span));
-        all.filter(|&page| self.resident(page << PAGE_SHIFT)).count() as u32
+        all.filter(|&page| self.is_resident(page)).count() as u32
     }
 
     /// The bus error that the host reported since the last call: a file was truncated from outside.
@@ -366,6 +386,8 @@ impl AddressSpace {
             return None;
         }
         let address = u32::try_from(raw.swap(0, Ordering::Relaxed).wrapping_sub(1)).ok()?;
+        // The zeros that the handler put there are open to everybody.
+        self.memory.lax.note(page::of(address));
         Some(Fault { address, access: Access::Read, cause: FaultCause::BeyondEof })
     }
 
@@ -374,6 +396,7 @@ impl AddressSpace {
         if self.mode == FileMode::Copied {
             self.write_back(span);
         }
+        self.texts.note_change(span);
         for (part, attr) in self.regions.inside(span) {
             let private = attr.object.as_ref().is_some_and(|(object, _)| object.sharing == Sharing::Private);
             for page in pages(part) {
@@ -454,7 +477,8 @@ impl AddressSpace {
 
     /// Makes held pages zero.
     fn scrub(&self, first: u32, count: u32) -> io::Result<()> {
-        if count <= ZERO_BY_HAND || self.mode == FileMode::Copied {
+        // Where the host tells which pages it had to find memory for, it must have none for these.
+        if count <= ZERO_BY_HAND && !presumed::is_told() || self.mode == FileMode::Copied {
             self.memory.zero(first << PAGE_SHIFT, count << PAGE_SHIFT);
         } else {
             self.memory.discard(first, count)?;

@@ -28,26 +28,10 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::page::{self, PAGE_SIZE, READ, STORE};
-use super::reservation::{GRANULES, HEADER, Header, TABLE};
+use super::reservation::{GRANULES, HEADER, Header, RIGHTS, TABLE};
 use super::space::AddressSpace;
 use super::watch;
 use crate::trapframe::{Access, F80, Fault};
-
-/// Where translated code finds what [`View`] looks at, as distances from its base.
-pub(crate) mod layout {
-    use super::{GRANULES, READ, STORE, TABLE, page};
-
-    /// The page bytes lie this far before the base.
-    pub(crate) const PAGES: i32 = TABLE as i32;
-    /// The words of watched granules lie this far before the base.
-    pub(crate) const WATCHED: i32 = GRANULES as i32;
-    /// Bit of a page byte: loads may go ahead.
-    pub(crate) const LOADS: u8 = READ;
-    /// Bit of a page byte: stores may go ahead.
-    pub(crate) const STORES: u8 = STORE;
-    /// Bits of a page byte that decide whether only watched code keeps stores off, and what they are then.
-    pub(crate) const BESIDE: (u8, u8) = page::BESIDE_CODE;
-}
 
 /// What a store did besides storing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,7 +196,12 @@ impl<'a> View<'a> {
         let page = page::of(addr);
         // SAFETY: as in `open`.
         let byte = unsafe { self.base.sub(TABLE).add(page as usize).read() };
-        if !page::stores_beside_code(byte) || (addr & (PAGE_SIZE - 1)) + len > PAGE_SIZE {
+        // SAFETY: as before; what the host allows lies beside the page bytes.
+        let rights = unsafe { self.base.sub(RIGHTS).add(page as usize).read() };
+        if !page::stores_beside_code(byte)
+            || rights & page::MAY_WRITE == 0
+            || (addr & (PAGE_SIZE - 1)) + len > PAGE_SIZE
+        {
             return false;
         }
         // SAFETY: a page number is an index of the aligned words of granules, which are readable while the
@@ -245,7 +234,7 @@ impl<'a> View<'a> {
         self.space().probe(addr, len, access)
     }
 
-    /// Host address of guest address 0, for translated code: see [`layout`].
+    /// Host address of guest address 0, for translated code.
     #[inline(always)]
     pub(crate) fn base(self) -> *const u8 {
         self.base.as_ptr()

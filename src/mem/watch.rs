@@ -14,6 +14,8 @@ use super::page::{PAGE_SHIFT, PAGE_SIZE};
 
 /// Logarithm of the bytes of a granule.
 const GRANULE_SHIFT: u32 = 6;
+/// Stores beside code that cost the host a change of protection, after which a page is mixed.
+const OFTEN: u32 = 8;
 /// Reports kept one by one before pages are reported whole.
 const EXACT: usize = 64;
 
@@ -36,6 +38,9 @@ pub(super) struct Watch {
     /// What the watched granules of pages that others may change held when they were decoded.
     pub(super) copies: BTreeMap<u32, Box<Page>>,
     hits: Vec<(u32, u32)>,
+    /// Pages with code and with data that are written often, and how often others were.
+    mixed: BTreeSet<u32>,
+    beside: BTreeMap<u32, u32>,
 }
 
 /// The bytes of a page.
@@ -59,6 +64,33 @@ pub(super) fn differing(copy: &Page, page: &Page, bits: u64) -> u64 {
 }
 
 impl Watch {
+    /// Whether a page holds code beside data that are written often: its stores are not watched, and whoever runs
+    /// its code must look at the bytes.
+    pub(super) fn is_mixed(&self, page: u32) -> bool {
+        !self.mixed.is_empty() && self.mixed.contains(&page)
+    }
+
+    /// Whether nothing is mixed.
+    pub(super) fn is_plain(&self) -> bool {
+        self.mixed.is_empty()
+    }
+
+    /// Counts an expensive store beside code; says whether the page is mixed from now on.
+    pub(super) fn count_beside(&mut self, page: u32) -> bool {
+        let count = self.beside.entry(page).or_default();
+        *count += 1;
+        *count >= OFTEN && {
+            self.beside.remove(&page);
+            self.mixed.insert(page)
+        }
+    }
+
+    /// Forgets what is mixed: the space gets another program.
+    pub(super) fn unmix(&mut self) {
+        self.mixed.clear();
+        self.beside.clear();
+    }
+
     /// Records that the granules `bits` of `page` were written.
     pub(super) fn report(&mut self, page: u32, bits: u64) {
         let base = page << PAGE_SHIFT;

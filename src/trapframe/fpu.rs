@@ -143,10 +143,15 @@ const TAG_EMPTY: u16 = 3;
 
 impl FpuState {
     /// Sets the control word as `fldcw` does: exceptions that wait and are no longer masked are
-    /// summarized.
+    /// summarized.  Such an exception is nobody's: whose it was may have been forgotten.
     pub fn set_control(&mut self, control: u16) {
+        let pending = self.flags & SUMMARY != 0;
         self.control = control & CONTROL_BITS | CONTROL_FIXED;
         self.summarize();
+        if !pending && self.flags & SUMMARY != 0 {
+            (self.opcode, self.code_offset, self.code_selector) = (0, 0, 0);
+            (self.data_offset, self.data_selector) = (0, 0);
+        }
     }
 
     /// The status word.
@@ -226,17 +231,34 @@ impl FpuState {
         (usize::from(self.top) + i) & 7
     }
 
+    /// Opcode, address and operand of the last non-control instruction, the addresses with their selectors: what the
+    /// unit promises where an exception is pending.  Otherwise processors differ, and these are all zero; so is the
+    /// operand of an instruction that has none in memory.
+    pub fn pointers(&self) -> (u16, u32, u16, u32, u16) {
+        const REGISTERS: u16 = 0xc0;
+        if self.flags & SUMMARY == 0 {
+            return (0, 0, 0, 0, 0);
+        }
+        let opcode = self.opcode & 0x7ff;
+        let (data_offset, data_selector) = match opcode & REGISTERS {
+            REGISTERS => (0, 0),
+            _ => (self.data_offset, self.data_selector),
+        };
+        (opcode, self.code_offset, self.code_selector, data_offset, data_selector)
+    }
+
     /// The environment as `fnstenv` writes it in 32-bit protected mode.
     pub fn environment(&self) -> [u8; ENVIRONMENT_SIZE] {
         let high = 0xffff_0000;
+        let (opcode, code_offset, code_selector, data_offset, data_selector) = self.pointers();
         let words = [
             high | u32::from(self.control),
             high | u32::from(self.status()),
             high | u32::from(self.tag_word()),
-            self.code_offset,
-            u32::from(self.opcode & 0x7ff) << 16 | u32::from(self.code_selector),
-            self.data_offset,
-            high | u32::from(self.data_selector),
+            code_offset,
+            u32::from(opcode) << 16 | u32::from(code_selector),
+            data_offset,
+            high | u32::from(data_selector),
         ];
         let mut image = [0; ENVIRONMENT_SIZE];
         for (bytes, word) in image.chunks_exact_mut(4).zip(words) {
@@ -308,7 +330,7 @@ mod tests {
     #[test]
     fn save_area_round_trips_every_register_and_pointer() {
         let mut fpu =
-            FpuState { flags: 0x4100, top: 5, opcode: 0x6c1, code_offset: 0x1234, ..Default::default() };
+            FpuState { flags: 0xc181, top: 5, opcode: 0x601, code_offset: 0x1234, ..Default::default() };
         for i in 0..8 {
             fpu.set_register(i, F80 { significand: 1 << 63 | i as u64, sign_exponent: 0x3fff + i as u16 });
         }

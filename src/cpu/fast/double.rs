@@ -17,7 +17,7 @@ use crate::mem::View;
 /// An instruction without memory operand.
 fn quick_register<'a, Q: Register>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, here);
-    if st.fpu.pending() || !Q::run(st.fpu, op.aux) {
+    if st.fpu_is_busy() || !Q::run(st.fpu, op.aux) {
         return register(st, here, view, left);
     }
     note(st, op);
@@ -39,7 +39,7 @@ fn quick_load<'a, Q: Load, const W: u8, const X: bool>(
         _ => view.try_load64(addr),
     };
     let Some(bits) = bits else { return again(st, here, view, left, load::<W>) };
-    if st.fpu.pending() || !Q::run(st.fpu, bits) {
+    if st.fpu_is_busy() || !Q::run(st.fpu, bits) {
         return again(st, here, view, left, load::<W>);
     }
     note(st, op);
@@ -57,7 +57,7 @@ fn quick_store<'a, const POP: bool, const X: bool>(
     take!(ops, op, here);
     let addr = address::<X>(st, op);
     let Some(bits) = quick::stored(st.fpu) else { return again(st, here, view, left, store::<8>) };
-    if st.fpu.pending() || !view.try_store64(addr, bits) {
+    if st.fpu_is_busy() || !view.try_store64(addr, bits) {
         return again(st, here, view, left, store::<8>);
     }
     note(st, op);

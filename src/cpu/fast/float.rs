@@ -86,7 +86,7 @@ pub(super) fn point(st: &mut State<'_>, addr: u32) {
 #[inline(never)]
 pub(super) fn register<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
-    if st.fpu.pending() {
+    if st.fpu_is_busy() {
         return careful(st, op, left);
     }
     let Some(f) = st.blocks.units.registers.get(op.imm as usize) else { return lost() };
@@ -105,7 +105,7 @@ pub(super) fn load<'a, const W: u8>(st: &mut State<'a>, mut ops: Ops<'a>, view: 
         4 => view.try_load32(addr).map(u64::from),
         _ => view.try_load64(addr),
     };
-    let (Some(bits), false) = (bits, st.fpu.pending()) else { return careful(st, op, left) };
+    let (Some(bits), false) = (bits, st.fpu_is_busy()) else { return careful(st, op, left) };
     let Some(f) = st.blocks.units.loads.get(op.imm as usize) else { return lost() };
     note(st, op);
     point(st, addr);
@@ -134,7 +134,7 @@ pub(super) fn store<'a, const W: u8>(
 /// The store itself; `false` when nothing was done.
 #[inline(never)]
 fn store_value<const W: u8>(st: &mut State<'_>, op: &Op, view: View<'_>) -> bool {
-    if st.fpu.pending() {
+    if st.fpu_is_busy() {
         return false;
     }
     let addr = address::<true>(st, op);
@@ -157,6 +157,9 @@ fn store_value<const W: u8>(st: &mut State<'_>, op: &Op, view: View<'_>) -> bool
 /// `fnstsw ax`.
 fn status<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
+    if st.lent {
+        return careful(st, op, left);
+    }
     st.regs[0] = st.regs[0] & !0xffff | u32::from(st.fpu.status());
     then!(op, st, ops, view, left)
 }
@@ -166,11 +169,11 @@ fn control<'a, const S: bool>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'
     take!(ops, op, _here);
     let addr = address::<true>(st, op);
     if S {
-        if !view.try_store16(addr, st.fpu.control) {
+        if st.lent || !view.try_store16(addr, st.fpu.control) {
             return careful(st, op, left);
         }
     } else {
-        let (Some(word), false) = (view.try_load16(addr), st.fpu.pending()) else {
+        let (Some(word), false) = (view.try_load16(addr), st.fpu_is_busy()) else {
             return careful(st, op, left);
         };
         st.fpu.set_control(word);

@@ -2,7 +2,7 @@
 //!
 //! Between the header of such a block and its first operation lies one that holds the count.
 
-use super::{find, lost, out, take, then};
+use super::{careful, find, lost, out, take, then};
 use crate::cpu::op::{Exit, Op, Ops};
 use crate::cpu::state::State;
 use crate::cpu::translate;
@@ -34,12 +34,22 @@ pub(in crate::cpu) fn pass<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<
     then!(op, st, ops, view, left)
 }
 
-/// Enters the code of a block; the operation at which it leaves is the business of the loop around the handlers:
-/// a handler that has called something does not always end in a jump.
-pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, _view: View<'a>, left: i64) -> Exit {
+/// In place of the handler of an operation whose bytes may have changed: runs the instruction by itself.
+pub(in crate::cpu) fn alone<'a>(st: &mut State<'a>, mut ops: Ops<'a>, _view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    careful(st, op, left)
+}
+
+/// Enters the code of a block, where it may run; the operation at which it leaves is the business of the loop around
+/// the handlers: a handler that has called something does not always end in a jump.
+pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     let (arena, blocks) = (st.arena, st.blocks);
     let Some(head) = arena.get(arena.len().wrapping_sub(ops.len() + 1)) else { return lost() };
-    let Some(at) = blocks.translator.enter(st, head.eip, head.disp, head.aux, left) else { return lost() };
+    let left_before = left.wrapping_add(i64::from(head.imm));
+    if !blocks.translator.may_run(st, left_before) {
+        return pass(st, ops, view, left);
+    }
+    let Some(at) = blocks.translator.enter(st, head.disp, left_before) else { return lost() };
     match at {
         translate::GATE_CALLED => {
             st.trap = Trap::Syscall;

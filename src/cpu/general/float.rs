@@ -5,12 +5,14 @@ use super::operand::{Place, place};
 use crate::cpu::alu::Width;
 use crate::cpu::decode::Decoded;
 use crate::cpu::state::State;
+use crate::cpu::translate;
 use crate::cpu::x87::{self, Op, Store, image};
-use crate::trapframe::{FpuState, Gpr, Seg, Trap};
+use crate::trapframe::{Gpr, Seg, Trap};
 use iced_x86::OpKind;
 
 /// Executes an instruction D8 to DF.  Everything that can fault comes before anything that changes.
 pub(super) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap> {
+    translate::regain(st);
     let ins = &decoded.ins;
     let Some(op) = decoded.unit else { return Err(Trap::InvalidOpcode) };
     if op.waits() && st.fpu.pending() {
@@ -148,6 +150,7 @@ fn store_bytes(st: &State<'_>, at: Place, from: &[u8]) -> Result<(), Trap> {
 }
 
 /// `fwait`: stops where an exception is pending.
-pub(super) fn wait(fpu: &FpuState) -> Result<(), Trap> {
-    if fpu.pending() { Err(Trap::Fpu) } else { Ok(()) }
+pub(super) fn wait(st: &mut State<'_>) -> Result<(), Trap> {
+    translate::regain(st);
+    if st.fpu.pending() { Err(Trap::Fpu) } else { Ok(()) }
 }

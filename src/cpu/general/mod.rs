@@ -34,11 +34,20 @@ pub(super) use operand::short_address;
 
 use super::decode::Decoded;
 use super::state::State;
+use super::tally;
 use crate::trapframe::{Seg, Trap};
 use iced_x86::{Code, Mnemonic, OpKind};
 
 /// Executes one instruction.  `State::eip` is behind it on entry; a branch changes it.
 pub(crate) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap> {
+    let left = st.left;
+    let done = dispatch(st, decoded);
+    // A repeated instruction takes its further iterations from the budget itself.
+    tally::add(&st.tally.general, left.wrapping_sub(st.left).wrapping_add(1) as u64);
+    done
+}
+
+fn dispatch(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap> {
     let ins = &decoded.ins;
     if decoded.escape != 0 {
         return float::execute(st, decoded);
@@ -72,7 +81,7 @@ pub(crate) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap>
         M::Cbw | M::Cwde | M::Cwd | M::Cdq => data::convert(st, ins),
         M::Lahf | M::Sahf | M::Clc | M::Stc | M::Cmc | M::Cld | M::Std | M::Salc => data::flag(st, ins),
         M::Nop => Ok(()),
-        M::Wait => float::wait(st.fpu),
+        M::Wait => float::wait(st),
         M::Cpuid => data::cpuid(st),
         M::Rdtsc => data::rdtsc(st),
         M::Push => stack::push(st, ins),
@@ -121,7 +130,7 @@ pub(crate) fn execute(st: &mut State<'_>, decoded: &Decoded) -> Result<(), Trap>
 }
 
 /// The segment register of a decoder's register.
-fn segment_of(register: iced_x86::Register) -> Seg {
+pub(super) fn segment_of(register: iced_x86::Register) -> Seg {
     use iced_x86::Register as R;
     match register {
         R::ES => Seg::Es,

@@ -15,14 +15,15 @@ const INIT_CONTROL: u16 = 0x037f;
 
 /// The environment as `fnstenv` writes it with a 16-bit operand size.
 pub fn environment_16(fpu: &FpuState) -> [u8; ENVIRONMENT_16_SIZE] {
+    let (_, code_offset, code_selector, data_offset, data_selector) = fpu.pointers();
     let words = [
         fpu.control,
         fpu.status(),
         fpu.tag_word(),
-        fpu.code_offset as u16,
-        fpu.code_selector,
-        fpu.data_offset as u16,
-        fpu.data_selector,
+        code_offset as u16,
+        code_selector,
+        data_offset as u16,
+        data_selector,
     ];
     let mut image = [0; ENVIRONMENT_16_SIZE];
     for (bytes, word) in image.chunks_exact_mut(2).zip(words) {

@@ -1,0 +1,73 @@
+//! What was decoded and translated of programs, in common for all processes of a machine that run them.
+//!
+//! Processes that map the same [texts](crate::mem::Text) at the same places share one set of blocks, across fork and
+//! exec.  Code elsewhere (a linkage table, a trampoline) is in the set too, but looks at its bytes when it is entered.
+//! Whoever changes a text goes on with blocks of its own.
+//!
+//! Knows blocks as a whole.  2.1 counterpart: the text cache of the machine below it.
+
+use super::block::Blocks;
+use super::tally::Tally;
+use crate::mem::Text;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Sets that are kept although nobody uses them.
+const KEPT: usize = 32;
+
+/// A set of blocks, and who it belongs to.
+pub(super) type Shared = Rc<RefCell<Blocks>>;
+
+/// The sets of blocks of a machine.
+#[derive(Default)]
+pub struct Library {
+    sets: RefCell<HashMap<Vec<Text>, Shared>>,
+    bytes: Cell<usize>,
+    pub(super) tally: Rc<Tally>,
+}
+
+impl std::fmt::Debug for Library {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Library").field("sets", &self.sets.borrow().len()).finish_non_exhaustive()
+    }
+}
+
+impl Library {
+    /// A library that knows nothing; `reasons`: it counts why translated code is left.
+    pub fn new(reasons: bool) -> Self {
+        Self { tally: Rc::new(Tally::new(reasons)), ..Self::default() }
+    }
+
+    /// The blocks of processes with these texts.
+    pub(super) fn set(&self, texts: Vec<Text>) -> Shared {
+        let mut sets = self.sets.borrow_mut();
+        if sets.len() >= KEPT && !sets.contains_key(&texts) {
+            sets.retain(|_, set| Rc::strong_count(set) > 1);
+            self.bytes.set(sets.values().map(|set| set.borrow().counted.get()).sum());
+        }
+        Rc::clone(sets.entry(texts).or_insert_with(|| Rc::new(RefCell::new(Blocks::new()))))
+    }
+
+    /// Takes account of what a set takes now.
+    pub(super) fn count(&self, set: &Blocks) {
+        let now = set.bytes();
+        self.bytes.set(self.bytes.get().saturating_sub(set.counted.replace(now)).saturating_add(now));
+    }
+
+    /// Bytes of the host's memory that all sets take.
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// Forgets everything; processes that use a set keep it until they are told to [release](super::Cpu::release) it.
+    pub fn clear(&self) {
+        self.sets.borrow_mut().clear();
+        self.bytes.set(0);
+    }
+
+    /// What was counted.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
