@@ -12,7 +12,7 @@ use super::event::Observer;
 use super::file::{self, Filedesc};
 use super::limits::{MAXFILES, Plimit, Resource, Rlimit};
 use super::proc::exec::{ExecError, Strings, execve};
-use super::proc::leader::{LEADER_PID, Leader};
+use super::proc::leader::{LAST_SYSTEM_PID, LEADER_PID, Leader};
 use super::proc::{Flags, Proc, ProcId, State, enter_pgrp};
 use super::signal::{Action, CANT_MASK, NSIG, SIGCONT, SIGKILL, SIGSTOP, Sigacts, sigmask};
 use super::sleep_queues::SleepQueues;
@@ -28,7 +28,7 @@ use crate::trapframe::fpu::INITIAL_CONTROL;
 const LEADER_NAME: &[u8] = b"bsd21";
 
 /// What the kernel says first.
-const BOOT_MESSAGE: &str = "Copyright (c) 1992-1995 The FreeBSD Project.\nCopyright (c) 1982, 1986, 1989, 1991, 1993\n\tThe Regents of the University of California.  All rights reserved.\n\n";
+pub(in crate::kernel) const COPYRIGHT: &str = "Copyright (c) 1992-1995 The FreeBSD Project.\nCopyright (c) 1982, 1986, 1989, 1991, 1993\n\tThe Regents of the University of California.  All rights reserved.\n\n";
 
 /// What a machine is built of.
 #[derive(Debug)]
@@ -159,7 +159,7 @@ impl Kernel {
             sequence: 0,
         };
         kernel.vfs.offer_kernel(super::kmem::synthetic());
-        super::kmem::log::printf(&mut kernel, BOOT_MESSAGE);
+        super::kmem::log::printf(&mut kernel, COPYRIGHT);
         let version = kernel.system.version.clone();
         super::kmem::log::printf(&mut kernel, &version);
         socket::protosw::domaininit(&mut kernel);
@@ -169,7 +169,7 @@ impl Kernel {
         kernel.procs[init].state = State::Sleep;
         kernel.init = Some(init);
         // Those of 2.1's own processes come before.
-        kernel.procs.set_last_pid(LEADER_PID);
+        kernel.procs.set_last_pid(LAST_SYSTEM_PID);
         kernel.add_timeout(SECOND_NS, Timeout::Second);
         kernel
     }

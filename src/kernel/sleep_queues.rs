@@ -58,6 +58,7 @@ fn place(channel: Channel) -> usize {
         FifoReaders(vnode) | FifoWriters(vnode) => vnode.index(),
         HostFile(file) => file.index(),
         Lock(number) => number as usize,
+        Mount(number) => number,
         Ipc(number) | Tty(number) => number as usize,
         Select => 5,
         Lbolt => 6,

@@ -27,6 +27,7 @@ impl Builder {
             self.protect_root |= mount.read_only;
             self.root = Some(mount.host);
         }
+        self.check_disks()?;
         self.check_places()?;
         self.check_rights()?;
         self.check_changes()
@@ -74,6 +75,24 @@ impl Builder {
                         String::from_utf8_lossy(&other.guest)
                     )));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Each disk has a name of its own that no other device of /dev has, and is a directory.
+    fn check_disks(&self) -> Result<(), StartError> {
+        for (at, disk) in self.disks.iter().enumerate() {
+            let shown = format!("--disk {}={}", disk.name, disk.host.display());
+            let taken = |name: &str| crate::kernel::vfs::device::is_name(name.as_bytes());
+            if taken(&disk.name) || taken(&format!("r{}", disk.name)) {
+                return Err(contradiction(format!("{shown}: /dev/{} is another device", disk.name)));
+            }
+            if self.disks.iter().skip(at + 1).any(|other| other.name == disk.name) {
+                return Err(contradiction(format!("{shown}: two disks are called {}", disk.name)));
+            }
+            if !disk.host.is_dir() {
+                return Err(contradiction(format!("{shown}: not a directory")));
             }
         }
         Ok(())

@@ -5,7 +5,7 @@
 //!
 //! Must not know processes.  2.1 counterpart: sys/mount.h, kern/vfs_syscalls.c (mount), kern/vfs_subr.c.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use syscalls::flags::MountFlags;
 
@@ -14,7 +14,7 @@ use super::hold::Hold;
 use super::identity::Unit;
 use super::overlay::{self, Layered};
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
-use super::{Vfs, procfs};
+use super::{Vfs, kernfs, procfs};
 use crate::host::change::HostSpace;
 use crate::host::error::{HostError, HostResult};
 use crate::host::fs::{HostKind, Place};
@@ -31,6 +31,12 @@ pub enum FsType {
     Ufs = 1,
     /// A temporary directory of the host.
     Mfs = 3,
+    /// The descriptors of a process.
+    Fdesc = 7,
+    /// A directory of the guest in another place.
+    Null = 9,
+    /// Values of the kernel.
+    Kernfs = 11,
     /// Processes.
     Procfs = 12,
     /// Devices of the kernel.
@@ -60,6 +66,12 @@ pub struct Mount {
     pub special: bool,
     /// Its flags were changed by a guest, which may change them back.
     pub changed: bool,
+    /// A guest mounted it, and may unmount it.
+    pub by_guest: bool,
+    /// The disk that it is of.
+    disk: Option<u32>,
+    /// What goes when it is unmounted: the directory of a file system in memory.
+    temporary: Option<Temporary>,
 }
 
 /// The guest's own /tmp: mounted from the beginning, made on the host when somebody goes there.
@@ -89,9 +101,35 @@ pub enum Source<'a> {
     Devices,
     /// The processes, under this name in the list of mounts.
     Processes(&'a [u8]),
+    /// Values of the kernel, under this name.
+    Values(&'a [u8]),
+    /// Descriptors, under this name.
+    Descriptors(&'a [u8]),
+    /// A directory of the guest, under its name.
+    Again(VnodeId, &'a [u8]),
+    /// A directory of the host that was given as a disk, under the name of the disk.
+    Disk(&'a Disk, &'a [u8]),
+    /// An empty file system that goes when it is unmounted, under this name.
+    Memory(&'a [u8]),
+}
+
+/// A directory of the host that a guest may mount as a disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// The device number.
+    pub rdev: u32,
+    /// The directory.
+    pub path: PathBuf,
+    /// Nothing may be changed in it.
+    pub read_only: bool,
 }
 
 impl Vfs {
+    /// Sets where file systems in memory are made.
+    pub fn set_temporary(&mut self, above: PathBuf) {
+        self.above = Some(above);
+    }
+
     /// Mounts the root of all.
     pub fn mount_root(&mut self, source: &Source<'_>, flags: MountFlags) -> HostResult<MountId> {
         let id = self.new_mount(source, b"/", flags | MountFlags::ROOTFS)?;
@@ -119,8 +157,10 @@ impl Vfs {
         self.mounts[id.0].covered = Some(covered);
         self.vnodes[covered].mounted_here = Some(id);
         self.vnodes.vref(root);
-        if matches!(source, Source::Devices) {
-            self.make_devices(id);
+        match source {
+            Source::Devices => self.make_devices(id),
+            Source::Descriptors(_) => self.make_descriptors(id),
+            _ => {}
         }
         Ok(id)
     }
@@ -131,16 +171,33 @@ impl Vfs {
         let Some(covered) = mount.covered.take() else { return };
         let root = mount.root;
         mount.on.clear();
+        let temporary = mount.temporary.take();
         self.vnodes[covered].mounted_here = None;
         self.vnodes.vrele(covered);
         // One of the mount and one of the directory.
         self.vnodes.vrele(root);
         self.vnodes.vrele(root);
+        if temporary.is_some() {
+            // What the cache holds of it would keep its blocks.
+            self.vnodes.empty_cache();
+        }
     }
 
     /// Whether a mount is still there.
     pub fn is_mounted(&self, id: MountId) -> bool {
         !self.mounts[id.0].on.is_empty()
+    }
+
+    /// From now on a mount is one of a guest's.
+    pub(super) fn mounted_by_guest(&mut self, id: MountId) {
+        if let Some(mount) = self.mounts.get_mut(id.0) {
+            mount.by_guest = true;
+        }
+    }
+
+    /// Whether a directory that was given as a disk is mounted.
+    pub(super) fn is_mounted_from(&self, rdev: u32) -> bool {
+        self.mounts.iter().any(|mount| mount.disk == Some(rdev) && !mount.on.is_empty())
     }
 
     /// Whether somebody uses a file of a mount, other than as the directory that is covered.
@@ -258,8 +315,15 @@ impl Vfs {
             Source::Empty => (FsType::Mfs, b"bsd21".to_vec(), None),
             Source::Devices => (FsType::Devfs, b"devfs".to_vec(), None),
             Source::Processes(from) => (FsType::Procfs, from.to_vec(), None),
+            Source::Values(from) => (FsType::Kernfs, from.to_vec(), None),
+            Source::Descriptors(from) => (FsType::Fdesc, from.to_vec(), None),
+            Source::Again(_, from) => (FsType::Null, from.to_vec(), None),
+            Source::Disk(disk, from) => (FsType::Ufs, from.to_vec(), Some(disk.path.as_path())),
+            Source::Memory(from) => (FsType::Mfs, from.to_vec(), None),
         };
-        let flags = if path.is_some() { flags | MountFlags::LOCAL } else { flags };
+        let is_local = path.is_some() || matches!(source, Source::Memory(_));
+        let flags = if is_local { flags | MountFlags::LOCAL } else { flags };
+        let mut temporary = None;
         let (place, unit, vnode) = match path {
             Some(path) => {
                 let (place, unit, vnode) = match source {
@@ -272,6 +336,23 @@ impl Vfs {
                     return Err(HostError::SPECIAL);
                 }
                 (Some(place), unit, vnode)
+            }
+            None if let Source::Again(again, _) = source => {
+                let place = self.vnodes[*again].host().map(|node| node.place.try_clone());
+                let (place, unit, vnode) = self.held_root(id, place.ok_or(HostError::NOT_PERMITTED)??)?;
+                (Some(place), unit, vnode)
+            }
+            None if matches!(source, Source::Memory(_)) => {
+                let above = self.above.clone().ok_or(HostError::NOT_PERMITTED)?;
+                let directory = temporary.insert(Temporary::new(above)?);
+                let path = directory.path()?.to_owned();
+                let (place, unit, vnode) = self.host_root(id, &path)?;
+                (Some(place), unit, vnode)
+            }
+            None if kind == FsType::Kernfs => {
+                self.kernel_view.mounted = true;
+                let unit = self.identities.mount(id.0, None);
+                (None, unit, Vnode::new(Vtype::Dir, id, Body::Kernel(kernfs::Node::ROOT)))
             }
             None if kind == FsType::Procfs => {
                 self.uses_processes();
@@ -287,13 +368,26 @@ impl Vfs {
         let root = self.vnodes.insert(vnode);
         self.vnodes.vref(root);
         let from = match kind {
-            FsType::Ufs if self.options.repeatable => format!("/dev/sd{}a", id.0).into_bytes(),
+            FsType::Ufs if self.options.repeatable && !matches!(source, Source::Disk(..)) => format!("/dev/sd{}a", id.0).into_bytes(),
             _ => from,
         };
         let on = on.to_vec();
         let special = matches!(source, Source::Special(_));
-        let changed = false;
-        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place, special, changed });
+        self.mounts.push(Mount {
+            root,
+            covered: None,
+            flags,
+            kind,
+            on,
+            from,
+            unit,
+            place,
+            special,
+            changed: false,
+            by_guest: false,
+            disk: if let Source::Disk(disk, _) = source { Some(disk.rdev) } else { None },
+            temporary,
+        });
         Ok(id)
     }
 

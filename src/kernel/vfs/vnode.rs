@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
-use super::procfs;
+use super::{kernfs, procfs};
 use crate::host::fs::HostTime;
 use crate::host::stdio::Stream;
 use crate::kernel::arena::{Arena, Id};
@@ -109,6 +109,8 @@ pub enum Body {
     BuiltIn(BuiltIn),
     /// A file of the kernel's own: its inode number and its bytes.
     Memory(u32, Rc<[u8]>),
+    /// A node of the kernel file system.
+    Kernel(kernfs::Node),
     /// A node of the process file system.
     Process(procfs::Node),
     /// A stream that the emulator was started with.
@@ -175,7 +177,7 @@ impl Vnode {
     /// The device number, of a device.
     pub fn rdev(&self) -> Option<u32> {
         match &self.body {
-            Body::BuiltIn(node) if self.kind == Vtype::Chr => Some(node.rdev),
+            Body::BuiltIn(node) if matches!(self.kind, Vtype::Chr | Vtype::Blk) => Some(node.rdev),
             Body::Host(_) => self.inode.extra.get().device.map(|(_, rdev)| rdev),
             _ => None,
         }
@@ -194,6 +196,8 @@ pub struct Table {
     /// Vnodes without references, the longest unused first.
     cache: BTreeMap<u64, VnodeId>,
     clock: u64,
+    /// Vnodes that were ever made.
+    made: u64,
     /// Unreferenced vnodes that are kept; [`CACHE`] unless set.
     most: Option<usize>,
 }
@@ -234,11 +238,17 @@ impl Table {
             vnode.inode = Rc::clone(&self.vnodes[*other].inode);
         }
         let id = self.vnodes.insert(vnode);
+        self.made += 1;
         if let Some(identity) = identity {
             self.by_identity.entry(identity).or_default().push(id);
         }
         self.touch(id);
         id
+    }
+
+    /// Vnodes that were ever made.
+    pub fn made(&self) -> u64 {
+        self.made
     }
 
     /// The vnode, if it is held.
