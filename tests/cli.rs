@@ -1,5 +1,6 @@
 //! The command line as a user meets it: what it prints, and how it ends.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -161,6 +162,39 @@ fn a_program_that_is_not_there_is_127_and_names_the_root() {
     let root = empty.path().to_str().expect("a name");
     fails(&["run", "--root", root, "ls"], 127, root);
     fails(&["run", "--root", root, "/bin/ls"], 127, root);
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_root_that_was_searched() {
+    let root = tempfile::tempdir().expect("a directory");
+    let name = |file: &str| root.path().join(file).to_str().expect("a name").to_owned();
+    let given = root.path().display();
+    std::fs::create_dir(name("d")).expect("a directory");
+    std::fs::write(name("empty"), "").expect("a file");
+    std::fs::write(name("script"), "#!/bin/nosh\n").expect("a file");
+    for program in ["dynamic", "plain"] {
+        std::fs::copy(format!("fixtures/bin/{}", program.replace("plain", "hello")), name(program))
+            .expect("a copy");
+    }
+    for (file, mode) in [("empty", 0o755), ("script", 0o755), ("plain", 0o644)] {
+        std::fs::set_permissions(name(file), std::fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+    fails(&["run", &name("d")], 126, "/d is a directory");
+    fails(&["run", &name("empty")], 126, "/empty is an empty file");
+    fails(&["run", &name("plain")], 126, "/plain is not executable; chmod +x makes it so");
+    fails(&["run", "--root", &name("."), "/script"], 126, "/script: its interpreter /bin/nosh: No such file");
+    let output = bsd21(&["run", &name("dynamic")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let wanted = "/dynamic needs /usr/libexec/ld.so and libc.so.2.2: --root DIR names a tree that has them\n";
+    assert!(output.status.code() == Some(1) && said.ends_with(wanted), "{said}");
+    let output = bsd21(&["run", "--root", given.to_string().as_str(), "dynamic/../dynamic"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("needs"), "a program that was not found needs nothing: {said}");
+    let output = bsd21(&["run", "--root", given.to_string().as_str(), "/dynamic"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let wanted =
+        format!("/dynamic needs /usr/libexec/ld.so, libc.so.2.2, which the root {given} does not have\n");
+    assert!(output.status.code() == Some(1) && said.ends_with(&wanted), "{said}");
 }
 
 #[test]

@@ -368,13 +368,12 @@ impl Screen {
         rustix::io::write(&self.screen, text.as_bytes()).expect("the terminal takes it");
     }
 
-    /// Waits until `text` is shown, and forgets what was shown up to there.
-    fn expect(&mut self, text: &str) {
+    /// Waits until `text` is shown, and gives what was shown up to there.
+    fn expect(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.shown.find(text) {
-                self.shown.drain(..at + text.len());
-                return;
+                return self.shown.drain(..at + text.len()).collect();
             }
             assert!(Instant::now() < until, "{text:?} does not appear in {:?}", self.shown);
             let mut ready = [PollFd::new(&self.screen, PollFlags::IN)];
@@ -432,6 +431,28 @@ fn a_program_that_stops_itself_stops_the_run() {
     screen.expect("got signal 19");
     screen.expect("after");
     screen.expect("ended with 7");
+}
+
+#[test]
+fn a_person_is_told_once_where_the_guest_writes() {
+    let root = tempfile::tempdir().expect("a directory");
+    std::fs::copy(image("hello"), root.path().join("hello")).expect("a program");
+    let run = |options: &str| format!("{BSD21} run --root {} {options} /hello", root.path().display());
+    let script = [
+        run(""),
+        run("--overlay"),
+        format!("{} 2>&1 | cat", run("")),
+        run("-q"),
+        run("--read-only"),
+        "echo done".to_owned(),
+    ];
+    let mut screen = Screen::start(&script.join("; "));
+    screen.expect(&format!("bsd21: the guest's changes are made in {}", root.path().display()));
+    screen.expect("hello, world");
+    screen.expect("bsd21: the guest's changes are forgotten when the run ends");
+    let rest = screen.expect("done");
+    assert_eq!(rest.matches("hello, world").count(), 4, "{rest}");
+    assert!(!rest.contains("the guest's changes"), "{rest}");
 }
 
 #[test]

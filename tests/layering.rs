@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may name those before it, and itself.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "syscalls",
     "trapframe",
     "mem",
     "cpu",
     "image",
     "host",
+    "cd9660",
     "kernel",
     "trace",
     "machine",

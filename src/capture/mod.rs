@@ -7,6 +7,17 @@
 //! Programs are never copied into a case: it names them, with their size and hash, below a root that is either
 //! a directory relative to the case or one that is given when the case is verified.
 //!
+//! ```
+//! use bsd21::capture::find;
+//! use bsd21::capture::verify::{self, Options};
+//!
+//! let options = Options { trust: true, ..Options::default() };
+//! let cases = find::cases("fixtures/cases/hello".as_ref())?;
+//! let reports = verify::all(&cases, 1, &options, &mut |_| {});
+//! assert!(reports.iter().all(|report| report.verdict.is_good()));
+//! # Ok::<(), bsd21::capture::case::CaseError>(())
+//! ```
+//!
 //! Must not know the command line.  2.1 counterpart: none.
 
 pub mod aspect;

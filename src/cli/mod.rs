@@ -13,6 +13,7 @@ mod inspect_json;
 mod kdump;
 mod listing;
 mod log;
+mod missing;
 mod options;
 mod overlay;
 mod run;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
-use super::{Failure, GuestOptions, TraceOptions, status};
+use super::{Failure, GuestOptions, TraceOptions, missing, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
 use crate::kernel::socket::Network;
@@ -79,7 +79,7 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
 
-fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
         Some(b'K') => (&text[..text.len() - 1], 10),
         Some(b'M') => (&text[..text.len() - 1], 20),
@@ -243,6 +243,11 @@ impl Trace {
 fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
     if let Some(program) = guest.command.first() {
         host::report_signal(machine, program, ended);
+        if !matches!(ended, Ended::Exited(0) | Ended::Limit(_) | Ended::Rebooted(_))
+            && let Some(missing) = missing::of(guest, program)
+        {
+            super::complain(&missing);
+        }
     }
 }
 

@@ -70,7 +70,10 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let status = match &error {
             StartError::NotFound { .. } => NOT_FOUND,
-            StartError::NotExecutable { .. } | StartError::Refused { .. } => REFUSED,
+            StartError::NotExecutable { .. }
+            | StartError::Unfit { .. }
+            | StartError::Interpreter { .. }
+            | StartError::Refused { .. } => REFUSED,
             _ => INTERNAL,
         };
         Self { status, message: error.to_string() }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use super::run::{ClockName, parse_seconds};
+use super::run::{ClockName, parse_bytes, parse_seconds};
 use crate::survey::{self, Options, RunOptions, html, table};
 
 /// Status where something could not be looked at.
@@ -26,6 +26,9 @@ pub(super) struct Survey {
     /// End each run after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, default_value = "10")]
     max_wall: Duration,
+    /// End each run when it needs more memory than this (K, M, G: powers of 1024; 512M unless given).
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    max_mem: Option<u64>,
     /// The clock of runs: one that counts instructions and does not wait, or the host's.
     #[arg(long, value_enum, default_value = "virtual", value_name = "CLOCK")]
     clock: ClockName,
@@ -60,7 +63,11 @@ impl Survey {
             check(root, "--root ")?;
         }
         let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
-        let run = RunOptions { max_wall: self.max_wall, virtual_clock: self.clock == ClockName::Virtual };
+        let run = RunOptions {
+            max_wall: self.max_wall,
+            max_mem: self.max_mem,
+            virtual_clock: self.clock == ClockName::Virtual,
+        };
         let options =
             Options { root: self.root, all: self.all, jobs: jobs.unwrap_or(1), run: self.run.then_some(run) };
         let watched = std::io::stderr().is_terminal();

@@ -35,6 +35,11 @@ pub(super) fn activate<S: Source + ?Sized>(
     match header.e_type {
         ET_EXEC => {}
         ET_DYN => {
+            if let Ok(Some(linker)) = interpreter_name(head, &segments)
+                && !is_freebsd_linker(&linker)
+            {
+                return Err(elf(&format!("is not FreeBSD's: {}", system(&header, Some(&linker)))));
+            }
             return Err(elf(
                 "is a shared object or position-independent, which FreeBSD of that time cannot start",
             ));

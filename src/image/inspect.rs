@@ -49,6 +49,16 @@ pub enum Verdict {
 }
 
 /// Looks at a file.
+///
+/// ```
+/// use bsd21::image::inspect::{self, Verdict};
+///
+/// let report = inspect::report(&std::fs::read("fixtures/bin/hello")?);
+/// assert!(matches!(report.verdict, Verdict::Image(_)));
+/// let numbers: Vec<_> = report.gates.iter().filter_map(|gate| gate.number).collect();
+/// assert_eq!(numbers, [1, 4]); // exit and write
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn report(file: &[u8]) -> Report {
     let verdict = match activate(file, Circumstances::default()) {
         Ok(Activation::Image(plan)) => Verdict::Image(plan),

@@ -106,6 +106,24 @@ impl Kernel {
         }
     }
 
+    /// Counts what a kept stream's file gets where its content shall go on at `offset`, holes too; false if that is
+    /// more than may be kept.
+    pub(in crate::kernel) fn account_extent(&mut self, offset: u64) -> bool {
+        let (Some(most), true) = (self.allowance.memory, self.allowance.keeps_output) else { return true };
+        let hole = offset.saturating_sub(self.allowance.written);
+        if hole > self.memory().0 {
+            self.exceed(Excess::Memory(most));
+            return false;
+        }
+        self.allowance.written += hole;
+        true
+    }
+
+    /// Whether what is written to standard streams is kept in memory.
+    pub(in crate::kernel) fn keeps_output(&self) -> bool {
+        self.allowance.keeps_output
+    }
+
     /// How many of `wanted` bytes may still be written.
     pub(in crate::kernel) fn account_output(&mut self, wanted: usize) -> usize {
         let mut allowed = wanted;

@@ -113,6 +113,8 @@ pub enum StartFailure {
     Directory(Errno),
     /// It cannot be executed.
     Exec(ExecError),
+    /// It is no program at all, in words.
+    Unfit(&'static str),
 }
 
 impl From<ExecError> for StartFailure {
@@ -216,6 +218,11 @@ impl Kernel {
             if !matches!(result, Err(ExecError::Errno(Errno::ENOENT | Errno::ENOTDIR))) {
                 break;
             }
+        }
+        if let Err(ExecError::Errno(Errno::EACCES | Errno::ENOEXEC)) = result
+            && let Some(why) = program.paths.iter().find_map(|path| vfs::unfit(&mut cx, path))
+        {
+            return Err(StartFailure::Unfit(why));
         }
         result?;
         self.procs[id].state = State::Run;

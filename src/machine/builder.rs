@@ -470,6 +470,11 @@ impl Builder {
                 StartError::NotExecutable { program, place, errno }
             }
             StartFailure::Exec(ExecError::Refused(refusal)) => StartError::Refused { program, refusal },
+            StartFailure::Exec(ExecError::Interpreter { path, errno }) => {
+                let interpreter = String::from_utf8_lossy(&path).into_owned();
+                StartError::Interpreter { program, interpreter, place, errno }
+            }
+            StartFailure::Unfit(why) => StartError::Unfit { program, why },
         })
     }
 

@@ -66,11 +66,21 @@ pub struct Options {
 pub struct RunOptions {
     /// Time after which a run is ended.
     pub max_wall: std::time::Duration,
+    /// Bytes of memory that a run may have; as much as any run unless given.
+    pub max_mem: Option<u64>,
     /// The guest's clock counts instructions.
     pub virtual_clock: bool,
 }
 
 /// Surveys a directory; `progress` hears how many of how many files are done.
+///
+/// ```
+/// use bsd21::survey::{Options, survey};
+///
+/// let options = Options { root: None, all: false, jobs: 1, run: None };
+/// let found = survey("fixtures/cases/hello".as_ref(), &options, &|_done, _total| {});
+/// assert!(found.programs.is_empty());
+/// ```
 pub fn survey(directory: &Path, options: &Options, progress: &(dyn Fn(usize, usize) + Sync)) -> Survey {
     let root = options.root.clone().unwrap_or_else(|| directory.to_owned());
     let tree = Tree::new(&root);
@@ -80,6 +90,7 @@ pub fn survey(directory: &Path, options: &Options, progress: &(dyn Fn(usize, usi
         root: root.clone(),
         mounts: guest.mounts.clone(),
         max_wall: run.max_wall,
+        max_mem: run.max_mem,
         virtual_clock: run.virtual_clock,
     });
     let total = found.files.len();

@@ -33,6 +33,8 @@ pub struct Conditions {
     pub mounts: Vec<Mount>,
     /// Time after which a run is ended.
     pub max_wall: Duration,
+    /// Bytes of memory that a run may have; as much as any run unless given.
+    pub max_mem: Option<u64>,
     /// The guest's clock counts instructions instead of being the host's.
     pub virtual_clock: bool,
 }
@@ -63,7 +65,7 @@ fn attempt(program: &Path, conditions: &Conditions) -> io::Result<Start> {
         .stdin(File::open("/dev/null")?)
         .stdout(Stdio::Descriptor(stdout_end))
         .stderr(Stdio::Descriptor(stderr_end))
-        .limits(Limits { wall: Some(conditions.max_wall), ..Limits::default() });
+        .limits(Limits { wall: Some(conditions.max_wall), memory: conditions.max_mem, ..Limits::default() });
     for mount in &conditions.mounts {
         builder = builder.mount(mount.clone());
     }
@@ -77,7 +79,12 @@ fn attempt(program: &Path, conditions: &Conditions) -> io::Result<Start> {
         Err(StartError::Refused { refusal, .. }) => {
             return Ok(empty(Outcome::Refused, refusal.to_string()));
         }
-        Err(error @ (StartError::NotFound { .. } | StartError::NotExecutable { .. })) => {
+        Err(
+            error @ (StartError::NotFound { .. }
+            | StartError::NotExecutable { .. }
+            | StartError::Unfit { .. }
+            | StartError::Interpreter { .. }),
+        ) => {
             return Ok(empty(Outcome::Refused, error.to_string()));
         }
         Err(error) => return Ok(empty(Outcome::Failed, error.to_string())),

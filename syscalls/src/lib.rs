@@ -4,6 +4,12 @@
 //! [`result`]), and what those words mean: error numbers, signals, flag sets, requests and structure
 //! layouts, each with the name that a person expects to read.
 //!
+//! ```
+//! let row = &syscalls::SYSENT[135];
+//! assert_eq!((row.name, row.narg), ("socketpair", 5));
+//! assert_eq!(syscalls::Errno::EPIPE.name(), "EPIPE");
+//! ```
+//!
 //! This crate describes and never acts.  It must not know guest memory, the kernel, or the host.
 //!
 //! 2.1 counterpart: kern/syscalls.master and the headers in sys/ and i386/include/.

@@ -67,6 +67,7 @@ fn word(random: &mut Random, names: &[u32], pool: u32) -> u32 {
 /// A call with its words; what would end the whole run, or the process that waits for the others, is left out.
 fn call(random: &mut Random, names: &[u32], pool: u32, own_pid: u32) -> [u32; ENTRY] {
     const EXIT: u32 = 1;
+    const REBOOT: u32 = 55;
     const FORKS: [u32; 2] = [2, 66];
     const KILLS: [u32; 2] = [37, 146];
     const PTRACE: u32 = 26;
@@ -87,6 +88,9 @@ fn call(random: &mut Random, names: &[u32], pool: u32, own_pid: u32) -> [u32; EN
         }
         let shift = usize::from(INDIRECT.contains(&number));
         let meant = if shift == 1 { entry[1] } else { number };
+        if meant == REBOOT {
+            continue;
+        }
         if KILLS.contains(&meant) || meant == PTRACE {
             // Another process of the batch, or none: not the one that waits.
             entry[1 + shift] = if meant == PTRACE { own_pid + 1 + random.below(3) as u32 } else { 0 };

@@ -160,6 +160,46 @@ fn deep_trees_are_removed_and_refused() {
 }
 
 #[test]
+fn kept_output_counts_with_its_holes() {
+    let place = scratch();
+    let image = program(&Layout::default(), |a| {
+        // ftruncate to 8 GB and, where that is refused, a byte behind a hole of 8 GB.
+        gate(a, 201, &[1, 0, 0, 2]);
+        gate(a, 199, &[1, 0, 0, 2, 0]);
+        gate(a, 4, &[1, 0x2000, 1]);
+        exit_with_errno(a);
+    });
+    put(place.path(), "hole", &image);
+    let output = bsd21(place.path(), &["capture", "-o", "c", "--", "hole"], "capture");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(124), "{said}");
+    assert!(said.starts_with("bsd21: --max-mem: ") && said.lines().count() == 1, "{said}");
+    assert!(!place.path().join("c").exists());
+}
+
+/// Locks every second byte of a file until it may lock no more.
+#[test]
+fn locked_ranges_of_a_file_have_an_end() {
+    let place = scratch();
+    let mut layout = Layout::default();
+    let name = layout.put(b"locked\0");
+    // struct flock: start, length, pid, type, whence.
+    let lock = layout.words(&[0, 0, 1, 0, 0, 3]);
+    let image = program(&layout, |a| {
+        let mut again = a.create_label();
+        gate(a, 5, &[name as i32, 0x602, 0o644]);
+        a.set_label(&mut again).expect("label");
+        a.add(dword_ptr(lock), 2).expect("add");
+        gate(a, 92, &[3, 8, lock as i32]);
+        a.jnc(again).expect("jnc");
+        exit_with_errno(a);
+    });
+    put(place.path(), "locker", &image);
+    let output = bsd21(place.path(), &["run", "--clock", "virtual", "locker"], "run");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(77), String::new()), "ENOLCK");
+}
+
+#[test]
 fn the_hosts_limit_on_files_is_efbig() {
     let place = scratch();
     let mut layout = Layout::default();

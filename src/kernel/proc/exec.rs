@@ -44,6 +44,14 @@ pub enum ExecError {
     /// No activator takes the file.
     #[error("{0}")]
     Refused(Refusal),
+    /// The look-up of the program's interpreter failed, or a check of it.
+    #[error("its interpreter {}: {}", String::from_utf8_lossy(path), errno.message())]
+    Interpreter {
+        /// The interpreter's name.
+        path: Vec<u8>,
+        /// Why.
+        errno: Errno,
+    },
 }
 
 impl From<Errno> for ExecError {
@@ -58,6 +66,7 @@ impl ExecError {
         match self {
             ExecError::Errno(e) => *e,
             ExecError::Refused(refusal) => refusal.errno(),
+            ExecError::Interpreter { errno, .. } => *errno,
         }
     }
 }
@@ -117,7 +126,7 @@ fn run(
             }
             skip = 1;
             cx.kernel.note(cx.id, Event::Image { vnode: file.vnode });
-            let interpreter = vfs::lookup_exec(cx, &script.interpreter)?;
+            let interpreter = lookup_interpreter(cx, &script.interpreter)?;
             vfs::vrele(cx.kernel, std::mem::replace(file, interpreter).vnode);
             with.interpreted = true;
             match image::activate(file, with).map_err(ExecError::Refused)? {
@@ -197,13 +206,17 @@ fn next_string(cx: &Context<'_>, at: &mut u32, space: usize) -> Result<Option<Ve
     }
 }
 
+fn lookup_interpreter(cx: &mut Context<'_>, path: &[u8]) -> Result<Executable, ExecError> {
+    vfs::lookup_exec(cx, path).map_err(|errno| ExecError::Interpreter { path: path.to_vec(), errno })
+}
+
 /// The ELF interpreter of a program, laid out at an address that the program leaves free.
 fn load_interpreter(
     cx: &mut Context<'_>,
     path: &[u8],
     program: &Plan,
 ) -> Result<(Box<Plan>, Executable), ExecError> {
-    let file = vfs::lookup_exec(cx, path)?;
+    let file = lookup_interpreter(cx, path)?;
     let end = program.segments.iter().map(|s| s.addr.wrapping_add(s.len)).max().unwrap_or(0);
     let base = end.max(program.data_addr).wrapping_add(64 << 20).next_multiple_of(image::PAGE);
     match image::activate_interpreter(&file, base) {

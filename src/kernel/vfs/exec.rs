@@ -66,6 +66,19 @@ pub struct HostFile {
     pub id: FileId,
 }
 
+/// What is wrong with a program that [`lookup_exec`] refuses with EACCES or ENOEXEC, in words.
+pub fn unfit(cx: &mut Context<'_>, path: &[u8]) -> Option<&'static str> {
+    let vnode = calls::namei(cx, &Nameidata::lookup(path)).ok()?.vp?;
+    let attr = cx.kernel.vfs.getattr(vnode).ok()?;
+    match attr.kind {
+        Vtype::Dir => Some("is a directory"),
+        Vtype::Reg if attr.mode & 0o111 == 0 => Some("is not executable; chmod +x makes it so"),
+        Vtype::Reg if attr.size == 0 => Some("is an empty file"),
+        Vtype::Reg => None,
+        _ => Some("is no regular file"),
+    }
+}
+
 /// Looks up a program and checks that it may be executed.
 pub fn lookup_exec(cx: &mut Context<'_>, path: &[u8]) -> Result<Executable, Errno> {
     let found = calls::namei(cx, &Nameidata::lookup(path))?;

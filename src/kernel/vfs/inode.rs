@@ -21,9 +21,9 @@ use crate::host::fs::{HostStat, HostTime};
 use crate::host::lock::{Holder, Mode};
 use crate::kernel::socket::SocketId;
 
-/// How long a change of attributes may carry the same time as the one before it, in nanoseconds: the host's
-/// clock for files beats at least every 10 ms.
-const BEAT_NS: u128 = 20_000_000;
+/// How long what was read of the attributes is taken for true, in nanoseconds, whatever else changes the file.
+/// The host's clock for files beats at least every 10 ms: two changes so close may carry the same time.
+const BEAT_NS: u64 = 20_000_000;
 
 /// The state of one file.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub struct Inode {
     pub extra: Cell<Extra>,
     /// When the file was last changed before `extra` was read, if that tells later changes apart.
     seen: Cell<Option<HostTime>>,
+    /// When `extra` was read, on the host's clock that never goes back; 0 for never.
+    read: Cell<u64>,
     /// A descriptor for the content, made when first needed and kept while somebody uses the file.
     pub reading: RefCell<Option<Rc<OwnedFd>>>,
     /// The same, for reading and writing.
@@ -95,15 +97,25 @@ impl Inode {
     /// Reads the attributes again that the host keeps for us, if the file was changed since: another run may
     /// have set them.
     pub fn refresh(&self, place: &Hold, stat: &HostStat) {
-        if !place.has_attributes(stat.kind) || self.seen.get() == Some(stat.ctime) {
+        if self.seen.get() == Some(stat.ctime) || !place.has_attributes(stat.kind) {
             return;
         }
-        // Where attributes cannot be read there are none for us.
-        let text = place.attribute(ATTRIBUTE).unwrap_or(None);
-        self.extra.set(text.map(|text| Extra::parse(&text)).unwrap_or_default());
+        let now = clock::monotonic();
+        let read = self.read.get();
+        if read != 0 && now.saturating_sub(read) < BEAT_NS {
+            return;
+        }
+        self.read_again(place);
         let seconds = u128::from(stat.ctime.sec.unsigned_abs());
         let changed = seconds * 1_000_000_000 + u128::from(stat.ctime.nsec.unsigned_abs());
-        let settled = changed + BEAT_NS < u128::from(clock::realtime());
+        let settled = changed + u128::from(BEAT_NS) < u128::from(clock::realtime());
         self.seen.set(settled.then_some(stat.ctime));
+    }
+
+    /// Reads the attributes that the host keeps for us; where they cannot be read there are none.
+    pub fn read_again(&self, place: &Hold) {
+        let text = place.attribute(ATTRIBUTE).unwrap_or(None);
+        self.extra.set(text.map(|text| Extra::parse(&text)).unwrap_or_default());
+        self.read.set(clock::monotonic());
     }
 }

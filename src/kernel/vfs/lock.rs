@@ -97,6 +97,11 @@ fn meet(old: &Claim, new: &Claim) -> Option<Overlap> {
 }
 
 impl LockList {
+    /// How many ranges are locked.
+    pub fn count(&self) -> usize {
+        self.locks.len()
+    }
+
     /// How a range is locked by anybody, in pieces: first and last byte and the strongest lock there.
     pub fn strongest(&self, (start, end): (i64, i64)) -> Vec<(i64, i64, Option<Kind>)> {
         let last = |end: i64| if end == -1 { i64::MAX } else { end };

@@ -32,6 +32,8 @@ const F_RDLCK: i16 = 1;
 const F_UNLCK: i16 = 2;
 /// See [`F_RDLCK`].
 const F_WRLCK: i16 = 3;
+/// Locked ranges of a file, of all owners together; 2.1 goes on for as long as its kernel has memory.
+const MOST_RANGES: usize = 32_768;
 /// Longest time between two questions whether the host has a lock free, in ticks.
 const RETRY_TICKS: u32 = 10;
 /// From the first byte to the end of the file, wherever it is.
@@ -177,6 +179,9 @@ pub(super) fn resume_with(cx: &mut Context<'_>, pending: Pending, wake: Wake, wr
 fn attempt(cx: &mut Context<'_>, mut pending: Pending, wrap: Wrap<'_>) -> Sysret<()> {
     let Pending { vnode, claim, wait, .. } = pending;
     let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    if inode.locks.borrow().count() >= MOST_RANGES {
+        return Err(Errno::ENOLCK.into());
+    }
     let inside = inode.locks.borrow().blocker(&claim);
     if inside.is_none() && admitted(cx.kernel, vnode, &inode, &claim) {
         let woken = inode.locks.borrow_mut().add(claim);

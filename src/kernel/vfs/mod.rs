@@ -50,7 +50,7 @@ use syscalls::Errno;
 
 pub use calls::{change_directory, vn_pathconf};
 pub use continuation::{Resume, resume};
-pub use exec::{Executable, HostFile, follow_moved, host_file, lookup_exec, vn_mmap};
+pub use exec::{Executable, HostFile, follow_moved, host_file, lookup_exec, unfit, vn_mmap};
 use hold::Hold;
 pub use locking::{advlock, getlock, release_file_locks, release_process_locks};
 pub use stream::{open_descriptors, poll_host};

@@ -41,7 +41,7 @@ impl Vfs {
         } else {
             attr.flags & SF_SETTABLE | flags & UF_SETTABLE
         };
-        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        let Some(before) = self.latest_extra(id) else { return Err(Errno::EPERM) };
         self.vnodes[id].inode.update(|extra| extra.flags = now);
         self.save_or_restore(id, before)
     }
@@ -181,7 +181,7 @@ impl Vfs {
             return Ok(());
         }
         let mode = self.getattr(id)?.mode;
-        let Some(before) = self.extra(id) else { return Ok(()) };
+        let Some(before) = self.latest_extra(id) else { return Ok(()) };
         self.vnodes[id].inode.update(|extra| extra.mode = Some(mode));
         // Where nothing can be kept the guest loses the bits, too.
         let _ = self.save_or_restore(id, before);
@@ -195,7 +195,7 @@ impl Vfs {
     pub(super) fn change_owner(&mut self, id: VnodeId, uid: u32, gid: u32) -> Result<(), Errno> {
         let owners = self.options.owners;
         let repeatable = self.options.repeatable;
-        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        let Some(before) = self.latest_extra(id) else { return Err(Errno::EPERM) };
         let vnode = &self.vnodes[id];
         if matches!(vnode.body, Body::BuiltIn(_)) {
             vnode.inode.update(|extra| (extra.uid, extra.gid) = (Some(uid), Some(gid)));
@@ -231,7 +231,7 @@ impl Vfs {
 
     /// Records permission bits, without any check.
     pub(super) fn change_mode(&mut self, id: VnodeId, mode: u16) -> Result<(), Errno> {
-        let Some(before) = self.extra(id) else { return Err(Errno::EPERM) };
+        let Some(before) = self.latest_extra(id) else { return Err(Errno::EPERM) };
         if matches!(self.vnodes[id].body, Body::BuiltIn(_)) {
             self.vnodes[id].inode.update(|extra| extra.mode = Some(mode));
             return Ok(());
@@ -279,6 +279,18 @@ impl Vfs {
     fn extra(&self, id: VnodeId) -> Option<super::Extra> {
         let vnode = &self.vnodes[id];
         matches!(vnode.body, Body::Host(_) | Body::BuiltIn(_)).then(|| vnode.inode.extra.get())
+    }
+
+    /// The same, as it is now: what another run has set must not be undone.
+    fn latest_extra(&self, id: VnodeId) -> Option<super::Extra> {
+        let vnode = &self.vnodes[id];
+        if let Some(node) = vnode.host()
+            && self.repeat.is_none()
+            && matches!(vnode.kind, Vtype::Reg | Vtype::Dir | Vtype::Chr | Vtype::Blk)
+        {
+            vnode.inode.read_again(&node.place);
+        }
+        self.extra(id)
     }
 
     /// A device node of our own was read, or written to.

@@ -204,6 +204,12 @@ fn write_rest(
 ) -> Sysret<i32> {
     let mut buffer = vec![0; (requested as usize).min(PIECE)];
     let mut result = Ok(());
+    if cx.kernel.keeps_output()
+        && let Some(offset) = cx.kernel.vfs.stream(vnode).and_then(|stream| stream.tell().ok())
+        && !cx.kernel.account_extent(offset)
+    {
+        return Err(Errno::EFBIG.into());
+    }
     while uio.resid > 0 {
         let mut ahead = uio.clone();
         let length = match ahead.move_in(cx, &mut buffer) {

@@ -163,6 +163,9 @@ pub(super) fn set_length(kernel: &mut Kernel, vnode: VnodeId, size: u64) -> Resu
     {
         vm::file::before_truncate(kernel, id, size);
     }
+    if kernel.vfs.stream(vnode).is_some() && !kernel.account_extent(size) {
+        return Err(Errno::EFBIG);
+    }
     kernel.vfs.set_length(vnode, size)?;
     if let Some(id) = id {
         vm::file::after_write(kernel, id, size, 0, size);

@@ -73,6 +73,26 @@ pub enum StartError {
         /// Why.
         errno: Errno,
     },
+    /// The program is no program: a directory, an empty file.
+    #[error("{program} {why}")]
+    Unfit {
+        /// As it was given.
+        program: String,
+        /// What it is instead.
+        why: &'static str,
+    },
+    /// The program's interpreter cannot be executed, or is not there.
+    #[error("{program}: its interpreter {interpreter}: {} ({place})", errno.message())]
+    Interpreter {
+        /// As it was given.
+        program: String,
+        /// The interpreter's name in the program's file.
+        interpreter: String,
+        /// Where it was looked for.
+        place: String,
+        /// Why.
+        errno: Errno,
+    },
     /// The program's file is refused.
     #[error("{program}: {refusal}")]
     Refused {
