@@ -15,7 +15,7 @@ mod outcome;
 mod pulse;
 mod stdio;
 
-pub use builder::{Builder, Changes, Disk, DEFAULT_PATH, Mount, StartError};
+pub use builder::{Builder, Changes, DEFAULT_PATH, Disk, Mount, StartError};
 pub use job::Notice;
 use job::{Job, Teller};
 pub use limits::{Limit, Limits, MEMORY};

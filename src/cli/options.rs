@@ -25,8 +25,9 @@ pub struct GuestOptions {
     /// seen; elsewhere they are empty directories.
     #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
     pub mount_special: Vec<Mount>,
-    /// Let the guest mount a directory of the host as a file system (ufs) of the disk /dev/NAME.
-    #[arg(long, value_name = "NAME=DIR[:ro]", value_parser = parse_disk)]
+    /// Let the guest mount a directory of the host as a file system (ufs), or an image of a CD-ROM as cd9660, of the
+    /// disk /dev/NAME.
+    #[arg(long, value_name = "NAME=PATH[:ro]", value_parser = parse_disk)]
     pub disk: Vec<Disk>,
     /// Let the guest change nothing of the host: every directory that it sees is read-only.
     #[arg(long)]
@@ -91,7 +92,9 @@ fn parse_disk(text: &str) -> Result<Disk, String> {
         !name.is_empty() && name.len() <= 16 && plain && !host.is_empty()
     });
     let Some((name, host)) = name_and_host else {
-        return Err("expected NAME=DIR or NAME=DIR:ro with a NAME of letters and digits, such as sd1a".to_owned());
+        return Err(
+            "expected NAME=DIR or NAME=DIR:ro with a NAME of letters and digits, such as sd1a".to_owned()
+        );
     };
     let (host, read_only) = match host.strip_suffix(":ro") {
         Some(host) => (host, true),

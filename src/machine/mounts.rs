@@ -44,7 +44,10 @@ impl Builder {
                 )));
             }
             if mount.guest == b"/dev" || mount.guest.starts_with(b"/dev/") {
-                return Err(contradiction(format!("--mount {}: /dev is the guest's own", shown(mount))));
+                return Err(contradiction(format!(
+                    "--mount {}: /dev is the guest's own: choose another place",
+                    shown(mount)
+                )));
             }
             if let Some(other) = all.iter().skip(at + 1).find(|other| other.guest == mount.guest) {
                 return Err(contradiction(format!(
@@ -80,7 +83,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Each disk has a name of its own that no other device of /dev has, and is a directory.
+    /// Each disk has a name of its own that no other device of /dev has, and is a directory or an image of a CD-ROM.
     fn check_disks(&self) -> Result<(), StartError> {
         for (at, disk) in self.disks.iter().enumerate() {
             let shown = format!("--disk {}={}", disk.name, disk.host.display());
@@ -91,8 +94,8 @@ impl Builder {
             if self.disks.iter().skip(at + 1).any(|other| other.name == disk.name) {
                 return Err(contradiction(format!("{shown}: two disks are called {}", disk.name)));
             }
-            if !disk.host.is_dir() {
-                return Err(contradiction(format!("{shown}: not a directory")));
+            if !disk.host.is_dir() && !disk.host.is_file() {
+                return Err(contradiction(format!("{shown}: neither a directory nor an image of a CD-ROM")));
             }
         }
         Ok(())

@@ -81,7 +81,8 @@ fn place(n: usize, name: &str) -> u32 {
 impl BootFile {
     /// The kernel without a file.
     fn of_ours() -> Self {
-        let by_address = NAMES.iter().enumerate().map(|(n, name)| (place(n, name), (*name).to_owned())).collect();
+        let by_address =
+            NAMES.iter().enumerate().map(|(n, name)| (place(n, name), (*name).to_owned())).collect();
         let end = VARIABLES_AT + NAMES.len() as u32 * APART;
         Self { by_address, base: VARIABLES_AT, image: Vec::new(), end }
     }

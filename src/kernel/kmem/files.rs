@@ -24,13 +24,14 @@ const NDFILE: usize = 20;
 const VROOT: u32 = 1;
 const VTEXT: u32 = 2;
 /// Kinds of file systems of vnodes (VT_*), by those of mounts.
-const TAGS: [(FsType, i32); 7] = [
+const TAGS: [(FsType, i32); 8] = [
     (FsType::Ufs, 1),
     (FsType::Mfs, 3),
     (FsType::Fdesc, 7),
     (FsType::Null, 9),
     (FsType::Kernfs, 11),
     (FsType::Procfs, 12),
+    (FsType::Cd9660, 14),
     (FsType::Devfs, 17),
 ];
 
@@ -38,7 +39,8 @@ const TAGS: [(FsType, i32); 7] = [
 pub(in crate::kernel) fn file(kernel: &Kernel, id: FileId) -> Option<layout::File> {
     let active = kernel.files.active();
     let at = active.iter().position(|&other| other == id)?;
-    let address = |at: Option<usize>| at.and_then(|at| active.get(at)).map_or(0, |id| place::file(id.index()));
+    let address =
+        |at: Option<usize>| at.and_then(|at| active.get(at)).map_or(0, |id| place::file(id.index()));
     let file = kernel.files.get(id)?;
     let (kind, data) = match file.object {
         FileObject::Unset => (0, 0),

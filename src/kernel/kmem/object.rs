@@ -6,21 +6,16 @@
 use syscalls::layout::{KinfoProc, Pgrp, RadixNodeHead, Session, U32};
 use zerocopy::{Immutable, IntoBytes};
 
-use super::{
-    boot_file, files, network, older, older_files, older_net, physical, place, sockets, trees,
-};
+use super::{boot_file, files, network, older, older_files, older_net, physical, place, sockets, trees};
 use crate::kernel::proc::{ProcId, user_area_image};
-use crate::kernel::tty;
 use crate::kernel::sysctl::{process_table, system_processes};
+use crate::kernel::tty;
 use crate::kernel::{Context, time};
 use crate::mem::PAGE_SIZE;
 
 /// Where the identity of a process keeps its effective part.
 const UCRED: usize = 32;
 
-/// Sizes of a protocol's structure in 2.1 and in 386BSD.
-const PROTOSW: [u32; 2] =
-    [size_of::<syscalls::layout::Protosw>() as u32, size_of::<syscalls::layout::OlderProtosw>() as u32];
 /// Where a tree has its own nodes in 2.1.
 const OWN_NODES: u32 = size_of::<RadixNodeHead>() as u32 - 3 * trees::NODE;
 
@@ -109,7 +104,7 @@ fn of_socket(cx: &mut Context<'_>, kind: place::Kind, slot: usize, older: bool) 
     let kernel = &*cx.kernel;
     Some(match kind {
         Kind::Socket => {
-            let socket = sockets::socket(kernel, &file, PROTOSW[usize::from(older)], slot)?;
+            let socket = sockets::socket(kernel, &file, older, slot)?;
             either(older, &socket, older_net::socket)
         }
         Kind::Unpcb => sockets::unpcb(kernel, slot)?.as_bytes().to_vec(),
@@ -135,9 +130,7 @@ fn of_network(cx: &mut Context<'_>, kind: place::Kind, slot: usize, older: bool)
     Some(match kind {
         Kind::Route => either(older, &network::rtentry(net, slot, own)?, older_net::rtentry),
         Kind::RouteAddresses => network::route_addresses(net, slot)?,
-        Kind::Interface => {
-            either(older, &crate::kernel::net::layout::ifnet(net, slot)?, older_net::ifnet)
-        }
+        Kind::Interface => either(older, &crate::kernel::net::layout::ifnet(net, slot)?, older_net::ifnet),
         Kind::InterfaceName => network::interface_name(net, slot)?,
         Kind::InterfaceAddress if older => older_net::ifaddr(net, slot)?,
         Kind::InterfaceAddress => network::ifaddr(net, slot)?,

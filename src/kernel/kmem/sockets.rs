@@ -10,13 +10,15 @@ use crate::kernel::Kernel;
 use crate::kernel::arena::Id;
 use crate::kernel::socket::mbuf::{MLEN, Mbuf, MbufFlags, MbufType};
 use crate::kernel::socket::protosw::{DOMAINS, Protosw, all};
-use crate::kernel::socket::socket::Pcb;
 use crate::kernel::socket::sockbuf::Sockbuf;
+use crate::kernel::socket::socket::Pcb;
 use crate::kernel::socket::{Socket, SocketId};
 
-/// Names of the tables of protocols, where a kernel file says where they are.
-const SWITCHES: [(&str, Family); 3] =
-    [("_inetsw", Family::Inet), ("_localsw", Family::Unix), ("_unixsw", Family::Unix)];
+/// Names of the tables of protocols in 2.1 and in 386BSD, where a kernel file says where they are.
+const SWITCHES: [([&str; 2], Family); 2] =
+    [(["_inetsw", "_inetsw"], Family::Inet), (["_localsw", "_unixsw"], Family::Unix)];
+/// Sizes of a protocol's structure in both.
+const SIZES: [u32; 2] = [size_of::<layout::Protosw>() as u32, size_of::<layout::OlderProtosw>() as u32];
 /// Clusters that a machine begins with: a page of them.
 const FIRST_CLUSTERS: u32 = 2;
 /// A page of clusters at a time.
@@ -31,8 +33,8 @@ fn at<T>(id: Option<Id<T>>, place: fn(usize) -> u32) -> layout::U32 {
     id.map_or(0, |id| place(id.index())).into()
 }
 
-/// A socket; `protosw` is the size of a protocol's structure.
-pub(super) fn socket(kernel: &Kernel, file: &BootFile, protosw: u32, slot: usize) -> Option<layout::Socket> {
+/// A socket, whose protocol lies where a system of this age has it.
+pub(super) fn socket(kernel: &Kernel, file: &BootFile, older: bool, slot: usize) -> Option<layout::Socket> {
     let (id, so) = by_slot(kernel, slot)?;
     // A queue is a ring through its head in the original's form only where there is somebody in it.
     let queue = |queue: &std::collections::VecDeque<SocketId>| at(queue.front().copied(), place::socket);
@@ -47,7 +49,7 @@ pub(super) fn socket(kernel: &Kernel, file: &BootFile, protosw: u32, slot: usize
         linger: so.linger.into(),
         state: (so.state.bits() as i16).into(),
         pcb: pcb.into(),
-        proto: protocol_address(file, so.proto, protosw).into(),
+        proto: protocol_address(file, so.proto, older).into(),
         head: at(so.head, place::socket),
         q0: queue(&so.q0),
         q: queue(&so.q),
@@ -116,9 +118,11 @@ pub(super) fn name(kernel: &Kernel, slot: usize) -> Option<(layout::MHdr, Vec<u8
 }
 
 /// Where a protocol's structure is: in its table where the kernel's file has one, and room in it.
-fn protocol_address(file: &BootFile, wanted: &Protosw, size: u32) -> u32 {
+fn protocol_address(file: &BootFile, wanted: &Protosw, older: bool) -> u32 {
+    let size = SIZES[usize::from(older)];
     let place = |row: &[Protosw]| row.iter().position(|row| std::ptr::eq(row, wanted));
-    for (name, family) in SWITCHES {
+    for (names, family) in SWITCHES {
+        let name = names[usize::from(older)];
         let row = DOMAINS.iter().find(|domain| domain.family == family).and_then(|d| place(d.protosw));
         if let (Some(row), Some((start, room))) = (row, file.find(name))
             && (row as u32 + 1) * size <= room
@@ -148,7 +152,7 @@ pub(super) fn protocol(slot: usize) -> Option<layout::Protosw> {
 
 /// A table of protocols by its name.
 pub(super) fn switch(name: &str) -> Option<Vec<layout::Protosw>> {
-    let (_, family) = SWITCHES.iter().find(|(known, _)| *known == name)?;
+    let (_, family) = SWITCHES.iter().find(|(known, _)| known.contains(&name))?;
     let domain = DOMAINS.iter().find(|domain| domain.family == *family)?;
     Some(domain.protosw.iter().map(protosw).collect())
 }

@@ -8,9 +8,7 @@
 use syscalls::layout::{I32, Loadavg, Rtstat, U32, Vmmeter};
 use zerocopy::IntoBytes;
 
-use super::{
-    BootFile, files, memory, network, object, older, older_net, place, sockets, statistics,
-};
+use super::{BootFile, files, memory, network, object, older, older_net, place, sockets, statistics};
 use crate::kernel::sched::{CCPU, FSCALE};
 use crate::kernel::sysctl::vmtotal;
 use crate::kernel::time::{BOOT_NS, timeval};
@@ -189,7 +187,9 @@ fn of_system(cx: &Context<'_>, name: &str, older: bool) -> Option<Vec<u8>> {
 fn of_tables(cx: &Context<'_>, name: &str, older: bool) -> Option<Vec<u8>> {
     let kernel = &*cx.kernel;
     let ttys = &kernel.ttys;
-    let mount = |at: fn(&[MountId]) -> Option<&MountId>| at(&files::mounts(kernel)).map_or(0, |id| place::mount(id.0));
+    let mount = |at: fn(&[MountId]) -> Option<&MountId>| {
+        at(&files::mounts(kernel)).map_or(0, |id| place::mount(id.0))
+    };
     let terminals = |all: std::ops::Range<usize>| {
         let structures = all.filter_map(|id| tty::layout::tty(kernel, id));
         structures.flat_map(|tty| tty.as_bytes().to_vec()).collect::<Vec<u8>>()
@@ -246,9 +246,8 @@ fn of_network(cx: &Context<'_>, file: &BootFile, name: &str, start: u32, older: 
         "_ifnet" => word(kernel.net.ifnets.first().map_or(0, |_| place::interface(0))),
         "_radix_node_head" if older => word(place::tree(network::ROUTES)),
         "_rt_tables" => {
-            let trees = (0..RT_TABLES).map(|family| {
-                if net::layout::has_tree(family) { place::tree(network::ROUTES) } else { 0 }
-            });
+            let trees = (0..RT_TABLES)
+                .map(|family| if net::layout::has_tree(family) { place::tree(network::ROUTES) } else { 0 });
             trees.flat_map(u32::to_le_bytes).collect()
         }
         "_mask_rnhead" => word(place::tree(network::MASKS)),

@@ -55,16 +55,12 @@ impl Tree {
             let duped = std::mem::take(&mut zeros.duped);
             first.duped = std::iter::once(zeros).chain(duped).collect();
         }
-        let last = Leaf {
-            bits: vec![0xff; 32],
-            at: self.own + 2 * NODE,
-            key: self.ones,
-            ..Leaf::default()
-        };
+        let last = Leaf { bits: vec![0xff; 32], at: self.own + 2 * NODE, key: self.ones, ..Leaf::default() };
         let all: Vec<Leaf> = std::iter::once(first).chain(self.leaves.drain(..)).chain([last]).collect();
         let mut nodes = Vec::new();
         let top = self.own + NODE;
-        let mut builder = Builder { leaves: &all, offset: self.offset, top, split: all.len(), nodes: &mut nodes };
+        let mut builder =
+            Builder { leaves: &all, offset: self.offset, top, split: all.len(), nodes: &mut nodes };
         builder.subtree(0, all.len() - 1, top);
         nodes
     }
@@ -155,7 +151,8 @@ mod tests {
     use super::*;
 
     fn tree(keys: &[&[u8]]) -> BTreeMap<u32, RadixNode> {
-        let leaves = (1..).zip(keys).map(|(n, key)| Leaf { bits: key.to_vec(), at: 1000 * n, ..Leaf::default() });
+        let leaves =
+            (1..).zip(keys).map(|(n, key)| Leaf { bits: key.to_vec(), at: 1000 * n, ..Leaf::default() });
         let tree = Tree { own: 100, zeros: 1, ones: 2, offset: 32, leaves: leaves.collect() };
         let nodes = tree.nodes();
         let count = nodes.len();

@@ -13,12 +13,12 @@ use zerocopy::little_endian::U32;
 
 use super::system_processes as system;
 use super::transfer::Transfer;
-use crate::kernel::{Context, cred};
 use crate::kernel::kmem::{older, place};
 use crate::kernel::proc::{self, Flags, Proc, ProcId, State};
 use crate::kernel::time::{self, TICK_NS};
 use crate::kernel::tty::NO_PID;
 use crate::kernel::vfs::device::makedev;
+use crate::kernel::{Context, cred};
 
 /// Which processes, by the name after `kern.proc` (KERN_PROC_*).
 mod which {

@@ -73,6 +73,9 @@ impl Vfs {
             buffer.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
             return Ok(rest.len().min(buffer.len()));
         }
+        if let Body::Disc(own) = &self.vnodes[id].body {
+            return own.read(offset, buffer);
+        }
         let fd = self.content(id, OpenFor::Reading)?;
         Ok(fs::read_at(fd.as_fd(), buffer, offset)?)
     }
@@ -100,6 +103,7 @@ impl Vfs {
             Some(node) => Ok(node.place.stat()?.size),
             None => match &self.vnodes[id].body {
                 Body::Memory(_, bytes) => Ok(bytes.len() as u64),
+                Body::Disc(own) => Ok(own.length()),
                 _ => Ok(0),
             },
         }

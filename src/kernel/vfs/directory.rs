@@ -91,6 +91,9 @@ impl Vfs {
         if let super::Body::Process(node) = self.vnodes[id].body {
             return Ok(self.process_entries(node));
         }
+        if let super::Body::Disc(_) = self.vnodes[id].body {
+            return self.disc_entries(id);
+        }
         if let super::Body::Kernel(_) = self.vnodes[id].body {
             return Ok(Self::kernel_entries());
         }
@@ -176,6 +179,7 @@ impl Vfs {
             super::Body::Memory(ino, _) => *ino,
             super::Body::Process(node) => node.fileno(),
             super::Body::Kernel(node) => node.fileno(),
+            super::Body::Disc(own) => own.fileno(),
             super::Body::Stream(_) | super::Body::Dead => return Err(Errno::EBADF),
         })
     }

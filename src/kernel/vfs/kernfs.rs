@@ -7,11 +7,11 @@
 
 use syscalls::Errno;
 
+use super::Vfs;
 use super::access::Want;
 use super::attr::Vattr;
 use super::directory::Entry;
 use super::vnode::{Body, Vnode, VnodeId, Vtype};
-use super::Vfs;
 use crate::host::fs::HostTime;
 use crate::kernel::boot::COPYRIGHT;
 use crate::kernel::cred::Ucred;
@@ -156,9 +156,9 @@ impl Vfs {
             let vnode = &self.vnodes[id];
             vnode.mount == mount && matches!(vnode.body, Body::Kernel(other) if other == node)
         });
-        Ok(Some(known.unwrap_or_else(|| {
-            self.vnodes.insert(Vnode::new(Vtype::Reg, mount, Body::Kernel(node)))
-        })))
+        Ok(Some(
+            known.unwrap_or_else(|| self.vnodes.insert(Vnode::new(Vtype::Reg, mount, Body::Kernel(node)))),
+        ))
     }
 
     /// The entries of the root, which all have different numbers there.
@@ -241,4 +241,3 @@ pub(super) fn write(cx: &mut Context<'_>, node: Node, uio: &mut Uio) -> Result<(
         Ok(())
     })
 }
-

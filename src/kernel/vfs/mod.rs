@@ -15,6 +15,7 @@ mod continuation;
 pub mod device;
 pub mod directory;
 mod dirslots;
+mod disc;
 mod exec;
 pub mod fifo;
 mod hold;
@@ -269,6 +270,9 @@ impl Vfs {
             let attr = self.kernel_attributes(self.vnodes[id].kind, node);
             return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..attr });
         }
+        if let Body::Disc(own) = &self.vnodes[id].body {
+            return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..own.attributes() });
+        }
         let Vfs { mounts, vnodes, options, repeat, identities, .. } = self;
         let vnode = &vnodes[id];
         let mount = &mounts[vnode.mount.0];
@@ -339,7 +343,7 @@ impl Vfs {
                     bytes: bytes.len() as u64,
                 }
             }
-            Body::Process(_) | Body::Kernel(_) | Body::Dead => return Err(Errno::EBADF),
+            Body::Disc(_) | Body::Process(_) | Body::Kernel(_) | Body::Dead => return Err(Errno::EBADF),
         };
         match vnode.kind {
             Vtype::Blk => attr.blocksize = BLKDEV_IOSIZE,
@@ -354,9 +358,10 @@ impl Vfs {
 
     /// The text of a symbolic link (`VOP_READLINK`).
     pub fn readlink(&self, id: VnodeId) -> Result<Vec<u8>, Errno> {
-        match self.vnodes[id].host() {
-            Some(node) => Ok(node.place.readlink()?),
-            None => Err(Errno::EINVAL),
+        match &self.vnodes[id].body {
+            Body::Host(node) => Ok(node.place.readlink()?),
+            Body::Disc(own) => own.link(),
+            _ => Err(Errno::EINVAL),
         }
     }
 
@@ -369,7 +374,11 @@ impl Vfs {
         if let Body::Kernel(node) = vnode.body {
             return self.kernel_entry(directory, node, name);
         }
+        if matches!(vnode.body, Body::Disc(_)) {
+            return self.disc_entry(directory, name);
+        }
         if let Some(&graft) = vnode.grafts.get(name) {
+            self.name_counts.hits = self.name_counts.hits.wrapping_add(1);
             return Ok(Some(graft));
         }
         let Some(node) = vnode.host() else { return Ok(None) };

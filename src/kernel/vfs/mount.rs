@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 pub use syscalls::flags::MountFlags;
 
 use super::attr::ROOTINO;
+use super::disc::OnDisc;
 use super::hold::Hold;
 use super::identity::Unit;
 use super::overlay::{self, Layered};
@@ -39,6 +40,8 @@ pub enum FsType {
     Kernfs = 11,
     /// Processes.
     Procfs = 12,
+    /// A CD-ROM.
+    Cd9660 = 14,
     /// Devices of the kernel.
     Devfs = 16,
 }
@@ -109,16 +112,18 @@ pub enum Source<'a> {
     Again(VnodeId, &'a [u8]),
     /// A directory of the host that was given as a disk, under the name of the disk.
     Disk(&'a Disk, &'a [u8]),
+    /// The root of a CD-ROM, and its disk, under the name of the disk.
+    Disc(&'a OnDisc, &'a Disk, &'a [u8]),
     /// An empty file system that goes when it is unmounted, under this name.
     Memory(&'a [u8]),
 }
 
-/// A directory of the host that a guest may mount as a disk.
+/// A directory of the host, or an image of a CD-ROM, that a guest may mount as a disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
     /// The device number.
     pub rdev: u32,
-    /// The directory.
+    /// The directory or image.
     pub path: PathBuf,
     /// Nothing may be changed in it.
     pub read_only: bool,
@@ -174,6 +179,7 @@ impl Vfs {
         let temporary = mount.temporary.take();
         self.vnodes[covered].mounted_here = None;
         self.vnodes.vrele(covered);
+        self.drop_grafts(id);
         // One of the mount and one of the directory.
         self.vnodes.vrele(root);
         self.vnodes.vrele(root);
@@ -205,12 +211,30 @@ impl Vfs {
         let root = self.mounts[id.0].root;
         let of_mount = |vnode: &VnodeId| self.vnodes[*vnode].mount == id;
         let all: Vec<VnodeId> = self.vnodes.ids().into_iter().filter(of_mount).collect();
-        // The mount, the directory that it covers, and what is cached below hold the root.
-        let below = all.iter().filter(|vnode| self.vnodes[**vnode].parent == Some(root)).count();
-        all.into_iter().any(|vnode| {
+        // The mount and the directory that it covers hold the root; what lies in a directory holds it.
+        let grafted = |vnode: VnodeId| {
+            let holds = |directory: &VnodeId| self.vnodes[*directory].grafts.values().any(|id| *id == vnode);
+            all.iter().any(holds)
+        };
+        all.iter().any(|&vnode| {
             let users = self.vnodes[vnode].usecount as usize;
-            users > if vnode == root { 2 + below } else { 0 }
+            let of_mount = if vnode == root { 2 } else { usize::from(grafted(vnode)) };
+            let below = all.iter().filter(|other| self.vnodes[**other].parent == Some(vnode)).count();
+            users > of_mount + below + self.vnodes[vnode].grafts.len()
         })
+    }
+
+    /// Lets go of the entries of our own of a mount that goes.
+    fn drop_grafts(&mut self, id: MountId) {
+        for directory in self.vnodes.ids() {
+            if self.vnodes[directory].mount != id {
+                continue;
+            }
+            for (_, child) in std::mem::take(&mut self.vnodes[directory].grafts) {
+                self.vnodes.vrele(child);
+                self.vnodes.vrele(directory);
+            }
+        }
     }
 
     /// Mounts a directory of the guest's own that is not made before somebody goes there.
@@ -284,6 +308,10 @@ impl Vfs {
     /// Room on a mount; a repeatable run has always the same.
     pub fn space(&self, id: MountId) -> HostResult<HostSpace> {
         let private = self.private.as_ref().filter(|private| private.mount == id);
+        if let Body::Disc(root) = &self.vnodes[self.mounts[id.0].root].body {
+            let (blocks, block_size) = root.size();
+            return Ok(HostSpace { block_size, blocks, ..HostSpace::default() });
+        }
         match (&self.mounts[id.0].place, private) {
             (None, None) => Ok(HostSpace::default()),
             _ if self.options.repeatable => Ok(REPEATABLE_SPACE),
@@ -319,9 +347,10 @@ impl Vfs {
             Source::Descriptors(from) => (FsType::Fdesc, from.to_vec(), None),
             Source::Again(_, from) => (FsType::Null, from.to_vec(), None),
             Source::Disk(disk, from) => (FsType::Ufs, from.to_vec(), Some(disk.path.as_path())),
+            Source::Disc(_, _, from) => (FsType::Cd9660, from.to_vec(), None),
             Source::Memory(from) => (FsType::Mfs, from.to_vec(), None),
         };
-        let is_local = path.is_some() || matches!(source, Source::Memory(_));
+        let is_local = path.is_some() || matches!(source, Source::Memory(_) | Source::Disc(..));
         let flags = if is_local { flags | MountFlags::LOCAL } else { flags };
         let mut temporary = None;
         let (place, unit, vnode) = match path {
@@ -349,6 +378,10 @@ impl Vfs {
                 let (place, unit, vnode) = self.host_root(id, &path)?;
                 (Some(place), unit, vnode)
             }
+            None if let Source::Disc(root, ..) = source => {
+                let unit = self.identities.mount(id.0, None);
+                (None, unit, Vnode::new(Vtype::Dir, id, Body::Disc(Box::new((*root).clone()))))
+            }
             None if kind == FsType::Kernfs => {
                 self.kernel_view.mounted = true;
                 let unit = self.identities.mount(id.0, None);
@@ -368,7 +401,9 @@ impl Vfs {
         let root = self.vnodes.insert(vnode);
         self.vnodes.vref(root);
         let from = match kind {
-            FsType::Ufs if self.options.repeatable && !matches!(source, Source::Disk(..)) => format!("/dev/sd{}a", id.0).into_bytes(),
+            FsType::Ufs if self.options.repeatable && !matches!(source, Source::Disk(..)) => {
+                format!("/dev/sd{}a", id.0).into_bytes()
+            }
             _ => from,
         };
         let on = on.to_vec();
@@ -385,7 +420,10 @@ impl Vfs {
             special,
             changed: false,
             by_guest: false,
-            disk: if let Source::Disk(disk, _) = source { Some(disk.rdev) } else { None },
+            disk: match source {
+                Source::Disk(disk, _) | Source::Disc(_, disk, _) => Some(disk.rdev),
+                _ => None,
+            },
             temporary,
         });
         Ok(id)

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::disc::OnDisc;
 use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
@@ -109,6 +110,8 @@ pub enum Body {
     BuiltIn(BuiltIn),
     /// A file of the kernel's own: its inode number and its bytes.
     Memory(u32, Rc<[u8]>),
+    /// A file of a mounted CD-ROM.
+    Disc(Box<OnDisc>),
     /// A node of the kernel file system.
     Kernel(kernfs::Node),
     /// A node of the process file system.
@@ -178,6 +181,7 @@ impl Vnode {
     pub fn rdev(&self) -> Option<u32> {
         match &self.body {
             Body::BuiltIn(node) if matches!(self.kind, Vtype::Chr | Vtype::Blk) => Some(node.rdev),
+            Body::Disc(own) if matches!(self.kind, Vtype::Chr | Vtype::Blk) => Some(own.attributes().rdev),
             Body::Host(_) => self.inode.extra.get().device.map(|(_, rdev)| rdev),
             _ => None,
         }

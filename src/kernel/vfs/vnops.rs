@@ -100,7 +100,7 @@ pub(super) fn open(
             let body = &cx.kernel.vfs.vnode(vp).body;
             if let Body::Process(node) = *body {
                 procfs::open(cx, node)?;
-            } else if matches!(body, Body::Kernel(_)) {
+            } else if matches!(body, Body::Kernel(_) | Body::Disc(_)) {
                 // Who may write has been looked at.
             } else if matches!(body, Body::Memory(..)) {
                 if flags.contains(FileFlag::WRITE) {
@@ -283,6 +283,7 @@ pub(super) fn blocks_from(
         Body::BuiltIn(own) => (held.mount.0, u64::MAX, u64::from(own.ino)),
         Body::Process(node) => (held.mount.0, u64::MAX - 1, u64::from(node.fileno())),
         Body::Kernel(node) => (held.mount.0, u64::MAX - 2, u64::from(node.fileno())),
+        Body::Disc(own) => (held.mount.0, u64::MAX - 3, u64::from(own.fileno())),
         Body::Memory(..) | Body::Stream(_) | Body::Dead => return Err(Errno::EBADF),
     };
     if offset == 0 || vfs.slots.get(key).is_none() {

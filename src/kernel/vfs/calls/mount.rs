@@ -9,10 +9,11 @@ use syscalls::arg::{GuestAddr, Path};
 use syscalls::flags::{MountFlags, MountType};
 use syscalls::layout::U32;
 
+use super::super::Resume;
+use super::super::disc::OnDisc;
 use super::super::mount::{Disk, FsType, MountId, Source};
 use super::super::namei::MAXPATHLEN;
 use super::super::vnode::{VnodeId, Vtype};
-use super::super::Resume;
 use super::{copy_path, lookup};
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::{Context, Sysret, Wake};
@@ -29,6 +30,8 @@ const KEPT: MountFlags = MountFlags::RDONLY
     .union(MountFlags::SYNCHRONOUS);
 /// Longest name of what is mounted (MNAMELEN).
 const MNAMELEN: usize = 90;
+/// Where the flags of a CD-ROM are: behind its name and what is said of exports.
+const ISO_FLAGS: u32 = 108;
 
 /// Mounts a file system, or changes the flags of one.
 pub fn mount(
@@ -51,6 +54,8 @@ pub fn mount(
     cx.kernel.vfs.vref(vnode);
     let what = if of_kind(FsType::Ufs) {
         disk(cx, data)
+    } else if of_kind(FsType::Cd9660) {
+        disc(cx, data, &name)
     } else if of_kind(FsType::Null) {
         again(cx, data)
     } else if of_kind(FsType::Mfs) {
@@ -75,7 +80,9 @@ pub fn mount(
 enum What {
     /// A disk, under its name.
     Disk(Disk, Vec<u8>),
-    /// A directory of the guest, with a reference, under its name.
+    /// The root of a CD-ROM, its disk, under its name.
+    Disc(OnDisc, Disk, Vec<u8>),
+    /// A directory of the guest, under its name.
     Again(VnodeId, Vec<u8>),
     /// Memory, under a name.
     Memory(Vec<u8>),
@@ -90,8 +97,25 @@ fn first_string(cx: &mut Context<'_>, data: GuestAddr) -> Result<Vec<u8>, Errno>
     cx.copyinstr(address, MAXPATHLEN)
 }
 
-/// A disk by the name of its node (`ffs_mount`).
+/// A disk that is a directory (`ffs_mount`); an image has none of its blocks.
 fn disk(cx: &mut Context<'_>, data: GuestAddr) -> Result<What, Errno> {
+    let (disk, name) = free_disk(cx, data)?;
+    if disk.path.is_dir() { Ok(What::Disk(disk, name)) } else { Err(Errno::EINVAL) }
+}
+
+/// A disk that is an image of a CD-ROM (`cd9660_mount`).
+fn disc(cx: &mut Context<'_>, data: GuestAddr, on: &[u8]) -> Result<What, Errno> {
+    let flags = cx.read::<U32>(data.0.wrapping_add(ISO_FLAGS))?.get();
+    let (disk, name) = free_disk(cx, data)?;
+    if disk.path.is_dir() {
+        return Err(Errno::EINVAL);
+    }
+    let host_name = cx.kernel.system.hostname.as_bytes().to_vec();
+    Ok(What::Disc(OnDisc::open(&disk, flags, on, &host_name)?, disk, name))
+}
+
+/// A disk by the name of its node, which nobody has mounted.
+fn free_disk(cx: &mut Context<'_>, data: GuestAddr) -> Result<(Disk, Vec<u8>), Errno> {
     let name = first_string(cx, data)?;
     let node = lookup(cx, &name)?;
     if cx.kernel.vfs.vnode(node).kind != Vtype::Blk {
@@ -101,7 +125,7 @@ fn disk(cx: &mut Context<'_>, data: GuestAddr) -> Result<What, Errno> {
     if cx.kernel.vfs.is_mounted_from(disk.rdev) {
         return Err(Errno::EBUSY);
     }
-    Ok(What::Disk(disk, name))
+    Ok((disk, name))
 }
 
 /// A directory of the guest (`nullfs_mount`).
@@ -133,6 +157,10 @@ fn put(
         What::Disk(disk, from) => {
             flags |= if disk.read_only { MountFlags::RDONLY } else { MountFlags::empty() };
             Source::Disk(disk, from)
+        }
+        What::Disc(root, disk, from) => {
+            flags |= MountFlags::RDONLY;
+            Source::Disc(root, disk, from)
         }
         What::Again(target, from) => {
             // What is read-only in one place is in the other.
