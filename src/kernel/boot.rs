@@ -12,7 +12,7 @@ use super::event::Observer;
 use super::file::{self, Filedesc};
 use super::limits::{MAXFILES, Plimit, Resource, Rlimit};
 use super::proc::exec::{ExecError, Strings, execve};
-use super::proc::leader::{LAST_SYSTEM_PID, LEADER_PID, Leader};
+use super::proc::leader::{LEADER_PID, Leader};
 use super::proc::{Flags, Proc, ProcId, State, enter_pgrp};
 use super::signal::{Action, CANT_MASK, NSIG, SIGCONT, SIGKILL, SIGSTOP, Sigacts, sigmask};
 use super::sleep_queues::SleepQueues;
@@ -25,7 +25,7 @@ use crate::trapframe::Trapframe;
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
 /// Name of the session leader where processes are listed.
-const LEADER_NAME: &[u8] = b"bsd21";
+const LEADER_NAME: &[u8] = b"update";
 
 /// What the kernel says first.
 pub(in crate::kernel) const COPYRIGHT: &str = "Copyright (c) 1992-1995 The FreeBSD Project.\nCopyright (c) 1982, 1986, 1989, 1991, 1993\n\tThe Regents of the University of California.  All rights reserved.\n\n";
@@ -171,7 +171,7 @@ impl Kernel {
         kernel.procs[init].state = State::Sleep;
         kernel.init = Some(init);
         // Those of 2.1's own processes come before.
-        kernel.procs.set_last_pid(LAST_SYSTEM_PID);
+        kernel.procs.set_last_pid(LEADER_PID);
         kernel.add_timeout(SECOND_NS, Timeout::Second);
         kernel
     }

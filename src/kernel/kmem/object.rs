@@ -57,6 +57,9 @@ fn of_process(cx: &mut Context<'_>, kind: place::Kind, slot: usize, older: bool)
             time::rusage(&cx.kernel.procs[id].usage).as_bytes().to_vec()
         }
         Kind::Channel => vec![0; 4],
+        Kind::SleepMessage if system_processes::sleep_message(slot).is_some() => {
+            [system_processes::sleep_message(slot)?.as_bytes(), &[0]].concat()
+        }
         Kind::SleepMessage => {
             let id = by_slot(cx, slot)?;
             let asleep = cx.kernel.procs[id].asleep.as_ref()?;

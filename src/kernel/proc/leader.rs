@@ -6,16 +6,14 @@
 //!
 //! 2.1 counterpart: none; the place of a shell that sleeps in wait4.
 
-use super::{Flags, PID_MAX, PgrpId, ProcId, State};
+use super::{Flags, PgrpId, ProcId, State};
 use crate::kernel::Kernel;
 use crate::kernel::signal::{SIGCONT, pgsignal, psignal};
 use crate::kernel::tty::{self, TtyId};
 use crate::kernel::vfs::VnodeId;
 
-/// The leader's number: one that is never given to programs; those before theirs are the system's own processes'.
-pub const LEADER_PID: i32 = PID_MAX;
-/// The last number of the system's own processes.
-pub const LAST_SYSTEM_PID: i32 = 4;
+/// The leader's number: the last one before those of programs.
+pub const LEADER_PID: i32 = 4;
 
 /// The session leader, and what it knows of the first program.
 #[derive(Debug)]

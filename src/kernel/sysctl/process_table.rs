@@ -115,7 +115,9 @@ fn give<T: IntoBytes + zerocopy::Immutable>(
 
 /// What ps, debuggers and core files learn of a process (`fill_eproc`).
 pub fn kinfo_proc(cx: &Context<'_>, id: ProcId) -> KinfoProc {
-    KinfoProc { proc: proc_entry(cx, id), eproc: eproc(cx, id) }
+    let entry = KinfoProc { proc: proc_entry(cx, id), eproc: eproc(cx, id) };
+    let is_leader = cx.kernel.leader.as_ref().is_some_and(|leader| leader.id == id);
+    if is_leader { system::as_update(cx.kernel, &entry) } else { entry }
 }
 
 fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {

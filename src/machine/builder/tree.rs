@@ -84,7 +84,9 @@ impl Builder {
         for disk in &self.disks {
             vfs.add_disk(disk.name.as_bytes(), &disk.host, disk.read_only || self.read_only);
         }
-        vfs.set_temporary(temporary);
+        if !self.read_only {
+            vfs.set_temporary(temporary);
+        }
         // Where a tree has a place for it, as the original's own table of file systems says, and nobody wants
         // something else there.
         let is_wanted = !mounts.iter().any(|(mount, _)| mount.guest == b"/proc");
