@@ -15,15 +15,19 @@
 //! Modules depend one way only; each may use those before it:
 //!
 //! `syscalls` | [`trapframe`] | [`mem`] | [`cpu`] | [`image`] | [`host`] | [`cd9660`] | [`kernel`] | [`trace`] |
-//! [`machine`] | [`capture`] | [`survey`] | [`cli`]
+//! [`machine`] | [`capture`] | [`survey`] | [`install`] | [`doctor`] | [`gdb`] |
+//! [`cli`]
 #![deny(unsafe_code)]
 
 pub mod capture;
 pub mod cd9660;
 pub mod cli;
 pub mod cpu;
+pub mod doctor;
+pub mod gdb;
 pub mod host;
 pub mod image;
+pub mod install;
 pub mod kernel;
 pub mod machine;
 pub mod mem;

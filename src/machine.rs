@@ -7,15 +7,21 @@
 //! 2.1 counterpart: the loop that i386/i386/swtch.s and the hardware form.
 
 mod builder;
+pub mod control;
+pub mod debug;
+mod display;
 mod host_signals;
 mod job;
 mod limits;
+pub mod login;
 mod mounts;
 mod outcome;
 mod pulse;
 mod stdio;
+mod wish;
 
 pub use builder::{Builder, Changes, DEFAULT_PATH, Disk, Mount, StartError};
+pub use display::Display;
 pub use job::Notice;
 use job::{Job, Teller};
 pub use limits::{Limit, Limits, MEMORY};
@@ -28,6 +34,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
+use smallvec::SmallVec;
 use syscalls::flags::RebootFlags;
 
 use host_signals::Requests;
@@ -47,6 +54,7 @@ use crate::kernel::netinet::bridge;
 use crate::kernel::netinet::trace::Tap;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
+use crate::kernel::socket::lent;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
 use crate::mem::budget::is_refused;
@@ -63,6 +71,9 @@ const SLICE_NS: u64 = SECOND_NS / 10;
 
 /// How long a machine without processes waits for the host's network to take what is left to send.
 const SENDING_NS: u64 = 10 * SECOND_NS;
+
+/// Longest time that a debugger waits for a guest that sleeps before it looks at its own user.
+const LOOK_NS: u64 = SECOND_NS / 20;
 
 /// Bytes of decoded and translated code that are always kept.
 const CODE_LEAST: u64 = 32 << 20;
@@ -99,6 +110,23 @@ impl std::fmt::Debug for Slot {
     }
 }
 
+/// A process's turn at the processor.
+#[derive(Debug)]
+struct Turn {
+    id: ProcId,
+    /// Uptime at its beginning.
+    started: u64,
+    /// Uptime up to which the process has been charged, and what of the time since was the kernel's.
+    charged: u64,
+    system: u64,
+    /// Instructions until the next look at the clock.
+    left: u64,
+    /// Those that have been executed of these since the last trap: a debugger has interrupted the turn.
+    done: u64,
+    /// A signal that waits for a debugger's answer.
+    fault: Option<debug::Fault>,
+}
+
 /// A machine: the kernel, and a processor for each process.
 #[derive(Debug)]
 pub struct Machine {
@@ -119,16 +147,29 @@ pub struct Machine {
     killing: bool,
     /// The directory of the host for the guest's scratch directories.
     scratch: Option<Directory>,
+    /// And for files that only this run sees.
+    lent: Option<Directory>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
     collector: Option<Collector>,
     /// Instructions of all processes so far.
     instructions: u64,
+    /// What a debugger wants, where there is one, and the turn that it has interrupted.
+    debugger: Option<Box<debug::Debugger>>,
+    turn: Option<Turn>,
     /// Traps that were served.
     traps: u32,
     /// Bytes of decoded and translated code of all processes.
     code: u64,
+    /// Who may ask from outside, and what.
+    control: Option<control::Control>,
+    /// The leaders of sessions of which there are records.
+    sessions: Vec<(i32, login::Entry)>,
+    /// What logins have in common.
+    logins: login::Login,
+    /// What could not be done as the root's files say.
+    notes: Vec<String>,
 }
 
 impl Machine {
@@ -146,11 +187,18 @@ impl Machine {
             pulse: Pulse::default(),
             killing: false,
             scratch: None,
+            lent: None,
             captured: [None, None, None],
             collector: None,
             instructions: 0,
             traps: 0,
+            debugger: None,
+            turn: None,
             code: 0,
+            control: None,
+            sessions: Vec::new(),
+            logins: login::Login::default(),
+            notes: Vec::new(),
         }
     }
 
@@ -233,6 +281,11 @@ impl Machine {
         self.job.teller = Some(Teller(Box::new(tell)));
     }
 
+    /// What could not be done as the root's own files say, a line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// Whether the terminal's keys sent the signal that ended the first program.
     pub fn ended_by_keys(&self, signal: u32) -> bool {
         self.requests.of_keys.is_some_and(|key| host_signals::guest_signal(key).raw() == signal)
@@ -245,6 +298,11 @@ impl Machine {
         Ok(())
     }
 
+    /// The first program's process, while it lives.
+    fn first_process(&self) -> Option<ProcId> {
+        self.kernel.procs.find(self.first?)
+    }
+
     /// Lets go of the last machine of a program that is about to end.
     pub fn abandon(self) {
         crate::mem::leave_to_host();
@@ -254,6 +312,8 @@ impl Machine {
     /// Runs until every process has ended.
     pub fn run(&mut self) -> Outcome {
         let ended = self.run_to_end();
+        // However it ended, what was written before is seen.
+        tty::host::flush_all(&mut self.kernel);
         // A file in memory that cannot be read back has no bytes worth having.
         let content = |file: &Option<OwnedFd>| {
             file.as_ref().and_then(|file| memory::content(file).ok()).unwrap_or_default()
@@ -270,40 +330,57 @@ impl Machine {
 
     /// Runs until every process has ended; tells how the first one did.
     fn run_to_end(&mut self) -> Ended {
-        // The clock is read once a round: it costs more than the rest of a switch.
-        let mut now = self.kernel.clock.uptime();
+        loop {
+            if let Some(ended) = self.go() {
+                return ended;
+            }
+        }
+    }
+
+    /// Runs until every process has ended, or, with `None`, until a debugger wants to stop.
+    fn go(&mut self) -> Option<Ended> {
+        let mut now = match self.turn.take() {
+            Some(turn) => self.take_turn(turn)?,
+            // The clock is read once a round: it costs more than the rest of a switch.
+            None => self.kernel.clock.uptime(),
+        };
         loop {
             self.kernel.run_timeouts_until(now);
             bridge::look(&mut self.kernel);
+            lent::look(&mut self.kernel);
             tty::host::look(&mut self.kernel, now);
             self.pass_host_signals();
+            self.look_outside(now);
             self.note_ends();
             if let Some(how) = self.kernel.rebooted {
                 self.send_the_rest();
-                return Ended::Rebooted(how);
+                return Some(Ended::Rebooted(how));
             }
             self.look_after_others();
             self.stop_with_first();
             self.pulse.beat(&mut self.kernel);
             if let Some(limit) = self.exceeded() {
-                return Ended::Limit(limit);
+                return Some(Ended::Limit(limit));
             }
             match self.kernel.choose() {
-                Some(id) => now = self.run_process(id, now),
+                Some(id) => now = self.run_process(id, now)?,
                 None => {
                     // Process 1 is always there.
                     if self.kernel.procs.len() <= 1 {
                         self.send_the_rest();
-                        return self.status();
+                        return Some(self.status());
                     }
                     if self.killing {
                         // Who sleeps through SIGKILL would sleep for ever.
-                        return self.status();
+                        return Some(self.status());
                     }
                     if !self.idle() {
-                        return Ended::Deadlock;
+                        return Some(Ended::Deadlock);
                     }
                     now = self.kernel.clock.uptime();
+                    if self.stops_asleep() {
+                        return None;
+                    }
                 }
             }
         }
@@ -311,11 +388,8 @@ impl Machine {
 
     /// Lets one process run, which begins now, until it sleeps, ends, or another one gets its turn; gives the
     /// uptime then.
-    fn run_process(&mut self, id: ProcId, started: u64) -> u64 {
+    fn run_process(&mut self, id: ProcId, started: u64) -> Option<u64> {
         self.kernel.resume(id);
-        let mut charged = started;
-        let mut system = 0;
-        let mut left = BUDGET;
         let index = id.index();
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, Slot::default);
@@ -324,49 +398,76 @@ impl Machine {
         if slot.owner != Some(id) {
             (slot.owner, slot.image) = (Some(id), None);
         }
+        self.take_turn(Turn { id, started, charged: started, system: 0, left: BUDGET, done: 0, fault: None })
+    }
+
+    /// Goes on with a turn; `None` where a debugger has interrupted it.
+    fn take_turn(&mut self, mut turn: Turn) -> Option<u64> {
+        let (id, index) = (turn.id, turn.id.index());
         while let Some(proc) = self.kernel.running(id) {
-            let slot = &mut self.slots[index];
-            if slot.image != Some(proc.image_generation) {
-                slot.image = Some(proc.image_generation);
-                slot.cpu.reset();
-            }
-            let stopped = slot.cpu.run(&mut proc.frame, &mut proc.vm.space, left);
-            proc.instructions += stopped.retired;
-            self.instructions += stopped.retired;
-            self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
-            let over = matches!(stopped.trap, Trap::Budget);
-            let before = self.look_before_trap();
-            if matches!(stopped.trap, Trap::Syscall) {
-                self.kernel.call(id);
-            } else if !over && !is_refused() {
-                // Memory that the run may not have is no fault of the program's: the run ends.
-                self.kernel.trap(id, stopped.trap);
-            }
-            system += self.time_of_trap(before);
-            left = left.saturating_sub(stopped.retired + TRAP_COST);
-            if left == 0 || over || self.kernel.wants_resched() || is_refused() {
+            let (retired, over) = match turn.fault.take() {
+                Some(fault) => {
+                    self.kernel.answer_fault(id, fault.signal, fault.code);
+                    (fault.retired, false)
+                }
+                None => {
+                    let slot = &mut self.slots[index];
+                    if slot.image != Some(proc.image_generation) {
+                        slot.image = Some(proc.image_generation);
+                        slot.cpu.reset();
+                    }
+                    let Some(stopped) = self.execute(&mut turn) else {
+                        self.turn = Some(turn);
+                        return None;
+                    };
+                    self.kernel.procs[id].instructions += stopped.retired;
+                    self.instructions += stopped.retired;
+                    self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
+                    let over = matches!(stopped.trap, Trap::Budget);
+                    let before = self.look_before_trap();
+                    if matches!(stopped.trap, Trap::Syscall) {
+                        self.kernel.call(id);
+                    } else if !over && !is_refused() {
+                        // Memory that the run may not have is no fault of the program's: the run ends.
+                        if self.debugger.is_none() {
+                            self.kernel.trap(id, stopped.trap);
+                        } else if self.hold_fault(&mut turn, stopped) {
+                            self.turn = Some(turn);
+                            return None;
+                        } else {
+                            self.kernel.check_signals(id);
+                        }
+                    }
+                    turn.system += self.time_of_trap(before);
+                    (stopped.retired, over)
+                }
+            };
+            turn.left = turn.left.saturating_sub(retired + TRAP_COST);
+            if turn.left == 0 || over || self.kernel.wants_resched() || is_refused() {
                 self.look_at_code(index);
                 let now = self.kernel.clock.uptime();
-                self.charge(id, now - charged, std::mem::take(&mut system));
-                charged = now;
-                left = BUDGET;
+                self.charge(id, now - turn.charged, std::mem::take(&mut turn.system));
+                turn.charged = now;
+                turn.left = BUDGET;
                 self.kernel.run_timeouts_until(now);
                 bridge::look(&mut self.kernel);
+                lent::look(&mut self.kernel);
                 tty::host::look(&mut self.kernel, now);
                 self.pass_host_signals();
+                self.look_outside(now);
                 self.pulse.beat(&mut self.kernel);
                 self.kernel.check_signals(id);
                 // Whoever runs when the tenth of a second is over gives way, however late it began (`roundrobin`).
-                let over = now / SLICE_NS != started / SLICE_NS || self.exceeded().is_some();
+                let over = now / SLICE_NS != turn.started / SLICE_NS || self.exceeded().is_some();
                 if over || self.kernel.wants_resched() {
                     self.kernel.yield_current();
-                    return now;
+                    return Some(now);
                 }
             }
         }
         let now = self.kernel.clock.uptime();
-        self.charge(id, now - charged, system);
-        now
+        self.charge(id, now - turn.charged, turn.system);
+        Some(now)
     }
 
     /// The limit that has been hit, if one has.
@@ -423,15 +524,20 @@ impl Machine {
 
     /// Waits for the next thing to happen; false where nothing can.
     fn idle(&mut self) -> bool {
-        let next = self.kernel.next_wake();
-        let wake = self.signals.as_ref().map(Signals::wake_fd);
+        tty::host::flush_all(&mut self.kernel);
+        let keys = tty::host::next_key(&mut self.kernel);
+        let next = [self.kernel.next_wake(), keys].into_iter().flatten().min();
+        let signals = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
+        let asked = self.control.iter().flat_map(control::Control::polls);
+        let wake: SmallVec<[Poll<'_>; 4]> = signals.into_iter().chain(asked).collect();
         let written = self.pulse.sleep(&mut self.kernel);
-        let ours = [self.meter.patience(), self.until_told(), self.until_stopped(), written];
+        let looked = self.debugger.is_some().then_some(LOOK_NS);
+        let ours = [self.meter.patience(), self.until_told(), self.until_stopped(), written, looked];
         let ours = ours.into_iter().flatten().min();
         if self.kernel.clock.is_virtual() {
             // Whoever reads our output takes it in the host's time, even while the guest's timers run.
             let timeout = if next.is_some() { Some(0) } else { ours };
-            let polled = vfs::poll_host(&mut self.kernel, wake, timeout);
+            let polled = vfs::poll_host(&mut self.kernel, &wake, timeout);
             let Some(due) = next else { return polled };
             let now = self.kernel.clock.uptime();
             self.kernel.clock.advance(due.saturating_sub(now));
@@ -439,18 +545,29 @@ impl Machine {
         }
         let due = next.map(|due| due.saturating_sub(self.kernel.clock.uptime()));
         let timeout = [due, ours].into_iter().flatten().min();
-        if !vfs::poll_host(&mut self.kernel, wake, timeout) {
-            // Only the clock or a signal of the host can wake somebody.
-            let wake = wake.map(|fd| Poll::either(fd, true, false));
+        if !vfs::poll_host(&mut self.kernel, &wake, timeout) {
+            // Only the clock, a signal of the host or a request can wake somebody.
             host::stdio::wait(wake.iter(), timeout);
         }
+        let now = self.kernel.clock.uptime();
+        drop(wake);
+        self.hear_now(now);
         true
     }
 
     /// Waits for what closed sockets still have to send to the host's network, but not for ever.
     fn send_the_rest(&mut self) {
-        while tty::host::is_sending(&self.kernel) && self.exceeded().is_none() {
-            vfs::poll_host(&mut self.kernel, None, self.meter.patience());
+        loop {
+            tty::host::flush_all(&mut self.kernel);
+            if !tty::host::is_sending(&self.kernel) || self.exceeded().is_some() {
+                break;
+            }
+            let signals = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
+            let gone = !vfs::poll_host(&mut self.kernel, signals.as_slice(), self.meter.patience());
+            self.pass_host_signals();
+            if gone || self.killing {
+                return;
+            }
         }
         let until = self.kernel.clock.uptime() + SENDING_NS;
         while bridge::is_sending(&self.kernel) {
@@ -462,17 +579,18 @@ impl Machine {
             {
                 return;
             }
-            let wake = self.signals.as_ref().map(Signals::wake_fd);
-            vfs::poll_host(&mut self.kernel, wake, Some(timeout));
+            let wake = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
+            vfs::poll_host(&mut self.kernel, wake.as_slice(), Some(timeout));
         }
     }
 
     fn note_ends(&mut self) {
-        for (pid, status) in self.kernel.reaped.drain(..) {
+        for (pid, status) in std::mem::take(&mut self.kernel.reaped) {
             // Numbers come round again: the first end with this one is the first program's.
             if Some(pid) == self.first {
                 self.ended.get_or_insert(status);
             }
+            self.session_over(pid);
         }
     }
 

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 fn bsd21(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bsd21"))
         .args(args)
+        .env_remove("BSD21_ROOT")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("bsd21 runs")
@@ -198,13 +199,31 @@ fn what_is_missing_is_named_with_the_root_that_was_searched() {
 }
 
 #[test]
+fn a_user_is_known_by_name_where_the_root_says_so() {
+    let root = tempfile::tempdir().expect("a directory");
+    let given = root.path().to_str().expect("a name");
+    std::fs::create_dir(root.path().join("etc")).expect("a directory");
+    std::fs::copy("fixtures/bin/args", root.path().join("args")).expect("a copy");
+    fails(&["run", "--root", given, "-u", "ann", "/args"], 125, "user ann: the root has no /etc/passwd");
+    std::fs::write(root.path().join("etc/passwd"), "ann:*:7:70:Ann:/home/ann:/bin/csh\n").expect("a file");
+    fails(&["run", "--root", given, "-u", "bob", "/args"], 125, "user bob: not in the root's /etc/passwd");
+    fails(&["run", "--root", given, "-u", "ann", "--uid", "3", "/args"], 125, "cannot be used with");
+    let said = stdout(&bsd21(&["run", "--root", given, "-u", "ann", "/args"]));
+    for variable in ["HOME=/home/ann", "USER=ann", "LOGNAME=ann", "SHELL=/bin/csh"] {
+        assert!(said.contains(&format!("] {variable}\n")), "{variable}: {said}");
+    }
+    let said = stdout(&bsd21(&["run", "--root", given, "-u", "ann", "--env", "HOME=/x", "/args"]));
+    assert!(said.contains("] HOME=/x\n") && !said.contains("/home/ann"), "{said}");
+}
+
+#[test]
 fn a_file_that_is_no_program_of_2_1_is_126_and_says_what_it_is() {
     fails(&["run", "/bin/sh"], 126, "ELF file is for");
     fails(&["run", "README.md"], 126, "README.md");
     let directory = tempfile::tempdir().expect("a directory");
     let linux = directory.path().join("linux");
     std::fs::write(&linux, [0xcc, 0, 100, 0].repeat(16)).expect("a file");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    let mode = PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&linux, mode).expect("executable");
     fails(&["run", linux.to_str().expect("a name")], 126, "Linux a.out program");
 }

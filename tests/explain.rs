@@ -15,10 +15,14 @@ fn walk(call: &str) -> String {
 
 /// The names at the beginnings of lines, with their depths; lines on sockets' states left out.
 fn steps(walk: &str) -> Vec<(usize, &str)> {
-    let lines = walk.lines().filter(|line| !line.trim_start().starts_with('|'));
+    let lines = walk.lines().filter(|line| {
+        let text = line.trim_start();
+        // Not the states of sockets, nor what did not fit into the line before.
+        !text.starts_with('|') && line.len() - text.len() < 70
+    });
     lines
         .map(|line| {
-            let depth = (line.len() - line.trim_start().len()) / 4;
+            let depth = (line.len() - line.trim_start().len()) / 2;
             let name = line.trim_start().split([' ', '(']).next().unwrap_or_default();
             (depth, name)
         })
@@ -30,6 +34,11 @@ fn walks(text: &str) -> Vec<&str> {
     text.split("\n\n").collect()
 }
 
+/// The walks of socketpair on a page that has other calls, too.
+fn pairs(text: &str) -> Vec<&str> {
+    walks(text).into_iter().filter(|walk| walk.starts_with("socketpair(")).collect()
+}
+
 #[test]
 fn the_page_on_socketpair_shows_the_walk_as_it_is() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/socketpair.md");
@@ -38,6 +47,13 @@ fn the_page_on_socketpair_shows_the_walk_as_it_is() {
     let text = walk("socketpair");
     let first = walks(&text)[0];
     assert_eq!(shown.expect("the walk is on the page").trim_end(), first, "docs/socketpair.md");
+    for failed in pairs(&text).into_iter().skip(3) {
+        assert!(page.contains(failed.trim_end()), "docs/socketpair.md lacks\n{failed}");
+    }
+    for failed in &walks(&text)[3..] {
+        let walk = failed.split("\nsocketpair(").last().expect("a walk").trim_end();
+        assert!(page.contains(walk), "docs/socketpair.md lacks\n{failed}");
+    }
 }
 
 #[test]
@@ -75,13 +91,85 @@ fn a_pair_of_streams_takes_the_way_of_the_original() {
 #[test]
 fn a_pair_of_datagram_sockets_is_connected_twice_and_one_of_tcp_is_undone() {
     let text = walk("socketpair");
-    let [_, dgram, tcp] = walks(&text)[..] else { panic!("three walks: {text}") };
+    let [_, dgram, tcp, ..] = walks(&text)[..] else { panic!("three walks: {text}") };
     let count = |walk, name| steps(walk).iter().filter(|(_, step)| *step == name).count();
     assert_eq!(count(dgram, "soconnect2"), 2);
     assert_eq!((count(tcp, "soconnect2"), count(tcp, "ffree"), count(tcp, "soclose")), (1, 2, 2));
     assert!(
         tcp.contains("so#4 is gone") && tcp.trim_end().ends_with("= -1 EOPNOTSUPP (Operation not supported)")
     );
+}
+
+#[test]
+fn lines_end_in_column_100_and_states_say_what_has_changed() {
+    for call in ["connect", "accept", "sendto", "socketpair", "close", "select"] {
+        let text = walk(call);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{call}: {text}");
+    }
+    let text = walk("socketpair");
+    let connected = text.split("soisconnected").nth(1).expect("it is connected").lines().nth(1);
+    assert_eq!(connected.map(str::trim), Some("| so#0 SS_ISCONNECTED|SS_PRIV"));
+}
+
+#[test]
+fn a_connection_takes_the_way_of_its_packets() {
+    let text = walk("connect");
+    let tcp =
+        walks(&text).into_iter().find(|walk| walk.contains("htons(2000)") && walk.contains("tcp_connect"));
+    let names: Vec<&str> =
+        steps(tcp.expect("a walk through TCP")).into_iter().map(|(_, name)| name).collect();
+    let mut from = 0;
+    for function in [
+        "connect",
+        "getsock",
+        "copyin",
+        "soconnect",
+        "PRU_CONNECT",
+        "tcp_connect",
+        "in_pcbbind",
+        "soisconnecting",
+        "tcp_output",
+        "ip_output",
+        "looutput",
+        "ipintr",
+        "tcp_input",
+        "sonewconn",
+        "soqinsque",
+        "tcp_attach",
+        "in_pcbconnect",
+        "tcp_output",
+        "ip_output",
+        "looutput",
+        "ipintr",
+        "tcp_input",
+        "soisconnected",
+        "tcp_output",
+        "ip_output",
+        "looutput",
+        "ipintr",
+        "tcp_input",
+        "soisconnected",
+        "soqremque",
+        "soqinsque",
+        "->",
+    ] {
+        let at = names[from..].iter().position(|name| *name == function);
+        from += at.unwrap_or_else(|| panic!("{function} behind {:?} of {names:?}", &names[..from])) + 1;
+    }
+    let refused = walks(&text).into_iter().rfind(|walk| walk.contains("htons(2001)")).expect("a walk");
+    assert!(refused.contains("tcp_respond") && refused.contains("tcp_drop so#"), "{refused}");
+}
+
+#[test]
+fn a_pair_that_fails_is_undone_as_far_as_the_original_does() {
+    let text = walk("socketpair");
+    let [_, _, _, full, fault] = pairs(&text)[..] else { panic!("five walks: {text}") };
+    let names: Vec<&str> = steps(full).into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names.iter().filter(|name| **name == "soclose").count(), 2, "{full}");
+    assert!(full.find("soclose so#5") < full.find("soclose so#4"), "the second one first: {full}");
+    assert!(full.trim_end().ends_with("= -1 EMFILE (Too many open files)"), "{full}");
+    assert!(fault.contains("copyout 8 bytes at 0xf0001000: EFAULT"), "{fault}");
+    assert!(!fault.contains("soclose"), "{fault}");
 }
 
 #[test]

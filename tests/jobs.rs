@@ -148,6 +148,51 @@ fn a_signal_that_asks_for_no_end_never_kills_and_none_is_lost() {
     assert_eq!(run.end().0, Some(0));
 }
 
+/// Has a guest that answers signals do so until a trace of it has a line; whether it came.
+fn traced(run: &mut Run, trace: &Path) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        run.signal(Signal::HUP);
+        run.expect("got signal 1");
+        if std::fs::read_to_string(trace).is_ok_and(|text| text.contains("write(1, \"got \"..., 13)")) {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_running_machine_shows_its_calls_to_who_asks() {
+    let place = tempfile::tempdir().expect("a directory");
+    let name = |file: &str| place.path().join(file).to_str().expect("a name").to_owned();
+    let (control, none) = (name("control"), name("none"));
+    let mut run = Run::job(&["--attach", &control], &["catch", "100000"]);
+    run.expect("ready");
+    for file in ["first", "second"] {
+        let trace = name(file);
+        let client = Run::start(&["trace", "-p", &control, "-s4", "-e", "write", "-o", &trace]);
+        assert!(traced(&mut run, Path::new(&trace)), "{file}: nothing was shown");
+        if file == "first" {
+            client.signal(Signal::KILL);
+            client.end();
+        } else {
+            // A later one takes its place, and it ends.
+            let third = name("third");
+            let other = Run::start(&["trace", "-p", &control, "-s4", "-o", &third]);
+            assert!(traced(&mut run, Path::new(&third)));
+            assert_eq!(client.end().0, Some(0));
+            other.signal(Signal::KILL);
+            other.end();
+        }
+    }
+    let refused = |args: &[&str]| Run::start(&[&["trace", "-p"], args].concat()).end();
+    assert!(refused(&[&control, "-c"]).2.contains("-c and -C need the whole run"));
+    assert!(refused(&[&control, "-e", "nocall"]).2.contains("nocall"));
+    assert_eq!(refused(&[&none]).0, Some(125));
+    run.signal(Signal::KILL);
+    run.end();
+}
+
 #[test]
 fn what_lives_on_behind_the_first_program_gets_the_signals() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {

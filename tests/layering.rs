@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may name those before it, and itself.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 16] = [
     "syscalls",
     "trapframe",
     "mem",
@@ -17,6 +17,9 @@ const LAYERS: [&str; 13] = [
     "machine",
     "capture",
     "survey",
+    "install",
+    "doctor",
+    "gdb",
     "cli",
 ];
 /// In order and forbidden all the same: these two meet in `trapframe` only.

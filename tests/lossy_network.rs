@@ -88,6 +88,7 @@ impl World {
         let ends = [0, 1].map(|end| {
             let mut machine = Machine::new(root, 20);
             machine.kernel.net.tunattach(0);
+            machine.kernel.net.tuns[0].open = true;
             let fd = ok(&mut machine, SOCKET, &[2, 2, 0]);
             machine.write_arena(0, b"tun0\0\0\0\0\0\0\0\0\0\0\0\0");
             machine.write_arena(16, &address(end, 0));

@@ -24,6 +24,13 @@ const SO_RCVTIMEO: u32 = 0x1006;
 const MSG_WAITALL: u32 = 0x40;
 const AF_UNIX: u32 = 1;
 const AF_INET: u32 = 2;
+const WAIT4: u32 = 7;
+const EXECVE: u32 = 59;
+const DUP2: u32 = 90;
+const F_SETFD: u32 = 2;
+const F_GETFL: u32 = 3;
+/// Port 6000 of this machine.
+const PORT_6000: [u8; 16] = [16, 2, 0x17, 0x70, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 struct Scene {
     world: World,
@@ -562,6 +569,129 @@ fn a_linger_of_zero_resets_the_connection() {
     assert_eq!(scene.world.call(1, nr::CLOSE, &[fd]), Ok(0));
     assert_eq!(scene.world.answer(0), Some(Err(ECONNRESET)));
     scene.ends_clean();
+}
+
+/// Process 1 has a connection that lingers and more in it than its peer, descriptor 4 of process 0, takes.
+fn lingering() -> (Scene, u32) {
+    let mut scene = listener(AF_INET, 5);
+    let fd = scene.connect(1, AF_INET);
+    assert_eq!(scene.world.call(0, nr::ACCEPT, &[3, 0, 0]), Ok(4));
+    scene.world.words(1, 0x80, &[1, 30_000]);
+    assert_eq!(scene.world.call(1, nr::SETSOCKOPT, &[fd, SOL_SOCKET, SO_LINGER, ARENA + 0x80, 8]), Ok(0));
+    write_more_than_the_peer_takes(&mut scene.world, fd);
+    (scene, fd)
+}
+
+fn take_everything(scene: &mut Scene) {
+    let mut taken = 0;
+    while taken < 48_672 {
+        taken += scene.world.call(0, nr::READ, &[4, ARENA, 4096]).expect("there are data");
+    }
+    assert_eq!(scene.world.call(0, nr::READ, &[4, ARENA, 4096]), Ok(0));
+}
+
+#[test]
+fn a_process_that_ends_lingers() {
+    let (mut scene, _) = lingering();
+    scene.world.begin(1, nr::EXIT, &[0]);
+    assert_eq!(scene.world.wmesg(1), Some("netcls"));
+    scene.world.signal(1, SIGUSR1);
+    assert_eq!(scene.world.wmesg(1), Some("netcls"), "one that ends hears no signals");
+    take_everything(&mut scene);
+    assert_eq!(scene.world.wmesg(1), None);
+    assert_eq!(scene.world.call(0, WAIT4, &[u32::MAX, 0, 0, 0]), Ok(6), "it is over");
+}
+
+#[test]
+fn dup2_lingers_before_the_descriptor_is_another_file() {
+    let (mut scene, fd) = lingering();
+    scene.world.begin(1, DUP2, &[3, fd]);
+    assert_eq!(scene.world.wmesg(1), Some("netcls"));
+    take_everything(&mut scene);
+    assert_eq!(scene.world.answer(1), Some(Ok(fd)));
+    assert_eq!(scene.world.call(1, nr::FCNTL, &[fd, F_GETFL, 0]), Ok(2), "the listener");
+    scene.ends_clean();
+}
+
+#[test]
+fn an_interrupted_linger_of_dup2_is_no_error() {
+    let (mut scene, fd) = lingering();
+    scene.world.catch(1, SIGUSR1, false);
+    scene.world.begin(1, DUP2, &[3, fd]);
+    scene.world.signal(1, SIGUSR1);
+    assert_eq!(scene.world.answer(1), Some(Ok(fd)));
+}
+
+#[test]
+fn exec_lingers_for_what_it_closes() {
+    let (mut scene, fd) = lingering();
+    let hello = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin/hello");
+    std::fs::copy(hello, scene._root.path().join("hello")).expect("there is room");
+    assert_eq!(scene.world.call(1, nr::FCNTL, &[fd, F_SETFD, 1]), Ok(0));
+    scene.world.write(1, 0x200, b"/hello\0");
+    scene.world.begin(1, EXECVE, &[ARENA + 0x200, 0, 0]);
+    assert_eq!(scene.world.wmesg(1), Some("netcls"));
+    take_everything(&mut scene);
+    assert_eq!(scene.world.wmesg(1), None);
+}
+
+// Ports (in_pcbbind).
+
+/// Takes all ports of TCP from 1024 to 5000: connections that were closed here are remembered for a while.
+fn take_all_ports(scene: &mut Scene) {
+    scene.world.write(1, 0x100, &PORT_6000);
+    for _ in 1024..=5000 {
+        let fd = scene.world.call(1, nr::SOCKET, &[AF_INET, 1, 0]).expect("a socket");
+        assert_eq!(scene.world.call(1, nr::CONNECT, &[fd, ARENA + 0x100, 16]), Ok(0));
+        assert_eq!(scene.world.call(0, nr::ACCEPT, &[3, 0, 0]), Ok(4));
+        assert_eq!(scene.world.call(1, nr::CLOSE, &[fd]), Ok(0));
+        assert_eq!(scene.world.call(0, nr::CLOSE, &[4]), Ok(0));
+    }
+}
+
+fn unbound_listener() -> Scene {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut world = World::new(root.path());
+    assert_eq!(world.call(0, nr::SOCKET, &[AF_INET, 1, 0]), Ok(3));
+    // Port 6000: not one of those that are given out.
+    world.write(0, 0x100, &PORT_6000);
+    assert_eq!(world.call(0, nr::BIND, &[3, ARENA + 0x100, 16]), Ok(0));
+    assert_eq!(world.call(0, nr::LISTEN, &[3, 5]), Ok(0));
+    world.fork(0);
+    Scene { world, _root: root }
+}
+
+#[test]
+fn one_who_finds_no_port_waits_until_a_timer_frees_one() {
+    let mut scene = unbound_listener();
+    take_all_ports(&mut scene);
+    let fd = scene.world.call(1, nr::SOCKET, &[AF_INET, 1, 0]).expect("a socket");
+    scene.world.begin(1, nr::CONNECT, &[fd, ARENA + 0x100, 16]);
+    assert_eq!(scene.world.wmesg(1), Some("inport"));
+    scene.world.pass(20_000);
+    assert_eq!(scene.world.answer(1), Some(Ok(0)));
+    scene.ends_clean();
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_port() {
+    let mut scene = unbound_listener();
+    take_all_ports(&mut scene);
+    scene.world.catch(1, SIGUSR1, false);
+    let fd = scene.world.call(1, nr::SOCKET, &[AF_INET, 1, 0]).expect("a socket");
+    for call in [&[nr::CONNECT, fd, ARENA + 0x100, 16][..], &[nr::LISTEN, fd, 5]] {
+        scene.world.begin(1, call[0], &call[1..]);
+        assert_eq!(scene.world.wmesg(1), Some("inport"));
+        scene.world.signal(1, SIGUSR1);
+        assert_eq!(scene.world.answer(1), Some(Err(EINTR)));
+    }
+    scene.world.write(1, 0x300, b"data");
+    scene.world.begin(1, nr::SENDTO, &[fd, ARENA + 0x300, 4, 0, ARENA + 0x100, 16]);
+    assert_eq!(scene.world.wmesg(1), Some("inport"));
+    scene.world.pass(20_000);
+    assert_eq!(scene.world.answer(1), Some(Ok(4)), "and nothing is sent twice");
+    assert_eq!(scene.world.call(0, nr::ACCEPT, &[3, 0, 0]), Ok(4));
+    assert_eq!(scene.world.call(0, nr::READ, &[4, ARENA, 100]), Ok(4));
 }
 
 // Selecting (select, selwakeup).

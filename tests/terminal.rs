@@ -1,121 +1,32 @@
-//! Programs on a terminal of the host: its settings are as before whatever happens, and shells control
-//! their jobs.
+//! Programs on a terminal of the host: its settings are as before whatever happens, shells control their jobs,
+//! others attach, and what was typed is recorded.
 //!
 //! The terminal is a pty of the test, and bsd21 leads a session on it.  Shells need `BSD21_ROOT`, a 386BSD 2.0
 //! disk tree, and are skipped by name without it.
 
-use std::os::fd::{AsFd, OwnedFd};
+#[path = "terminal/attach.rs"]
+mod attach;
+#[path = "terminal/record.rs"]
+mod record;
+#[path = "terminal/session.rs"]
+mod session;
+#[path = "terminal/ways_out.rs"]
+mod ways_out;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Termios, tcgetattr};
+use rustix::process::Signal;
+use session::Session;
 
-/// How long something may take to appear on the screen.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A terminal with bsd21 on it.
-struct Session {
-    screen: OwnedFd,
-    child: Child,
-    before: Termios,
-    shown: String,
-}
-
-impl Session {
-    fn start(args: &[&str]) -> Self {
-        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
-        grantpt(&screen).expect("it is ours");
-        unlockpt(&screen).expect("it can be opened");
-        let name = ptsname(&screen, Vec::new()).expect("its name").into_string().expect("a name");
-        let open = || std::fs::OpenOptions::new().read(true).write(true).open(&name).expect("the terminal");
-        let terminal = open();
-        let before = tcgetattr(&terminal).expect("a terminal");
-        let child = Command::new("setsid")
-            .args(["--ctty", env!("CARGO_BIN_EXE_bsd21"), "run"])
-            .args(args)
-            .stdin(Stdio::from(open()))
-            .stdout(Stdio::from(open()))
-            .stderr(Stdio::from(terminal))
-            .spawn()
-            .expect("setsid starts bsd21");
-        Self { screen, child, before, shown: String::new() }
-    }
-
-    fn type_in(&mut self, text: &str) {
-        rustix::io::write(&self.screen, text.as_bytes()).expect("the terminal takes it");
-    }
-
-    /// Waits until `text` is shown, and forgets what was shown up to there.
-    fn expect(&mut self, text: &str) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            if let Some(at) = self.shown.find(text) {
-                self.shown.drain(..at + text.len());
-                return;
-            }
-            assert!(Instant::now() < until, "{text:?} does not appear in {:?}", self.shown);
-            let mut ready = [PollFd::new(&self.screen, PollFlags::IN)];
-            poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 100_000_000 })).expect("poll");
-            let mut buffer = [0; 4096];
-            if ready[0].revents().contains(PollFlags::IN) {
-                let length = rustix::io::read(&self.screen, &mut buffer).expect("the screen");
-                self.shown.push_str(&String::from_utf8_lossy(&buffer[..length]));
-            }
-        }
-    }
-
-    /// Waits until the terminal is the guest's.
-    fn gets_raw(&self) {
-        let until = Instant::now() + PATIENCE;
-        while !self.is_raw() {
-            assert!(Instant::now() < until, "nobody reads; shown: {:?}", self.shown);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn is_raw(&self) -> bool {
-        !tcgetattr(self.screen.as_fd()).expect("a terminal").local_modes.contains(LocalModes::ECHO)
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a number")).expect("a process");
-        kill_process(pid, signal).expect("it is ours");
-    }
-
-    /// Waits for the end; the terminal must be as it was.
-    fn ends(&mut self) -> ExitStatus {
-        let until = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("a child") {
-                break status;
-            }
-            assert!(Instant::now() < until, "it does not end; shown: {:?}", self.shown);
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        let after = tcgetattr(self.screen.as_fd()).expect("a terminal");
-        assert_eq!(after.local_modes, self.before.local_modes);
-        assert_eq!(after.input_modes, self.before.input_modes);
-        assert_eq!(after.output_modes, self.before.output_modes);
-        assert_eq!(after.control_modes, self.before.control_modes);
-        status
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A guest program of ours.
+fn image(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin").join(name);
+    path.to_str().expect("a name").to_owned()
 }
 
 fn raw(options: &[&str], how: &str) -> Session {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin/raw");
-    let program = program.to_str().expect("a name");
-    let mut session = Session::start(&[options, &[program, how]].concat());
+    let mut session = Session::start(&[options, &[&image("raw"), how]].concat());
     session.expect("raw now");
     session
 }

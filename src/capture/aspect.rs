@@ -20,6 +20,10 @@ pub enum Aspect {
     Calls,
     /// The number of instructions.
     Instructions,
+    /// Bytes that were sent to the terminal.
+    Terminal,
+    /// What was on the screen.
+    Screen,
 }
 
 /// Several of them.
@@ -28,13 +32,15 @@ pub struct Aspects(u8);
 
 impl Aspect {
     /// All, with their names for command lines and cases.
-    pub const NAMES: [(&'static str, Aspect); 6] = [
+    pub const NAMES: [(&'static str, Aspect); 8] = [
         ("stdout", Aspect::Stdout),
         ("stderr", Aspect::Stderr),
         ("exit", Aspect::Exit),
         ("files", Aspect::Files),
         ("calls", Aspect::Calls),
         ("instructions", Aspect::Instructions),
+        ("terminal", Aspect::Terminal),
+        ("screen", Aspect::Screen),
     ];
 }
 
@@ -47,7 +53,7 @@ impl Default for Aspects {
 
 impl Aspects {
     /// Everything.
-    pub const ALL: Self = Self(0x3f);
+    pub const ALL: Self = Self(0xff);
 
     /// Whether one of them is compared.
     pub fn contains(self, aspect: Aspect) -> bool {
@@ -93,7 +99,7 @@ mod tests {
         let some = Aspects::parse("exit,stdout").unwrap();
         assert!(some.contains(Aspect::Exit) && !some.contains(Aspect::Calls));
         assert_eq!(some.to_string(), "stdout,exit");
-        assert_eq!(Aspects::default().to_string(), "stdout,stderr,exit,files,calls");
+        assert_eq!(Aspects::default().to_string(), "stdout,stderr,exit,files,calls,terminal,screen");
         assert_eq!(Aspects::parse("all").unwrap(), Aspects::ALL);
         assert_eq!(Aspects::parse("std").unwrap_err(), "unknown aspect 'std'");
     }

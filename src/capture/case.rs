@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::aspect::Aspect;
 use super::content::{Fingerprint, Text};
+use super::keys;
+use crate::host::door::Size;
 use crate::host::look;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_EPOCH_NS};
 
@@ -18,6 +20,10 @@ pub const FILE: &str = "case.toml";
 pub const STDIN: &str = "stdin";
 /// The writable files of the guest as they are before the run.
 pub const FILES: &str = "files";
+/// What is typed at the terminal, and when.
+pub const KEYS: &str = "keys";
+/// Screens that were kept, in the directory of expectations.
+pub const SCREENS: &str = "screens";
 /// What came of the run.
 pub const EXPECTED: &str = "expected";
 /// Most bytes of it, and of the text of its calls.
@@ -46,6 +52,9 @@ pub struct Case {
     /// Where its root is.
     #[serde(default)]
     pub root: Root,
+    /// The terminal that its standard streams are, if they are one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<Terminal>,
     /// Directories that the guest sees besides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mount: Vec<Mount>,
@@ -163,6 +172,34 @@ pub struct Root {
     pub path: Option<PathBuf>,
 }
 
+/// A terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terminal {
+    /// Rows of its screen.
+    pub rows: u16,
+    /// Columns of its screen.
+    pub columns: u16,
+}
+
+impl Terminal {
+    /// Its size.
+    pub fn size(self) -> Size {
+        Size { rows: self.rows, columns: self.columns, ..Size::default() }
+    }
+}
+
+/// A screen that was kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScreenState {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    #[serde(flatten)]
+    pub content: Fingerprint,
+}
+
 /// A directory that the guest sees and cannot change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +239,12 @@ pub struct Expected {
     /// Standard error, unless empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<Fingerprint>,
+    /// Bytes that were sent to the terminal, unless there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<Fingerprint>,
+    /// Screens that were kept, in their order; the last one is `final`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub screen: Vec<ScreenState>,
     /// Files that are new or changed in the writable directory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub file: Vec<FileState>,
@@ -297,6 +340,7 @@ impl Case {
             compare: None,
             run,
             root,
+            terminal: None,
             mount: Vec::new(),
             expected: None,
             image: Vec::new(),
@@ -339,6 +383,15 @@ impl Case {
             if std::time::Duration::try_from_secs_f64(limit).is_err() {
                 return Err(format!("{limit} is no number of seconds"));
             }
+        }
+        if let Some(terminal) = self.terminal
+            && keys::size(&format!("{}x{}", terminal.rows, terminal.columns)).is_none()
+        {
+            return Err("terminal: rows and columns are numbers from 1 to 1000".to_owned());
+        }
+        let screens = self.expected.iter().flat_map(|e| &e.screen);
+        if let Some(wrong) = screens.map(|screen| &screen.name).find(|name| !keys::is_name(name)) {
+            return Err(format!("{wrong} is no name of a screen"));
         }
         let names = self.expected.iter().flat_map(|e| e.file.iter().map(|f| &f.path).chain(&e.removed));
         for name in names {
@@ -449,6 +502,8 @@ mod tests {
                 removed: vec!["gone".into()],
                 stdout: Some(Fingerprint::of(b"x")),
                 stderr: None,
+                terminal: None,
+                screen: vec![ScreenState { name: "final".into(), content: Fingerprint::of(b"x") }],
                 file: vec![file],
             });
             assert_eq!(read(&case.text().unwrap()).unwrap(), case);

@@ -9,15 +9,19 @@ use serde::{Deserialize, Serialize};
 use similar::TextDiff;
 
 use super::aspect::Aspect;
-use super::case::{self, Case, CaseError, End, Expected, FileState};
+use super::case::{self, Case, CaseError, End, Expected, FileState, ScreenState};
 use super::chain::{self, Chain};
 use super::content::{Fingerprint, Text};
+use super::player::Shown;
 use super::replay::{Observed, optional};
+use super::screen::side_by_side;
 
 /// The chain of the calls, in the directory of expectations.
 pub const CALLS: &str = "calls";
 /// Their text, where it was kept.
 pub const TRACE: &str = "trace";
+/// What was sent to the terminal.
+pub const TERMINAL: &str = "terminal";
 /// Equal calls that are shown before the first different one.
 pub const BEFORE: u64 = 5;
 /// Most bytes of an expected file, and of a chain of calls: those that are longer are not kept.
@@ -52,6 +56,10 @@ pub struct Recorded {
     pub stdout: Option<Vec<u8>>,
     /// Standard error, where its bytes were kept.
     pub stderr: Option<Vec<u8>>,
+    /// What was sent to the terminal, where its bytes were kept.
+    pub terminal: Option<Vec<u8>>,
+    /// Texts of screens, by their names.
+    pub screens: BTreeMap<String, String>,
     /// The calls.
     pub chain: Chain,
     /// Their text, where it was kept.
@@ -89,12 +97,20 @@ impl Recorded {
                 contents.insert(file.path.clone(), bytes);
             }
         }
-        let (stdout, stderr) = (own("stdout")?, own("stderr")?);
-        Ok(Some(Self { expected, stdout, stderr, chain, trace, contents }))
+        let mut screens = BTreeMap::new();
+        for screen in &expected.screen {
+            let path = kept.join(case::SCREENS).join(&screen.name);
+            if let Some(bytes) = optional(directory, &path, LARGEST)? {
+                screens.insert(screen.name.clone(), String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+        let (stdout, stderr, terminal) = (own("stdout")?, own("stderr")?, own(TERMINAL)?);
+        Ok(Some(Self { expected, stdout, stderr, terminal, screens, chain, trace, contents }))
     }
 
     /// What shall be expected after a run.
     pub fn of(observed: Observed) -> Self {
+        let shown = observed.shown.unwrap_or_default();
         let expected = Expected {
             ended: observed.ended,
             instructions: observed.instructions,
@@ -102,12 +118,16 @@ impl Recorded {
             removed: observed.removed,
             stdout: print_of(&observed.stdout),
             stderr: print_of(&observed.stderr),
+            terminal: print_of(&shown.bytes),
+            screen: shown.screens.iter().map(|(name, text)| state_of(name, text)).collect(),
             file: observed.files,
         };
         Self {
             expected,
             stdout: Some(observed.stdout),
             stderr: Some(observed.stderr),
+            terminal: Some(shown.bytes),
+            screens: shown.screens.into_iter().collect(),
             chain: observed.chain,
             trace: Some(observed.text).filter(|text| !text.is_empty()),
             contents: observed.contents,
@@ -125,7 +145,10 @@ pub fn compare(recorded: &Recorded, observed: &Observed) -> Vec<Difference> {
             format!("ended: {}, not {}", end(observed.ended), end(expected.ended)),
         ));
     }
+    let shown = observed.shown.clone().unwrap_or_default();
+    screens_differ(recorded, &shown, &mut found);
     for (aspect, name, print, kept, bytes) in [
+        (Aspect::Terminal, TERMINAL, &expected.terminal, &recorded.terminal, &shown.bytes),
         (Aspect::Stdout, "stdout", &expected.stdout, &recorded.stdout, &observed.stdout),
         (Aspect::Stderr, "stderr", &expected.stderr, &recorded.stderr, &observed.stderr),
     ] {
@@ -145,6 +168,38 @@ pub fn compare(recorded: &Recorded, observed: &Observed) -> Vec<Difference> {
         found.push(Difference::new(Aspect::Instructions, format!("instructions: {is}, not {was}")));
     }
     found
+}
+
+fn state_of(name: &str, text: &str) -> ScreenState {
+    ScreenState { name: name.to_owned(), content: Fingerprint::of(text.as_bytes()) }
+}
+
+/// Screens that are others than they were, side by side; and keys that were not typed.
+fn screens_differ(recorded: &Recorded, shown: &Shown, found: &mut Vec<Difference>) {
+    if let Some(step) = &shown.waiting {
+        found.push(Difference::new(
+            Aspect::Screen,
+            format!("keys: the run ended while they waited at: {step}"),
+        ));
+    }
+    let names: Vec<&str> = recorded.expected.screen.iter().map(|screen| screen.name.as_str()).collect();
+    let now: Vec<&str> = shown.screens.iter().map(|(name, _)| name.as_str()).collect();
+    if names != now {
+        let what = format!("screens: {}, not {}", now.join(", "), names.join(", "));
+        found.push(Difference::new(Aspect::Screen, what));
+        return;
+    }
+    for (expected, (name, text)) in recorded.expected.screen.iter().zip(&shown.screens) {
+        let kept = recorded.screens.get(name);
+        if expected.content == Fingerprint::of(text.as_bytes()) && kept.is_none_or(|kept| kept == text) {
+            continue;
+        }
+        let mut difference = Difference::new(Aspect::Screen, format!("screen {name} differs"));
+        if let Some(kept) = kept {
+            difference.detail = side_by_side(kept, text);
+        }
+        found.push(difference);
+    }
 }
 
 /// The end of a run in words.
@@ -357,6 +412,7 @@ mod tests {
             instructions: 100,
             stdout: b"one\ntwo\n".to_vec(),
             stderr: Vec::new(),
+            shown: None,
             chain: Chain::default(),
             text: Vec::new(),
             about: None,

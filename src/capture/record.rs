@@ -11,9 +11,11 @@ use std::sync::atomic::AtomicBool;
 use super::case::{self, Case, CaseError};
 use super::compare::{self, Difference, Recorded};
 use super::image::{Cache, Places};
-use super::replay::{ReplayError, Wanted, replay};
+use super::keys;
+use super::replay::{ReplayError, Wanted, live, replay};
 use super::tree;
 use crate::host::change::exchange;
+use crate::host::door::Door;
 use crate::host::temporary::Directory;
 use crate::host::{self, look};
 
@@ -41,7 +43,12 @@ pub struct Inputs {
     pub files: Vec<PathBuf>,
     /// Standard input.
     pub stdin: Option<Vec<u8>>,
+    /// What is typed at the terminal, as the text of a file.
+    pub keys: Option<Vec<u8>>,
 }
+
+/// A person's terminal, at which the keys of a case are typed.
+pub type Person<'a> = &'a mut dyn FnMut() -> Option<Box<dyn Door>>;
 
 /// Why nothing was recorded.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +71,9 @@ pub enum RecordError {
     /// A run came to nothing.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The keys were not all typed.
+    #[error("the run ended while the keys waited at: {0}; nothing was recorded")]
+    Waiting(String),
     /// Two runs differ.
     #[error("two runs differ, so that nothing was recorded")]
     Differs(Vec<Difference>),
@@ -79,6 +89,9 @@ fn record(
 ) -> Result<(Case, Recorded), RecordError> {
     let first = replay(case, inputs, places, wanted, cache)?;
     let second = replay(case, inputs, places, wanted, cache)?;
+    if let Some(step) = first.shown.as_ref().and_then(|shown| shown.waiting.clone()) {
+        return Err(RecordError::Waiting(step));
+    }
     let images = first.images.clone();
     let recorded = Recorded::of(first);
     let mut found = compare::compare(&recorded, &second);
@@ -105,7 +118,16 @@ fn write(case: &Case, recorded: &Recorded, directory: &Path) -> Result<(), CaseE
     fs::create_dir(&expected).map_err(|e| CaseError::file(&expected, e))?;
     let put = |path: PathBuf, bytes: &[u8]| fs::write(&path, bytes).map_err(|e| CaseError::file(&path, e));
     put(expected.join(compare::CALLS), &recorded.chain.to_bytes())?;
-    for (name, bytes) in [("stdout", &recorded.stdout), ("stderr", &recorded.stderr)] {
+    let outputs =
+        [("stdout", &recorded.stdout), ("stderr", &recorded.stderr), (compare::TERMINAL, &recorded.terminal)];
+    if !recorded.screens.is_empty() {
+        let screens = expected.join(case::SCREENS);
+        fs::create_dir(&screens).map_err(|e| CaseError::file(&screens, e))?;
+        for (name, text) in &recorded.screens {
+            put(screens.join(name), text.as_bytes())?;
+        }
+    }
+    for (name, bytes) in outputs {
         if let Some(bytes) = bytes.as_ref().filter(|b| !b.is_empty() && b.len() <= KEPT) {
             put(expected.join(name), bytes)?;
         }
@@ -159,6 +181,7 @@ pub fn capture(
     inputs: &Inputs,
     given_root: Option<&Path>,
     options: &Options,
+    person: Person<'_>,
 ) -> Result<Case, RecordError> {
     match fs::symlink_metadata(target) {
         Ok(_) if !options.force => return Err(RecordError::Exists(target.to_owned())),
@@ -185,9 +208,25 @@ pub fn capture(
             tree::copy_one(input, &to)?;
         }
     }
+    let mut typed = inputs.keys.clone();
+    if case.terminal.is_some()
+        && typed.is_none()
+        && let Some(door) = person()
+    {
+        let places = places(case, target, given_root)?;
+        typed = Some(keys::text(&live(case, &new, &places, door)?).into_bytes());
+    }
+    if let Some(typed) = &typed {
+        let path = new.join(case::KEYS);
+        fs::write(&path, typed).map_err(|e| CaseError::file(&path, e))?;
+    }
     let case = finish(case, target, &new, given_root, options, &Cache::default())?.0;
     put_in_place(&new, target)?;
     Ok(case)
+}
+
+fn places(case: &Case, target: &Path, given_root: Option<&Path>) -> Result<Places, ReplayError> {
+    Places::of(case, target, given_root).ok_or_else(|| ReplayError::Host("no root was given".to_owned()))
 }
 
 /// Runs the case whose inputs are in `new`, and writes it there.
@@ -199,8 +238,7 @@ fn finish(
     options: &Options,
     cache: &Cache,
 ) -> Result<(Case, Recorded), RecordError> {
-    let places = Places::of(case, target, given_root)
-        .ok_or_else(|| ReplayError::Host("no root was given".to_owned()))?;
+    let places = places(case, target, given_root)?;
     let wanted = Wanted {
         text: options.keep_trace.then_some(0..u64::MAX),
         max_wall: None,

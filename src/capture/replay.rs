@@ -15,14 +15,22 @@ use super::case::{self, Case, CaseError, End, FileState};
 use super::chain::Chain;
 use super::content::{Fingerprint, Text};
 use super::image::{Cache, Places};
+use super::keys::{self, Step};
+use super::live::Recorder;
 use super::observer::Listener;
+use super::player::{Player, Shown, Watched};
 use super::tree;
+use crate::host::door::Door;
+use crate::host::signal::Signals;
 use crate::host::{look, memory, temporary};
 use crate::kernel::socket::Network;
 use crate::kernel::time::{Clock, SECOND_NS};
 use crate::kernel::vfs::{Content, Vtype, Walked};
 use crate::machine::{Ended, Limit, Limits, Machine, Mount, StartError, Stdio};
 use crate::trapframe::fpu::INITIAL_CONTROL;
+
+/// Most bytes of what is typed.
+const LARGEST_KEYS: u64 = 16 << 20;
 
 /// What is wanted of a run.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +54,8 @@ pub struct Observed {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
+    /// What was shown at the terminal, if there was one.
+    pub shown: Option<Shown>,
     /// The calls.
     pub chain: Chain,
     /// The text of the calls that were wanted.
@@ -99,6 +109,14 @@ pub fn replay(
     let before = tree::look(&files)?;
     let (listener, heard) = Listener::new(wanted.text.clone());
     let mut builder = machine(case, directory, places, &files, wanted.max_wall)?.temporary_in(work.path());
+    let watched = match case.terminal {
+        Some(terminal) => {
+            let (player, watched) = Player::new(terminal.size(), steps(directory)?);
+            builder = builder.terminal(Box::new(player));
+            Some(watched)
+        }
+        None => None,
+    };
     if let Some(flag) = &wanted.cancel {
         builder = builder.cancel(Arc::clone(flag));
     }
@@ -119,11 +137,13 @@ pub fn replay(
     drop(machine);
     drop(work);
     let heard = heard.take();
+    let shown = watched.map(Watched::take);
     let mut observed = Observed {
         ended,
         instructions: outcome.instructions,
         stdout: outcome.stdout,
         stderr: outcome.stderr,
+        shown,
         chain: heard.chain,
         text: heard.text,
         about: heard.about,
@@ -141,6 +161,43 @@ pub fn replay(
         }
     }
     Ok(observed)
+}
+
+/// What is typed at the terminal of the case in a directory.
+fn steps(directory: &Path) -> Result<Vec<Step>, CaseError> {
+    let bytes = optional(directory, Path::new(case::KEYS), LARGEST_KEYS)?.unwrap_or_default();
+    keys::parse(&bytes).map_err(|message| CaseError::Text { path: directory.join(case::KEYS), message })
+}
+
+/// A person types at a case's terminal, by the host's clock; gives what they have typed.
+pub fn live(
+    case: &Case,
+    inputs: &Path,
+    places: &Places,
+    door: Box<dyn Door>,
+) -> Result<Vec<Step>, ReplayError> {
+    let host =
+        |error: std::io::Error| ReplayError::Host(format!("cannot make a temporary directory: {error}"));
+    let size = case.terminal.map(case::Terminal::size).unwrap_or_default();
+    let work = temporary::directory(&memory::directory()).map_err(host)?;
+    let files = work.path().join(case::FILES);
+    fs::create_dir(&files).map_err(host)?;
+    let given = inputs.join(case::FILES);
+    if fs::symlink_metadata(&given).is_ok() {
+        tree::copy(&given, &files)?;
+    }
+    let (recorder, session) = Recorder::new(door, size);
+    let builder = machine(case, inputs, places, &files, None)?.temporary_in(work.path());
+    let mut machine = builder.clock(Clock::host()).terminal(Box::new(recorder)).build()?;
+    let signals =
+        Signals::catch().map_err(|error| ReplayError::Host(format!("cannot catch signals: {error}")))?;
+    machine.pass_on(signals);
+    let outcome = machine.run();
+    drop(machine);
+    match outcome.ended {
+        Ended::Limit(limit @ (Limit::Wall(_) | Limit::Interrupted)) => Err(ReplayError::Limit(limit)),
+        _ => Ok(session.steps()),
+    }
 }
 
 /// The machine of a case.

@@ -1,21 +1,29 @@
 //! `bsd21 capture`: a run becomes a case.
 
-use std::io::Read;
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::run::MachineOptions;
 use super::status::{self, Failure, read_file};
+use super::terminal::parse_size;
 use super::{GuestOptions, verify};
 use crate::capture::Case;
 use crate::capture::case::{self, Root};
 use crate::capture::compare;
 use crate::capture::content::Text;
+use crate::capture::keys;
 use crate::capture::record::{self, Inputs, LARGEST_INPUT, Options, RecordError};
 use crate::capture::replay::ReplayError;
+use crate::host::door::{Door, Size};
 use crate::host::signal::interruption;
+use crate::host::terminal::Terminal;
 use crate::machine::Limit;
+
+/// Most bytes of what is typed.
+const LARGEST_KEYS: u64 = 16 << 20;
 
 /// Records a run as a case.
 #[derive(Clone, Debug, Args)]
@@ -29,6 +37,13 @@ pub(super) struct Capture {
     /// Standard input; `-` reads that of bsd21 to its end.  Without it there is nothing to read.
     #[arg(long, value_name = "FILE")]
     stdin: Option<PathBuf>,
+    /// Give the program a terminal of this size.  Without --keys, what is typed at bsd21's own terminal is recorded
+    /// and then repeated.
+    #[arg(long, value_name = "ROWSxCOLS", value_parser = parse_size)]
+    tty: Option<Size>,
+    /// What is typed at the terminal, and when (docs/capture.md describes the steps).
+    #[arg(long, value_name = "FILE", requires = "tty")]
+    keys: Option<PathBuf>,
     /// Keep the text of all calls, which `verify` shows beside what differs from it.
     #[arg(long)]
     keep_trace: bool,
@@ -52,12 +67,20 @@ pub(super) struct Capture {
 
 impl Capture {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some(root) = self.guest.found_in_usual_root() {
+            let mut own = self.clone();
+            own.guest.root = Some(root);
+            return own.run();
+        }
+        if !self.guest.lib.is_empty() {
+            return Err(Failure::usage("a case has a root or a program alone: leave out --lib"));
+        }
         let case = self.case()?;
         let stdin = match &self.stdin {
             None => None,
             Some(path) if path == Path::new("-") => {
                 let mut bytes = Vec::new();
-                let read = std::io::stdin().lock().take(LARGEST_INPUT + 1).read_to_end(&mut bytes);
+                let read = io::stdin().lock().take(LARGEST_INPUT + 1).read_to_end(&mut bytes);
                 read.map_err(|e| Failure::usage(format!("--stdin -: {e}")))?;
                 if bytes.len() as u64 > LARGEST_INPUT {
                     return Err(Failure::usage(format!("--stdin -: larger than {LARGEST_INPUT} bytes")));
@@ -66,11 +89,22 @@ impl Capture {
             }
             Some(path) => Some(read_file(path, LARGEST_INPUT)?.to_vec()),
         };
-        let inputs = Inputs { files: self.input.clone(), stdin };
+        let keys = match &self.keys {
+            None => None,
+            Some(path) => {
+                let bytes = read_file(path, LARGEST_KEYS)?.to_vec();
+                keys::parse(&bytes).map_err(|e| Failure::usage(format!("--keys {}: {e}", path.display())))?;
+                Some(bytes)
+            }
+        };
+        if self.tty.is_some() && stdin.is_some() {
+            return Err(Failure::usage("--stdin: with --tty the terminal is standard input"));
+        }
+        let inputs = Inputs { files: self.input.clone(), stdin, keys };
         let cancel = interruption().map_err(|e| Failure::usage(format!("cannot catch signals: {e}")))?;
         let options = Options { keep_trace: self.keep_trace, force: self.force, cancel: Some(cancel) };
         let given = if case.root.path.is_none() { self.guest.root.as_deref() } else { None };
-        match record::capture(&case, &self.output, &inputs, given, &options) {
+        match record::capture(&case, &self.output, &inputs, given, &options, &mut person) {
             Ok(case) => {
                 if let Some(expected) = &case.expected {
                     let (calls, ended) = (expected.calls, compare::end(expected.ended));
@@ -121,6 +155,9 @@ impl Capture {
         run.env = guest.environment().into_iter().map(Text).collect();
         run.cwd = guest.cwd.as_ref().map(|cwd| os(cwd.as_os_str()));
         run.files_at = Text::from(self.files_at.as_str());
+        if guest.user.is_some() {
+            return Err(Failure::usage("--user: a case has numbers: --uid and --gid"));
+        }
         (run.uid, run.gid) = (guest.uid, guest.group());
         run.fpcw = format!("{:#06x}", guest.fpcw);
         if let Some(start) = self.start {
@@ -132,6 +169,7 @@ impl Capture {
             run.scratch.push(Text::from("/var/tmp"));
         }
         let mut case = Case::new(run, root);
+        case.terminal = self.tty.map(|size| case::Terminal { rows: size.rows, columns: size.columns });
         for mount in &guest.mount {
             if !mount.read_only {
                 return Err(Failure::usage(format!(
@@ -166,6 +204,12 @@ impl Capture {
     fn relative(&self, to: &Path) -> Result<PathBuf, Failure> {
         record::relative(&self.output, to).map_err(|e| Failure::usage(format!("{}: {e}", to.display())))
     }
+}
+
+/// The terminal of a person, if there is one.
+fn person() -> Option<Box<dyn Door>> {
+    let terminal = io::stdin().is_terminal().then(|| Terminal::new(io::stdin().as_fd())).flatten()?;
+    Some(Box::new(terminal))
 }
 
 /// The directory of a program of the host.

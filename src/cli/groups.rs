@@ -6,10 +6,10 @@ use std::fmt::Write;
 
 /// What a person wants, and the commands that do it.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Run a program", &["run"]),
-    ("See what it does", &["trace", "explain", "syscalls", "kdump", "inspect", "survey"]),
+    ("Run a program", &["run", "shell", "attach"]),
+    ("See what it does", &["trace", "explain", "syscalls", "kdump", "inspect", "gdb", "survey"]),
     ("Keep it working", &["capture", "verify", "overlay"]),
-    ("Set up", &["generate"]),
+    ("Set up", &["install", "doctor", "binfmt", "generate"]),
 ];
 
 /// A heading for each group and a line for each of its commands.

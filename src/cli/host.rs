@@ -2,11 +2,15 @@
 //!
 //! Must not know how the host tells what is inherited.
 
+use std::ffi::OsString;
+
 use clap::Args;
 
-use super::Failure;
+use super::printer::Printer;
+use super::terminal::TerminalOptions;
+use super::{Failure, GuestOptions};
 use crate::host::inherit;
-use crate::machine::{Builder, Ended, Machine};
+use crate::machine::{Builder, Display, Ended, Machine};
 use syscalls::signal::Signal;
 
 /// What `run` and `trace` have from the host besides options of the guest.
@@ -24,9 +28,17 @@ pub(super) struct HostOptions {
     /// that are no directories and no files of the host's kernel.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
     fd: Vec<u32>,
+    /// Lend the X display of this host that DISPLAY names: its socket, with the host's own cookie.
+    #[arg(long)]
+    x11: bool,
+    /// What the guest prints, by lpr or to /dev/lpt0, is the standard input of this command of the host.
+    #[arg(long, value_name = "COMMAND")]
+    printer: Option<OsString>,
     /// End the run when the first program ends: whoever lives on is killed.
     #[arg(long)]
     kill_on_exit: bool,
+    #[command(flatten)]
+    pub(super) terminal: TerminalOptions,
 }
 
 fn parse_umask(text: &str) -> Result<u16, String> {
@@ -37,6 +49,7 @@ fn parse_umask(text: &str) -> Result<u16, String> {
 impl HostOptions {
     /// Describes what the program inherits; a run that can be repeated has nothing of the host.
     pub(super) fn apply(&self, mut builder: Builder, repeatable: bool) -> Result<Builder, Failure> {
+        builder = self.terminal.apply(builder, repeatable)?;
         let clean = self.clean || repeatable;
         let passed = inherit::descriptors();
         if let Some(wrong) = self.fd.iter().find(|fd| !passed.contains(fd)) {
@@ -44,7 +57,20 @@ impl HostOptions {
                 "--fd {wrong}: not an open file, pipe, socket or terminal that can be passed"
             )));
         }
-        if !repeatable {
+        if self.x11 {
+            if repeatable {
+                return Err(Failure::usage("--x11 cannot be repeated: leave out --clock virtual"));
+            }
+            let name = std::env::var("DISPLAY").unwrap_or_default();
+            let display = Display::named(&name).ok_or_else(|| {
+                Failure::usage(format!(
+                    "--x11: DISPLAY {name:?} names no X display of this host, such as :0 with its socket \
+                     /tmp/.X11-unix/X0"
+                ))
+            })?;
+            builder = builder.env("DISPLAY", format!(":{}", display.number)).display(display);
+        }
+        if !repeatable && !self.terminal.has_own() {
             builder = builder.as_job();
         }
         if !clean {
@@ -60,6 +86,24 @@ impl HostOptions {
         others.sort_unstable();
         others.dedup();
         Ok(builder.descriptors(others))
+    }
+
+    /// The printer, if one is wanted, and the machine that has it.
+    pub(super) fn printer(
+        &self,
+        builder: Builder,
+        guest: &GuestOptions,
+        repeatable: bool,
+    ) -> Result<(Builder, Option<Printer>), Failure> {
+        let Some(command) = &self.printer else { return Ok((builder, None)) };
+        if repeatable {
+            return Err(Failure::usage("--printer cannot be repeated: leave out --clock virtual"));
+        }
+        let environment = guest.environment();
+        let path = environment.iter().find_map(|variable| variable.strip_prefix(b"PATH="));
+        let path = path.map_or(String::new(), |path| String::from_utf8_lossy(path).into_owned());
+        let mut printer = Printer::start(command.clone())?;
+        Ok((printer.lend(builder, &path), Some(printer)))
     }
 
     /// Tells a machine how its run ends, and has it say what it waits for.

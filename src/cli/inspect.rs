@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::inspect_json;
-use super::status::{Failure, read_file};
+use super::status::{self, Failure, read_file};
 use crate::image::inspect::{Report, report};
-use crate::image::{MAX_FILE, printable};
+use crate::image::{MAX_FILE, printable, to_elf};
 
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
@@ -19,6 +19,10 @@ pub(super) struct Inspect {
     /// How to print it; json is one array with an object a file.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    /// Write an a.out program as an ELF file with its symbols, and with its stabs as DWARF: for gdb, lldb and other
+    /// tools that read no a.out.  It is not for running.
+    #[arg(long, value_name = "OUT", conflicts_with_all = ["symbols", "format"])]
+    to_elf: Option<PathBuf>,
     /// Files of the host.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -30,8 +34,21 @@ enum Format {
     Json,
 }
 
+/// Writes the one program of `files` as ELF.
+fn convert(files: &[PathBuf], out: &std::path::Path) -> Result<u8, Failure> {
+    let [path] = files else { return Err(Failure::usage("--to-elf takes one FILE")) };
+    let elf = to_elf::convert(&read_file(path, MAX_FILE)?)
+        .map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    std::fs::write(out, elf)
+        .map_err(|e| Failure::usage(format!("--to-elf {}: {}", out.display(), status::plain(&e))))?;
+    Ok(0)
+}
+
 impl Inspect {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        if let Some(out) = &self.to_elf {
+            return convert(&self.files, out);
+        }
         if self.format == Format::Json {
             let object = |path: &PathBuf| {
                 let report = report(&read_file(path, MAX_FILE)?);

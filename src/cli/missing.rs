@@ -20,8 +20,7 @@ const PATH: [&str; 4] = ["/sbin", "/bin", "/usr/sbin", "/usr/bin"];
 pub(super) fn of(guest: &GuestOptions, program: &OsStr) -> Option<String> {
     let shown = program.to_string_lossy();
     let tree = guest.root().map(|(root, _)| Tree::new(root));
-    let file = look::open_named(&file(tree.as_ref(), program)?).ok()?;
-    let report = inspect::report(&look::whole(&file, MAX_FILE).ok()?);
+    let report = inspect::report(&contents(guest, program)?);
     if report.libraries.is_empty() {
         return None;
     }
@@ -43,6 +42,13 @@ pub(super) fn of(guest: &GuestOptions, program: &OsStr) -> Option<String> {
     }));
     let root = tree.root().display();
     (!missing.is_empty()).then(|| format!("{shown} needs {missing}, which the root {root} does not have"))
+}
+
+/// The bytes of the program's file, where it can be found and read.
+pub(super) fn contents(guest: &GuestOptions, program: &OsStr) -> Option<Vec<u8>> {
+    let tree = guest.root().map(|(root, _)| Tree::new(root));
+    let file = look::open_named(&file(tree.as_ref(), program)?).ok()?;
+    look::whole(&file, MAX_FILE).ok()
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {

@@ -2,29 +2,41 @@
 //!
 //! Standard output belongs to the guest; what bsd21 itself has to say is one line on standard error.
 
+mod attach;
+mod binfmt;
 mod capture;
 mod deferred;
+mod doctor;
 mod explain;
+mod gdb;
 mod generate;
 mod groups;
 mod host;
 mod inspect;
 mod inspect_json;
+mod install;
 mod kdump;
 mod listing;
 mod log;
 mod missing;
 mod options;
 mod overlay;
+mod place;
+mod printer;
 mod run;
+mod running;
+mod shell;
 mod status;
 mod strace;
 mod survey;
+mod terminal;
 mod trace;
 mod verify;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -32,6 +44,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::image::printable;
 use deferred::Deferred;
 pub use options::GuestOptions;
+pub use place::Lent;
 pub use status::Failure;
 pub use trace::TraceOptions;
 
@@ -61,6 +74,17 @@ enum Command {
         127 not found."
     )]
     Run(Box<Deferred<run::Run>>),
+    /// Log in on an old system: the shell, home and groups of its /etc/passwd.
+    #[command(
+        after_help = "Examples:\n  bsd21 shell --root /mnt/bsd\n  bsd21 shell --root /mnt/bsd --user ken -c 'who; date'\n  bsd21 shell --root /mnt/bsd --attach old\n\n\
+        Exit status: the shell's, as with bsd21 run."
+    )]
+    Shell(Box<Deferred<shell::Shell>>),
+    /// Open a further terminal on a running machine that was started with --attach NAME.
+    #[command(
+        after_help = "Examples:\n  bsd21 attach\n  bsd21 attach old\n  bsd21 attach old --user ken\n  bsd21 attach old --list"
+    )]
+    Attach(Deferred<attach::Attach>),
     /// Run a program and show its system calls.
     #[command(
         after_help = "Examples:\n  bsd21 trace -e open,stat ./prog\n  bsd21 trace -o trace.txt -tt -T -y --root /mnt/bsd make\n  \
@@ -88,15 +112,40 @@ enum Command {
     Explain(Deferred<explain::Explain>),
     /// Show, apply or forget the changes that `run --overlay=DIR` has kept.
     Overlay(Deferred<overlay::Overlay>),
+    /// Run a program under the host's gdb, with all processes that come of it.
+    #[command(
+        after_help = "Examples:\n  bsd21 gdb --exec ./prog\n  bsd21 gdb --exec --clock virtual --read-only ./prog    # goes back, too\n  bsd21 gdb --port 2159 --root /mnt/bsd /bin/sh -c 'ls | wc'\n\nIn gdb: 'monitor help' lists what there is beside gdb's own commands."
+    )]
+    Gdb(Box<Deferred<gdb::Gdb>>),
     /// Print a file of ktrace records as 4.4BSD's kdump does.
     Kdump(Deferred<kdump::Kdump>),
+    /// Install a system from a CD, from distribution sets or from an archive.
+    #[command(
+        after_help = "Examples:\n  bsd21 install freebsd-2.1.iso bsd\n  bsd21 install --sets bin,games,compat1x /mnt/cdrom bsd\n  \
+        bsd21 install --add bash-1.14.5.tgz bsd\n  bsd21 install --tree live.iso bsd\n\n\
+        Exit status: 0 when all was installed, 1 when something was left out or could not be read (the same command \
+        goes on where it stopped), 125 for a usage error."
+    )]
+    Install(Deferred<install::Install>),
+    /// Say what a root or a program lacks, and how to get it.
+    #[command(
+        after_help = "Examples:\n  bsd21 doctor ./prog\n  bsd21 doctor --root bsd\n  bsd21 doctor --root bsd --fix\n  bsd21 doctor --root bsd /usr/bin/vi\n\n\
+        Exit status: 1 when something is missing without which it does not run."
+    )]
+    Doctor(Deferred<doctor::Doctor>),
+    /// Let the host start programs of 2.1 by their names (binfmt_misc).
+    #[command(
+        after_help = "Examples:\n  bsd21 binfmt --print\n  sudo bsd21 binfmt --install\n  ./oldprogram\n\n\
+        Programs that need a root find it by BSD21_ROOT."
+    )]
+    Binfmt(Deferred<binfmt::Binfmt>),
     /// Print shell completions, the manual page, or the page of one command.
     Generate(Deferred<generate::Generate>),
 }
 
 /// Runs the command line and gives the process's exit status.
 pub fn main() -> ExitCode {
-    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command().try_get_matches_from(words()).and_then(|matches| Cli::from_arg_matches(&matches));
     let result = match parsed {
         Ok(cli) => log::start(cli.log.as_deref()).and_then(|()| cli.command.run()),
         Err(error) => usage(&error),
@@ -108,6 +157,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.status())
         }
     }
+}
+
+/// The words of the command line; under the name of an interpreter those that the host's kernel means.
+fn words() -> Vec<OsString> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let name = words.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == binfmt::LINK) { binfmt::command(words) } else { words }
 }
 
 /// The command line, its commands grouped by what a person wants.
@@ -132,6 +188,9 @@ impl Command {
     fn run(self) -> Result<u8, Failure> {
         match self {
             Self::Run(command) => command.0.run(),
+            Self::Shell(command) => command.0.run(),
+            Self::Attach(command) => command.0.run(),
+            Self::Gdb(command) => command.0.run(),
             Self::Trace(command) => command.0.run(),
             Self::Inspect(command) => command.0.run(),
             Self::Survey(command) => command.0.run(),
@@ -141,6 +200,9 @@ impl Command {
             Self::Explain(command) => command.0.run(),
             Self::Overlay(command) => command.0.run(),
             Self::Kdump(command) => command.0.run(),
+            Self::Install(command) => command.0.run(),
+            Self::Doctor(command) => command.0.run(),
+            Self::Binfmt(command) => command.0.run(),
             Self::Generate(command) => command.0.run(),
         }
     }

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
+use super::terminal::is_term;
 use crate::machine::{Builder, Changes, DEFAULT_PATH, Disk, Machine, Mount};
+use crate::trapframe::fpu::INITIAL_CONTROL;
 
 /// Options of a guest.
 #[derive(Clone, Debug, Args)]
@@ -18,6 +20,13 @@ pub struct GuestOptions {
     /// program's own directory (read-only), a private /tmp and /dev.
     #[arg(long, value_name = "DIR[:ro]")]
     pub root: Option<PathBuf>,
+    /// A folder with ld.so and shared libraries, for a dynamic program without a root; the first one is the guest's
+    /// /usr/lib.
+    #[arg(long, value_name = "DIR")]
+    pub lib: Vec<PathBuf>,
+    /// Files that only this run sees.
+    #[arg(skip)]
+    pub lent: Vec<super::place::Lent>,
     /// Show a directory of the host at GUEST; the longest mount point wins.
     #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
     pub mount: Vec<Mount>,
@@ -55,6 +64,9 @@ pub struct GuestOptions {
     /// Begin with an empty environment instead of PATH, HOME, USER, SHELL and TERM.
     #[arg(long)]
     pub clear_env: bool,
+    /// Run as this user of the root's /etc/passwd and /etc/group, with their numbers, groups, HOME and SHELL.
+    #[arg(short = 'u', long, value_name = "NAME", conflicts_with_all = ["uid", "gid"])]
+    pub user: Option<OsString>,
     /// User number of the guest.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub uid: u32,
@@ -72,7 +84,12 @@ pub struct GuestOptions {
     pub command: Vec<OsString>,
 }
 
-fn parse_mount(text: &str) -> Result<Mount, String> {
+/// The root of those who have named one for all commands.
+pub(super) fn usual_root() -> Option<PathBuf> {
+    std::env::var_os("BSD21_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from)
+}
+
+pub(super) fn parse_mount(text: &str) -> Result<Mount, String> {
     let (rest, read_only) = match text.strip_suffix(":ro") {
         Some(rest) => (rest, true),
         None => (text, false),
@@ -103,7 +120,7 @@ fn parse_disk(text: &str) -> Result<Disk, String> {
     Ok(Disk { name: name.to_owned(), host: host.into(), read_only })
 }
 
-fn parse_variable(text: &str) -> Result<OsString, String> {
+pub(super) fn parse_variable(text: &str) -> Result<OsString, String> {
     match text.split_once('=') {
         Some((name, _)) if !name.is_empty() => Ok(text.into()),
         _ => Err("expected NAME=VALUE".to_owned()),
@@ -132,7 +149,10 @@ impl GuestOptions {
         ];
         let mut variables = Variables::default();
         if !self.clear_env {
-            defaults.iter().for_each(|(name, value)| variables.set(format!("{name}={value}").into_bytes()));
+            // What the user's entry says of these is not known here.
+            let known = |name: &str| self.user.is_none() || !matches!(name, "HOME" | "USER" | "SHELL");
+            let known = defaults.iter().filter(|(name, _)| known(name));
+            known.for_each(|(name, value)| variables.set(format!("{name}={value}").into_bytes()));
         }
         if self.env_host {
             for (name, value) in std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(b"LD_"))
@@ -160,7 +180,7 @@ impl GuestOptions {
         }
     }
 
-    /// Where the guest's changes go, for those who look on; `None` where nothing of a root can change.
+    /// Where, for those who look on; `None` where nothing of a root can change.
     pub fn changes_go(&self) -> Option<String> {
         let (root, read_only) = self.root()?;
         match &self.overlay {
@@ -174,13 +194,61 @@ impl GuestOptions {
         }
     }
 
+    /// Whether a run leaves every file of the host as it is.
+    pub fn leaves_files_alone(&self) -> bool {
+        self.read_only || self.overlay == Some(None) && self.root.is_some()
+    }
+
+    /// Whether a variable is taken away from the guest's environment.
+    pub(super) fn takes_away(&self, name: &str) -> bool {
+        self.variables.iter().any(|variable| variable == name)
+    }
+
     /// The guest's group.
     pub fn group(&self) -> u32 {
         self.gid.unwrap_or(self.uid)
     }
 
-    /// The machine that these options describe.
-    pub fn builder(&self) -> Result<Builder, Failure> {
+    /// A guest of a root, whose program nobody names.
+    pub(super) fn of_root(
+        root: PathBuf,
+        mount: Vec<Mount>,
+        read_only: bool,
+        overlay: Option<Option<PathBuf>>,
+    ) -> Self {
+        Self {
+            root: Some(root),
+            mount,
+            mount_special: Vec::new(),
+            disk: Vec::new(),
+            read_only,
+            overlay,
+            host_owners: false,
+            cwd: None,
+            env: Vec::new(),
+            variables: Vec::new(),
+            env_host: false,
+            clear_env: false,
+            lib: Vec::new(),
+            lent: Vec::new(),
+            user: None,
+            uid: 0,
+            gid: None,
+            argv0: None,
+            fpcw: INITIAL_CONTROL,
+            command: Vec::new(),
+        }
+    }
+
+    /// Whether nobody has said what the guest's terminal is called.
+    pub(super) fn leaves_term_open(&self) -> bool {
+        let given = self.env.iter().chain(&self.variables).any(|variable| is_term(variable));
+        let of_host = self.env_host && std::env::var_os("TERM").is_some();
+        !given && !of_host && !self.clear_env
+    }
+
+    /// Where the guest of a machine lives.
+    pub(super) fn place(&self) -> Result<Builder, Failure> {
         let mut builder = Machine::builder().clear_env();
         if let Some((root, read_only)) = self.root() {
             if !root.is_dir() {
@@ -193,6 +261,9 @@ impl GuestOptions {
         }
         for mount in &self.mount {
             builder = builder.mount(mount.clone());
+        }
+        for lent in &self.lent {
+            builder = builder.lend(lent.guest.clone(), lent.bytes.clone());
         }
         for mount in &self.mount_special {
             builder = builder.mount_special(mount.clone());
@@ -209,6 +280,12 @@ impl GuestOptions {
         if self.host_owners {
             builder = builder.host_owners();
         }
+        Ok(builder)
+    }
+
+    /// The machine that these options describe.
+    pub fn builder(&self) -> Result<Builder, Failure> {
+        let mut builder = self.place()?;
         if let Some(cwd) = &self.cwd {
             builder = builder.cwd(cwd);
         }
@@ -221,6 +298,9 @@ impl GuestOptions {
         let Some((program, args)) = self.command.split_first() else {
             return Err(Failure::usage("no program given"));
         };
+        if let Some(user) = &self.user {
+            builder = builder.user(user.as_bytes());
+        }
         Ok(builder.program(program).args(args).uid(self.uid).gid(self.group()).fpcw(self.fpcw))
     }
 }

@@ -8,9 +8,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
-use super::{Failure, GuestOptions, TraceOptions, missing, status};
+use super::terminal::host_term;
+use super::{Failure, GuestOptions, TraceOptions, missing, running, status};
 use crate::capture::case;
 use crate::host::signal::Signals;
+use crate::install::journal;
+use crate::kernel::netinet::bridge::ports::Forward;
 use crate::kernel::socket::Network;
 use crate::kernel::time::Clock;
 use crate::machine::{Builder, Ended, Limits, Machine};
@@ -48,6 +51,13 @@ pub(super) struct MachineOptions {
     /// Number of pseudo terminals (16 unless given).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=128))]
     ptys: Option<u16>,
+    /// With --net host: what the guest binds to port GUEST is at the host's port HOST; a reserved port that the host's
+    /// user may not have is another one there anyway.
+    #[arg(long, value_name = "HOST:GUEST[/udp]", value_parser = parse_forward)]
+    port: Vec<Forward>,
+    /// Number of tunnel interfaces, tun0 and so on, whose packets the guest's programs read and write at /dev/tun0.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
+    tun: Option<u16>,
     /// Write core files (PROGRAM.core) to this directory of the host; without it there are none.
     #[arg(long, value_name = "DIR")]
     core_dir: Option<PathBuf>,
@@ -79,6 +89,19 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|e| e.to_string())
 }
 
+fn parse_forward(text: &str) -> Result<Forward, String> {
+    let (ports, udp) = match text.split_once('/') {
+        None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), false),
+        Some((ports, "udp")) => (ports, true),
+        Some(_) => return Err("expected /tcp or /udp behind the ports".to_owned()),
+    };
+    let number = |text: &str| text.parse().ok().filter(|&port: &u16| port != 0);
+    let both = ports.split_once(':').and_then(|(host, guest)| Some((number(host)?, number(guest)?)));
+    let (host, guest) =
+        both.ok_or_else(|| "expected two ports, such as 8023:23 or 8069:69/udp".to_owned())?;
+    Ok(Forward { host, guest, udp })
+}
+
 pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
     let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
         Some(b'K') => (&text[..text.len() - 1], 10),
@@ -92,9 +115,20 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 impl MachineOptions {
+    /// Whether the clock is one that makes runs repeatable.
+    pub(super) fn is_virtual(&self) -> bool {
+        self.clock == Some(ClockName::Virtual)
+    }
+
     /// The machine, ready to run.
-    fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
-        let builder = host.apply(builder, self.clock == Some(ClockName::Virtual))?;
+    pub(super) fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
+        let mut machine = self.finish(host.apply(builder, self.is_virtual())?)?;
+        host.terminal.listen(&mut machine)?;
+        Ok(machine)
+    }
+
+    /// The machine of a builder that knows already what the program inherits.
+    pub(super) fn finish(&self, builder: Builder) -> Result<Machine, Failure> {
         let mut machine = super::log::listen(self.apply(builder)?).build()?;
         if let Some(directory) = &self.core_dir {
             machine
@@ -109,6 +143,14 @@ impl MachineOptions {
         Ok(machine)
     }
 
+    /// Lets the host's terminal decide what the guest's is called, where nobody has said it.
+    fn term(&self, builder: Builder, guest: &GuestOptions) -> Builder {
+        match host_term().filter(|_| guest.leaves_term_open() && self.clock != Some(ClockName::Virtual)) {
+            Some(term) => builder.term(term),
+            None => builder,
+        }
+    }
+
     /// Writes down in a case what the options say.
     pub(super) fn describe(&self, run: &mut case::Run) -> Result<(), Failure> {
         if self.clock == Some(ClockName::Host) {
@@ -116,6 +158,9 @@ impl MachineOptions {
         }
         if self.ptys.is_some() {
             return Err(Failure::usage("--ptys cannot be recorded: a case has 16 pseudo terminals"));
+        }
+        if self.tun.is_some() {
+            return Err(Failure::usage("--tun cannot be recorded: a case has lo0 alone"));
         }
         if self.core_dir.is_some() {
             return Err(Failure::usage("--core-dir is a directory of the host, which no case has"));
@@ -149,6 +194,13 @@ impl MachineOptions {
             Some(count) => builder.ptys(usize::from(count)),
             None => builder,
         };
+        if !self.port.is_empty() && self.net != NetName::Host {
+            return Err(Failure::usage(
+                "--port says where a port of the guest is at the host: it needs --net host",
+            ));
+        }
+        let builder = self.port.iter().fold(builder, |builder, &forward| builder.forward(forward));
+        let builder = builder.tunnels(self.tun.map_or(0, usize::from));
         let builder = builder.network(match self.net {
             NetName::Loopback => Network::Loopback,
             NetName::None => Network::None,
@@ -184,24 +236,38 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut machine = self.machine.build(self.guest.builder()?, &self.host)?;
-        announce(&self.guest, self.quiet);
+        let guest = self.guest.settled()?;
+        warn(&guest, self.quiet);
+        let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
+        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
+        let mut machine = self.machine.build(builder, &self.host)?;
+        announce(&guest, self.quiet);
         self.host.watch(&mut machine, self.quiet);
         let result = finish(&mut machine).and_then(|ended| {
             if !self.quiet {
-                report_end(&machine, &self.guest, ended);
+                report_end(&machine, &guest, ended);
                 report(&machine);
             }
             status::of_run(ended)
         });
-        machine.abandon();
+        if let Some(printer) = printer {
+            drop(machine);
+            printer.finish();
+        } else {
+            machine.abandon();
+        }
         result
     }
 }
 
 /// Runs a program and shows its system calls.
 #[derive(Clone, Debug, Args)]
+#[command(mut_arg("command", |program| program.required(false).required_unless_present("running")))]
 pub(super) struct Trace {
+    /// Show the calls of a machine that runs already: what --attach of run or shell has named.  The run goes on when
+    /// this trace ends.
+    #[arg(short = 'p', long = "running", value_name = "NAME", conflicts_with = "command")]
+    running: Option<String>,
     #[command(flatten)]
     trace: TraceOptions,
     #[command(flatten)]
@@ -214,15 +280,22 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some(name) = &self.running {
+            return running::show(name, &self.trace);
+        }
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
-        let builder = self.guest.builder()?.observer(Box::new(tracer.clone()));
+        let guest = self.guest.settled()?;
+        warn(&guest, self.trace.quiet());
+        let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
+        let builder = builder.observer(Box::new(tracer.clone()));
+        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
         let mut machine = self.machine.build(builder, &self.host)?;
-        announce(&self.guest, self.trace.quiet());
+        announce(&guest, self.trace.quiet());
         self.host.watch(&mut machine, self.trace.quiet());
         let ended = finish(&mut machine);
         if let Ok(ended) = &ended {
             if !self.trace.quiet() && !self.trace.is_on_stderr() {
-                report_end(&machine, &self.guest, *ended);
+                report_end(&machine, &guest, *ended);
             }
             if !self.trace.quiet() {
                 report(&machine);
@@ -234,6 +307,10 @@ impl Trace {
             }
             // Whoever reads a pipe may have seen enough.
             _ => {}
+        }
+        drop(machine);
+        if let Some(printer) = printer {
+            printer.finish();
         }
         ended.and_then(status::of_run)
     }
@@ -251,8 +328,19 @@ fn report_end(machine: &Machine, guest: &GuestOptions, ended: Ended) {
     }
 }
 
+/// One line about what an installation has left undone in the root.
+fn warn(guest: &GuestOptions, quiet: bool) {
+    let unfinished = guest.root().map_or(Vec::new(), |(root, _)| journal::unfinished(&root));
+    if !quiet && !unfinished.is_empty() {
+        super::complain(&format_args!(
+            "{} was not installed to its end; bsd21 install with the same source goes on",
+            unfinished.join(", ")
+        ));
+    }
+}
+
 /// One line about where the guest writes, for somebody who looks on.
-fn announce(guest: &GuestOptions, quiet: bool) {
+pub(super) fn announce(guest: &GuestOptions, quiet: bool) {
     if !quiet
         && io::stderr().is_terminal()
         && let Some(changes) = guest.changes_go()
@@ -262,7 +350,7 @@ fn announce(guest: &GuestOptions, quiet: bool) {
 }
 
 /// One line about calls that are not served, if there were any.
-fn report(machine: &Machine) {
+pub(super) fn report(machine: &Machine) {
     let ledger = &machine.kernel().ledger;
     if !ledger.is_empty() {
         super::complain(&format_args!("not served: {ledger}"));
@@ -270,7 +358,7 @@ fn report(machine: &Machine) {
 }
 
 /// Runs a machine to its end, with the host's signals passed on.
-fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
+pub(super) fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);

@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::run::{ClockName, parse_bytes, parse_seconds};
+use crate::survey::needs::AOUT_LINKER;
+use crate::survey::tree::Tree;
 use crate::survey::{self, Options, RunOptions, html, table};
 
 /// Status where something could not be looked at.
@@ -41,7 +43,8 @@ pub(super) struct Survey {
     /// Write to a file.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// The root in which libraries and interpreters are looked for, and programs run [default: DIR].
+    /// The root in which libraries and interpreters are looked for, and programs run [default: DIR, or BSD21_ROOT
+    /// where DIR has no ld.so].
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// The directory to survey.
@@ -68,8 +71,9 @@ impl Survey {
             max_mem: self.max_mem,
             virtual_clock: self.clock == ClockName::Virtual,
         };
-        let options =
-            Options { root: self.root, all: self.all, jobs: jobs.unwrap_or(1), run: self.run.then_some(run) };
+        let own = Tree::new(&self.directory).has_file(AOUT_LINKER);
+        let root = self.root.or_else(|| super::options::usual_root().filter(|root| !own && root.is_dir()));
+        let options = Options { root, all: self.all, jobs: jobs.unwrap_or(1), run: self.run.then_some(run) };
         let watched = std::io::stderr().is_terminal();
         let progress = |done: usize, total: usize| {
             if watched {

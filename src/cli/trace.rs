@@ -304,8 +304,13 @@ impl TraceOptions {
         Ok(options)
     }
 
+    /// Whether calls are counted.
+    pub(super) fn is_summary(&self) -> bool {
+        self.summary_only || self.summary
+    }
+
     /// Whether each process has a file of its own.
-    fn is_separate(&self) -> bool {
+    pub(super) fn is_separate(&self) -> bool {
         self.follow > 1 || self.forms.separately
     }
 

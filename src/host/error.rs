@@ -14,6 +14,8 @@ pub struct HostError(pub Linux);
 pub type HostResult<T> = Result<T, HostError>;
 
 impl HostError {
+    /// Nothing goes without waiting.
+    pub const WOULD_BLOCK: HostError = HostError(Linux::AGAIN);
     /// Something that had to be a directory is none.
     pub const NOT_A_DIRECTORY: HostError = HostError(Linux::NOTDIR);
     /// There is no such name.

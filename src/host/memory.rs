@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, MemfdFlags, access, memfd_create, statvfs};
+use rustix::fs::{Access, MemfdFlags, access, fstat, memfd_create, statvfs};
 
 /// Free bytes that a file system in memory must have to be used.
 const ROOM: u64 = 2 << 30;
@@ -32,6 +32,11 @@ pub fn file(content: &[u8]) -> io::Result<OwnedFd> {
         file.write_all_at(content, 0)?;
     }
     Ok(file.into())
+}
+
+/// The size of a file.
+pub fn length(fd: &OwnedFd) -> io::Result<u64> {
+    Ok(u64::try_from(fstat(fd)?.st_size).unwrap_or(0))
 }
 
 /// All bytes of a file, whatever its offset.

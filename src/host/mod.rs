@@ -1,8 +1,12 @@
 //! The doors to the host: files, clocks, random numbers, terminal, network.
 
+pub mod attached;
 pub mod change;
 pub mod clock;
+pub mod control;
+pub mod door;
 pub mod error;
+pub mod escape;
 pub mod fs;
 pub mod inherit;
 pub mod lock;
@@ -10,6 +14,8 @@ pub mod look;
 pub mod memory;
 pub mod net;
 pub mod output;
+pub mod outside;
+pub mod pair;
 pub mod random;
 mod reach;
 pub mod signal;
@@ -20,3 +26,5 @@ pub mod temporary;
 pub mod terminal;
 pub mod tree;
 pub mod upper;
+pub mod watch;
+mod watcher;

@@ -46,15 +46,17 @@ pub enum HostOption {
 impl Socket {
     /// A stream.
     pub fn stream() -> HostResult<Self> {
-        let socket = Self::new(SocketType::STREAM, ipproto::TCP)?;
-        // Urgent bytes come with the others.
-        sockopt::set_socket_oobinline(&socket.fd, true)?;
-        Ok(socket)
+        Self::new(SocketType::STREAM, ipproto::TCP)
     }
 
     /// A socket for datagrams.
     pub fn datagram() -> HostResult<Self> {
         Self::new(SocketType::DGRAM, ipproto::UDP)
+    }
+
+    /// A socket for echo requests, which hosts have for some of their users.
+    pub fn icmp() -> HostResult<Self> {
+        Self::new(SocketType::DGRAM, ipproto::ICMP)
     }
 
     fn new(kind: SocketType, protocol: net::Protocol) -> HostResult<Self> {
@@ -81,9 +83,7 @@ impl Socket {
     pub fn accept(&self) -> HostResult<(Self, Address)> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (fd, from) = net::acceptfrom_with(&self.fd, flags)?;
-        let socket = Self { fd };
-        sockopt::set_socket_oobinline(&socket.fd, true)?;
-        Ok((socket, address(from)))
+        Ok((Self { fd }, address(from)))
     }
 
     /// Begins to connect; true where that is done at once.
@@ -125,6 +125,18 @@ impl Socket {
     pub fn receive(&self, buffer: &mut [u8]) -> HostResult<usize> {
         let (_, length) = net::recv(&self.fd, buffer, RecvFlags::empty())?;
         Ok(length)
+    }
+
+    /// Bytes that can be received; before the mark, where urgent data were announced that are not yet passed.
+    pub fn waiting(&self) -> HostResult<u32> {
+        Ok(u32::try_from(rustix::io::ioctl_fionread(&self.fd)?).unwrap_or(u32::MAX))
+    }
+
+    /// The urgent byte, if there is one that was not taken.
+    pub fn urgent(&self) -> Option<u8> {
+        let mut byte = [0];
+        let (_, length) = net::recv(&self.fd, &mut byte, RecvFlags::OOB).ok()?;
+        (length == 1).then_some(byte[0])
     }
 
     /// Receives a datagram and its sender.
@@ -177,4 +189,41 @@ fn address(any: Option<SocketAddrAny>) -> Address {
 /// Whether the host lets sockets be made at all.
 pub fn available() -> Result<(), HostError> {
     Socket::stream().map(drop)
+}
+
+/// A stream to a socket of the host that has a name.
+#[derive(Debug)]
+pub struct Local {
+    fd: OwnedFd,
+}
+
+impl Local {
+    /// Connects to a name.
+    pub fn connect(path: &std::path::Path) -> HostResult<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        net::connect(&fd, &net::SocketAddrUnix::new(path)?)?;
+        Ok(Self { fd })
+    }
+
+    /// The descriptor, for polling.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Sends; gives how much went.
+    pub fn send(&self, data: &[u8]) -> HostResult<usize> {
+        Ok(net::send(&self.fd, data, SendFlags::NOSIGNAL)?)
+    }
+
+    /// Receives what is there; 0 at the end, `EAGAIN` where nothing is there yet.
+    pub fn receive(&self, buffer: &mut [u8]) -> HostResult<usize> {
+        let (_, length) = net::recv(&self.fd, buffer, RecvFlags::empty())?;
+        Ok(length)
+    }
+
+    /// Sends the end.
+    pub fn shut_down(&self) -> HostResult<()> {
+        Ok(net::shutdown(&self.fd, Shutdown::Write)?)
+    }
 }

@@ -207,6 +207,12 @@ fn handler(
     let (noted, unseen) = (Arc::clone(noted), Arc::clone(unseen));
     let (any, sender) = (Arc::clone(any), Arc::clone(sender));
     move |info| {
+        // SAFETY: the number is there for signals that kill sends.
+        let ours = info.si_code == libc::SI_USER && unsafe { info.si_pid() } == own_number();
+        if ours {
+            // Meant for the others of our group.
+            return;
+        }
         if info.si_code == libc::SI_KERNEL {
             noted.by_terminal.store(true, Ordering::Release);
         } else {
@@ -228,6 +234,20 @@ fn handler(
         any.store(true, Ordering::Release);
         // A full socket has woken the reader already.
         let _ = rustix::net::send(&*sender, &[1], rustix::net::SendFlags::DONTWAIT);
+    }
+}
+
+/// The number of this process, in a form that handlers may ask for.
+fn own_number() -> libc::pid_t {
+    // SAFETY: no preconditions.
+    unsafe { libc::getpid() }
+}
+
+/// Sends a signal of the terminal's keys to the others of our process group: our own handlers pass it over.
+pub fn tell_group(signal: HostSignal) {
+    // SAFETY: no memory is concerned; only caught signals are sent, so that it does not end this process.
+    if signal.is_caught() {
+        unsafe { libc::kill(0, signal.number()) };
     }
 }
 

@@ -17,21 +17,10 @@ use rustix::termios::{
     tcgetsid, tcgetwinsize, tcsetattr,
 };
 
+use super::door::{Door, Size};
 use super::error::HostResult;
 use super::fs::stat_of;
-
-/// Rows and columns, and the same in dots.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Size {
-    /// Rows.
-    pub rows: u16,
-    /// Columns.
-    pub columns: u16,
-    /// Width in dots.
-    pub width: u16,
-    /// Height in dots.
-    pub height: u16,
-}
+use super::watcher::{self, Watcher};
 
 /// The first terminal that was made raw, and its modes before, for ends that nobody foresees.
 static FIRST_TAKEN: OnceLock<(OwnedFd, Termios)> = OnceLock::new();
@@ -56,8 +45,19 @@ pub struct Terminal {
     controlling: bool,
     /// Its device, where that can be told.
     device: (u32, u32),
-    /// Modes that were there before ours, and ours as the terminal took them.
-    taken: Option<(Termios, Termios)>,
+    /// What there is to know while its modes are ours.
+    taken: Option<Taken>,
+}
+
+/// A terminal whose modes are ours.
+#[derive(Debug)]
+struct Taken {
+    /// Modes that were there before.
+    before: Termios,
+    /// Ours, as the terminal took them.
+    ours: Termios,
+    /// Who puts them back if we cannot.
+    watcher: Option<Watcher>,
 }
 
 impl Terminal {
@@ -81,46 +81,54 @@ impl Terminal {
         Some(Self { fd, own: true, controlling: true, device, taken: None })
     }
 
-    /// Whether a descriptor is this terminal.
-    pub fn is(&self, fd: impl AsFd) -> bool {
-        let fd = fd.as_fd();
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Door for Terminal {
+    fn size(&self) -> Size {
+        tcgetwinsize(&self.fd).map_or(Size::default(), |s| Size {
+            rows: s.ws_row,
+            columns: s.ws_col,
+            width: s.ws_xpixel,
+            height: s.ws_ypixel,
+        })
+    }
+
+    fn habits(&self) -> Option<(u8, u32)> {
+        let modes = tcgetattr(&self.fd).ok()?;
+        Some((modes.special_codes[SpecialCodeIndex::VERASE], modes.output_speed()))
+    }
+
+    fn adds_returns(&self) -> bool {
+        self.taken.is_none()
+            && tcgetattr(&self.fd)
+                .is_ok_and(|modes| modes.output_modes.contains(OutputModes::OPOST | OutputModes::ONLCR))
+    }
+
+    fn is(&self, fd: BorrowedFd<'_>) -> bool {
         if self.controlling && is_controlling(fd) {
             return true;
         }
         stat_of(fd).is_ok_and(|stat| stat.rdev == self.device) && rustix::termios::isatty(fd)
     }
 
-    /// The descriptor, for polling.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+    fn shares_keys(&self) -> bool {
+        self.controlling
     }
 
-    /// The character that erases, and the output speed.
-    pub fn habits(&self) -> Option<(u8, u32)> {
-        let modes = tcgetattr(&self.fd).ok()?;
-        Some((modes.special_codes[SpecialCodeIndex::VERASE], modes.output_speed()))
-    }
-
-    /// Whether the host makes carriage returns of its own.
-    pub fn adds_returns(&self) -> bool {
-        self.taken.is_none()
-            && tcgetattr(&self.fd)
-                .is_ok_and(|modes| modes.output_modes.contains(OutputModes::OPOST | OutputModes::ONLCR))
-    }
-
-    /// Whether the terminal is ours to use now.
-    pub fn is_foreground(&self) -> bool {
+    fn is_foreground(&self) -> bool {
         // Where the terminal is not the one that controls us, nobody is in the background.
         !self.controlling || tcgetpgrp(&self.fd).is_ok_and(is_ours)
     }
 
-    /// Whether its modes are ours.
-    pub fn is_taken(&self) -> bool {
+    fn is_taken(&self) -> bool {
         self.taken.is_some()
     }
 
     /// Makes the terminal raw, if it is ours to use; whether it is raw now.
-    pub fn take(&mut self) -> bool {
+    fn take(&mut self) -> bool {
         if self.taken.is_some() {
             return true;
         }
@@ -138,40 +146,49 @@ impl Terminal {
             // Another terminal's modes are not put back by force.
             let _ = FIRST_TAKEN.set((fd, before.clone()));
         }
-        self.taken = Some((before, ours));
+        // Who has no watcher is left with raw modes by SIGKILL, and by nothing else.
+        let watcher = watcher::start(self.fd(), &before, &ours).ok();
+        self.taken = Some(Taken { before, ours, watcher });
         true
     }
 
+    /// SIGSTOP and the host's shell may have left it with modes of the shell's: these are the ones to be put
+    /// back then.
+    fn take_again(&mut self) {
+        let Some(taken) = &self.taken else {
+            self.take();
+            return;
+        };
+        if tcgetattr(&self.fd).is_ok_and(|now| is_same(&now, &taken.ours)) {
+            return;
+        }
+        self.taken = None;
+        self.take();
+    }
+
     /// Puts the modes back, unless somebody has changed them since.
-    pub fn give_back(&mut self) {
-        let Some((before, ours)) = self.taken.take() else { return };
+    fn give_back(&mut self) {
+        let Some(Taken { before, ours, watcher }) = self.taken.take() else { return };
         let still = tcgetattr(&self.fd).is_ok_and(|now| is_same(&now, &ours));
         if still && self.is_foreground() {
             // Nobody is left to tell if this fails.
             let _ = tcsetattr(&self.fd, OptionalActions::Now, &before);
         }
+        drop(watcher);
     }
 
-    /// The size of the window.
-    pub fn size(&self) -> Size {
-        tcgetwinsize(&self.fd).map_or(Size::default(), |s| Size {
-            rows: s.ws_row,
-            columns: s.ws_col,
-            width: s.ws_xpixel,
-            height: s.ws_ypixel,
-        })
+    fn stop_in_background(&self) {
+        let _ = kill_current_process_group(Signal::TTIN);
     }
 
-    /// Reads what has been typed; `EAGAIN` where nothing has, 0 where nobody will type any more.
-    pub fn read(&self, buffer: &mut [u8]) -> HostResult<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> HostResult<usize> {
         if !self.own && !super::stdio::can_read(self.fd()) {
             return Err(Linux::AGAIN.into());
         }
         Ok(rustix::io::read(&self.fd, buffer)?)
     }
 
-    /// Writes as much as goes without waiting; `EAGAIN` if nothing does.
-    pub fn write(&self, data: &[u8]) -> HostResult<usize> {
+    fn write(&mut self, data: &[u8]) -> HostResult<usize> {
         /// What a terminal takes that says that it takes something.
         const ATOMIC: usize = 512;
         if self.own {
@@ -183,9 +200,12 @@ impl Terminal {
         Ok(rustix::io::write(&self.fd, data.get(..ATOMIC).unwrap_or(data))?)
     }
 
-    /// Stops this program as its shell stops one that reads in the background.
-    pub fn stop_in_background(&self) {
-        let _ = kill_current_process_group(Signal::TTIN);
+    fn keys_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd())
+    }
+
+    fn screen_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd())
     }
 }
 
@@ -234,7 +254,7 @@ fn make_raw(modes: &mut Termios) {
 }
 
 /// Whether two descriptions of modes are the same.
-fn is_same(a: &Termios, b: &Termios) -> bool {
+pub(super) fn is_same(a: &Termios, b: &Termios) -> bool {
     let modes = |t: &Termios| (t.input_modes, t.output_modes, t.control_modes, t.local_modes);
     modes(a) == modes(b)
 }

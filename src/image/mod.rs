@@ -17,6 +17,7 @@ mod script;
 pub mod stack;
 #[cfg(test)]
 mod tests;
+pub mod to_elf;
 
 pub use name::printable;
 pub use refusal::Refusal;

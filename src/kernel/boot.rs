@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use syscalls::errno::Errno;
 
-use super::cred::Pcred;
+use super::cred::{NGROUPS, Pcred};
 use super::event::Observer;
 use super::file::{self, Filedesc};
 use super::limits::{MAXFILES, Plimit, Resource, Rlimit};
-use super::proc::exec::{ExecError, Strings, execve};
+use super::proc::exec::ExecError;
 use super::proc::leader::{LEADER_PID, Leader};
 use super::proc::{Flags, Proc, ProcId, State, enter_pgrp};
 use super::signal::{Action, CANT_MASK, NSIG, SIGCONT, SIGKILL, SIGSTOP, Sigacts, sigmask};
@@ -71,12 +71,22 @@ pub struct Program {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// Further groups.
+    pub groups: Vec<u32>,
     /// Login name.
     pub login: Vec<u8>,
     /// Control word of a fresh x87 unit.
     pub fpcw: u16,
     /// What it has besides from whoever starts it.
     pub inherited: Inherited,
+}
+
+impl Program {
+    /// All of its groups, the first one first.
+    pub(super) fn groups_of(&self) -> Vec<u32> {
+        let further = self.groups.iter().copied().filter(|&group| group != self.gid);
+        [self.gid].into_iter().chain(further).take(NGROUPS).collect()
+    }
 }
 
 /// What a program has from whoever starts it, besides arguments, environment and descriptors.
@@ -103,8 +113,19 @@ impl Default for Inherited {
     }
 }
 
-/// A descriptor that the first program finds open: its number, and a stream of the host's or the null device.
-pub type Descriptor = (u32, Option<Stream>);
+/// What a descriptor of the first program is.
+#[derive(Debug)]
+pub enum Opened {
+    /// The null device.
+    Null,
+    /// A stream of the host's.
+    Stream(Stream),
+    /// The first of the machine's terminals, or the null device where there is none.
+    Terminal,
+}
+
+/// A descriptor that the first program finds open, and its number.
+pub type Descriptor = (u32, Opened);
 
 /// Why the first program did not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +136,16 @@ pub enum StartFailure {
     Exec(ExecError),
     /// It is no program at all, in words.
     Unfit(&'static str),
+}
+
+impl std::fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(errno) => f.write_str(errno.message()),
+            Self::Exec(error) => write!(f, "{error}"),
+            Self::Unfit(why) => f.write_str(why),
+        }
+    }
 }
 
 impl From<ExecError> for StartFailure {
@@ -133,6 +164,7 @@ impl Kernel {
             sockets: socket::Layer::default(),
             net: net::Net::default(),
             inet: netinet::Inet::new(config.network),
+            lent: Default::default(),
             ttys: tty::Ttys::default(),
             ipc: super::ipc::Ipc::default(),
             clock: config.clock,
@@ -211,20 +243,7 @@ impl Kernel {
         self.procs[id].limits.set(Resource::Nofile, nofile);
         self.inherit(id, &program.inherited);
         self.set_observer(observer);
-        let mut cx = Context::new(self, id);
-        let mut result = Err(ExecError::Errno(Errno::ENOENT));
-        for path in &program.paths {
-            result = execve(&mut cx, path, Strings::Host { args: &program.args, env: &program.env });
-            if !matches!(result, Err(ExecError::Errno(Errno::ENOENT | Errno::ENOTDIR))) {
-                break;
-            }
-        }
-        if let Err(ExecError::Errno(Errno::EACCES | Errno::ENOEXEC)) = result
-            && let Some(why) = program.paths.iter().find_map(|path| vfs::unfit(&mut cx, path))
-        {
-            return Err(StartFailure::Unfit(why));
-        }
-        result?;
+        self.execute(id, program)?;
         self.procs[id].state = State::Run;
         self.set_run_queue(id);
         Ok(id)
@@ -238,7 +257,7 @@ impl Kernel {
         self.procs[leader].state = State::Sleep;
         self.procs[leader].flags.insert(Flags::SYSTEM);
         let parent = if program.inherited.orphaned { self.init } else { Some(leader) };
-        let cred = Pcred::new(program.uid, program.gid);
+        let cred = Pcred::of(program.uid, &program.groups_of());
         let pid = self.procs.next_pid();
         let id = self.blank_process(pid, parent, group, cred, b"");
         for (parent, child) in [(self.init, leader), (parent, id)] {
@@ -253,7 +272,7 @@ impl Kernel {
     }
 
     /// Gives a process what it inherits.
-    fn inherit(&mut self, id: ProcId, inherited: &Inherited) {
+    pub(super) fn inherit(&mut self, id: ProcId, inherited: &Inherited) {
         let proc = &mut self.procs[id];
         proc.fd.umask = inherited.umask & 0o777;
         proc.nice = inherited.nice.clamp(-20, 20);

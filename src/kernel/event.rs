@@ -192,6 +192,11 @@ pub trait Observer: fmt::Debug {
 
     /// Writes out what is held back: the guest sleeps, or some time has passed.
     fn flush(&mut self) {}
+
+    /// Whether nobody hears any more what it says; it is let go then.
+    fn is_unheard(&self) -> bool {
+        false
+    }
 }
 
 impl Kernel {
@@ -212,6 +217,9 @@ impl Kernel {
     pub fn flush_observer(&mut self) {
         if let Some(observer) = &mut self.observer {
             observer.flush();
+            if observer.is_unheard() {
+                self.set_observer(None);
+            }
         }
     }
 

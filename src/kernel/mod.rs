@@ -28,6 +28,7 @@ pub mod net;
 pub mod netinet;
 pub mod proc;
 mod sched;
+mod session;
 pub mod signal;
 mod sleep;
 mod sleep_queues;
@@ -62,6 +63,8 @@ pub struct Kernel {
     pub net: net::Net,
     /// The internet domain.
     pub inet: netinet::Inet,
+    /// Sockets of the host that were lent.
+    pub lent: socket::lent::Lent,
     /// Terminals.
     pub ttys: tty::Ttys,
     /// System V semaphores, message queues and shared memory.

@@ -48,6 +48,8 @@ pub enum Channel {
     SocketSndLock(SocketId),
     /// The connection state of a socket (`&so->so_timeo`).
     SocketState(SocketId),
+    /// A free port of the internet's protocols.
+    Port,
     /// Any descriptor that somebody selects on (`&selwait`).
     Select,
     /// A process: its parent waits for children, vfork's parent for the child.
@@ -62,6 +64,8 @@ pub enum Channel {
     Lock(u64),
     /// A host descriptor becoming ready, through an open file.
     HostFile(FileId),
+    /// A packet of a tunnel, by its unit.
+    Tun(u32),
     /// A System V IPC object, by its kind and number.
     Ipc(u32),
     /// A terminal, by its number and queue.

@@ -143,7 +143,7 @@ fn go_on_until_asleep(kernel: &mut Kernel, id: ProcId, mut slept: Slept) {
 }
 
 /// Goes on with a parked call.
-fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
+pub(super) fn go_on(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval> {
     match state {
         Resume::Socket(state) => socket::resume(cx, state, wake),
         Resume::File(state) => file::resume(cx, state, wake),

@@ -106,6 +106,21 @@ impl Kernel {
 
     #[inline(never)]
     fn fault(&mut self, id: ProcId, trap: Trap) {
+        if let Some((signal, code)) = self.signal_of(id, trap) {
+            trapsignal(self, id, signal, code);
+        }
+    }
+
+    /// Gives a process the signal of a trap that [`Kernel::signal_of`] named, or another one, or none.
+    pub fn answer_fault(&mut self, id: ProcId, signal: Option<u32>, code: u32) {
+        if let Some(signal) = signal {
+            trapsignal(self, id, signal, code);
+        }
+        self.user_return(id);
+    }
+
+    /// Serves a trap that is no call, up to the signal that it causes, and its code; none where all is well.
+    pub fn signal_of(&mut self, id: ProcId, trap: Trap) -> Option<(u32, u32)> {
         if !matches!(trap, Trap::Budget) {
             self.counters.traps = self.counters.traps.wrapping_add(1);
         }
@@ -113,7 +128,7 @@ impl Kernel {
         let mut error = NO_ERROR_CODE;
         let (signal, code) = match trap {
             Trap::Page(fault) => match self.page_fault(id, fault) {
-                None => return,
+                None => return None,
                 Some(signal) => {
                     error = fault.address;
                     (signal, T_PAGEFLT)
@@ -136,10 +151,10 @@ impl Kernel {
                 let code = self.fpu_error(id);
                 (SIGFPE, code)
             }
-            Trap::Budget | Trap::Syscall => return,
+            Trap::Budget | Trap::Syscall => return None,
         };
         self.procs[id].trap_error = error;
-        trapsignal(self, id, signal, code);
+        Some((signal, code))
     }
 
     /// What an exception of the x87 unit leaves of it, and the code that a handler finds.

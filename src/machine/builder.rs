@@ -1,31 +1,35 @@
 //! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
 
 mod inherit;
+mod start;
 mod start_error;
 mod tree;
 
 pub use start_error::StartError;
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use syscalls::errno::Errno;
-
+use super::login::Login;
 use super::outcome::{Both, Collector};
-use super::{Limits, Machine, Stdio};
+use super::{Display, Limits, Machine, Stdio};
+use crate::host::door::Door;
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
+use crate::host::stdio::Stream;
 use crate::host::temporary;
-use crate::host::terminal::Terminal;
-use crate::kernel::boot::{Config, Descriptor, Inherited, Program, StartFailure};
+use crate::kernel::boot::{Config, Inherited};
 use crate::kernel::event::Observer;
-use crate::kernel::proc::exec::ExecError;
+use crate::kernel::netinet::bridge::ports::Forward;
 use crate::kernel::socket::Network;
 use crate::kernel::sysctl::System;
 use crate::kernel::time::Clock;
+use crate::kernel::tty::host::Charset;
 use crate::kernel::vfs::Options;
 use crate::kernel::vfs::attr::Owners;
 use crate::mem::AddressSpace;
@@ -102,6 +106,12 @@ pub struct Builder {
     pub(super) disks: Vec<Disk>,
     scratch: Vec<Vec<u8>>,
     temporary: Option<PathBuf>,
+    /// Files that only this run sees: their paths, and what is in them.
+    lent: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The display of the host that is lent.
+    display: Option<Display>,
+    /// Where the guest's printer prints.
+    printer: Option<OwnedFd>,
     program: OsString,
     args: Vec<OsString>,
     argv0: Option<OsString>,
@@ -117,8 +127,23 @@ pub struct Builder {
     inherited: Inherited,
     /// The guest has the controlling terminal of this process, whatever its standard streams are.
     terminal: bool,
+    /// A terminal of the guest that is none of the host's.
+    door: Option<Box<dyn Door>>,
+    /// The characters of the host's terminals.
+    charset: Charset,
+    /// The character behind which people at the host's terminal say what they want of the emulator.
+    escape: Option<u8>,
+    /// The host's name of its terminal.
+    term: Option<String>,
+    /// Who logs in, instead of a program.
+    login: Option<Login>,
+    user: Option<Vec<u8>>,
     /// Number of pseudo terminals, where it is not the usual one.
     ptys: Option<usize>,
+    /// Number of tunnels, tun0 and so on.
+    tunnels: usize,
+    /// Ports of the guest that are others at the host.
+    forwards: Vec<Forward>,
     unheeded: Vec<HostSignal>,
     /// The host's own standard descriptors are the guest's, closed ones too, and these others.
     descriptors: Option<Vec<u32>>,
@@ -141,6 +166,9 @@ impl Default for Builder {
             disks: Vec::new(),
             scratch: Vec::new(),
             temporary: None,
+            lent: Vec::new(),
+            display: None,
+            printer: None,
             program: OsString::new(),
             args: Vec::new(),
             argv0: None,
@@ -155,7 +183,15 @@ impl Default for Builder {
             stdio: [Stdio::Inherit, Stdio::Inherit, Stdio::Inherit],
             inherited: Inherited::default(),
             terminal: false,
+            door: None,
+            charset: Charset::default(),
+            escape: None,
+            term: None,
+            login: None,
+            user: None,
             ptys: None,
+            tunnels: 0,
+            forwards: Vec::new(),
             unheeded: Vec::new(),
             descriptors: None,
             limits: Limits::default(),
@@ -211,6 +247,24 @@ impl Builder {
     /// A directory of the guest that is empty when the run begins and forgotten when it ends.
     pub fn scratch(mut self, guest: impl Into<Vec<u8>>) -> Self {
         self.scratch.push(guest.into());
+        self
+    }
+
+    /// A file that only this run sees, at an absolute path of the guest whose directory has nothing else.
+    pub fn lend(mut self, guest: impl Into<Vec<u8>>, bytes: impl Into<Vec<u8>>) -> Self {
+        self.lent.push((guest.into(), bytes.into()));
+        self
+    }
+
+    /// Lets the guest connect to a display of the host, under the name that it has there.
+    pub fn display(mut self, display: Display) -> Self {
+        self.display = Some(display);
+        self
+    }
+
+    /// Where what the guest writes to its printer, /dev/lpt0, goes.
+    pub fn printer(mut self, to: OwnedFd) -> Self {
+        self.printer = Some(to);
         self
     }
 
@@ -279,6 +333,13 @@ impl Builder {
         self
     }
 
+    fn set(&mut self, name: &str, value: &[u8]) {
+        match self.env.iter_mut().find(|(known, _)| known == name.as_bytes()) {
+            Some(entry) => entry.1 = value.to_vec(),
+            None => self.env.push((name.as_bytes().to_vec(), value.to_vec())),
+        }
+    }
+
     /// Adds a NAME=VALUE string to the environment.
     pub fn variable(mut self, variable: impl AsRef<[u8]>) -> Self {
         let variable = variable.as_ref();
@@ -295,6 +356,13 @@ impl Builder {
         self
     }
 
+    /// The guest's user by the name that the root's /etc/passwd has, with the groups of its /etc/group; HOME, USER,
+    /// LOGNAME and SHELL are what these say unless they are set.
+    pub fn user(mut self, name: impl Into<Vec<u8>>) -> Self {
+        self.user = Some(name.into());
+        self
+    }
+
     /// The guest's user.
     pub fn uid(mut self, uid: u32) -> Self {
         self.uid = uid;
@@ -307,9 +375,52 @@ impl Builder {
         self
     }
 
+    /// With the host's network: a port of the guest is another one at the host.
+    pub fn forward(mut self, forward: Forward) -> Self {
+        self.forwards.push(forward);
+        self
+    }
+
+    /// Number of tunnels: interfaces tun0, tun1 …, whose packets programs of the guest read and write at /dev/tun0.
+    pub fn tunnels(mut self, count: usize) -> Self {
+        self.tunnels = count;
+        self
+    }
+
     /// The number of pseudo terminals, at most 128; 16 unless given.
     pub fn ptys(mut self, count: usize) -> Self {
         self.ptys = Some(count);
+        self
+    }
+
+    /// Gives the guest a terminal; its standard streams are this terminal.
+    pub fn terminal(mut self, door: Box<dyn Door>) -> Self {
+        self.door = Some(door);
+        self
+    }
+
+    /// The characters of the host's terminals.
+    pub fn charset(mut self, charset: Charset) -> Self {
+        self.charset = charset;
+        self
+    }
+
+    /// The character behind which a person at the host's terminal says what they want of the emulator.
+    pub fn escape(mut self, escape: u8) -> Self {
+        self.escape = Some(escape);
+        self
+    }
+
+    /// Sets TERM to what the root's termcap has nearest to the host's name of its terminal, and TERMCAP where the
+    /// root has no termcap.
+    pub fn term(mut self, host: impl Into<String>) -> Self {
+        self.term = Some(host.into());
+        self
+    }
+
+    /// Logs somebody in, instead of starting a program that is named.
+    pub fn login(mut self, login: Login) -> Self {
+        self.login = Some(login);
         self
     }
 
@@ -386,9 +497,10 @@ impl Builder {
     /// Boots the machine and loads the program; nothing of it has run yet.
     pub fn build(mut self) -> Result<Machine, StartError> {
         let repeatable = self.clock.as_ref().is_some_and(Clock::is_virtual);
+        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
+        let lent = self.lend_files(&above).map_err(StartError::Temporary)?;
         self.settle_mounts()?;
         let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
-        let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
         let scratch = match self.scratch.is_empty() {
             true => None,
             false => Some(temporary::directory(&above).map_err(StartError::Temporary)?),
@@ -410,8 +522,15 @@ impl Builder {
         if !repeatable {
             machine.kernel_mut().procs.set_last_pid(inherit::number_before_first());
         }
+        if let Some(display) = &self.display {
+            machine.kernel_mut().lent.add(display.lent());
+        }
+        if let Some(printer) = self.printer.take() {
+            let stream = Stream::new(printer).map_err(|e| StartError::Temporary(e.0.into()))?;
+            machine.kernel_mut().vfs.lend_printer(stream);
+        }
         machine.requests.unheeded = std::mem::take(&mut self.unheeded);
-        machine.scratch = scratch;
+        (machine.scratch, machine.lent) = (scratch, lent);
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);
@@ -419,76 +538,29 @@ impl Builder {
         Ok(machine)
     }
 
-    /// Loads the program.
-    fn start(&mut self, machine: &mut Machine, here: &Path) -> Result<(), StartError> {
-        let program = self.program.as_bytes();
-        let typed = self.argv0.as_ref().map_or(program, |name| name.as_bytes());
-        let mut args = vec![typed.to_vec()];
-        args.extend(self.args.iter().map(|arg| arg.as_bytes().to_vec()));
-        let env = self.env.iter().map(|(name, value)| [name.as_slice(), b"=", value].concat()).collect();
-        let cwd = match (&self.cwd, &self.root) {
-            (Some(cwd), _) => cwd.as_bytes().to_vec(),
-            (None, Some(_)) => b"/".to_vec(),
-            (None, None) => here.as_os_str().as_bytes().to_vec(),
-        };
-        let first = Program {
-            paths: self.candidates(),
-            args,
-            env,
-            cwd,
-            uid: self.uid,
-            gid: self.gid,
-            login: b"root".to_vec(),
-            fpcw: self.fpcw,
-            inherited: self.inherited.clone(),
-        };
-        let program = self.program.to_string_lossy().into_owned();
-        let place = match &self.root {
-            Some(root) => format!("the root {}", root.display()),
-            None => "the host's directories; --root names another root".to_owned(),
-        };
-        if let Some(count) = self.ptys {
-            machine.kernel_mut().attach_ptys(count);
+    /// Writes down what is lent, and mounts it read-only.
+    fn lend_files(&mut self, above: &Path) -> std::io::Result<Option<temporary::Directory>> {
+        if self.lent.is_empty() {
+            return Ok(None);
         }
-        if self.terminal
-            && let Some(door) = Terminal::controlling()
-        {
-            machine.kernel_mut().attach_terminal(door);
+        let directory = temporary::directory(above)?;
+        let mut places: Vec<Vec<u8>> = Vec::new();
+        for (guest, bytes) in std::mem::take(&mut self.lent) {
+            let at = guest.iter().rposition(|&c| c == b'/').unwrap_or(0);
+            let (place, name) = guest.split_at(at);
+            let number = places.iter().position(|known| known == place).unwrap_or(places.len());
+            let host = directory.path().join(number.to_string());
+            if number == places.len() {
+                std::fs::create_dir(&host)?;
+                places.push(place.to_vec());
+                self.mounts.push(Mount { host: host.clone(), guest: place.to_vec(), read_only: true });
+            }
+            let file = host.join(OsStr::from_bytes(name.strip_prefix(b"/").unwrap_or(name)));
+            std::fs::write(&file, bytes)?;
+            // Programs among them can be run.
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o555))?;
         }
-        let descriptors = match self.descriptors.take() {
-            Some(others) => inherit::handed_over(&others)?,
-            None => self.streams(machine)?,
-        };
-        machine.start(&first, descriptors).map_err(|failure| match failure {
-            StartFailure::Directory(errno) => {
-                StartError::Directory { directory: String::from_utf8_lossy(&first.cwd).into_owned(), errno }
-            }
-            StartFailure::Exec(ExecError::Errno(Errno::ENOENT | Errno::ENOTDIR)) => {
-                StartError::NotFound { program, place }
-            }
-            StartFailure::Exec(ExecError::Errno(errno)) => {
-                StartError::NotExecutable { program, place, errno }
-            }
-            StartFailure::Exec(ExecError::Refused(refusal)) => StartError::Refused { program, refusal },
-            StartFailure::Exec(ExecError::Interpreter { path, errno }) => {
-                let interpreter = String::from_utf8_lossy(&path).into_owned();
-                StartError::Interpreter { program, interpreter, place, errno }
-            }
-            StartFailure::Unfit(why) => StartError::Unfit { program, why },
-        })
-    }
-
-    /// The standard streams; the machine keeps those whose bytes are wanted.
-    fn streams(&mut self, machine: &mut Machine) -> Result<Vec<Descriptor>, StartError> {
-        let mut streams = Vec::new();
-        for (number, stdio) in std::mem::take(&mut self.stdio).into_iter().enumerate() {
-            let opened = stdio.open(number as u32).map_err(StartError::Stream)?;
-            streams.push((number as u32, opened.stream));
-            if let Some(kept) = opened.kept {
-                machine.keep_stream(number, kept);
-            }
-        }
-        Ok(streams)
+        Ok(Some(directory))
     }
 
     /// The paths at which the program may be.

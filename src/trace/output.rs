@@ -114,6 +114,11 @@ impl Output {
         }
     }
 
+    /// Whether something could not be written.
+    pub fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
     /// A process has ended: its file is closed.
     pub fn ended(&mut self, pid: i32) {
         if let Target::PerProcess { files, .. } = &mut self.target

@@ -106,6 +106,10 @@ impl Observer for Tracer {
         self.0.borrow_mut().event(kernel, id, event);
     }
 
+    fn is_unheard(&self) -> bool {
+        self.0.borrow().output.has_failed()
+    }
+
     fn intercept(&mut self, _kernel: &Kernel, id: ProcId, call: &syscall::Call) -> Intercept {
         self.0.borrow_mut().intercept(id, call.number)
     }

@@ -178,6 +178,10 @@ requests! {
     TIOCDSIMICROCODE = VOID b't' 85 0 Show::Pad;
     TIOCSDRAINWAIT = IN b't' 87 4 Show::Int;
     TIOCGDRAINWAIT = OUT b't' 86 4 Show::Int;
+    TUNSDEBUG = IN b't' 90 4 Show::Int;
+    TUNGDEBUG = OUT b't' 89 4 Show::Int;
+    TUNSIFINFO = IN b't' 91 8 Show::Bytes;
+    TUNGIFINFO = OUT b't' 92 8 Show::Bytes;
     FIOCLEX = VOID b'f' 1 0 Show::Pad;
     FIONCLEX = VOID b'f' 2 0 Show::Pad;
     FIONREAD = OUT b'f' 127 4 Show::Int;

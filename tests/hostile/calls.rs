@@ -297,8 +297,9 @@ fn run(seed: u64, wanted: u64, batches: usize) -> u64 {
             let output = bsd21(place.path(), &[way, &limits].concat(), &what);
             let said = String::from_utf8_lossy(&output.stderr);
             let count = output.stdout.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            // One of them may have killed the process that waits for the others: 128 and the signal.
             assert!(
-                matches!(output.status.code(), Some(0 | 123..=125)) && !said.contains("bug"),
+                matches!(output.status.code(), Some(0 | 123..=125 | 129..=159)) && !said.contains("bug"),
                 "{what}: {:?} {said}",
                 output.status
             );

@@ -53,8 +53,14 @@ pub struct Pcred {
 impl Pcred {
     /// The identity of a login as `uid` and `gid`.
     pub fn new(uid: u32, gid: u32) -> Self {
-        let ucred = Rc::new(Ucred { uid, groups: vec![gid] });
-        Self { ucred, ruid: uid, svuid: uid, rgid: gid, svgid: gid }
+        Self::of(uid, &[gid])
+    }
+
+    /// The identity of a login with several groups, of which there is one at least.
+    pub fn of(uid: u32, groups: &[u32]) -> Self {
+        let ucred = Ucred { uid, groups: groups.to_vec() };
+        let gid = ucred.gid();
+        Self { ucred: Rc::new(ucred), ruid: uid, svuid: uid, rgid: gid, svgid: gid }
     }
 
     /// Whether the effective user is the super-user.

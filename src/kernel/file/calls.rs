@@ -9,11 +9,11 @@ use syscalls::layout::{Flock, Ostat, Stat, Timeval};
 
 use super::select::{self, FdBits, Selecting};
 use super::uio::Iovec;
-use super::{FileFlag, FileId, FileObject, Uio, closef, control, descriptor, fd_alloc, getfile, ops};
+use super::{FileFlag, FileId, FileObject, Resume, Uio, closef, control, descriptor, fd_alloc, getfile, ops};
 use crate::kernel::limits::Resource;
 use crate::kernel::time::calls::itimer_fix;
 use crate::kernel::vfs::{self, lock::Owner};
-use crate::kernel::{Context, Sysret};
+use crate::kernel::{Context, Stop, Sysret, synch};
 
 /// Most buffers of a scattered transfer (UIO_MAXIOV).
 const UIO_MAXIOV: u32 = 1024;
@@ -106,8 +106,20 @@ pub fn dup2(cx: &mut Context<'_>, from: Fd, to: Fd) -> Sysret<Fd> {
     if wanted as usize >= cx.proc().fd.size() {
         fd_alloc(cx, wanted as usize)?;
     } else if let Some(old) = cx.proc().fd.get(to) {
-        descriptor::closef_at_once(cx, old);
+        cx.proc_mut().fd.forget(to);
+        let closed = closef(cx, old);
+        return dup_onto(cx, from, to, closed);
     }
+    Ok(descriptor::finish_dup(cx, file, to))
+}
+
+/// The end of dup2, behind the close of what the descriptor was; that may take its time.
+pub(super) fn dup_onto(cx: &mut Context<'_>, from: Fd, to: Fd, closed: Sysret<()>) -> Sysret<Fd> {
+    if let Err(Stop::Park(parked)) = closed {
+        let close = Box::new(parked.resume);
+        return synch::sleep(parked.sleep, synch::Resume::File(Resume::Dup2 { from, to, close }));
+    }
+    let file = getfile(cx, from)?;
     Ok(descriptor::finish_dup(cx, file, to))
 }
 

@@ -113,7 +113,7 @@ impl Filedesc {
     }
 
     /// Empties a descriptor that was just allocated; the hints stay.
-    fn forget(&mut self, fd: Fd) {
+    pub(super) fn forget(&mut self, fd: Fd) {
         if let Some(entry) = usize::try_from(fd.0).ok().and_then(|n| self.entries.get_mut(n)) {
             *entry = Entry::default();
         }
@@ -230,14 +230,8 @@ pub fn closef(cx: &mut Context<'_>, id: FileId) -> Sysret<()> {
     drop_reference(cx, id)
 }
 
-/// [`closef`] of one who cannot wait: a socket that would linger is let go, and the output of a terminal is
-/// thrown away, as if the wait was interrupted.
-pub(super) fn closef_at_once(cx: &mut Context<'_>, id: FileId) {
-    let closed = closef(cx, id);
-    end_at_once(cx, closed);
-}
-
-/// Ends a close that would wait.
+/// Ends a close that would wait: a socket that would linger is let go, and the output of a terminal is thrown
+/// away, as if the wait was interrupted.
 fn end_at_once(cx: &mut Context<'_>, mut closed: Sysret<()>) {
     while let Err(Stop::Park(parked)) = closed {
         closed = match parked.resume {
@@ -250,7 +244,7 @@ fn end_at_once(cx: &mut Context<'_>, mut closed: Sysret<()>) {
     }
 }
 
-/// [`drop_reference`] of one who cannot wait.
+/// [`closef`] of one who cannot wait, without touching the process's record locks.
 pub fn drop_reference_at_once(cx: &mut Context<'_>, id: FileId) {
     let closed = drop_reference(cx, id);
     end_at_once(cx, closed);
@@ -297,17 +291,15 @@ pub fn fd_copy(cx: &mut Context<'_>) -> Filedesc {
 
 /// Closes everything that the process has open and leaves its directories (`fdfree`).
 ///
-/// A close that waits for a terminal is given back; the others are made when this is called again.
+/// A close that waits, for a terminal or a connection that lingers, is given back; the others are made when this
+/// is called again.
 pub fn fd_free(cx: &mut Context<'_>) -> Sysret<()> {
     let open: Vec<(Fd, FileId)> = cx.proc().fd.iter().collect();
     for (fd, file) in open {
         cx.proc_mut().fd.forget(fd);
-        // An error of a close at exit has nobody to report to; a linger does not hold up exit.
-        match closef(cx, file) {
-            Err(Stop::Park(parked)) if matches!(parked.resume, Resume::Tty(_)) => {
-                return Err(Stop::Park(parked));
-            }
-            closed => end_at_once(cx, closed),
+        // An error of a close at exit has nobody to report to.
+        if let Err(Stop::Park(parked)) = closef(cx, file) {
+            return Err(Stop::Park(parked));
         }
     }
     let table = std::mem::take(&mut cx.proc_mut().fd);
@@ -318,12 +310,17 @@ pub fn fd_free(cx: &mut Context<'_>) -> Sysret<()> {
 }
 
 /// Closes the descriptors that exec closes (`fdcloseexec`).
-pub fn fd_close_exec(cx: &mut Context<'_>) {
+///
+/// A close that waits is given back; the others are made when this is called again.
+pub fn fd_close_exec(cx: &mut Context<'_>) -> Sysret<()> {
     let marked: Vec<Fd> =
         cx.proc().fd.iter().map(|(fd, _)| fd).filter(|&fd| cx.proc().fd.close_on_exec(fd)).collect();
     for fd in marked {
-        if let Some(file) = cx.proc_mut().fd.clear(fd) {
-            closef_at_once(cx, file);
+        if let Some(file) = cx.proc_mut().fd.clear(fd)
+            && let Err(Stop::Park(parked)) = closef(cx, file)
+        {
+            return Err(Stop::Park(parked));
         }
     }
+    Ok(())
 }

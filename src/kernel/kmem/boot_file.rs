@@ -14,7 +14,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::statistics;
 use super::symbols::NAMES;
 use crate::image::inspect;
-use crate::kernel::{Context, vfs};
+use crate::kernel::Context;
 use crate::mem::PAGE_SIZE;
 
 /// Where variables lie without a file, and how far apart.
@@ -139,7 +139,7 @@ pub(super) fn of(cx: &mut Context<'_>) -> Rc<BootFile> {
         return Rc::clone(known);
     }
     let path = if older { b"/386bsd".to_vec() } else { cx.kernel.system.bootfile.as_bytes().to_vec() };
-    let found = vfs::calls::read_whole(cx, &path, MOST).ok().and_then(|file| BootFile::parse(&file));
+    let found = cx.kernel.read_as_superuser(&path, MOST).ok().and_then(|file| BootFile::parse(&file));
     let file = Rc::new(found.unwrap_or_else(BootFile::of_ours));
     cx.kernel.kernel_files[usize::from(older)] = Some(Rc::clone(&file));
     file

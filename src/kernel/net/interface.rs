@@ -78,6 +78,8 @@ pub struct IfCounts {
     pub ibytes: u32,
     /// Bytes out.
     pub obytes: u32,
+    /// Packets that found a queue full (`if_collisions`, as the tunnel counts them).
+    pub collisions: u32,
     /// Packets that were dropped on their way in.
     pub iqdrops: u32,
 }

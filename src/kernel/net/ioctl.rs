@@ -76,7 +76,8 @@ fn set(cx: &mut Context<'_>, index: IfIndex, cmd: u32, data: &[u8]) -> Result<()
 pub fn if_ioctl(cx: &mut Context<'_>, index: IfIndex, cmd: u32, data: &[u8]) -> Result<(), Errno> {
     match cx.kernel.net.ifnet(index).map(|ifp| ifp.driver) {
         Some(Driver::Loop) => loioctl(&mut cx.kernel.net, index, cmd, data),
-        Some(Driver::Tun(_)) => super::tun::tunifioctl(&mut cx.kernel.net, index, cmd, data),
+        Some(Driver::Tun(_)) => super::tun::tunifioctl(cx.kernel, index, cmd, data),
+        // What it is follows the host.
         Some(Driver::Host) => Err(Errno::EINVAL),
         None => Err(Errno::ENXIO),
     }

@@ -153,6 +153,7 @@ pub fn fill_ifinfo(message: &mut [u8], index: u16, ifp: &Ifnet, addrs: u32) {
     put(message, 20, ifp.mtu);
     put(message, 24, ifp.metric);
     put(message, 32, ifp.counts.ipackets);
+    put(message, 48, ifp.counts.collisions);
     put(message, 40, ifp.counts.opackets);
     put(message, 52, ifp.counts.ibytes);
     put(message, 56, ifp.counts.obytes);

@@ -9,10 +9,10 @@ use syscalls::errno::Errno;
 use syscalls::ioctl::*;
 
 use super::{INADDR_ANY, SockaddrIn, multicast, sin_addr};
-use crate::kernel::net::interface::{DstAddr, IfFlags, Ifaddr, InIfaddr};
+use crate::kernel::net::interface::{Driver, DstAddr, IfFlags, Ifaddr, InIfaddr};
 use crate::kernel::net::ioctl::if_ioctl;
 use crate::kernel::net::route::{Init, rtf, rtinit};
-use crate::kernel::net::{IfIndex, IfaId};
+use crate::kernel::net::{IfIndex, IfaId, tun};
 use crate::kernel::socket::SocketId;
 use crate::kernel::socket::socket::SockState;
 use crate::kernel::{Context, Kernel};
@@ -322,7 +322,10 @@ fn ifinit(kernel: &mut Kernel, ifp: IfIndex, ia: IfaId, sin: &[u8; 16], scrub: b
     let number = u32::from(addr);
     let old = std::mem::replace(&mut ifa_mut(kernel, ia).addr, sin.to_vec());
     // The drivers that there are never refuse an address.
-    if let Some(ifnet) = kernel.net.ifnet_mut(ifp) {
+    let driver = kernel.net.ifnet(ifp).map(|ifp| ifp.driver);
+    if let Some(Driver::Tun(_)) = driver {
+        tun::tuninit(kernel, ifp);
+    } else if let Some(ifnet) = kernel.net.ifnet_mut(ifp) {
         ifnet.flags.insert(IfFlags::UP | IfFlags::RUNNING);
     }
     if scrub {
@@ -403,7 +406,19 @@ fn socktrim(mask: &mut [u8]) {
 
 /// Gives a fresh interface its first address, as the machine's start does.
 pub fn configure(kernel: &mut Kernel, ifp: IfIndex, sin: SockaddrIn) {
+    configure_with(kernel, ifp, sin, None);
+}
+
+/// The same with a mask that is not that of its class.
+pub fn configure_with(kernel: &mut Kernel, ifp: IfIndex, sin: SockaddrIn, mask: Option<Ipv4Addr>) {
     let ia = new_addr(kernel, ifp);
+    if let Some(mask) = mask {
+        let ifa = ifa_mut(kernel, ia);
+        if let Some(ia) = &mut ifa.inet {
+            ia.subnetmask = mask.into();
+        }
+        set_mask(ifa, mask);
+    }
     // The table is empty: nothing can be in the way.
     let _ = ifinit(kernel, ifp, ia, &sin.bytes(), true);
 }

@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use bitflags::bitflags;
 use syscalls::errno::Errno;
 
-use super::bridge::Bridge;
+use super::bridge::{self, Bridge};
 use super::multicast::{self, Moptions};
 use super::tcp_var::Tcpcb;
 use super::{INADDR_ANY, Inet, SockaddrIn, in_control};
@@ -26,6 +26,7 @@ use crate::kernel::socket::mbuf::Mbuf;
 use crate::kernel::socket::operations::free;
 use crate::kernel::socket::protosw::{CtlInput, ProtoFlags};
 use crate::kernel::socket::socket::{Pcb, SockState, SocketId, SocketOptions};
+use crate::kernel::synch::Channel;
 use crate::kernel::time::TICK_NS;
 use crate::kernel::{Context, Kernel};
 
@@ -85,9 +86,10 @@ bitflags! {
 pub struct Inpcb {
     /// Its socket.
     pub socket: SocketId,
-    list: List,
+    /// The list that it is in.
+    pub(super) list: List,
     /// Its place in the order of age.
-    sequence: u64,
+    pub(super) sequence: u64,
     /// Where it is in the indexes.
     indexed: Option<(End, End)>,
     /// Peer's address.
@@ -149,6 +151,13 @@ impl Inet {
     /// The control blocks of a list, the newest first.
     pub(super) fn list(&self, list: List) -> Vec<InpcbId> {
         self.info(list).list.values().rev().copied().collect()
+    }
+
+    /// The one with this number.
+    pub(super) fn numbered(&self, sequence: u64) -> Option<InpcbId> {
+        [List::Tcp, List::Udp, List::Raw]
+            .iter()
+            .find_map(|&list| self.info(list).list.get(&sequence).copied())
     }
 
     /// A control block.
@@ -345,17 +354,35 @@ fn bind_to(cx: &mut Context<'_>, id: InpcbId, nam: Option<&Mbuf>) -> Result<(), 
         }
         (laddr, lport) = (sin.addr, sin.port);
     }
-    // Even where there is no port for it, the address stays.
-    cx.kernel.inet.inp_mut(id).laddr = laddr;
     if lport == 0 {
-        lport = ephemeral(&mut cx.kernel.inet, list, laddr, wild).ok_or(Errno::EADDRNOTAVAIL)?;
+        let free = ephemeral(&mut cx.kernel.inet, list, laddr, wild);
+        cx.kernel.inet.ports_taken = free.is_none();
+        lport = free.ok_or(Errno::EADDRNOTAVAIL)?;
     }
+    cx.kernel.inet.inp_mut(id).laddr = laddr;
     cx.kernel.inet.inp_mut(id).lport = lport;
     cx.kernel.inet.rehash(id);
     Ok(())
 }
 
-/// The next free port between 1024 and 5000.  Where none is the original spins until a timer frees one.
+/// Whether a control block that wants a port could have one; else that is noted.
+pub(super) fn has_port(cx: &mut Context<'_>, id: InpcbId) -> bool {
+    let inet = &mut cx.kernel.inet;
+    let inp = inet.inp(id);
+    let (list, laddr) = (inp.list, inp.laddr);
+    let shared = SocketOptions::REUSEADDR | SocketOptions::REUSEPORT;
+    let wild = !cx.kernel.sockets[inp.socket].options.intersects(shared);
+    let last = inet.info(list).lastport;
+    let free = ephemeral(inet, list, laddr, wild).is_some();
+    inet.info_mut(list).lastport = last;
+    inet.ports_taken = !free;
+    free
+}
+
+/// The next free port between 1024 and 5000.
+///
+/// Where none is the original looks again and again, until a timer frees one; here the call sleeps until a control
+/// block goes ([`crate::kernel::socket::port`]), so that time passes, others run, and signals are heard.
 fn ephemeral(inet: &mut Inet, list: List, laddr: Ipv4Addr, wild: bool) -> Option<u16> {
     for _ in IPPORT_RESERVED..=IPPORT_USERRESERVED {
         let last = &mut inet.info_mut(list).lastport;
@@ -443,8 +470,11 @@ fn connect_to(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno
         return Err(Errno::EADDRINUSE);
     }
     if inp.laddr == INADDR_ANY && inp.lport == 0 {
-        // As in the original, an error is nobody's business here.
-        let _ = bind(cx, id, None);
+        // As in the original, an error is nobody's business here; there, having no port is none.
+        let bound = bind(cx, id, None);
+        if cx.kernel.inet.ports_taken {
+            return bound;
+        }
     }
     let inp = cx.kernel.inet.inp_mut(id);
     inp.laddr = laddr;
@@ -474,6 +504,10 @@ pub(super) fn detach(kernel: &mut Kernel, id: InpcbId) {
     let Some(inp) = kernel.inet.pcbs.remove(id) else { return };
     kernel.inet.info_mut(inp.list).list.remove(&inp.sequence);
     kernel.sockets[inp.socket].pcb = None;
+    kernel.wakeup(Channel::Port);
+    if let Some(host) = &inp.host {
+        bridge::forget(kernel, host);
+    }
     events::begin(kernel, inp.socket, "in_pcbdetach");
     free(kernel, inp.socket);
     if let Some(rt) = inp.route.rt {

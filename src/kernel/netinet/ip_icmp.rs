@@ -64,6 +64,12 @@ pub(super) fn icmp_error(
     dest: Ipv4Addr,
     destifp: Option<IfIndex>,
 ) {
+    events::begin_with(kernel, None, "icmp_error", || format!("type {kind} code {code}"));
+    answer_error(kernel, n, kind, code, dest, destifp);
+    events::end(kernel, None, "icmp_error", Ok(()));
+}
+
+fn answer_error(kernel: &mut Kernel, n: Chain, kind: u8, code: u8, dest: Ipv4Addr, destifp: Option<IfIndex>) {
     let (Some(ip), Some(first)) = (Ip::of(&n), n.front()) else { return };
     let hlen = ip.hlen();
     if kind != ICMP_REDIRECT {

@@ -9,8 +9,12 @@ use super::statistics::ips;
 use super::tcp_timer;
 use crate::kernel::Kernel;
 use crate::kernel::socket::chain::Chain;
-use crate::kernel::socket::mbuf::MbufFlags;
+use crate::kernel::socket::mbuf::{MCLBYTES, MbufFlags};
+use crate::kernel::socket::reclaim;
 
+/// Bytes of all clusters of 2.1 (NMBCLUSTERS: 512, and 16 for each of 10 users): where fragments fill them, all are
+/// given up.
+const CLUSTERS: usize = (512 + 16 * 10) * MCLBYTES;
 /// Slow ticks that fragments wait (IPFRAGTTL).
 const IPFRAGTTL: u64 = 60;
 
@@ -61,6 +65,11 @@ pub(super) fn fragment(kernel: &mut Kernel, mut m: Chain, mut ip: Ip) -> Option<
         return Some(m);
     }
     kernel.inet.stat.ip.bump(ips::FRAGMENTS);
+    let held: usize = kernel.inet.ipq.iter().map(Ipq::held).sum();
+    if held + m.bytes() > CLUSTERS {
+        reclaim(kernel);
+    }
+    let place = place.filter(|&place| place < kernel.inet.ipq.len());
     let whole = ip_reass(kernel, m, ip, more, place)?;
     kernel.inet.stat.ip.bump(ips::REASSEMBLED);
     Some(whole)
@@ -119,6 +128,13 @@ fn ip_reass(kernel: &mut Kernel, mut m: Chain, ip: Ip, more: bool, place: Option
     }
     let ipq = kernel.inet.ipq.remove(place);
     join(ipq, next)
+}
+
+impl Ipq {
+    /// Bytes that wait.
+    fn held(&self) -> usize {
+        self.fragments.iter().map(|fragment| fragment.m.bytes()).sum()
+    }
 }
 
 impl Fragment {

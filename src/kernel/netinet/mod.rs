@@ -71,7 +71,7 @@ pub(crate) mod ipproto {
 }
 
 /// No address, or any.
-const INADDR_ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+pub(crate) const INADDR_ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 const fn raw(protocol: i32) -> Protosw {
     Protosw {
@@ -184,10 +184,18 @@ pub struct Inet {
     routers: Vec<igmp::RouterInfo>,
     /// TCP's own.
     tcp: tcp_var::Globals,
+    /// A socket got no port because none is free.
+    pub(crate) ports_taken: bool,
     /// Where packets are recorded.
     pub(crate) tap: Option<trace::Tap>,
     /// Sockets are those of the host.
     bridged: bool,
+    /// Which of them are waited for.
+    watched: bridge::Watched,
+    /// Ports that are others at the host.
+    pub(crate) ports: bridge::ports::Ports,
+    /// The host's address for other machines.
+    outside: Option<Ipv4Addr>,
     /// What the host gives a piece of a stream into, kept from one to the next.
     piece: Vec<u8>,
     /// The machine has no network.
@@ -222,6 +230,9 @@ fn configure(kernel: &mut Kernel) {
         // Interfaces are found before the time of day is known.
         let lo0 = kernel.net.loopattach(0);
         in_control::configure(kernel, lo0, SockaddrIn::new(Ipv4Addr::LOCALHOST, 0));
+        if kernel.inet.bridged {
+            bridge::interface::show(kernel);
+        }
     }
 }
 

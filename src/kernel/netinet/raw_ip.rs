@@ -13,7 +13,7 @@ use super::ip::{Ip, MAXTTL};
 use super::ip_ctloutput::{ip_ctloutput, option_word};
 use super::ip_output::{self, Flags};
 use super::statistics::ips;
-use super::{INADDR_ANY, InpcbId, SockaddrIn, in_control, ipproto, sin_addr};
+use super::{INADDR_ANY, InpcbId, SockaddrIn, bridge, in_control, ipproto, sin_addr};
 use crate::kernel::socket::chain::Chain;
 use crate::kernel::socket::protosw::{ControlOption, Message, UserRequest};
 use crate::kernel::socket::socket::{SockState, SocketOptions};
@@ -207,6 +207,9 @@ pub(super) fn rip_usrreq(cx: &mut Context<'_>, so: SocketId, request: UserReques
             soisconnected(cx.kernel, so);
         }
         UserRequest::Shutdown => socantsendmore(cx.kernel, so),
+        UserRequest::Send(message) if cx.kernel.inet.is_bridged() => {
+            return bridge::icmp::send(cx.kernel, id, message);
+        }
         UserRequest::Send(message) => {
             let output = cx.kernel.sockets[so].proto.output.ok_or(Errno::EOPNOTSUPP)?;
             return events::within(cx, so, "rip_output", |cx| output(cx, so, message));
@@ -224,13 +227,18 @@ fn attach(kernel: &mut Kernel, so: SocketId, protocol: i32) -> Result<(), Errno>
     if !kernel.sockets[so].state.contains(SockState::PRIV) {
         return Err(Errno::EACCES);
     }
-    if kernel.inet.is_bridged() {
+    let bridged = kernel.inet.is_bridged();
+    if bridged && protocol != ipproto::ICMP {
         return Err(Errno::EPERM);
     }
     soreserve(&mut kernel.sockets[so], RIP_SPACE, RIP_SPACE)?;
     events::note_reserved(kernel, so);
     let id = in_pcb::alloc(kernel, so, List::Raw);
     kernel.inet.inp_mut(id).protocol = protocol as u8;
+    if bridged && let Err(error) = bridge::icmp::attach(kernel, id) {
+        in_pcb::detach(kernel, id);
+        return Err(error);
+    }
     Ok(())
 }
 

@@ -34,6 +34,23 @@ pub enum TcpState {
 }
 
 impl TcpState {
+    /// Its name in the original.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "TCPS_CLOSED",
+            Self::Listen => "TCPS_LISTEN",
+            Self::SynSent => "TCPS_SYN_SENT",
+            Self::SynReceived => "TCPS_SYN_RECEIVED",
+            Self::Established => "TCPS_ESTABLISHED",
+            Self::CloseWait => "TCPS_CLOSE_WAIT",
+            Self::FinWait1 => "TCPS_FIN_WAIT_1",
+            Self::Closing => "TCPS_CLOSING",
+            Self::LastAck => "TCPS_LAST_ACK",
+            Self::FinWait2 => "TCPS_FIN_WAIT_2",
+            Self::TimeWait => "TCPS_TIME_WAIT",
+        }
+    }
+
     /// Whether the peer's SYN has come (TCPS_HAVERCVDSYN).
     pub fn have_rcvd_syn(self) -> bool {
         self >= Self::SynReceived

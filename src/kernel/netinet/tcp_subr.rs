@@ -107,6 +107,12 @@ pub(super) enum Respond {
 
 /// Sends a segment without data (`tcp_respond`).
 pub(super) fn tcp_respond(kernel: &mut Kernel, id: Option<InpcbId>, what: Respond) {
+    events::begin(kernel, None, "tcp_respond");
+    respond(kernel, id, what);
+    events::end(kernel, None, "tcp_respond", Ok(()));
+}
+
+fn respond(kernel: &mut Kernel, id: Option<InpcbId>, what: Respond) {
     let id = id.filter(|&id| kernel.inet.tp(id).is_some());
     let mut window = 0;
     if let Some(id) = id {

@@ -68,7 +68,7 @@ fn serve(cx: &mut Context<'_>, so: SocketId, id: InpcbId, request: UserRequest<'
             refuse_multicast(nam)?;
             return in_pcb::bind(cx, id, Some(nam));
         }
-        UserRequest::Listen => {
+        UserRequest::Listen { .. } => {
             if cx.kernel.inet.inp(id).lport == 0 {
                 in_pcb::bind(cx, id, None)?;
             }
@@ -211,14 +211,19 @@ fn connect_to(cx: &mut Context<'_>, so: SocketId, id: InpcbId, nam: &Mbuf) -> Re
 
 /// Queues data, connecting first if that is implied.
 fn queue(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), Errno> {
+    let implied = message.nam.filter(|_| state(cx.kernel, id) < TcpState::SynSent);
+    if implied.is_some() && cx.kernel.inet.inp(id).lport == 0 && !in_pcb::has_port(cx, id) {
+        // The call is made again: nothing may be queued by then.
+        return Err(Errno::EADDRNOTAVAIL);
+    }
     let mut m = message.m;
     // A stream has no records.
     m.for_each_mut(|m| m.flags.remove(MbufFlags::EOR));
     let so = cx.kernel.inet.inp(id).socket;
     events::note(cx.kernel, so, "sbappend");
     cx.kernel.sockets[so].snd.append(m);
-    match message.nam {
-        Some(nam) if state(cx.kernel, id) < TcpState::SynSent => {
+    match implied {
+        Some(nam) => {
             tcp_connect(cx, id, nam)?;
             if let Some(tp) = cx.kernel.inet.tp_mut(id) {
                 tp.snd_wnd = TTCP_CLIENT_SND_WND;
@@ -226,7 +231,7 @@ fn queue(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>) -> Result<(), 
             tcp_mss(cx.kernel, id, Offer::Unknown);
             Ok(())
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
@@ -249,7 +254,7 @@ fn send_oob(cx: &mut Context<'_>, so: SocketId, id: InpcbId, message: Message<'_
 }
 
 /// Gives the urgent byte, if there is one that nobody took.
-fn receive_oob(
+pub(super) fn receive_oob(
     kernel: &mut Kernel,
     so: SocketId,
     id: InpcbId,

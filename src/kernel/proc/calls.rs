@@ -36,7 +36,7 @@ pub fn execve(cx: &mut Context<'_>, path: Path, argv: ArgVec, envv: EnvVec) -> S
     let name = exec::read_path(cx, path.0)?;
     let strings = Strings::Guest { path: path.0, argv: argv.0, envv: envv.0 };
     match exec::execve(cx, &name, strings) {
-        Ok(()) => Err(Stop::JustReturn),
+        Ok(closed) => closed.and(Err(Stop::JustReturn)),
         Err(e) => {
             let errno = e.errno();
             cx.kernel.note(cx.id, Event::ExecRefused { reason: e.to_string() });

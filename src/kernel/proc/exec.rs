@@ -11,10 +11,10 @@ use crate::image::{self, Activation, Circumstances, Plan, Refusal};
 use crate::kernel::event::Event;
 use crate::kernel::limits::Resource;
 use crate::kernel::signal::{SIGTRAP, psignal};
-use crate::kernel::synch::Channel;
-use crate::kernel::vfs::{self, Executable};
+use crate::kernel::synch::{Channel, Parked, sleep};
+use crate::kernel::vfs::{self, Executable, VnodeId};
 use crate::kernel::vm::Vmspace;
-use crate::kernel::{Context, file, ipc, ktrace, vm};
+use crate::kernel::{Context, Resume, Stop, Sysret, file, ipc, ktrace, vm};
 use crate::trapframe::{FpuState, Gpr, Trapframe, eflags};
 
 /// Longest path name, with its terminator.
@@ -92,8 +92,9 @@ pub enum Strings<'a> {
     },
 }
 
-/// Replaces the program of the calling process.  An error leaves it as it was.
-pub fn execve(cx: &mut Context<'_>, path: &[u8], strings: Strings<'_>) -> Result<(), ExecError> {
+/// Replaces the program of the calling process.  An error leaves it as it was; a close that waits, of a file that
+/// is not passed on, does not.
+pub fn execve(cx: &mut Context<'_>, path: &[u8], strings: Strings<'_>) -> Result<Sysret<()>, ExecError> {
     let mut file = vfs::lookup_exec(cx, path)?;
     let result = run(cx, path, strings, &mut file);
     vfs::vrele(cx.kernel, file.vnode);
@@ -105,7 +106,7 @@ fn run(
     path: &[u8],
     strings: Strings<'_>,
     file: &mut Executable,
-) -> Result<(), ExecError> {
+) -> Result<Sysret<()>, ExecError> {
     let data_limit = cx.proc().limits.get(Resource::Data).cur.max(0) as u64;
     let mut with = Circumstances { interpreted: false, data_limit };
     let mut arguments = Arguments::default();
@@ -153,8 +154,7 @@ fn run(
         cx.kernel.note(cx.id, Event::Image { vnode });
         vfs::vrele(cx.kernel, vnode);
     }
-    commit(cx, path, file, vm, Start { entry, esp: stack.esp }, &plan);
-    Ok(())
+    Ok(commit(cx, path, file, vm, Start { entry, esp: stack.esp }, &plan))
 }
 
 /// The arguments and the environment, after what a script put before them; a script has replaced the
@@ -244,9 +244,26 @@ fn auxiliary_vector(plan: &Plan, interpreter: Option<&Plan>) -> Vec<(u32, u32)> 
 }
 
 /// Where a program begins, with which stack.
+#[derive(Clone, Copy, Debug)]
 struct Start {
     entry: u32,
     esp: u32,
+}
+
+/// What a process is about to become, when its files are closed.
+#[derive(Debug)]
+pub struct Becoming {
+    path: Vec<u8>,
+    /// The program, with a reference.
+    vnode: VnodeId,
+    name: Vec<u8>,
+    mode: u16,
+    uid: u32,
+    gid: u32,
+    nosuid: bool,
+    start: Start,
+    older: bool,
+    format: &'static str,
 }
 
 /// The point of no return: the process becomes the new program.
@@ -257,15 +274,45 @@ fn commit(
     space: Vmspace,
     start: Start,
     plan: &Plan,
-) {
+) -> Sysret<()> {
     ipc::exec(cx);
     vm::faults::note(cx.proc_mut());
     cx.proc_mut().vm = space;
     vm::faults::executed(cx.kernel, cx.id, executable.vnode, executable.size);
     cx.kernel.account_memory();
-    file::fd_close_exec(cx);
-    let name = executable.name.get(..MAXCOMLEN).unwrap_or(&executable.name).to_vec();
     vfs::vref(cx.kernel, executable.vnode);
+    let becoming = Becoming {
+        path: path.to_vec(),
+        vnode: executable.vnode,
+        name: executable.name.get(..MAXCOMLEN).unwrap_or(&executable.name).to_vec(),
+        mode: executable.mode,
+        uid: executable.uid,
+        gid: executable.gid,
+        nosuid: executable.nosuid,
+        start,
+        older: plan.older,
+        format: plan.format,
+    };
+    close_files(cx, Box::new(becoming), Ok(()))
+}
+
+/// Closes what is not passed on; a connection may linger, and a terminal wait for its output.
+pub(super) fn close_files(cx: &mut Context<'_>, becoming: Box<Becoming>, closed: Sysret<()>) -> Sysret<()> {
+    let closed = match closed {
+        Err(Stop::Park(parked)) => Err(Stop::Park(parked)),
+        _ => file::fd_close_exec(cx),
+    };
+    if let Err(Stop::Park(parked)) = closed {
+        let Parked { sleep: how, resume } = *parked;
+        let close = Box::new(resume);
+        return sleep(how, Resume::Proc(super::Resume::Exec { becoming, close }));
+    }
+    begin(cx, *becoming);
+    Ok(())
+}
+
+/// The rest: name, rights, registers.
+fn begin(cx: &mut Context<'_>, executable: Becoming) {
     let set_id = executable.mode & (VSUID | VSGID) != 0
         && !executable.nosuid
         && !cx.proc().flags.contains(Flags::TRACED);
@@ -274,7 +321,7 @@ fn commit(
     }
     let proc = cx.proc_mut();
     proc.sig.exec();
-    proc.comm = name;
+    proc.comm = executable.name;
     proc.flags.insert(Flags::EXEC);
     proc.acflag.set(proc.acflag.get() & !acct::flag::FORK);
     let waiting_parent = proc.flags.contains(Flags::PPWAIT).then_some(proc.parent).flatten();
@@ -302,12 +349,12 @@ fn commit(
 
     let control = proc.initial_fpcw;
     let mut frame = Trapframe::new();
-    frame.eip = start.entry;
-    frame.set(Gpr::Esp, start.esp);
+    frame.eip = executable.start.entry;
+    frame.set(Gpr::Esp, executable.start.esp);
     frame.eflags |= proc.frame.eflags & eflags::TF;
     *frame.fpu = FpuState { control, ..FpuState::default() };
     proc.frame = frame;
-    proc.older_program = plan.older;
+    proc.older_program = executable.older;
     proc.image_generation += 1;
 
     if let Some(vnode) = old_text {
@@ -320,7 +367,7 @@ fn commit(
         psignal(cx.kernel, cx.id, SIGTRAP);
     }
     cx.kernel.note(cx.id, Event::Image { vnode: executable.vnode });
-    cx.kernel.note(cx.id, Event::Exec { path: path.to_vec(), format: plan.format });
+    cx.kernel.note(cx.id, Event::Exec { path: executable.path, format: executable.format });
 }
 
 /// Reads the path of a call of execve.

@@ -10,7 +10,7 @@ use crate::kernel::event::Event;
 use crate::kernel::signal::{SIGCHLD, SIGKILL, psignal};
 use crate::kernel::synch::{Channel, Parked, Sleep, Wake, priority, sleep};
 use crate::kernel::time::Usage;
-use crate::kernel::{Context, Kernel, Resume, Stop, Sysret, file, time, tty, vfs, vm};
+use crate::kernel::{Context, Kernel, Resume, Stop, Sysret, file, syscall, time, tty, vfs, vm};
 
 /// Any child.
 pub const WAIT_ANY: i32 = -1;
@@ -30,7 +30,7 @@ pub fn exit1(cx: &mut Context<'_>, status: i32) -> Sysret<()> {
     close_files(cx, status)
 }
 
-/// Closes everything; the last close of a terminal waits for its output.
+/// Closes everything; the last close of a terminal waits for its output, and a connection may linger.
 fn close_files(cx: &mut Context<'_>, status: i32) -> Sysret<()> {
     let closed = file::fd_free(cx);
     later(closed, status, Stage::Files)?;
@@ -62,15 +62,14 @@ pub enum Stage {
     Terminal,
 }
 
-/// An exit that sleeps for a terminal goes on later; nothing else holds it up.
+/// An exit that sleeps goes on later.
 fn later(result: Sysret<()>, status: i32, stage: Stage) -> Sysret<()> {
     match result {
-        Err(Stop::Park(parked)) => match *parked {
-            Parked { sleep: how, resume: Resume::Tty(state) } => {
-                sleep(how, Resume::Proc(super::Resume::Exit { status, stage, state }))
-            }
-            _ => Ok(()),
-        },
+        Err(Stop::Park(parked)) => {
+            let Parked { sleep: how, resume } = *parked;
+            let state = Box::new(resume);
+            sleep(how, Resume::Proc(super::Resume::Exit { status, stage, state }))
+        }
         _ => Ok(()),
     }
 }
@@ -80,10 +79,10 @@ pub(super) fn resume(
     cx: &mut Context<'_>,
     status: i32,
     stage: Stage,
-    state: tty::Resume,
+    state: Resume,
     wake: Wake,
 ) -> Sysret<()> {
-    let result = tty::resume(cx, state, wake).map(|_| ());
+    let result = syscall::go_on(cx, state, wake).map(|_| ());
     later(result, status, stage)?;
     match stage {
         Stage::Files => close_files(cx, status),

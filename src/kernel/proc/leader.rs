@@ -218,6 +218,7 @@ mod tests {
             cwd: Vec::new(),
             uid: 7,
             gid: 7,
+            groups: Vec::new(),
             login: b"user".to_vec(),
             fpcw: 0,
             inherited,

@@ -17,11 +17,12 @@ use super::msg::{Outgoing, RecvCall, copyin_iov, getsock, old_family, recvit, se
 use super::protosw::UserRequest;
 use super::socket::{SockState, SocketId};
 use super::{
-    accept, pr_usrreq, sobind, soclose, soconnect2, socreate, sogetopt, solisten, sosetopt, soshutdown, unix,
+    accept, port, pr_usrreq, sobind, soclose, soconnect2, socreate, sogetopt, solisten, sosetopt, soshutdown,
+    unix,
 };
 use crate::kernel::file::uio::Iovec;
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, falloc};
-use crate::kernel::{Context, Sysret};
+use crate::kernel::{Context, Stop, Sysret};
 
 /// Makes `file` an open socket.
 pub(super) fn open_socket(cx: &mut Context<'_>, file: FileId, flag: FileFlag, so: SocketId) {
@@ -49,13 +50,15 @@ pub fn socket(cx: &mut Context<'_>, domain: Domain, kind: SockType, protocol: i3
 pub fn bind(cx: &mut Context<'_>, fd: Fd, name: SockAddrIn) -> Sysret<()> {
     let so = getsock(cx, fd)?;
     let nam = sockargs(cx, name.addr, name.len, MbufType::Soname)?;
-    Ok(sobind(cx, so, &nam)?)
+    let bound = sobind(cx, so, &nam);
+    port::or_wait(cx, bound.map_err(Stop::from))
 }
 
 /// Makes a socket accept connections.
 pub fn listen(cx: &mut Context<'_>, fd: Fd, backlog: i32) -> Sysret<()> {
     let so = getsock(cx, fd)?;
-    Ok(solisten(cx, so, backlog)?)
+    let listening = solisten(cx, so, backlog);
+    port::or_wait(cx, listening.map_err(Stop::from))
 }
 
 /// Takes a connection from a listening socket.
@@ -76,7 +79,8 @@ pub fn connect(cx: &mut Context<'_>, fd: Fd, name: SockAddrIn) -> Sysret<()> {
         return Err(Errno::EALREADY.into());
     }
     let nam = sockargs(cx, name.addr, name.len, MbufType::Soname)?;
-    accept::connect1(cx, so, &nam)
+    let connected = accept::connect1(cx, so, &nam);
+    port::or_wait(cx, connected)
 }
 
 /// Creates a pair of connected sockets: stored through `rsv`, and returned in both registers, too.

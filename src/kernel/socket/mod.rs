@@ -23,10 +23,12 @@ pub mod calls;
 pub mod chain;
 mod cluster;
 pub(in crate::kernel) mod events;
+pub mod lent;
 pub mod mbuf;
 mod msg;
 pub mod operations;
 pub mod packet;
+mod port;
 pub mod protosw;
 pub mod records;
 pub mod sockbuf;
@@ -87,6 +89,8 @@ pub enum Resume {
         /// How long to wait each time, in ticks.
         linger: i16,
     },
+    /// Waiting for a free port; the call is made again.
+    Port,
     /// Waiting for a reader to give back the lock, to throw away what waits to be read.
     Shutdown {
         /// The socket.
@@ -119,6 +123,7 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
         Resume::Linger { so, linger } => {
             operations::resume_linger(cx, so, linger, wake).map(result::None::regs)
         }
+        Resume::Port => port::resume(wake),
         Resume::Shutdown { so, how } => operations::resume_shutdown(cx, so, how).map(result::None::regs),
     }
 }
@@ -159,6 +164,15 @@ fn observed_usrreq(
     events::end(cx.kernel, so, name, result);
     netisr::run(cx.kernel);
     result
+}
+
+/// Has every protocol give up what it can do without (`m_reclaim`).
+pub fn reclaim(kernel: &mut Kernel) {
+    for pr in protosw::all() {
+        if let Some(drain) = pr.drain {
+            drain(kernel);
+        }
+    }
 }
 
 /// Runs every protocol's 200 ms timer (`pffasttimo`).

@@ -14,11 +14,11 @@ use syscalls::layout::Msghdr;
 use zerocopy::IntoBytes;
 
 use super::chain::Chain;
-use super::events;
 use super::mbuf::{MLEN, Mbuf, MbufType};
 use super::socket::SocketId;
 use super::soreceive::{Caller, Soreceive, soreceive};
 use super::sosend::{Sosend, sosend};
+use super::{events, port};
 use crate::kernel::file::uio::Iovec;
 use crate::kernel::file::{FileObject, Uio, getfile};
 use crate::kernel::{Context, Sysret};
@@ -130,7 +130,8 @@ pub(super) fn sendit(cx: &mut Context<'_>, fd: Fd, msg: Outgoing, flags: MsgFlag
         }
     };
     let send = Sosend::new(so, to, uio, control, flags);
-    events::within(cx, so, "sosend", |cx| sosend(cx, send))
+    let sent = events::within(cx, so, "sosend", |cx| sosend(cx, send));
+    port::or_wait(cx, sent)
 }
 
 /// The head that the original makes for old access rights.  It takes its length from the head alone, so

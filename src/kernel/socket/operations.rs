@@ -63,13 +63,13 @@ pub fn sobind(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errn
 /// Lets a socket wait for connections; calling it again changes the limit only.
 pub fn solisten(cx: &mut Context<'_>, so: SocketId, backlog: i32) -> Result<(), Errno> {
     events::within(cx, so, "solisten", |cx| {
-        pr_usrreq(cx, so, UserRequest::Listen)?;
         let somaxconn = cx.kernel.system.somaxconn;
+        let granted = if (0..=somaxconn).contains(&backlog) { backlog } else { somaxconn };
+        pr_usrreq(cx, so, UserRequest::Listen { backlog: granted })?;
         let socket = &mut cx.kernel.sockets[so];
         if socket.q.is_empty() {
             socket.options.insert(SocketOptions::ACCEPTCONN);
         }
-        let granted = if (0..=somaxconn).contains(&backlog) { backlog } else { somaxconn };
         socket.qlimit = granted as i16;
         Ok(())
     })

@@ -68,7 +68,7 @@ pub struct Protosw {
     pub fasttimo: Option<fn(&mut Kernel)>,
     /// Called every 500 ms (`pr_slowtimo`).
     pub slowtimo: Option<fn(&mut Kernel)>,
-    /// Called when space is short (`pr_drain`): never, mbufs are not.
+    /// Called when what waits would not fit into the mbufs of 2.1 (`pr_drain`).
     pub drain: Option<fn(&mut Kernel)>,
     /// Gives and takes the values that the protocol has in `net` (`pr_sysctl`).
     pub sysctl: Option<Sysctl>,
@@ -223,7 +223,10 @@ pub enum UserRequest<'a> {
         nam: &'a Mbuf,
     },
     /// Wait for connections.
-    Listen,
+    Listen {
+        /// Connections that may wait, as far as the system grants them; the original has it in the socket.
+        backlog: i32,
+    },
     /// Connect to an address.
     Connect {
         /// The address.
@@ -337,7 +340,7 @@ impl UserRequest<'_> {
             Self::Attach { .. } => 0,
             Self::Detach => 1,
             Self::Bind { .. } => 2,
-            Self::Listen => 3,
+            Self::Listen { .. } => 3,
             Self::Connect { .. } => 4,
             Self::Accept { .. } => 5,
             Self::Disconnect => 6,

@@ -7,7 +7,7 @@ use super::flow::{self, FREAD, FWRITE, signal_foreground};
 use super::output::is_alpha;
 use super::settings::{DISABLED, flag::*, key};
 use super::state::{State, TTYHOG, Tty};
-use super::{TtyId, info};
+use super::{TtyId, host, info};
 use crate::kernel::Kernel;
 use crate::kernel::signal::{SIGINFO, SIGINT, SIGQUIT, SIGTSTP};
 
@@ -133,6 +133,7 @@ fn any_mode(kernel: &mut Kernel, id: TtyId, c: &mut u32, iflag: u32, lflag: u32)
         }
         kernel.ttys[id].echo(*c);
         signal_foreground(kernel, id, signal);
+        host::pressed(kernel, id, signal);
         return Some(Then::Usual);
     }
     if iflag & IXON != 0

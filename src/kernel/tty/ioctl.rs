@@ -154,7 +154,7 @@ fn finish(cx: &mut Context<'_>, request: &Request, stage: Stage) -> Sysret<()> {
         Stage::Sleep(..) => Ok(()),
     };
     pty::after_ioctl(cx.kernel, tty, request.made);
-    host::flush(cx.kernel, tty);
+    host::call_is_over(cx.kernel, tty);
     result
 }
 

@@ -20,7 +20,7 @@ enum Class {
     Return,
 }
 
-fn class(c: u8) -> Class {
+const fn class(c: u8) -> Class {
     match c {
         8 => Class::Backspace,
         9 => Class::Tab,
@@ -35,12 +35,79 @@ fn class(c: u8) -> Class {
 /// Whether a character goes out as it is, whatever the output modes are.
 #[inline]
 pub(super) fn is_plain(c: u8) -> bool {
-    class(c) == Class::Ordinary
+    CLASSES[usize::from(c)] == Class::Ordinary
 }
 
 /// Whether a character is part of a word for ALTWERASE (ISALPHA).
 pub(super) fn is_alpha(c: u32) -> bool {
     matches!((c & CHARMASK) as u8, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' | 0x80..)
+}
+
+/// Classes of all characters.
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Ordinary; 256];
+    let mut c = 0;
+    while c < 256 {
+        classes[c] = class(c as u8);
+        c += 1;
+    }
+    classes
+};
+
+/// Output of a whole piece, as [`Tty::output`] does it character by character where no queue can be full.
+pub(super) struct Processing<'a>(&'a mut Tty);
+
+impl<'a> Processing<'a> {
+    /// That of a terminal.
+    pub(super) fn of(tty: &'a mut Tty) -> Self {
+        Self(tty)
+    }
+
+    /// What the bytes become.
+    pub(super) fn process(self, bytes: &[u8]) -> Vec<u8> {
+        let tty = self.0;
+        let oflag = tty.oflag();
+        let column = |column: i32, by: usize| column.wrapping_add(by as i32);
+        let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 8);
+        if oflag & OPOST == 0 {
+            tty.column = column(tty.column, bytes.len());
+            tty.count_output(bytes.len());
+            out.extend_from_slice(bytes);
+            return out;
+        }
+        let expands = oflag & OXTABS != 0 && !tty.has_local(EXTPROC);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let plain = rest.iter().position(|&c| !is_plain(c)).unwrap_or(rest.len());
+            let (now, behind) = rest.split_at(plain);
+            out.extend_from_slice(now);
+            tty.column = column(tty.column, plain);
+            let Some((&c, behind)) = behind.split_first() else { break };
+            rest = behind;
+            match class(c) {
+                Class::Newline => {
+                    if oflag & ONLCR != 0 {
+                        out.push(b'\r');
+                    }
+                    tty.column = 0;
+                }
+                Class::Return => tty.column = 0,
+                Class::Tab if expands => {
+                    let wanted = 8 - (tty.column & 7) as usize;
+                    out.extend_from_slice([b' '; 8].get(..wanted).unwrap_or_default());
+                    tty.column = column(tty.column, wanted);
+                    continue;
+                }
+                Class::Tab => tty.column = column(tty.column, 8) & !7,
+                Class::Backspace => tty.column -= i32::from(tty.column > 0),
+                _ if c == CEOT && oflag & ONOEOT != 0 => continue,
+                Class::Ordinary | Class::Control | Class::VerticalTab => {}
+            }
+            out.push(c);
+        }
+        tty.count_output(out.len());
+        out
+    }
 }
 
 /// End of transmission (CEOT).

@@ -205,6 +205,7 @@ fn close_drained(cx: &mut Context<'_>, id: TtyId, drained: Drained) -> Sysret<()
 fn slave_closed(kernel: &mut Kernel, id: TtyId) {
     flow::stop(kernel, id, FREAD | FWRITE);
     modem::closed(kernel, id);
+    host::closed(kernel, id);
 }
 
 /// Goes on with a close after its sleep.

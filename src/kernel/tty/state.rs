@@ -8,7 +8,7 @@ use bitflags::bitflags;
 use syscalls::layout::{Termios, Winsize};
 
 use super::clist::{CBSIZE, Clist, Slush};
-use super::host::Line;
+use super::host::{Charset, Line};
 use super::pty::Pty;
 use super::settings::{default_settings, flag};
 use crate::kernel::file::select::Selinfo;
@@ -292,6 +292,10 @@ pub struct Ttys {
     slush: Slush,
     /// The terminal that the console's output goes to (`constty`).
     pub console: Option<usize>,
+    /// The characters of the host's terminals.
+    pub charset: Charset,
+    /// Signals that keys of the host's terminal have sent to the first program's group, for the machine.
+    pub pressed: Vec<u32>,
 }
 
 impl std::ops::Index<usize> for Ttys {
@@ -361,19 +365,22 @@ impl Ttys {
         self.lines().next()?.node
     }
 
-    fn lines(&self) -> impl Iterator<Item = &Line> {
+    /// The lines to the host's side.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
         self.all.iter().filter_map(|tty| match &tty.driver {
             Driver::Host(line) => Some(line),
             Driver::Pty(_) => None,
         })
     }
 
-    /// What the host is to be asked about one of its terminals: whether something was typed, and whether it
-    /// takes more output.
-    pub fn host_interest(&self, id: usize) -> Option<(BorrowedFd<'_>, bool, bool)> {
-        let Driver::Host(line) = &self.all.get(id)?.driver else { return None };
-        let (read, write) = (line.takes_keys(), line.has_output());
-        (read || write).then(|| (line.door.fd(), read, write))
+    /// What the host is to be asked about one of its terminals: whether something was typed (false), and whether
+    /// it takes more output (true).
+    pub fn host_interest(&self, id: usize) -> [Option<(BorrowedFd<'_>, bool)>; 2] {
+        let Some(Tty { driver: Driver::Host(line), state, .. }) = self.all.get(id) else { return [None; 2] };
+        let keys = line.door.keys_fd().filter(|_| line.takes_keys());
+        let sends = line.has_output() && !line.is_gone() && !state.contains(State::TTSTOP);
+        let screen = line.door.screen_fd().filter(|_| sends);
+        [keys.map(|fd| (fd, false)), screen.map(|fd| (fd, true))]
     }
 
     /// The pseudo terminal with this minor number.

@@ -93,7 +93,10 @@ impl Transfer {
 /// Puts the caller to sleep inside of a transfer.
 pub(super) fn sleep(cx: &mut Context<'_>, mut transfer: Transfer, sleep: Sleep, at: Sleeping) -> Sysret<i32> {
     transfer.generation = cx.kernel.ttys[transfer.tty].generation;
-    super::host::flush(cx.kernel, transfer.tty);
+    if at != Sleeping::Room {
+        // A writer has had its output sent before it began to wait for room.
+        super::host::flush(cx.kernel, transfer.tty);
+    }
     synch::sleep(sleep, synch::Resume::Tty(Resume::Transfer(Box::new(transfer), at)))
 }
 
@@ -132,7 +135,7 @@ pub(super) fn finish(cx: &mut Context<'_>, transfer: &Transfer, result: Sysret<(
     if let Some(file) = cx.kernel.files.get_mut(transfer.file) {
         file.offset = file.offset.wrapping_add(i64::from(done));
     }
-    super::host::flush(cx.kernel, transfer.tty);
+    super::host::call_is_over(cx.kernel, transfer.tty);
     if transfer.writes {
         ops::finish_write(cx, transfer.requested, &transfer.uio, result)
     } else {

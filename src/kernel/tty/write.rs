@@ -10,7 +10,7 @@ use super::read::{BUFSIZ, waits};
 use super::settings::flag::*;
 use super::state::{OBUFSIZ, State, TTYHOG};
 use super::transfer::{self, Sleeping, Transfer};
-use super::{control, input, pty};
+use super::{control, host, input, pty};
 use crate::kernel::synch::{Sleep, priority};
 use crate::kernel::{Context, Stop, Sysret, Wake};
 
@@ -78,7 +78,11 @@ fn round(cx: &mut Context<'_>, write: &mut Transfer) -> Next {
     {
         return Next::Sleep(sleep, Sleeping::Background);
     }
-    while write.is_left() {
+    loop {
+        host::write_through(cx, write);
+        if !write.is_left() {
+            return Next::Done(Ok(()));
+        }
         let tty = &cx.kernel.ttys[id];
         if tty.has_local(FLUSHO) {
             write.uio.resid = 0;
@@ -105,7 +109,6 @@ fn round(cx: &mut Context<'_>, write: &mut Transfer) -> Next {
             }
         }
     }
-    Next::Done(Ok(()))
 }
 
 /// Takes the next piece out of the writer's buffers.
@@ -164,6 +167,7 @@ fn queue_piece(cx: &mut Context<'_>, write: &mut Transfer) -> Queued {
 fn full(cx: &mut Context<'_>, write: &mut Transfer) -> Next {
     let id = write.tty;
     flow::start(cx.kernel, id);
+    host::flush(cx.kernel, id);
     let tty = &mut cx.kernel.ttys[id];
     if tty.outq.len() <= write.hiwat {
         return Next::Again;

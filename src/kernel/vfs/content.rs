@@ -33,6 +33,9 @@ impl Vfs {
         if vnode.kind != Vtype::Reg {
             return Err(Errno::ENXIO);
         }
+        if let Some(file) = &*vnode.inode.memory.borrow() {
+            return Ok(Rc::clone(file));
+        }
         if vnode.host().is_none() {
             return Err(Errno::ENXIO);
         }
@@ -82,6 +85,7 @@ impl Vfs {
 
     /// Writes to a regular file; fewer bytes mean that the host's disk is full.
     pub fn write_content(&mut self, id: VnodeId, offset: u64, data: &[u8]) -> Result<usize, Errno> {
+        self.fits_in_memory(id, offset.saturating_add(data.len() as u64))?;
         let fd = self.content(id, OpenFor::Writing)?;
         let written = fs::write_at(fd.as_fd(), data, offset)?;
         self.changed(id, Change::Content);
@@ -91,6 +95,8 @@ impl Vfs {
     /// Adds bytes at the end of a regular file in one step of the host; fewer bytes mean that its disk is full.
     /// Gives the count and the new end.
     pub fn append_content(&mut self, id: VnodeId, data: &[u8]) -> Result<(usize, u64), Errno> {
+        let end = self.vnodes[id].inode.size_in_memory();
+        self.fits_in_memory(id, end.saturating_add(data.len() as u64))?;
         let fd = self.content(id, OpenFor::Writing)?;
         let appended = fs::append(fd.as_fd(), data)?;
         self.changed(id, Change::Content);
@@ -104,7 +110,7 @@ impl Vfs {
             None => match &self.vnodes[id].body {
                 Body::Memory(_, bytes) => Ok(bytes.len() as u64),
                 Body::Disc(own) => Ok(own.length()),
-                _ => Ok(0),
+                _ => Ok(self.vnodes[id].inode.size_in_memory()),
             },
         }
     }

@@ -42,6 +42,15 @@ pub enum Resume {
     },
     /// A command that waits until a process stops.
     ProcessStop(procfs::Waiting),
+    /// A read of a tunnel that has no packet.
+    TunnelRead {
+        /// Its unit.
+        unit: u32,
+        /// The transfer.
+        uio: Uio,
+        /// What was asked for.
+        requested: u32,
+    },
     /// A read of what the kernel says.
     LogRead {
         /// The open file.
@@ -82,6 +91,10 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
         Resume::LogRead { file, uio, requested } => match wake {
             Wake::Interrupted(how) => Err(how.into()),
             _ => device::read_log(cx, file, uio, requested).map(result::Int::regs),
+        },
+        Resume::TunnelRead { unit, uio, requested } => match wake {
+            Wake::Interrupted(how) => Err(how.into()),
+            _ => device::read_tunnel(cx, unit, uio, requested).map(result::Int::regs),
         },
         Resume::ProcessStop(waiting) => procfs::resume_wait(cx, waiting, wake).map(result::Int::regs),
         Resume::MemoryMount(id) => calls::resume_serve(cx, id, wake).map(result::None::regs),

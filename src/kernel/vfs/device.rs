@@ -14,6 +14,7 @@ use super::vnode::{VnodeId, Vtype};
 use crate::host::random;
 use crate::kernel::file::{FileFlag, FileId, Uio};
 use crate::kernel::kmem::memory;
+use crate::kernel::net::tun;
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::tty::{self, End, Special, TtyId, Ttys};
 use crate::kernel::{Context, Resume, Sysret};
@@ -57,6 +58,8 @@ pub enum Device {
     Drum,
     /// What the kernel says.
     Log,
+    /// The packets of a tunnel, by its unit.
+    Tun(u32),
 }
 
 /// A device number out of a major and a minor one (`makedev`).
@@ -82,6 +85,7 @@ impl Device {
             (6, minor) => Some(Device::Master(minor)),
             (12, minor) => Some(Device::Terminal(minor)),
             (22, minor) => Some(Device::Descriptor(minor)),
+            (52, minor) => Some(Device::Tun(minor)),
             _ => None,
         }
     }
@@ -181,6 +185,14 @@ impl Vfs {
         }
     }
 
+    /// Adds nodes of tunnels to /dev, where there is one.
+    pub(in crate::kernel) fn add_tunnels(&mut self, units: std::ops::Range<u32>) {
+        let Some(dev) = self.dev else { return };
+        for unit in units {
+            self.add_device(dev, format!("tun{unit}").as_bytes(), makedev(52, unit), 0o600);
+        }
+    }
+
     /// Adds the node of a terminal of the host, /dev/ttyvN where there is a /dev; it has a reference.
     pub(in crate::kernel) fn add_terminal(&mut self, minor: u32) -> VnodeId {
         let rdev = makedev(12, minor);
@@ -236,7 +248,7 @@ impl Vfs {
 }
 
 /// Opens a device (`spec_open`): the device, or why not.
-pub fn open(cx: &Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
+pub fn open(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
     let vfs = &cx.kernel.vfs;
     if vfs.mount_of(vnode).flags.contains(MountFlags::NODEV) || vfs.vnode(vnode).kind == Vtype::Blk {
         return Err(Errno::ENXIO);
@@ -244,6 +256,9 @@ pub fn open(cx: &Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
     let device = vfs.vnode(vnode).rdev().and_then(Device::from_rdev).ok_or(Errno::ENXIO)?;
     if device == Device::Io {
         return Err(Errno::EPERM);
+    }
+    if let Device::Tun(unit) = device {
+        tun::tunopen(cx, unit as usize)?;
     }
     let is_terminal = matches!(device, Device::Terminal(_) | Device::Slave(_) | Device::Master(_));
     if is_terminal && device.terminal(&cx.kernel.ttys).is_none() { Err(Errno::ENXIO) } else { Ok(device) }
@@ -273,7 +288,8 @@ pub fn read(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), E
         | Device::Master(_)
         | Device::Descriptor(_)
         | Device::Io
-        | Device::Log => Err(Errno::ENXIO),
+        | Device::Log
+        | Device::Tun(_) => Err(Errno::ENXIO),
     }
 }
 
@@ -294,6 +310,14 @@ pub fn read_log(cx: &mut Context<'_>, file: FileId, mut uio: Uio, requested: u32
     Ok((requested - uio.resid).cast_signed())
 }
 
+/// Reads a packet of a tunnel, and waits for one.
+pub fn read_tunnel(cx: &mut Context<'_>, unit: u32, mut uio: Uio, requested: u32) -> Sysret<i32> {
+    match tun::read(cx, unit as usize, &mut uio)? {
+        Some(wait) => sleep(wait, Resume::Vfs(super::Resume::TunnelRead { unit, uio, requested })),
+        None => Ok((requested - uio.resid).cast_signed()),
+    }
+}
+
 /// Writes to a device.
 pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), Errno> {
     match device {
@@ -309,6 +333,7 @@ pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), 
             }
             Ok(())
         }
+        Device::Tun(unit) => tun::write(cx, unit as usize, uio),
         // Nobody writes the kernel's memory.
         Device::Mem | Device::Kmem | Device::Drum => Err(Errno::EPERM),
         Device::Tty

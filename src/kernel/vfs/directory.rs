@@ -120,12 +120,16 @@ impl Vfs {
             entries.push(entry(fileno, self.vnodes[*child].kind, name));
         }
         let covered = self.covered_in(id)?;
+        let hides_own = self.is_own(id, super::keep::OWN_DIRECTORY);
         let Vfs { mounts, vnodes, identities, .. } = self;
         let vnode = &vnodes[id];
         if let Some(node) = vnode.host() {
             let unit = mounts[vnode.mount.0].unit;
             for found in node.place.entries()? {
                 if vnode.grafts.contains_key(&found.name) || found.name.len() > super::namei::NAME_MAX {
+                    continue;
+                }
+                if hides_own && found.name == super::keep::OWN_DIRECTORY {
                     continue;
                 }
                 let mounted = covered.iter().find(|(key, _)| *key == (found.dev, found.ino));
@@ -157,7 +161,8 @@ impl Vfs {
                 2 + entries.iter().filter(|entry| entry.kind == HostKind::Directory).count()
             }
         };
-        (counted + grafted).min(super::LINK_MAX as usize) as u16
+        let hidden = usize::from(self.is_own(id, super::keep::OWN_DIRECTORY) && counted > 2);
+        (counted + grafted - hidden).min(super::LINK_MAX as usize) as u16
     }
 
     /// Whether a directory holds nothing but `.` and `..`.
@@ -165,7 +170,7 @@ impl Vfs {
         let vnode = &self.vnodes[id];
         match vnode.host() {
             Some(node) => Ok(vnode.grafts.is_empty() && node.place.entries()?.is_empty()),
-            None => Ok(false),
+            None => Ok(self.takes_names(id) && vnode.grafts.is_empty()),
         }
     }
 

@@ -19,6 +19,7 @@ use super::lock::LockList;
 use crate::host::clock;
 use crate::host::fs::{HostStat, HostTime};
 use crate::host::lock::{Holder, Mode};
+use crate::host::memory;
 use crate::kernel::socket::SocketId;
 
 /// How long what was read of the attributes is taken for true, in nanoseconds, whatever else changes the file.
@@ -50,6 +51,10 @@ pub struct Inode {
     pub fifo: Cell<Option<Fifo>>,
     /// The socket bound to it.
     pub socket: Cell<Option<SocketId>>,
+    /// The text of a symbolic link that exists in memory only.
+    pub text: RefCell<Option<Rc<[u8]>>>,
+    /// The content of a regular file that exists in memory only.
+    pub memory: RefCell<Option<Rc<OwnedFd>>>,
 }
 
 /// What the host is told of a file's locks.
@@ -80,6 +85,13 @@ impl Inode {
             *self.reading.borrow_mut() = None;
             *self.writing.borrow_mut() = None;
         }
+    }
+
+    /// The size of what exists in memory only.
+    pub fn size_in_memory(&self) -> u64 {
+        let text = self.text.borrow().as_ref().map(|text| text.len() as u64);
+        let content = || self.memory.borrow().as_ref().and_then(|file| memory::length(file).ok());
+        text.or_else(content).unwrap_or(0)
     }
 
     /// Whether any vnode of this file is referenced.

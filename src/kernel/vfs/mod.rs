@@ -21,13 +21,16 @@ pub mod fifo;
 mod hold;
 mod identity;
 mod inode;
+pub mod keep;
 mod kernfs;
 pub mod lock;
 mod locking;
 pub mod mount;
 pub mod namei;
-mod node;
+pub mod node;
 pub mod overlay;
+mod own;
+mod own_names;
 mod path;
 pub(in crate::kernel) mod procfs;
 mod repeat;
@@ -128,6 +131,10 @@ pub struct Vfs {
     moved: Vec<(FileId, Rc<OwnedFd>)>,
     /// What a repeatable run has done to files.
     repeat: Option<repeat::Repeat>,
+    /// What no file of the root keeps.
+    kept: Option<keep::Kept>,
+    /// The root has a directory of bsd21's own, which look-ups do not find.
+    hides_own: bool,
     /// Processes, for the file system that shows them.
     view: procfs::View,
     /// Directories of the host that are given as disks.
@@ -211,6 +218,9 @@ impl Vfs {
         // A file without a name and without users is gone: so must be our hold on its blocks.
         let gone = |vnode: &Vnode| vnode.host().is_some_and(|h| h.place.stat().is_ok_and(|s| s.nlink == 0));
         if self.vnodes[id].usecount == 0 && !self.vnodes[id].inode.is_used() && gone(&self.vnodes[id]) {
+            if let (Some(kept), Some(node)) = (&self.kept, self.vnodes[id].host()) {
+                kept.forget((node.dev, node.ino));
+            }
             if let (Some(repeat), Some(node)) = (&mut self.repeat, self.vnodes[id].host()) {
                 let key = (node.dev, node.ino);
                 repeat.forget(key);
@@ -251,7 +261,8 @@ impl Vfs {
         if let Body::Kernel(node) = vnode.body {
             return kernfs::access(node, want, cred);
         }
-        let ours = vnode.kind == Vtype::Dir && matches!(vnode.body, Body::BuiltIn(_));
+        let ours =
+            vnode.kind == Vtype::Dir && matches!(vnode.body, Body::BuiltIn(_)) && !self.takes_names(id);
         let read_only = ours || self.read_only(id);
         if cred.is_superuser() && !want.contains(Want::WRITE) {
             return Ok(());
@@ -273,7 +284,7 @@ impl Vfs {
         if let Body::Disc(own) = &self.vnodes[id].body {
             return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..own.attributes() });
         }
-        let Vfs { mounts, vnodes, options, repeat, identities, .. } = self;
+        let Vfs { mounts, vnodes, options, repeat, identities, kept, .. } = self;
         let vnode = &vnodes[id];
         let mount = &mounts[vnode.mount.0];
         let mut attr = match &vnode.body {
@@ -283,6 +294,12 @@ impl Vfs {
                 (attr.fsid, attr.fileid) = identities.of_host(mount.unit, node.dev, node.ino);
                 if repeat.is_none() {
                     vnode.inode.refresh(&node.place, &stat);
+                    if let Some(kept) = kept
+                        && vnode.inode.extra.get() == Extra::default()
+                        && let Some(extra) = kept.get(&stat)
+                    {
+                        vnode.inode.extra.set(extra);
+                    }
                 }
                 if let Some(repeat) = repeat {
                     repeat.settle(&mut attr, (node.dev, node.ino), options.owners.guest);
@@ -311,7 +328,10 @@ impl Vfs {
                     gid: 0,
                     fsid: identities.device(mount.unit),
                     fileid: own.ino,
-                    size: if vnode.kind == Vtype::Dir { 512 } else { 0 },
+                    size: match vnode.kind {
+                        Vtype::Dir => 512,
+                        _ => vnode.inode.size_in_memory(),
+                    },
                     blocksize: IOSIZE,
                     atime: own.times[0],
                     mtime: own.times[1],
@@ -358,10 +378,11 @@ impl Vfs {
 
     /// The text of a symbolic link (`VOP_READLINK`).
     pub fn readlink(&self, id: VnodeId) -> Result<Vec<u8>, Errno> {
-        match &self.vnodes[id].body {
+        let vnode = &self.vnodes[id];
+        match &vnode.body {
             Body::Host(node) => Ok(node.place.readlink()?),
             Body::Disc(own) => own.link(),
-            _ => Err(Errno::EINVAL),
+            _ => vnode.inode.text.borrow().as_ref().map(|text| text.to_vec()).ok_or(Errno::EINVAL),
         }
     }
 
@@ -380,6 +401,9 @@ impl Vfs {
         if let Some(&graft) = vnode.grafts.get(name) {
             self.name_counts.hits = self.name_counts.hits.wrapping_add(1);
             return Ok(Some(graft));
+        }
+        if self.is_own(directory, name) {
+            return Ok(None);
         }
         let Some(node) = vnode.host() else { return Ok(None) };
         let place = match node.place.child(name) {
@@ -501,6 +525,7 @@ impl Vfs {
         };
         if self.repeat.is_none() {
             inode.refresh(&place, stat);
+            self.take_kept(&inode, stat);
         }
         let kind = match (inode.extra.get().device, stat.kind) {
             (Some((kind, _)), HostKind::Regular) => kind,

@@ -138,6 +138,14 @@ impl Vfs {
     /// Mounts the root of all.
     pub fn mount_root(&mut self, source: &Source<'_>, flags: MountFlags) -> HostResult<MountId> {
         let id = self.new_mount(source, b"/", flags | MountFlags::ROOTFS)?;
+        if let Source::Host(path) | Source::Overlay(path, _) = source {
+            self.hide_own_directory(path);
+        }
+        if let Source::Host(path) = source
+            && !self.options.repeatable
+        {
+            self.kept = super::keep::Kept::of(path);
+        }
         self.root = Some(self.mounts[id.0].root);
         Ok(id)
     }

@@ -49,6 +49,9 @@ impl Vfs {
         if matches!(what, Make::Directory) && u64::from(directory.nlink) >= LINK_MAX {
             return Err(Errno::EMLINK);
         }
+        if self.takes_names(at.dvp) {
+            return self.make_in_memory(at, what, mode, cred, &directory).map(Some);
+        }
         let place = self.directory_place(at.dvp)?;
         let (name, perm) = (&at.name[..], u32::from(mode));
         let mut opened = None;
@@ -125,6 +128,9 @@ impl Vfs {
         if self.is_fixed(at) {
             return Err(Errno::EBUSY);
         }
+        if self.takes_names(at.dvp) {
+            return self.remove_in_memory(at, false);
+        }
         if self.flags(vp) & (IMMUTABLE | APPEND) != 0 || self.flags(at.dvp) & APPEND != 0 {
             return Err(Errno::EPERM);
         }
@@ -147,6 +153,9 @@ impl Vfs {
         if !self.is_empty_directory(vp)? || at.dotdot {
             return Err(Errno::ENOTEMPTY);
         }
+        if self.takes_names(at.dvp) {
+            return self.remove_in_memory(at, true);
+        }
         if self.flags(at.dvp) & APPEND != 0 || self.flags(vp) & (IMMUTABLE | APPEND) != 0 {
             return Err(Errno::EPERM);
         }
@@ -159,6 +168,9 @@ impl Vfs {
     pub fn link(&mut self, vp: VnodeId, at: &Found) -> Result<(), Errno> {
         if self.vnodes[vp].mount != self.vnodes[at.dvp].mount {
             return Err(Errno::EXDEV);
+        }
+        if self.takes_names(at.dvp) {
+            return self.link_in_memory(vp, at);
         }
         let Some(node) = self.vnodes[vp].host() else { return Err(Errno::EXDEV) };
         if node.place.stat()?.nlink >= LINK_MAX {
@@ -207,11 +219,15 @@ impl Vfs {
         if self.is_fixed(from) || self.is_fixed(to) {
             return Err(Errno::EBUSY);
         }
+        if self.takes_names(from.dvp) && self.takes_names(to.dvp) {
+            return self.rename_in_memory(from, to);
+        }
         let (source, target) = (self.directory_place(from.dvp)?, self.directory_place(to.dvp)?);
         source.rename(&from.name, target, &to.name, to.vp.is_some())?;
         if let Some(node) = self.vnodes[fvp].host() {
             node.place.moved(target, &to.name);
         }
+        self.kept_moved(fvp);
         self.changed(from.dvp, Change::Content);
         self.changed(to.dvp, Change::Content);
         self.changed(fvp, Change::Attributes);
@@ -227,6 +243,9 @@ impl Vfs {
     /// Takes the name `from` away from a file that is also called `to`; should somebody outside have removed
     /// that one meanwhile, the file gets it back.
     fn remove_other_name(&mut self, from: &Found, to: &Found) -> Result<(), Errno> {
+        if self.takes_names(from.dvp) {
+            return self.remove_in_memory(from, false);
+        }
         let (source, target) = (self.directory_place(from.dvp)?, self.directory_place(to.dvp)?);
         // The host leaves two names of one file alone.
         source.rename(&from.name, target, &to.name, true)?;
@@ -274,7 +293,7 @@ impl Vfs {
 
     /// Whether an entry holds up the tree: a graft on the way to a mount, or a mount's root.
     fn is_fixed(&self, at: &Found) -> bool {
-        self.vnodes[at.dvp].grafts.contains_key(&at.name)
+        self.vnodes[at.dvp].grafts.contains_key(&at.name) && !self.takes_names(at.dvp)
             || at.vp.is_some_and(|vp| self.is_mount_root(vp) || self.vnodes[vp].mounted_here.is_some())
     }
 

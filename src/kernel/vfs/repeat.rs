@@ -47,6 +47,11 @@ pub(super) struct Repeat {
 }
 
 impl Repeat {
+    /// The guest's time of day.
+    pub(super) fn time(&self) -> HostTime {
+        self.now
+    }
+
     /// Replaces what depends on the host.
     pub(super) fn settle(&self, attr: &mut Vattr, key: Key, guest: (u32, u32)) {
         (attr.uid, attr.gid) = guest;

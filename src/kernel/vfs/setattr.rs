@@ -150,6 +150,7 @@ impl Vfs {
         match &self.vnodes[id].body {
             Body::Stream(stream) => return Ok(stream.set_size(size)?),
             Body::Host(_) => {}
+            Body::BuiltIn(_) => self.fits_in_memory(id, size)?,
             _ => return Ok(()),
         }
         let fd = self.content(id, OpenFor::Writing)?;
@@ -261,7 +262,10 @@ impl Vfs {
         }
         let text = extra.text();
         let saved = node.place.set_attribute(ATTRIBUTE, text.as_deref().map(str::as_bytes));
-        saved.map_err(|_| Errno::EPERM)
+        match saved {
+            Err(_) if !self.keep_in_index(id) => Err(Errno::EPERM),
+            _ => Ok(()),
+        }
     }
 
     fn save_or_restore(&mut self, id: VnodeId, before: super::Extra) -> Result<(), Errno> {

@@ -6,7 +6,6 @@
 //! Must not know how terminals edit lines.  2.1 counterpart: none; the place of the console's driver.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::BorrowedFd;
 
 use syscalls::Errno;
 
@@ -15,11 +14,12 @@ use super::{Vfs, device};
 use crate::host::error::HostError;
 use crate::host::stdio::{Poll, Stream, StreamKind, wait};
 use crate::host::terminal;
-use crate::kernel::boot::Descriptor;
+use crate::kernel::boot::{Descriptor, Opened};
 use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
 use crate::kernel::file::{self, FileFlag, FileId, FileObject, Uio};
-use crate::kernel::netinet::{InpcbId, bridge};
+use crate::kernel::netinet::bridge;
 use crate::kernel::proc::leader;
+use crate::kernel::socket::lent;
 use crate::kernel::synch::{self, Channel, Sleep, priority};
 use crate::kernel::tty::{self, TtyId};
 use crate::kernel::{Context, Kernel, Resume, Sysret, Wake};
@@ -48,6 +48,15 @@ impl Vfs {
         self.vnodes.insert(Vnode::new(kind, mount, Body::Stream(stream)))
     }
 
+    /// Lends a stream of the host as the printer of /dev, where there is one.
+    pub fn lend_printer(&mut self, stream: Stream) {
+        let Some(dev) = self.dev else { return };
+        let mount = self.vnodes[dev].mount;
+        let printer = self.vnodes.insert(Vnode::new(Vtype::Chr, mount, Body::Stream(stream)));
+        self.vnodes.vref(printer);
+        self.vnodes.graft(dev, b"lpt0", printer);
+    }
+
     /// The host stream behind a vnode.
     pub fn stream(&self, id: VnodeId) -> Option<&Stream> {
         match &self.vnodes[id].body {
@@ -72,12 +81,19 @@ pub fn open_descriptors(cx: &mut Context<'_>, mut descriptors: Vec<Descriptor>) 
     let mut opened: Vec<(Identity, FileId)> = Vec::new();
     for (number, stream) in descriptors {
         let number = number as usize;
-        let Some(stream) = stream else {
-            let null = null_device(cx);
-            open_vnode(cx, number, null, FileFlag::READ | FileFlag::WRITE)?;
-            continue;
+        let first = cx.kernel.ttys.first_host_node();
+        let (stream, identity) = match (stream, first) {
+            (Opened::Stream(stream), _) => {
+                let identity = identity(&stream)?;
+                (Some(stream), identity)
+            }
+            (Opened::Terminal, Some(_)) => (None, THE_TERMINAL),
+            (Opened::Null | Opened::Terminal, _) => {
+                let null = null_device(cx);
+                open_vnode(cx, number, null, FileFlag::READ | FileFlag::WRITE)?;
+                continue;
+            }
         };
-        let identity = identity(&stream)?;
         // A terminal or a pipe that is input and output at once is one open file.
         if let Some(&(_, same)) = opened.iter().find(|(other, _)| *other == identity) {
             let fd = file::fd_alloc(cx, number)?;
@@ -85,6 +101,12 @@ pub fn open_descriptors(cx: &mut Context<'_>, mut descriptors: Vec<Descriptor>) 
             cx.proc_mut().fd.install(fd, same);
             continue;
         }
+        let Some(stream) = stream else {
+            let Some(node) = first else { continue };
+            control_by(cx, node);
+            opened.push((identity, open_vnode(cx, number, node, FileFlag::READ | FileFlag::WRITE)?));
+            continue;
+        };
         let mut flag = FileFlag::empty();
         flag.set(FileFlag::READ, stream.readable);
         flag.set(FileFlag::WRITE, stream.writable);
@@ -126,7 +148,7 @@ fn terminal_vnode(cx: &mut Context<'_>, stream: &Stream) -> Result<VnodeId, Errn
         Some(node) => node,
         None => {
             let door = terminal::Terminal::new(stream.fd()).ok_or(Errno::ENOTTY)?;
-            cx.kernel.attach_terminal(door)
+            cx.kernel.attach_terminal(Box::new(door))
         }
     };
     control_by(cx, node);
@@ -149,6 +171,8 @@ fn null_device(cx: &mut Context<'_>) -> VnodeId {
 
 /// What makes two streams one: device, inode, and how it is open.
 type Identity = (u64, u64, bool, bool);
+/// That of the machine's first terminal.
+const THE_TERMINAL: Identity = (u64::MAX, u64::MAX, true, true);
 
 fn identity(stream: &Stream) -> Result<Identity, Errno> {
     let stat = stream.stat()?;
@@ -322,9 +346,10 @@ pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool
 }
 
 /// Waits for host descriptors that processes sleep on, at most so many nanoseconds, and wakes the sleepers;
-/// false where nobody waits for any.  What becomes readable at `wake` ends the wait, too.
-pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: Option<u64>) -> bool {
+/// false where nobody waits for any.  What becomes ready of `wake` ends the wait, too.
+pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>) -> bool {
     forget_the_gone(kernel);
+    bridge::settle(kernel);
     let waiting = &kernel.vfs.waiting;
     let mut polls: Vec<(Target, Poll<'_>)> = Vec::new();
     for &(file, write) in &waiting.parked {
@@ -340,19 +365,20 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
         }
     }
     for id in kernel.ttys.hosts() {
-        if let Some((fd, read, write)) = kernel.ttys.host_interest(id) {
-            polls.push((Target::Terminal(id), Poll::either(fd, read, write)));
+        for (fd, write) in kernel.ttys.host_interest(id).into_iter().flatten() {
+            polls.push((Target::Terminal(id), Poll::either(fd, !write, write)));
         }
     }
-    for interest in bridge::interests(kernel) {
-        let poll = Poll::either(interest.fd, interest.read, interest.write);
-        polls.push((Target::Network(interest.id), poll));
+    if let Some(fd) = bridge::waits_for(kernel) {
+        polls.push((Target::Network, Poll::either(fd, true, false)));
+    }
+    for (_, fd, read, write) in lent::interests(kernel) {
+        polls.push((Target::Lent, Poll::either(fd, read, write)));
     }
     if polls.is_empty() {
         return false;
     }
-    let wake = wake.map(|fd| Poll::either(fd, true, false));
-    let ready = wait(polls.iter().map(|(_, poll)| poll).chain(&wake), timeout_ns);
+    let ready = wait(polls.iter().map(|(_, poll)| poll).chain(wake), timeout_ns);
     let targets: Vec<Target> =
         polls.iter().zip(ready).filter(|(_, ready)| *ready).map(|((target, _), _)| *target).collect();
     for target in targets {
@@ -366,7 +392,8 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
                 let mut info = infos.get_mut(at).map(std::mem::take).unwrap_or_default();
                 selwakeup(kernel, &mut info);
             }
-            Target::Network(id) => bridge::service(kernel, [id]),
+            Target::Lent => lent::service(kernel),
+            Target::Network => bridge::service(kernel),
             Target::Terminal(id) => tty::host::service(kernel, id),
         }
     }
@@ -378,7 +405,8 @@ pub fn poll_host(kernel: &mut Kernel, wake: Option<BorrowedFd<'_>>, timeout_ns: 
 enum Target {
     Parked(FileId, bool),
     Selecting(VnodeId, usize),
-    Network(InpcbId),
+    Network,
+    Lent,
     Terminal(TtyId),
 }
 

@@ -177,6 +177,11 @@ impl Vnode {
         }
     }
 
+    /// Whether it is a directory of our own whose entries are what they are.
+    pub fn is_fixed_directory(&self) -> bool {
+        matches!(&self.body, Body::BuiltIn(own) if own.perm & 0o222 == 0)
+    }
+
     /// The device number, of a device.
     pub fn rdev(&self) -> Option<u32> {
         match &self.body {
@@ -322,6 +327,14 @@ impl Table {
             self.set_parent(child, directory);
         }
         self.vnodes[directory].grafts.insert(name.to_vec(), child);
+    }
+
+    /// Takes an entry of our own out of a directory; whether there was one.
+    pub fn ungraft(&mut self, directory: VnodeId, name: &[u8]) -> bool {
+        let Some(child) = self.vnodes[directory].grafts.remove(name) else { return false };
+        self.vrele(child);
+        self.vrele(directory);
+        true
     }
 
     /// Lets the longest unused vnodes go until the cache has its size again.

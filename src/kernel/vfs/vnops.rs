@@ -18,6 +18,7 @@ use crate::host::fs::{HostTime, MOST_APPENDED, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
 use crate::kernel::limits::Resource;
+use crate::kernel::net::tun;
 use crate::kernel::signal::{SIGXFSZ, psignal};
 use crate::kernel::time::SECOND_NS;
 use crate::kernel::tty::{self, Special};
@@ -84,6 +85,8 @@ pub(super) fn open(
         set_length(cx.kernel, vp, 0)?;
     }
     let opened = match kind {
+        // A stream of the host that has a name: it is open already.
+        Vtype::Chr if matches!(cx.kernel.vfs.vnode(vp).body, Body::Stream(_)) => Opened::Vnode(vp),
         Vtype::Chr | Vtype::Blk => match device::open(cx, vp)? {
             device::Device::Descriptor(number) => return Ok(Opened::Descriptor(number)),
             _ => match cx.kernel.vfs.special(&cx.kernel.ttys, vp) {
@@ -217,8 +220,10 @@ pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> 
         return fifo::read(cx, file, vnode, uio);
     }
     let requested = uio.resid;
-    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
-        return device::read_log(cx, file, uio, requested);
+    match held.rdev().and_then(device::Device::from_rdev) {
+        Some(device::Device::Log) => return device::read_log(cx, file, uio, requested),
+        Some(device::Device::Tun(unit)) => return device::read_tunnel(cx, unit, uio, requested),
+        _ => {}
     }
     uio.offset = cx.kernel.files[file].offset;
     let dead = matches!(held.body, Body::Dead);
@@ -442,6 +447,9 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
         return tty::request(cx, file, vnode, special, command, data);
     }
+    if let Some(unit) = tunnel(cx, vnode) {
+        return Ok(tun::ioctl(cx.kernel, unit, command, data)?);
+    }
     let answer = match command {
         request::FIONREAD if matches!(held.kind, Vtype::Reg | Vtype::Dir) => {
             cx.kernel.vfs.getattr(vnode)?.size.cast_signed().wrapping_sub(cx.kernel.files[file].offset)
@@ -469,6 +477,9 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     }
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
         return tty::select(cx, special, which);
+    }
+    if let Some(unit) = tunnel(cx, vnode) {
+        return tun::select(cx, unit, which);
     }
     stream::select(cx, vnode, which)
 }
@@ -555,6 +566,15 @@ pub fn vn_close(cx: &mut Context<'_>, file: FileId) -> Sysret<()> {
     close(cx, vnode, flag)
 }
 
+/// The unit of the tunnel that a device is.
+fn tunnel(cx: &Context<'_>, vnode: VnodeId) -> Option<usize> {
+    let held = cx.kernel.vfs.vnode(vnode);
+    match held.rdev().and_then(device::Device::from_rdev) {
+        Some(device::Device::Tun(unit)) if held.kind == Vtype::Chr => Some(unit as usize),
+        _ => None,
+    }
+}
+
 /// Closes a vnode that was opened with these flags (`vn_close`).
 pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sysret<()> {
     let inode = &cx.kernel.vfs.vnode(vnode).inode;
@@ -564,7 +584,13 @@ pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sys
     let fifo = inode.fifo.get().is_some();
     let closed = match cx.kernel.vfs.vnode(vnode).kind {
         _ if fifo => fifo::close(cx, vnode, flag),
-        Vtype::Chr => tty::close(cx, vnode, flag),
+        Vtype::Chr => match tunnel(cx, vnode) {
+            Some(unit) => {
+                tun::tunclose(cx.kernel, unit);
+                Ok(())
+            }
+            None => tty::close(cx, vnode, flag),
+        },
         _ => Ok(()),
     };
     cx.kernel.vfs.vrele(vnode);

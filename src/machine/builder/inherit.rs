@@ -8,7 +8,7 @@ use crate::host::inherit::{self, HostLimit};
 use crate::host::random;
 use crate::host::signal::HostSignal;
 use crate::host::stdio::Stream;
-use crate::kernel::boot::{Descriptor, Inherited};
+use crate::kernel::boot::{Descriptor, Inherited, Opened};
 use crate::kernel::limits::Resource;
 use crate::kernel::signal::sigmask;
 
@@ -52,6 +52,12 @@ impl Builder {
         self.descriptors = Some(others.into());
         self
     }
+
+    /// Has standard streams as [`Builder::stdin`] and its like say, and passes nothing else.
+    pub fn standard_streams(mut self) -> Self {
+        self.descriptors = None;
+        self
+    }
 }
 
 /// Numbers among which that of the first program is chosen where runs need not be repeatable: low enough that
@@ -67,15 +73,19 @@ pub(super) fn number_before_first() -> i32 {
     FIRST_PIDS.start - 1 + choice.cast_signed()
 }
 
-/// This process's own standard descriptors, and others, as the guest's.
-pub(super) fn handed_over(others: &[u32]) -> Result<Vec<Descriptor>, StartError> {
-    let standard = (0..3).filter(|&number| inherit::had_standard(number));
+/// This process's own standard descriptors, or a terminal of the guest's own instead, and others, as the
+/// guest's.
+pub(super) fn handed_over(others: &[u32], own_terminal: bool) -> Result<Vec<Descriptor>, StartError> {
+    let standard = (0..3).filter(|&number| inherit::had_standard(number) && !own_terminal);
     let mut descriptors = Vec::new();
+    if own_terminal {
+        descriptors.extend((0..3).map(|number| (number, Opened::Terminal)));
+    }
     for number in standard.chain(others.iter().copied()) {
         let failed = |reason: String| StartError::Descriptor { number, reason };
         let fd = inherit::take(number).map_err(|e| failed(e.to_string()))?;
         let stream = Stream::new(fd).map_err(|e| failed(e.to_string()))?;
-        descriptors.push((number, Some(stream)));
+        descriptors.push((number, Opened::Stream(stream)));
     }
     Ok(descriptors)
 }

@@ -101,6 +101,9 @@ pub enum StartError {
         /// Why.
         refusal: Refusal,
     },
+    /// Nobody can log in so.
+    #[error("{0}")]
+    Login(crate::machine::login::LoginError),
     /// The guest's current directory is not there.
     #[error("--cwd {directory}: {}", errno.message())]
     Directory {

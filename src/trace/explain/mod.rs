@@ -15,7 +15,7 @@ use std::rc::Rc;
 use syscalls::{Errno, Sysent};
 
 pub use render::{json, text};
-use view::View;
+use view::{Change, View};
 
 use super::decode::{self, Argument, Detail};
 use super::memory::Memory;
@@ -67,12 +67,12 @@ pub enum Line {
         /// The error's name.
         errno: &'static str,
     },
-    /// The sockets, where one of them is not what it was.
+    /// What has changed of the sockets that the call has to do with.
     State {
         /// How deep.
         depth: usize,
-        /// All sockets that the call has to do with.
-        sockets: Vec<View>,
+        /// Those that are not what they were.
+        sockets: Vec<Change>,
     },
     /// The call ends.
     Result {
@@ -233,12 +233,16 @@ impl State {
         });
     }
 
-    /// Keeps the state of all sockets of the walk, if it is not what was shown last.
+    /// Keeps what has changed of the sockets of the walk since it was shown last.
     fn state(&mut self, kernel: &Kernel, walk: &mut Walk) {
         walk.meet(kernel, None);
         let now: Vec<View> = walk.sockets.iter().map(|&so| View::new(kernel, so)).collect();
-        if now != walk.shown {
-            self.lines.push(Line::State { depth: walk.depth, sockets: now.clone() });
+        let before = |at: usize| walk.shown.get(at).cloned();
+        let changes = now.iter().enumerate().map(|(at, now)| Change { before: before(at), now: now.clone() });
+        let sockets: Vec<Change> =
+            changes.filter(|change| change.before.as_ref() != Some(&change.now)).collect();
+        if !sockets.is_empty() {
+            self.lines.push(Line::State { depth: walk.depth, sockets });
             walk.shown = now;
         }
     }

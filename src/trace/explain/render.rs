@@ -5,11 +5,14 @@
 use std::fmt::Write;
 
 use super::Line;
-use super::view::{Buffer, There, View};
+use super::view::{Buffer, Change, There, View};
 use crate::trace::json::{Object, array, string};
 
-/// Column of the files of 2.1.
-const COLUMN: usize = 88;
+/// Column of the files of 2.1, and where lines end.
+const COLUMN: usize = 76;
+const WIDTH: usize = 100;
+/// Columns by which a step is further right than what it is part of.
+const INDENT: usize = 2;
 
 /// The walk as text: steps below what they are parts of, sockets behind a bar.
 pub fn text(lines: &[Line]) -> String {
@@ -28,7 +31,9 @@ pub fn text(lines: &[Line]) -> String {
                 if !out.is_empty() {
                     out.push('\n');
                 }
-                put(&mut out, 0, &format!("{text}    call {number}"), file);
+                let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+                words.push(format!("   call {number}"));
+                wrap(&mut out, 0, "", &words, file);
             }
             Line::Step { depth, name, socket, detail, file } => {
                 let socket = socket.as_ref().map_or(String::new(), |so| format!(" {so}"));
@@ -39,7 +44,7 @@ pub fn text(lines: &[Line]) -> String {
             }
             Line::Error { depth, errno } => put(&mut out, *depth, &format!("fails: {errno}"), ""),
             Line::State { depth, sockets } => {
-                sockets.iter().for_each(|view| put(&mut out, *depth, &format!("| {}", socket(view)), ""));
+                sockets.iter().for_each(|changed| wrap(&mut out, INDENT * depth, "| ", &change(changed), ""));
             }
             Line::Result { text } => put(&mut out, 0, &format!("-> {text}"), ""),
         }
@@ -49,27 +54,81 @@ pub fn text(lines: &[Line]) -> String {
 }
 
 fn put(out: &mut String, depth: usize, text: &str, file: &str) {
-    let line = format!("{:indent$}{text}", "", indent = 4 * depth);
+    let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    wrap(out, INDENT * depth, "", &words, file);
+}
+
+/// Writes words in lines that end before [`WIDTH`]; those after the first are further right.  The file is behind the
+/// last one, or below it where there is no room.
+fn wrap(out: &mut String, indent: usize, bar: &str, words: &[String], file: &str) {
+    // What is very deep is not indented further, so that something fits.
+    let indent = indent.min(WIDTH / 2);
+    let begin = |further: usize| format!("{:width$}{bar}", "", width = indent + further);
+    let mut line = begin(0);
+    let mut empty = true;
+    for word in words {
+        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            let _ = writeln!(out, "{}", line.trim_end());
+            line = begin(2 * INDENT);
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    let length = line.chars().count();
     let _ = match file {
-        "" => writeln!(out, "{line}"),
-        file => writeln!(out, "{line:<COLUMN$}  {file}"),
+        "" => writeln!(out, "{}", line.trim_end()),
+        file if length <= COLUMN => writeln!(out, "{line:<COLUMN$}  {file}"),
+        file if length + 2 + file.len() <= WIDTH => writeln!(out, "{line}  {file}"),
+        file => writeln!(out, "{line}\n{:COLUMN$}  {file}", ""),
     };
 }
 
-fn socket(view: &View) -> String {
-    let Some(there) = &view.there else { return format!("{} is gone", view.name) };
-    let mut out = format!("{} {}", view.name, there.state.join("|"));
-    if there.state.is_empty() {
-        out.push('-');
+/// What there is to say of a socket: everything the first time, then what is not as it was.
+fn change(change: &Change) -> Vec<String> {
+    let mut words = vec![change.now.name.clone()];
+    let Some(now) = &change.now.there else {
+        words.push("is gone".to_owned());
+        return words;
+    };
+    let before = change.before.as_ref().and_then(|view| view.there.as_ref());
+    if before.is_none_or(|before| before.state != now.state) {
+        words.push(if now.state.is_empty() { "-".to_owned() } else { now.state.join("|") });
     }
-    let _ = write!(out, "  snd {}  rcv {}", buffer(&there.snd), buffer(&there.rcv));
-    if let Some(error) = there.error {
-        let _ = write!(out, "  error {error}");
+    for (name, was, is) in
+        [("snd", before.map(|b| &b.snd), &now.snd), ("rcv", before.map(|b| &b.rcv), &now.rcv)]
+    {
+        if was != Some(is) {
+            words.push(format!(" {name} {}", buffer(is)));
+        }
     }
-    if !there.links.is_empty() {
-        let _ = write!(out, "  {}", there.links.join(", "));
+    match now.error {
+        Some(error) if before.is_none_or(|before| before.error != Some(error)) => {
+            words.push(format!(" error {error}"));
+        }
+        None if before.is_some_and(|before| before.error.is_some()) => words.push(" no error".to_owned()),
+        _ => {}
     }
-    out
+    let new = now.links.iter().filter(|link| before.is_none_or(|before| !before.links.contains(link)));
+    let new: Vec<&str> = new.map(String::as_str).collect();
+    let count = new.len();
+    words.extend(new.iter().enumerate().map(|(at, link)| {
+        let (space, comma) = (if at == 0 { " " } else { "" }, if at + 1 < count { "," } else { "" });
+        format!("{space}{link}{comma}")
+    }));
+    // What a link is about is its first word; the rest may have changed.
+    let about = |link: &str| link.split(' ').next().unwrap_or_default().to_owned();
+    let kept: Vec<String> = now.links.iter().map(|link| about(link)).collect();
+    let gone =
+        before.into_iter().flat_map(|before| &before.links).filter(|link| !kept.contains(&about(link)));
+    words.extend(
+        gone.filter(|link| link.contains(' ') && !link.starts_with("no "))
+            .map(|link| format!(" no {}", about(link))),
+    );
+    words
 }
 
 /// `cc/hiwat mb mbcnt/mbmax low lowat`
@@ -113,7 +172,7 @@ fn object(out: &mut String, line: &Line) {
         }
         Line::State { depth, sockets } => {
             o.text("kind", "state").number("depth", depth);
-            array(o.key("sockets"), sockets, view);
+            array(o.key("sockets"), sockets, |out, changed: &Change| view(out, &changed.now));
         }
         Line::Result { text } => {
             o.text("kind", "result").text("text", text);

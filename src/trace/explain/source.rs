@@ -7,7 +7,7 @@ use syscalls::flags::{Domain, SockType};
 use crate::kernel::socket::protosw::Protosw;
 
 /// Functions by the file of 2.1 that has them.
-const FILES: [(&str, &[&str]); 14] = [
+const FILES: [(&str, &[&str]); 22] = [
     (
         "kern/uipc_syscalls.c",
         &[
@@ -97,7 +97,15 @@ const FILES: [(&str, &[&str]); 14] = [
     ("netinet/in_pcb.c", &["in_pcballoc", "in_pcbbind", "in_pcbconnect", "in_pcbdisconnect", "in_pcbdetach"]),
     ("netinet/tcp_usrreq.c", &["tcp_attach", "tcp_connect", "tcp_usrclosed", "tcp_ctloutput"]),
     ("netinet/tcp_output.c", &["tcp_output"]),
-    ("netinet/tcp_subr.c", &["tcp_drop", "tcp_close"]),
+    ("netinet/tcp_subr.c", &["tcp_drop", "tcp_close", "tcp_respond"]),
+    ("netinet/tcp_input.c", &["tcp_input"]),
+    ("netinet/udp_usrreq.c", &["udp_output", "udp_input"]),
+    ("netinet/raw_ip.c", &["rip_output", "rip_input"]),
+    ("netinet/ip_output.c", &["ip_output"]),
+    ("netinet/ip_input.c", &["ipintr"]),
+    ("netinet/ip_icmp.c", &["icmp_input", "icmp_error"]),
+    ("net/if_loop.c", &["looutput"]),
+    ("net/rtsock.c", &["route_output"]),
 ];
 
 /// The file that has a function, or serves a request (`PRU_*`) of a protocol; empty where there is none.
@@ -114,8 +122,6 @@ pub(super) fn file(function: &str, proto: Option<&Protosw>) -> &'static str {
     match function {
         "copyin" | "copyout" => return "i386/i386/support.s",
         "psignal" => return "kern/kern_sig.c",
-        "udp_output" => return "netinet/udp_usrreq.c",
-        "rip_output" => return "netinet/raw_ip.c",
         _ => {}
     }
     FILES.iter().find(|(_, functions)| functions.contains(&function)).map_or("", |(file, _)| *file)

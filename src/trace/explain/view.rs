@@ -15,6 +15,15 @@ pub struct View {
     pub there: Option<There>,
 }
 
+/// A socket that is not what it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What it was when it was shown last; none where it was not.
+    pub before: Option<View>,
+    /// What it is.
+    pub now: View,
+}
+
 /// A socket that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct There {
@@ -85,7 +94,23 @@ fn links(kernel: &Kernel, socket: &Socket) -> Vec<String> {
         if inp.fport != 0 {
             links.push(format!("peer {}:{}", inp.faddr, inp.fport));
         }
-        links.extend(inp.tcp.as_ref().map(|tp| format!("{:?}", tp.state)));
+        if let Some(tp) = &inp.tcp {
+            links.push(tp.state.name().to_owned());
+            let sent = |number: u32| number.wrapping_sub(tp.iss);
+            if tp.snd_max != tp.iss {
+                links.push(format!(
+                    "snd_una {} nxt {} wnd {} cwnd {}",
+                    sent(tp.snd_una),
+                    sent(tp.snd_nxt),
+                    tp.snd_wnd,
+                    tp.snd_cwnd
+                ));
+            }
+            if tp.rcv_nxt != 0 {
+                let came = |number: u32| number.wrapping_sub(tp.irs);
+                links.push(format!("rcv_nxt {} adv {}", came(tp.rcv_nxt), came(tp.rcv_adv)));
+            }
+        }
     } else {
         links.push("no pcb".to_owned());
     }

@@ -4,11 +4,12 @@
 
 use syscalls::errno::Errno;
 
-use super::super::in_pcb::{self, InpcbId, sotoinpcb};
+use super::super::in_pcb::{self, InpcbId, List, sotoinpcb};
 use super::super::{INADDR_ANY, SockaddrIn, in_control, udp_usrreq};
-use super::{Bridge, PIECE, bind, learn_name, peer, set_options, socket_of};
+use super::{Bridge, bind, learn_name, note, peer, piece, ports, set_options, socket_of};
 use crate::host::error::HostResult;
 use crate::host::net::Socket;
+use crate::host::watch::Interest;
 use crate::kernel::socket::chain::Chain;
 use crate::kernel::socket::protosw::{Message, UserRequest};
 use crate::kernel::socket::socket::SockState;
@@ -24,6 +25,12 @@ pub(crate) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         _ => {}
     }
     let id = sotoinpcb(cx.kernel, so)?;
+    let done = serve(cx, so, id, request);
+    note(cx.kernel, id);
+    done
+}
+
+fn serve(cx: &mut Context<'_>, so: SocketId, id: InpcbId, request: UserRequest<'_>) -> Result<(), Errno> {
     let connected = cx.kernel.inet.inp(id).faddr != INADDR_ANY;
     match request {
         UserRequest::Detach => in_pcb::detach(cx.kernel, id),
@@ -32,7 +39,7 @@ pub(crate) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         UserRequest::Connect { nam } => {
             let to = peer(SockaddrIn::from_mbuf(nam)?)?;
             set_options(cx.kernel, id);
-            cx.kernel.inet.host(id)?.connect(to)?;
+            cx.kernel.inet.host(id)?.connect(ports::outward(cx.kernel, true, to))?;
             let inp = cx.kernel.inet.inp_mut(id);
             (inp.faddr, inp.fport) = to;
             learn_name(cx.kernel, id);
@@ -84,7 +91,7 @@ fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>, connected: bool
     set_options(cx.kernel, id);
     let host = cx.kernel.inet.host(id)?;
     let sent = match to {
-        Some(to) => host.send_to(&data, to),
+        Some(to) => host.send_to(&data, ports::outward(cx.kernel, true, to)),
         None => host.send(&data, false),
     };
     if cx.kernel.inet.inp(id).lport == 0 {
@@ -98,22 +105,29 @@ fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>, connected: bool
     }
 }
 
-/// Whether something can be received; nothing waits to be sent.
-pub(super) fn wants(kernel: &Kernel, id: InpcbId) -> (bool, bool) {
-    let so = &kernel.sockets[socket_of(kernel, id)];
-    let named = kernel.inet.inp(id).lport != 0;
-    (named && so.rcv.space() > 0, false)
+/// Whether something can be received, and whether there is no room for it; nothing waits to be sent.
+pub(super) fn wants(kernel: &Kernel, id: InpcbId) -> (Interest, bool) {
+    let inp = kernel.inet.inp(id);
+    let room = kernel.sockets[socket_of(kernel, id)].rcv.space() > 0;
+    let named = inp.lport != 0 || inp.list == List::Raw;
+    (Interest { read: named && room, write: false }, named && !room)
 }
 
 /// Takes the datagrams that the host has received, as long as there is room; one that does not fit is lost.
 pub(super) fn receive(kernel: &mut Kernel, id: InpcbId) {
-    let mut buffer = vec![0; PIECE];
-    while kernel.inet.has(id) && wants(kernel, id).0 {
+    let mut buffer = piece(kernel);
+    receive_all(kernel, id, &mut buffer);
+    kernel.inet.piece = buffer;
+}
+
+fn receive_all(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
+    while kernel.inet.has(id) && wants(kernel, id).0.read {
         let so = socket_of(kernel, id);
         let Ok(host) = kernel.inet.host(id) else { return };
-        let received: HostResult<_> = host.receive_from(&mut buffer);
+        let received: HostResult<_> = host.receive_from(buffer);
         match received {
-            Ok((length, (addr, port))) => {
+            Ok((length, from)) => {
+                let (addr, port) = ports::inward(kernel, true, from);
                 let data = Chain::of_packet(buffer.get(..length).unwrap_or_default());
                 let name = SockaddrIn::new(addr, port).bytes();
                 if kernel.sockets[so].rcv.append_addr(&name, Some(data), None) {

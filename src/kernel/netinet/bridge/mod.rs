@@ -9,6 +9,9 @@
 //! 2.1 counterpart: none; the place of the network and its drivers.
 
 mod datagram;
+pub(super) mod icmp;
+pub(super) mod interface;
+pub mod ports;
 mod stream;
 
 use std::net::Ipv4Addr;
@@ -20,8 +23,10 @@ pub(super) use datagram::usrreq as datagram;
 pub(super) use stream::usrreq as stream;
 
 use super::in_pcb::{InpcbId, List};
+use super::tcp_fsm::TcpState;
 use super::{INADDR_ANY, Inet, SockaddrIn};
 use crate::host::net::{Address, HostOption, Socket};
+use crate::host::watch::{Interest, Watch};
 use crate::kernel::socket::socket::{SocketId, SocketOptions};
 use crate::kernel::{Context, Kernel};
 
@@ -38,11 +43,41 @@ pub struct Bridge {
     ended: bool,
     /// The next bytes that go are urgent.
     urgent: bool,
+    /// Nothing more was there when the host was asked last.
+    drained: bool,
+    /// An urgent byte that belongs into the stream, and how many bytes come before it.
+    inline: Option<(u32, u8)>,
+    /// What is waited for, and whether that is to be looked at again.
+    interest: Interest,
+    noted: bool,
+    /// The guest's number in echo requests.
+    number: [u8; 2],
+}
+
+/// Which sockets of the host are waited for.
+#[derive(Debug, Default)]
+pub struct Watched {
+    watch: Option<Watch>,
+    /// How many are waited for.
+    count: usize,
+    /// Those of which that may have changed.
+    noted: Vec<InpcbId>,
+    /// Those for whose data there was no room.
+    full: Vec<InpcbId>,
 }
 
 impl Bridge {
     fn new(socket: Socket) -> Box<Self> {
-        Box::new(Self { socket, ended: false, urgent: false })
+        Box::new(Self {
+            socket,
+            ended: false,
+            urgent: false,
+            drained: false,
+            inline: None,
+            interest: Interest::default(),
+            noted: false,
+            number: [0; 2],
+        })
     }
 }
 
@@ -65,71 +100,126 @@ impl Inet {
     }
 }
 
-/// A socket of the host to wait for: whose it is, and whether for reading and for writing.
-#[derive(Debug)]
-pub struct Interest<'k> {
-    /// The control block.
-    pub id: InpcbId,
-    /// The host's descriptor.
-    pub fd: BorrowedFd<'k>,
-    /// Something can be received or accepted.
-    pub read: bool,
-    /// Something can be sent, or the connection is there.
-    pub write: bool,
-}
-
-/// The sockets of the host that something is expected of.
-pub fn interests(kernel: &Kernel) -> Vec<Interest<'_>> {
-    let inet = &kernel.inet;
-    if !inet.bridged {
-        return Vec::new();
+/// Has what is waited for be looked at again: after whatever may change it.
+fn note(kernel: &mut Kernel, id: InpcbId) {
+    let Some(bridge) = kernel.inet.bridge_mut(id) else { return };
+    if !std::mem::replace(&mut bridge.noted, true) {
+        kernel.inet.watched.noted.push(id);
     }
-    let all = [List::Tcp, List::Udp].into_iter().flat_map(|list| inet.list(list));
-    let wanted = all.filter_map(|id| {
-        let fd = inet.bridge(id)?.socket.fd();
-        let (read, write) = match inet.inp(id).tcp {
-            Some(_) => stream::wants(kernel, id),
-            None => datagram::wants(kernel, id),
-        };
-        Some(Interest { id, fd, read, write })
-    });
-    wanted.filter(|interest| interest.read || interest.write).collect()
 }
 
-/// Moves what can be moved between control blocks and their sockets of the host.
-pub fn service(kernel: &mut Kernel, ids: impl IntoIterator<Item = InpcbId>) {
-    // Nobody's process runs here; the first one lends its name.
-    let Some(init) = kernel.init else { return };
-    let mut cx = Context::new(kernel, init);
+/// A control block goes: nobody waits for its socket any more.
+pub(super) fn forget(kernel: &mut Kernel, bridge: &Bridge) {
+    if bridge.interest != Interest::default() {
+        kernel.inet.watched.count = kernel.inet.watched.count.saturating_sub(1);
+    }
+}
+
+/// Whether a socket is waited for, and whether it has data for which there is no room.
+fn wants(kernel: &Kernel, id: InpcbId) -> (Interest, bool) {
+    match kernel.inet.inp(id).tcp {
+        Some(_) => stream::wants(kernel, id),
+        None => datagram::wants(kernel, id),
+    }
+}
+
+/// Brings what is waited for up to date, at a cost that depends on the sockets that something happened to.
+pub fn settle(kernel: &mut Kernel) {
+    let watched = &mut kernel.inet.watched;
+    let mut ids = std::mem::take(&mut watched.noted);
+    ids.append(&mut watched.full);
+    if ids.is_empty() {
+        return;
+    }
+    if watched.watch.is_none() {
+        watched.watch = Watch::new().ok();
+    }
     for id in ids {
-        let Some(inp) = cx.kernel.inet.get(id) else { continue };
-        if inp.tcp.is_some() {
-            stream::service(&mut cx, id);
-        } else {
-            datagram::receive(cx.kernel, id);
+        if kernel.inet.bridge(id).is_none() {
+            continue;
+        }
+        let (now, full) = wants(kernel, id);
+        if full {
+            kernel.inet.watched.full.push(id);
+        }
+        let token = kernel.inet.inp(id).sequence;
+        let inet = &mut kernel.inet;
+        let (watched, pcbs) = (&mut inet.watched, &mut inet.pcbs);
+        let Some(bridge) = pcbs.get_mut(id).and_then(|inp| inp.host.as_deref_mut()) else { continue };
+        bridge.noted = false;
+        let before = std::mem::replace(&mut bridge.interest, now);
+        if before == now {
+            continue;
+        }
+        let none = Interest::default();
+        watched.count = watched.count + usize::from(before == none) - usize::from(now == none);
+        if let Some(watch) = &watched.watch {
+            // A socket that is already broken is told of by whoever uses it next.
+            let _ = watch.set(bridge.socket.fd(), token, before, now);
         }
     }
 }
 
-/// Looks at all sockets of the host without waiting, as a busy machine does now and then.
-#[inline]
-pub fn look(kernel: &mut Kernel) {
-    if kernel.inet.bridged {
-        look_at_all(kernel);
+/// What can be read where something can be done for a socket; none where nothing is waited for.
+pub fn waits_for(kernel: &Kernel) -> Option<BorrowedFd<'_>> {
+    let watched = &kernel.inet.watched;
+    watched.watch.as_ref().filter(|_| watched.count > 0).map(Watch::fd)
+}
+
+/// Moves what can be moved between control blocks and their sockets of the host.
+pub fn service(kernel: &mut Kernel) {
+    // Nobody's process runs here; the first one lends its name.
+    let Some(init) = kernel.init else { return };
+    settle(kernel);
+    let ready = match &kernel.inet.watched.watch {
+        Some(watch) if kernel.inet.watched.count > 0 => watch.ready(),
+        _ => return,
+    };
+    let mut cx = Context::new(kernel, init);
+    for ready in ready {
+        let Some(id) = cx.kernel.inet.numbered(ready.token) else { continue };
+        let Some(bridge) = cx.kernel.inet.bridge_mut(id) else { continue };
+        bridge.drained &= !ready.read;
+        let inp = cx.kernel.inet.inp(id);
+        if inp.tcp.is_some() {
+            if ready.urgent {
+                stream::urgent(cx.kernel, id);
+            }
+            stream::service(&mut cx, id);
+        } else if inp.list == List::Raw {
+            icmp::receive(cx.kernel, id);
+        } else {
+            datagram::receive(cx.kernel, id);
+        }
+        note(cx.kernel, id);
     }
 }
 
-fn look_at_all(kernel: &mut Kernel) {
-    let ids: Vec<InpcbId> = interests(kernel).iter().map(|interest| interest.id).collect();
-    service(kernel, ids);
+/// Looks at the sockets of the host without waiting, as a busy machine does now and then.
+#[inline]
+pub fn look(kernel: &mut Kernel) {
+    if kernel.inet.bridged {
+        service(kernel);
+    }
 }
 
 /// Whether data of closed sockets still wait for the host.
 pub fn is_sending(kernel: &Kernel) -> bool {
-    interests(kernel).iter().any(|interest| {
-        let so = kernel.inet.inp(interest.id).socket;
-        kernel.sockets[so].snd.cc > 0
-    })
+    kernel.inet.bridged
+        && kernel.inet.list(List::Tcp).into_iter().any(|id| {
+            let so = kernel.inet.inp(id).socket;
+            let connected = kernel.inet.tp(id).is_some_and(|tp| tp.state >= TcpState::Established);
+            connected && kernel.sockets[so].snd.cc > 0
+        })
+}
+
+/// The buffer for what comes, which keeps its bytes: nobody pays for making them zero.
+fn piece(kernel: &mut Kernel) -> Vec<u8> {
+    let mut buffer = std::mem::take(&mut kernel.inet.piece);
+    if buffer.len() < PIECE {
+        buffer.resize(PIECE, 0);
+    }
+    buffer
 }
 
 /// Sets the host's options as the guest's are; what the host refuses stays as it is there.
@@ -167,14 +257,16 @@ fn bind(cx: &mut Context<'_>, id: InpcbId, to: Option<SockaddrIn>) -> Result<(),
         return Err(Errno::EACCES);
     }
     set_options(cx.kernel, id);
-    cx.kernel.inet.host(id)?.bind((addr, port))?;
+    ports::bind(cx.kernel, id, (addr, port))?;
     learn_name(cx.kernel, id);
+    note(cx.kernel, id);
     Ok(())
 }
 
 /// Takes over the address that the host's socket has.
 fn learn_name(kernel: &mut Kernel, id: InpcbId) {
-    if let Ok((addr, port)) = kernel.inet.host(id).and_then(|host| Ok(host.name()?)) {
+    let udp = kernel.inet.inp(id).tcp.is_none();
+    if let Ok((addr, port)) = kernel.inet.host(id).and_then(|host| Ok(ports::name(kernel, udp, host)?)) {
         let inp = kernel.inet.inp_mut(id);
         (inp.laddr, inp.lport) = (addr, port);
     }

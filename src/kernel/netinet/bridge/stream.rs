@@ -10,21 +10,19 @@ use super::super::in_pcb::{self, InpcbId, sotoinpcb};
 use super::super::tcp_fsm::TcpState;
 use super::super::tcp_usrreq;
 use super::super::{INADDR_ANY, SockaddrIn, in_control};
-use super::{Bridge, PIECE, bind, learn_name, peer, set_options, socket_of};
+use super::{Bridge, PIECE, bind, learn_name, note, peer, piece, ports, set_options, socket_of};
 use crate::host::error::HostError;
 use crate::host::net::Socket;
+use crate::host::watch::Interest;
 use crate::kernel::socket::chain::Chain;
 use crate::kernel::socket::mbuf::{Mbuf, MbufFlags};
 use crate::kernel::socket::protosw::{Message, UserRequest};
 use crate::kernel::socket::socket::{SockState, SocketId, SocketOptions};
 use crate::kernel::socket::state::{
-    socantrcvmore, socantsendmore, soisconnected, soisconnecting, soisdisconnected, soisdisconnecting,
-    sonewconn, sorwakeup, sowwakeup,
+    socantrcvmore, socantsendmore, sohasoutofband, soisconnected, soisconnecting, soisdisconnected,
+    soisdisconnecting, sonewconn, sorwakeup, sowwakeup,
 };
 use crate::kernel::{Context, Kernel};
-
-/// Connections that the host may keep for a listener besides those that the guest's queue holds.
-const BACKLOG: i32 = 16;
 
 /// Serves the requests of the socket layer.
 pub(crate) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Result<(), Errno> {
@@ -34,6 +32,12 @@ pub(crate) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
         _ => {}
     }
     let id = sotoinpcb(cx.kernel, so)?;
+    let done = serve(cx, so, id, request);
+    note(cx.kernel, id);
+    done
+}
+
+fn serve(cx: &mut Context<'_>, so: SocketId, id: InpcbId, request: UserRequest<'_>) -> Result<(), Errno> {
     match request {
         UserRequest::Detach if state(cx.kernel, id) > TcpState::Listen => disconnect(cx, id),
         UserRequest::Detach => close(cx.kernel, id),
@@ -44,11 +48,11 @@ pub(crate) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
             }
             return bind(cx, id, Some(sin));
         }
-        UserRequest::Listen => {
+        UserRequest::Listen { backlog } => {
             if cx.kernel.inet.inp(id).lport == 0 {
                 bind(cx, id, None)?;
             }
-            cx.kernel.inet.host(id)?.listen(BACKLOG)?;
+            cx.kernel.inet.host(id)?.listen(backlog)?;
             set_state(cx.kernel, id, TcpState::Listen);
         }
         UserRequest::Connect { nam } => return connect(cx, id, nam),
@@ -68,8 +72,9 @@ pub(crate) fn usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_
             socantsendmore(cx.kernel, so);
             user_closed(cx.kernel, id);
         }
-        // Urgent bytes come with the others: there is never a mark.
-        UserRequest::RcvOob { .. } => return Err(Errno::EINVAL),
+        UserRequest::RcvOob { m, flags } => {
+            return tcp_usrreq::receive_oob(cx.kernel, so, id, m, !flags.is_empty());
+        }
         UserRequest::Abort => {
             let _ = cx.kernel.inet.host(id)?.reset_at_close();
             fail(cx.kernel, id, Some(Errno::ECONNABORTED));
@@ -115,7 +120,7 @@ fn connect(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
     let to = peer(sin)?;
     set_options(cx.kernel, id);
     let so = socket_of(cx.kernel, id);
-    let begun = cx.kernel.inet.host(id)?.connect(to);
+    let begun = cx.kernel.inet.host(id)?.connect(ports::outward(cx.kernel, false, to));
     match begun {
         // The guest is told as of any attempt that fails later.
         Err(error) if Errno::from(error) == Errno::ECONNREFUSED => {
@@ -152,18 +157,50 @@ fn complete(kernel: &mut Kernel, id: InpcbId) {
     }
 }
 
-/// Whether something can be received, and whether something is to be sent.
-pub(super) fn wants(kernel: &Kernel, id: InpcbId) -> (bool, bool) {
-    let Some(bridge) = kernel.inet.bridge(id) else { return (false, false) };
+/// Whether something can be received, and whether something is to be sent; and whether there is no room for what
+/// may come.
+pub(super) fn wants(kernel: &Kernel, id: InpcbId) -> (Interest, bool) {
+    let Some(bridge) = kernel.inet.bridge(id) else { return Default::default() };
     let so = &kernel.sockets[socket_of(kernel, id)];
-    match state(kernel, id) {
-        TcpState::Closed => (false, false),
-        TcpState::Listen => (has_room(kernel, id), false),
-        TcpState::SynSent => (false, true),
+    let (read, write, full) = match state(kernel, id) {
+        TcpState::Closed => (false, false, false),
+        TcpState::Listen => (has_room(kernel, id), false, !has_room(kernel, id)),
+        TcpState::SynSent => (false, true, false),
         _ => {
             let room = so.rcv.space() > 0 || so.state.contains(SockState::CANTRCVMORE);
-            (room && !bridge.ended, so.snd.cc > 0)
+            (room && !bridge.ended, so.snd.cc > 0, !room && !bridge.ended)
         }
+    };
+    (Interest { read, write }, full)
+}
+
+/// The host says that urgent data come: where they end, and the byte itself.
+pub(super) fn urgent(kernel: &mut Kernel, id: InpcbId) {
+    let Some(bridge) = kernel.inet.bridge_mut(id) else { return };
+    let (Ok(before), Some(byte)) = (bridge.socket.waiting(), bridge.socket.urgent()) else { return };
+    let so = socket_of(kernel, id);
+    let socket = &mut kernel.sockets[so];
+    socket.oobmark = socket.rcv.cc.saturating_add(before);
+    if socket.oobmark == 0 {
+        socket.state.insert(SockState::RCVATMARK);
+    }
+    if socket.options.contains(SocketOptions::OOBINLINE) {
+        if let Some(bridge) = kernel.inet.bridge_mut(id) {
+            bridge.inline = Some((before, byte));
+        }
+    } else if let Some(tp) = kernel.inet.tp_mut(id) {
+        (tp.oob.byte, tp.oob.have, tp.oob.had) = (byte, true, false);
+    }
+    sohasoutofband(kernel, so);
+}
+
+/// Gives the user an urgent byte that stays in the stream, when all before it was given.
+fn put_inline(kernel: &mut Kernel, id: InpcbId) {
+    let so = socket_of(kernel, id);
+    let taken = kernel.inet.bridge_mut(id).and_then(|bridge| bridge.inline.take());
+    if let Some((_, byte)) = taken {
+        kernel.sockets[so].rcv.append(Chain::of_packet(&[byte]));
+        sorwakeup(kernel, so);
     }
 }
 
@@ -197,27 +234,30 @@ fn accept(cx: &mut Context<'_>, id: InpcbId) {
         let Ok(new) = sotoinpcb(cx.kernel, so) else { return };
         let inp = cx.kernel.inet.inp_mut(new);
         inp.host = Some(Bridge::new(socket));
+        let from = ports::inward(cx.kernel, false, from);
+        let inp = cx.kernel.inet.inp_mut(new);
         (inp.faddr, inp.fport) = from;
         learn_name(cx.kernel, new);
         set_options(cx.kernel, new);
+        note(cx.kernel, new);
         set_state(cx.kernel, new, TcpState::Established);
         soisconnected(cx.kernel, so);
     }
 }
 
-/// The guest has taken data: more is asked for when half of its buffer is free, or else when the host says
-/// that there is some.
+/// The guest has taken data: more is asked for when half of its buffer is free and there may be some, or else when
+/// the host says that there is.
 fn received(kernel: &mut Kernel, id: InpcbId) {
     let rcv = &kernel.sockets[socket_of(kernel, id)].rcv;
-    if rcv.cc <= rcv.hiwat / 2 {
+    let drained = kernel.inet.bridge(id).is_none_or(|bridge| bridge.drained && bridge.inline.is_none());
+    if rcv.cc <= rcv.hiwat / 2 && !drained {
         receive(kernel, id);
     }
 }
 
 /// Moves what the host has received to the guest, as far as there is room; what nobody will read is dropped.
 fn receive(kernel: &mut Kernel, id: InpcbId) {
-    let mut buffer = std::mem::take(&mut kernel.inet.piece);
-    buffer.resize(PIECE, 0);
+    let mut buffer = piece(kernel);
     receive_pieces(kernel, id, &mut buffer);
     kernel.inet.piece = buffer;
 }
@@ -230,19 +270,33 @@ fn receive_pieces(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
         let so = socket_of(kernel, id);
         let deaf = kernel.sockets[so].state.contains(SockState::CANTRCVMORE);
         let room = if deaf { PIECE } else { usize::try_from(kernel.sockets[so].rcv.space()).unwrap_or(0) };
-        let room = room.min(PIECE);
+        let limit = bridge.inline.map_or(PIECE, |(before, _)| before as usize);
+        if limit == 0 {
+            put_inline(kernel, id);
+            continue;
+        }
+        let room = room.min(PIECE).min(limit);
         if room == 0 {
             return;
         }
         let piece = buffer.get_mut(..room).unwrap_or_default();
-        match bridge.socket.receive(piece) {
+        let received = bridge.socket.receive(piece);
+        if let Some(bridge) = kernel.inet.bridge_mut(id) {
+            let length = *received.as_ref().unwrap_or(&0);
+            bridge.drained = length < room && !received.as_ref().is_ok_and(|&length| length == 0);
+            if let Some((before, _)) = &mut bridge.inline {
+                *before = before.saturating_sub(length as u32);
+            }
+        }
+        match received {
             Ok(0) => ended(kernel, id),
             Ok(_) if deaf => {}
             Ok(length) => {
                 let data = Chain::of_packet(piece.get(..length).unwrap_or_default());
                 kernel.sockets[so].rcv.append(data);
                 sorwakeup(kernel, so);
-                if length < room {
+                let inline = kernel.inet.bridge(id).is_some_and(|bridge| bridge.inline.is_some());
+                if length < room && !inline {
                     return;
                 }
             }

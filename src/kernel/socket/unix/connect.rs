@@ -8,6 +8,7 @@ use syscalls::errno::Errno;
 use syscalls::flags::SockType;
 
 use super::super::events;
+use super::super::lent;
 use super::super::mbuf::{MLEN, Mbuf};
 use super::super::protosw::ProtoFlags;
 use super::super::socket::{SockState, SocketId, SocketOptions};
@@ -41,6 +42,9 @@ pub(super) fn connect(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<
 
 fn connect_to(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errno> {
     let path = path(nam).ok_or(Errno::EMSGSIZE)?;
+    if cx.kernel.lent.has(path) && cx.kernel.sockets[so].is(ProtoFlags::CONNREQUIRED) {
+        return lent::connect(cx, so, path);
+    }
     let mut so2 = names::lookup(cx, path)?;
     if cx.kernel.sockets[so].kind != cx.kernel.sockets[so2].kind {
         return Err(Errno::EPROTOTYPE);

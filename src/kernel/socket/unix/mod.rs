@@ -135,7 +135,7 @@ fn manage(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -> Resul
             Ok(())
         }
         UserRequest::Bind { nam } => connect::bind(cx, so, nam),
-        UserRequest::Listen => match unp(cx.kernel, so).vnode {
+        UserRequest::Listen { .. } => match unp(cx.kernel, so).vnode {
             Some(_) => Ok(()),
             None => Err(Errno::EINVAL),
         },

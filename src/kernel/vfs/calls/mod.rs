@@ -77,27 +77,6 @@ pub(in crate::kernel) fn lookup_path(cx: &mut Context<'_>, path: Path) -> Result
     lookup(cx, &path)
 }
 
-/// The bytes of a regular file of at most `most` bytes, found without telling anybody and without regard to
-/// permissions: for the kernel itself.
-pub(in crate::kernel) fn read_whole(cx: &mut Context<'_>, path: &[u8], most: u64) -> Result<Vec<u8>, Errno> {
-    let top = cx.kernel.vfs.root_vnode();
-    let superuser = Ucred { uid: 0, groups: vec![0] };
-    let start = Start { cwd: top, root: top };
-    let found = cx.kernel.vfs.namei(&Nameidata::lookup(path), start, &superuser)?;
-    let vnode = found.vp.ok_or(Errno::ENOENT)?;
-    if cx.kernel.vfs.vnode(vnode).kind != Vtype::Reg {
-        return Err(Errno::EACCES);
-    }
-    let size = cx.kernel.vfs.size(vnode)?;
-    if size > most {
-        return Err(Errno::EFBIG);
-    }
-    let mut bytes = vec![0; size as usize];
-    let read = cx.kernel.vfs.read_content(vnode, 0, &mut bytes)?;
-    bytes.truncate(read);
-    Ok(bytes)
-}
-
 /// The file that ktrace writes: a regular one that the caller may read and write; referenced for the caller.
 pub(in crate::kernel) fn open_trace_file(cx: &mut Context<'_>, path: Path) -> Result<VnodeId, Errno> {
     let vnode = lookup_path(cx, path)?;

@@ -1,91 +1,141 @@
-//! The host's terminal as the other side of a line.
+//! The host's side of a line: the host's terminal, or whoever stands for it.
 //!
 //! Until a guest reads, selects or changes modes, the host's terminal keeps its own modes and its own keys;
-//! from then on it is raw, and all keys come here.  Output goes out in the pieces in which the host takes
-//! it: when it takes none, the queue fills and only the writer sleeps.
+//! from then on it is raw, and all keys come here.  [`output`] is the other direction.
 //!
 //! Must not know line editing.  2.1 counterpart: i386/isa/syscons.c, its place.
+
+mod charset;
+mod output;
+
+pub use charset::Charset;
+pub(super) use output::{call_is_over, start, write_through};
+pub use output::{flush, flush_all};
 
 use std::collections::VecDeque;
 
 use syscalls::layout::Winsize;
 
-use super::flow::{self, signal_foreground};
+use super::flow::{self, Awaited, signal_foreground};
 use super::settings::{flag, key};
-use super::state::{State, TTYHOG};
+use super::state::{Driver, State, TTYHOG};
 use super::{TtyId, input, modem};
-use crate::host::terminal::Terminal;
+use crate::host::door::{AtEnd, Door, Nobody};
+use crate::host::escape::Wish;
 use crate::kernel::Kernel;
+use crate::kernel::proc::leader;
 use crate::kernel::signal::SIGWINCH;
 use crate::kernel::time::SECOND_NS;
 use crate::kernel::vfs::VnodeId;
 
-/// Bytes that wait for the host before the queue fills.
-const PENDING: usize = 65536;
-/// Bytes that are offered to the host at once.
-const PIECE: usize = 4096;
-/// Bytes of the queue that are taken before the end of a call.
-const BATCH: usize = 1024;
 /// Bytes of input that are taken at once, and that are kept for a queue that is full.
 const INPUT: usize = 4096;
 const AHEAD: usize = 1 << 20;
 /// Time between two looks at the keys while guests compute.
 const LOOK_NS: u64 = SECOND_NS / 1000;
 
-/// A line to the host's terminal.
+/// A line to the host's side.
 #[derive(Debug)]
 pub struct Line {
-    /// The terminal.
-    pub door: Terminal,
+    /// The other side.
+    pub door: Box<dyn Door>,
     /// Its node.
     pub node: Option<VnodeId>,
+    /// Its characters.
+    pub charset: Charset,
     /// Output that the host has not taken.
-    pending: VecDeque<u8>,
+    pending: output::Pending,
     /// Input that the queue has not taken.
     ahead: VecDeque<u8>,
+    reader: charset::Reader,
     /// Keys are wanted: the terminal is to be raw whenever it is ours to use.
     wanted: bool,
     /// Nobody will type any more.
+    ended: bool,
+    /// Nobody is there any more.
     gone: bool,
+    /// Nor will anybody be: somebody else may have the terminal.
+    vacant: bool,
     /// When the keys are looked at next.
     next_look: u64,
 }
 
 impl Line {
-    /// A line to a terminal.
-    pub fn new(door: Terminal) -> Self {
+    /// A line to the other side.
+    pub fn new(door: Box<dyn Door>, charset: Charset) -> Self {
         Self {
             door,
             node: None,
-            pending: VecDeque::new(),
+            charset,
+            pending: output::Pending::default(),
             ahead: VecDeque::new(),
+            reader: charset::Reader::default(),
             wanted: false,
+            ended: false,
             gone: false,
+            vacant: false,
             next_look: 0,
         }
     }
 
     /// Whether keys come here.
     pub fn takes_keys(&self) -> bool {
-        self.door.is_taken() && !self.gone && self.ahead.len() < AHEAD
+        self.door.is_taken() && !self.gone && !self.ended && self.ahead.len() < AHEAD
     }
 
     /// Whether output waits for the host.
     pub fn has_output(&self) -> bool {
-        !self.pending.is_empty()
+        self.pending.len() > 0
+    }
+
+    /// Lets go of the other side.
+    fn vacate(&mut self) {
+        self.door = Box::new(Nobody);
+        self.pending.clear();
+        (self.gone, self.vacant) = (true, true);
+    }
+
+    /// Whether nobody is there any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone
     }
 }
 
 impl Kernel {
     /// Gives the guest a terminal of the host; gives its node.
-    pub fn attach_terminal(&mut self, door: Terminal) -> VnodeId {
-        let id = self.ttys.add(Line::new(door));
+    pub fn attach_terminal(&mut self, door: Box<dyn Door>) -> VnodeId {
+        let mut line = Line::new(door, self.ttys.charset);
+        if let Some((id, node)) = self.vacant_terminal() {
+            line.node = Some(node);
+            self.ttys[id].driver = Driver::Host(line);
+            return node;
+        }
+        let id = self.ttys.add(line);
         let (_, minor) = self.ttys.device(id);
         let node = self.vfs.add_terminal(minor);
         if let Some(line) = self.ttys[id].host() {
             line.node = Some(node);
         }
         node
+    }
+
+    /// A terminal at which nobody is any more, and its node.
+    fn vacant_terminal(&mut self) -> Option<(TtyId, VnodeId)> {
+        self.ttys.hosts().find_map(|id| {
+            let tty = &mut self.ttys[id];
+            let closed = !tty.state.contains(State::ISOPEN);
+            let node = tty.host().filter(|line| line.vacant && closed)?.node?;
+            Some((id, node))
+        })
+    }
+
+    /// Nobody is to be at the terminal of a session that does not begin.
+    pub(in crate::kernel) fn vacate_terminal(&mut self, node: VnodeId) {
+        if let Some((id, _)) = self.vfs.terminal_end(&self.ttys, node)
+            && let Some(line) = self.ttys[id].host()
+        {
+            line.vacate();
+        }
     }
 
     /// Makes the pseudo terminals; before anything runs, and before there is any other terminal.
@@ -97,7 +147,7 @@ impl Kernel {
 }
 
 /// The size of the host's window, in the guest's form.
-fn window(door: &Terminal) -> Winsize {
+fn window(door: &dyn Door) -> Winsize {
     let size = door.size();
     Winsize {
         row: size.rows.into(),
@@ -111,7 +161,7 @@ fn window(door: &Terminal) -> Winsize {
 pub(super) fn opened(kernel: &mut Kernel, id: TtyId) {
     let tty = &mut kernel.ttys[id];
     let Some(line) = tty.host() else { return };
-    let (size, habits) = (window(&line.door), line.door.habits());
+    let (size, habits) = (window(&*line.door), line.door.habits());
     tty.winsize = size;
     if let Some((erase, speed)) = habits {
         if erase != 0 {
@@ -128,7 +178,7 @@ pub(super) fn opened(kernel: &mut Kernel, id: TtyId) {
 pub fn resized(kernel: &mut Kernel) {
     for id in kernel.ttys.hosts() {
         let tty = &mut kernel.ttys[id];
-        let Some(size) = tty.host().map(|line| window(&line.door)) else { continue };
+        let Some(size) = tty.host().map(|line| window(&*line.door)) else { continue };
         if tty.state.contains(State::ISOPEN) && size != tty.winsize {
             tty.winsize = size;
             signal_foreground(kernel, id, SIGWINCH);
@@ -156,7 +206,7 @@ pub fn take_again(kernel: &mut Kernel) {
         if let Some(line) = kernel.ttys[id].host()
             && line.wanted
         {
-            line.door.take();
+            line.door.take_again();
         }
     }
     resized(kernel);
@@ -170,107 +220,6 @@ pub fn give_back(kernel: &mut Kernel) {
             line.door.give_back();
         }
     }
-}
-
-/// Takes output from the queue (`scstart`), which [`flush`] does at the end of each call anyway: so only when
-/// there is much of it.
-pub(super) fn start(kernel: &mut Kernel, id: TtyId) {
-    let tty = &mut kernel.ttys[id];
-    if tty.outq.len() < BATCH || tty.state.contains(State::TTSTOP) {
-        return;
-    }
-    let Some(line) = tty.host() else { return };
-    if line.pending.len() >= PENDING {
-        flush(kernel, id);
-    }
-    move_output(kernel, id);
-}
-
-/// Moves output from the queue to what waits for the host, as far as there is room.
-fn move_output(kernel: &mut Kernel, id: TtyId) {
-    let tty = &mut kernel.ttys[id];
-    let Some(line) = tty.host() else { return };
-    let room = PENDING.saturating_sub(line.pending.len());
-    let mut bytes = tty.outq.take(room);
-    if bytes.last() == Some(&b'\r') && tty.outq.iter().next() == Some(u32::from(b'\n')) {
-        // A return stays with its newline.
-        bytes.extend(tty.outq.take(1));
-    }
-    if bytes.is_empty() {
-        return;
-    }
-    // What goes beyond the allowance is taken and lost: the run is over.
-    let allowed = kernel.account_output(bytes.len());
-    let tty = &mut kernel.ttys[id];
-    if let Some(line) = tty.host() {
-        line.pending.extend(bytes.get(..allowed).unwrap_or_default());
-        let waits = line.has_output();
-        tty.state.set(State::BUSY, waits);
-    }
-    flow::wake_writers(kernel, id);
-}
-
-/// Offers what waits to the host, and what is in the queue.
-pub fn flush(kernel: &mut Kernel, id: TtyId) {
-    loop {
-        if !kernel.ttys[id].state.contains(State::TTSTOP) {
-            move_output(kernel, id);
-        }
-        let Some(line) = kernel.ttys[id].host().filter(|line| line.has_output()) else { return };
-        let (written, lost) = send(line);
-        let waits = line.has_output();
-        kernel.wrote(written);
-        kernel.ttys[id].state.set(State::BUSY, waits);
-        if waits {
-            return;
-        }
-        flow::wake_writers(kernel, id);
-        if lost {
-            hung_up(kernel, id);
-            return;
-        }
-    }
-}
-
-/// Writes as much as the host takes; gives how much was written, and whether nobody takes anything any more.
-fn send(line: &mut Line) -> (usize, bool) {
-    let adds_returns = line.door.adds_returns();
-    let mut written = 0;
-    loop {
-        let bytes: &[u8] = line.pending.make_contiguous();
-        if bytes.is_empty() {
-            return (written, false);
-        }
-        // No return is parted from its newline.
-        let end = if bytes.get(PIECE) == Some(&b'\n') { PIECE + 1 } else { PIECE };
-        let bytes = bytes.get(..end).unwrap_or(bytes);
-        // The host makes the carriage returns while its modes are its own.
-        let result = if adds_returns {
-            let kept: Vec<u8> = kept_places(bytes).map(|at| bytes[at]).collect();
-            let taken = |count| kept_places(bytes).nth(count).unwrap_or(bytes.len());
-            let all = kept.len();
-            line.door.write(&kept).map(|count| (count, if count == all { bytes.len() } else { taken(count) }))
-        } else {
-            line.door.write(bytes).map(|count| (count, count))
-        };
-        match result {
-            Ok((count, taken)) => {
-                written += count;
-                line.pending.drain(..taken);
-            }
-            Err(error) if error.is_interrupted() => {}
-            Err(error) if error.would_block() => return (written, false),
-            Err(_) => {
-                line.pending.clear();
-                return (written, true);
-            }
-        }
-    }
-}
-
-/// Places of the bytes that are no carriage returns in front of newlines.
-fn kept_places(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    (0..bytes.len()).filter(|&at| bytes[at] != b'\r' || bytes.get(at + 1) != Some(&b'\n'))
 }
 
 /// Output is stopped or forgotten (`d_stop`).
@@ -290,10 +239,52 @@ pub(super) fn stopped(kernel: &mut Kernel, id: TtyId, what: u32) {
     }
 }
 
-/// Whether output waits for a terminal of the host that is there.
+/// A key has sent a signal.  Where that is meant for the first program, it is meant for the job of the host's
+/// shell of which this program is a part.
+pub(super) fn pressed(kernel: &mut Kernel, id: TtyId, signal: u32) {
+    let first = leader::first_group(kernel);
+    let tty = &mut kernel.ttys[id];
+    let (group, shares) = (tty.pgrp, tty.host().is_some_and(|line| line.door.shares_keys()));
+    if shares && first.is_some() && group == first {
+        kernel.ttys.pressed.push(signal);
+    }
+}
+
+/// The last of its guests has closed the terminal.
+pub(super) fn closed(kernel: &mut Kernel, id: TtyId) {
+    if let Some(line) = kernel.ttys[id].host()
+        && line.door.close()
+    {
+        line.vacate();
+    }
+}
+
+/// What a person at one of the terminals wants of this program: the terminal, the wish, and what can be wished.
+pub fn wish(kernel: &mut Kernel) -> Option<(TtyId, Wish, String)> {
+    kernel.ttys.hosts().find_map(|id| {
+        let (wish, help) = kernel.ttys[id].host()?.door.wish()?;
+        Some((id, wish, help))
+    })
+}
+
+/// Shows a text on a terminal of the host, past its guests.
+pub fn show(kernel: &mut Kernel, id: TtyId, text: &[u8]) {
+    flush(kernel, id);
+    if let Some(line) = kernel.ttys[id].host() {
+        // What is not taken at once is not worth waiting for.
+        let _ = line.door.write(text);
+    }
+}
+
+/// Whether output waits for somebody who is there.
 pub fn is_sending(kernel: &Kernel) -> bool {
-    let waits = |id| kernel.ttys.host_interest(id).is_some_and(|(_, _, write)| write);
-    kernel.ttys.hosts().any(waits)
+    kernel.ttys.hosts().any(|id| {
+        let tty = kernel.ttys.get(id);
+        tty.is_some_and(|tty| match &tty.driver {
+            Driver::Host(line) => !line.gone && (line.has_output() || !tty.outq.is_empty()),
+            Driver::Pty(_) => false,
+        })
+    })
 }
 
 /// Looks at the keys and at what waits for the host, now and then, while guests compute.
@@ -309,6 +300,20 @@ pub fn look(kernel: &mut Kernel, now: u64) {
     }
 }
 
+/// When there is something to read, where that is known beforehand.
+pub fn next_key(kernel: &mut Kernel) -> Option<u64> {
+    let now = kernel.clock.uptime();
+    let hosts = kernel.ttys.hosts();
+    let next = hosts.filter_map(|id| {
+        let line = kernel.ttys[id].host().filter(|line| line.takes_keys())?;
+        let next = line.door.look(now, true)?;
+        // It is found there at the next look.
+        line.next_look = line.next_look.min(next);
+        Some(next)
+    });
+    next.min()
+}
+
 /// Takes keys and gives output.
 pub fn service(kernel: &mut Kernel, id: TtyId) {
     flush(kernel, id);
@@ -317,16 +322,19 @@ pub fn service(kernel: &mut Kernel, id: TtyId) {
 
 /// Takes what has been typed.
 fn take_keys(kernel: &mut Kernel, id: TtyId) {
+    let now = kernel.clock.uptime();
     let mut buffer = [0; INPUT];
-    let mut gone = false;
+    let mut ended = false;
     while let Some(line) = kernel.ttys[id].host().filter(|line| line.takes_keys()) {
+        line.door.look(now, false);
         match line.door.read(&mut buffer) {
             Ok(0) => {
-                gone = true;
+                ended = true;
                 break;
             }
             Ok(count) => {
-                line.ahead.extend(buffer.get(..count).unwrap_or_default());
+                let typed = line.reader.read(line.charset, buffer.get(..count).unwrap_or_default());
+                line.ahead.extend(typed);
                 if count < INPUT {
                     break;
                 }
@@ -336,16 +344,27 @@ fn take_keys(kernel: &mut Kernel, id: TtyId) {
             // In the background the terminal is not ours to read.
             Err(_) if !line.door.is_foreground() => break,
             Err(_) => {
-                gone = true;
+                ended = true;
                 break;
             }
         }
     }
     feed(kernel, id);
-    if gone {
-        hung_up(kernel, id);
+    if ended {
+        keys_ended(kernel, id);
+    }
+    if kernel.ttys[id].host().is_some_and(|line| line.ended) {
+        end_of_file(kernel, id);
+    }
+    if window_changed(kernel, id) {
+        resized(kernel);
     }
     flush(kernel, id);
+}
+
+/// Whether the other side has told of another size; the host's own terminal has a signal for that.
+fn window_changed(kernel: &mut Kernel, id: TtyId) -> bool {
+    kernel.ttys[id].host().is_some_and(|line| line.door.resized())
 }
 
 /// Enters typed characters as long as the queue takes them.
@@ -376,6 +395,34 @@ fn signal_ahead(kernel: &mut Kernel, id: TtyId) -> Option<u8> {
     line.ahead.pop_front()
 }
 
+/// Nobody will type any more.
+fn keys_ended(kernel: &mut Kernel, id: TtyId) {
+    let Some(line) = kernel.ttys[id].host() else { return };
+    line.ended = true;
+    if line.door.at_end() == AtEnd::HangUp {
+        hung_up(kernel, id);
+    }
+}
+
+/// Nobody types any more, but somebody looks on: who waits for a line finds the end of a file, and who waits
+/// for keys nobody at the terminal.
+fn end_of_file(kernel: &mut Kernel, id: TtyId) {
+    let tty = &mut kernel.ttys[id];
+    let (canonical, empty) = (tty.has_local(flag::ICANON), tty.waiting() == 0);
+    let end = tty.termios.cc[key::VEOF];
+    let Some(line) = tty.host().filter(|line| line.door.at_end() == AtEnd::EndOfFile) else { return };
+    if !empty || !line.ahead.is_empty() {
+        return;
+    }
+    let reads = kernel.sleepers.holds(flow::channel(id, Awaited::Input));
+    let selects = kernel.ttys[id].rsel.is_noted();
+    if reads && canonical && end != super::settings::DISABLED {
+        input::input(kernel, id, u32::from(end));
+    } else if reads || selects {
+        hung_up(kernel, id);
+    }
+}
+
 /// Nobody is at the terminal any more.
 fn hung_up(kernel: &mut Kernel, id: TtyId) {
     if let Some(line) = kernel.ttys[id].host()
@@ -383,15 +430,5 @@ fn hung_up(kernel: &mut Kernel, id: TtyId) {
     {
         line.gone = true;
         modem::modem(kernel, id, false);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_returns_in_front_of_newlines_are_left_to_the_host() {
-        assert_eq!(kept_places(b"a\r\nb\rc\r\r\n").collect::<Vec<_>>(), [0, 2, 3, 4, 5, 6, 8]);
     }
 }

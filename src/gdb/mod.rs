@@ -1,0 +1,22 @@
+//! A machine as a target of gdb's remote protocol, over the crate gdbstub.
+//!
+//! | file | idea |
+//! |---|---|
+//! | [`arch`] | the registers as gdb numbers them |
+//! | [`target`] | processes as threads, memory, breakpoints, watchpoints |
+//! | [`back`] | going back: the run from its beginning, to an earlier count of instructions |
+//! | [`monitor`] | what `monitor` commands say |
+//! | [`serve`] | the conversation |
+//!
+//! Each guest process is one thread, whose number is the process's.  Breakpoints hold in all processes; a guest
+//! cannot see them.  Must not know the command line.  2.1 counterpart: none; its own debuggers use ptrace, which
+//! works as well.
+
+pub mod arch;
+pub mod back;
+pub mod monitor;
+pub mod serve;
+pub mod target;
+
+pub use serve::serve;
+pub use target::Session;

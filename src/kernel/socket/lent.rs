@@ -1,0 +1,222 @@
+//! Sockets of the host that a guest may connect to by a name: streams that were lent, such as that of a display.
+//!
+//! Who connects gets a socket of the kernel's own as its peer; what comes to that one goes to the host, and what the host
+//! sends comes back by it.  On the way a [`Filter`] may change the bytes.  So buffers, sleeping and selecting are those of
+//! the local domain.  Nothing of the host is reached but the sockets that were lent.
+//!
+//! Must not know what the bytes mean.  2.1 counterpart: none; a server in another process.
+
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use syscalls::errno::Errno;
+use syscalls::flags::{Domain as Family, MsgFlags, SockType};
+
+use super::chain::Chain;
+use super::operations::{soclose, socreate};
+use super::protosw::{Message, UserRequest};
+use super::socket::{SockState, SocketId};
+use super::unix;
+use crate::host::net::Local;
+use crate::kernel::{Context, Kernel};
+
+/// Largest piece that moves at once.
+const PIECE: usize = 16384;
+/// What may wait for one side before the other one is not read any more.
+const MOST_WAITING: usize = 256 << 10;
+
+/// What changes the bytes of one connection on their way.
+pub trait Filter: std::fmt::Debug {
+    /// What the guest has sent: what the host gets of it.
+    fn to_host(&mut self, bytes: &[u8]) -> Vec<u8>;
+    /// What the host has sent: what the guest gets of it.
+    fn to_guest(&mut self, bytes: &[u8]) -> Vec<u8>;
+}
+
+/// A name, and what is behind it.
+#[derive(Debug)]
+pub struct Name {
+    /// The guest's path.
+    pub guest: Vec<u8>,
+    /// The host's socket.
+    pub host: PathBuf,
+    /// Makes the filter of a connection.
+    pub filter: fn(&[u8]) -> Box<dyn Filter>,
+    /// What the filter is made with.
+    pub secret: Vec<u8>,
+}
+
+/// All names and connections.
+#[derive(Debug, Default)]
+pub struct Lent {
+    names: Vec<Name>,
+    connections: Vec<Connection>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    /// The kernel's own end.
+    so: SocketId,
+    host: Local,
+    filter: Box<dyn Filter>,
+    /// For the host, and for the guest.
+    out: Vec<u8>,
+    back: Vec<u8>,
+    /// The host has ended.
+    ended: bool,
+    /// The guest has ended, and that was said.
+    finished: bool,
+}
+
+impl Lent {
+    /// Lends a name.
+    pub fn add(&mut self, name: Name) {
+        self.names.push(name);
+    }
+
+    /// Whether a path is lent.
+    pub fn has(&self, path: &[u8]) -> bool {
+        self.names.iter().any(|name| name.guest == path)
+    }
+}
+
+/// Connects a socket to what a name stands for.
+pub fn connect(cx: &mut Context<'_>, so: SocketId, path: &[u8]) -> Result<(), Errno> {
+    let Some(name) = cx.kernel.lent.names.iter().find(|name| name.guest == path) else {
+        return Err(Errno::ECONNREFUSED);
+    };
+    let host = Local::connect(&name.host).map_err(|_| Errno::ECONNREFUSED)?;
+    let filter = (name.filter)(&name.secret);
+    let own = socreate(cx, Family::Unix, SockType::Stream, 0)?;
+    unix::connect2(cx.kernel, so, own)?;
+    cx.kernel.lent.connections.push(Connection {
+        so: own,
+        host,
+        filter,
+        out: Vec::new(),
+        back: Vec::new(),
+        ended: false,
+        finished: false,
+    });
+    Ok(())
+}
+
+/// The host's sockets that something is expected of: which, and whether for reading and for writing.
+pub fn interests(kernel: &Kernel) -> Vec<(usize, BorrowedFd<'_>, bool, bool)> {
+    let all = kernel.lent.connections.iter().enumerate();
+    let wanted = all.map(|(at, connection)| {
+        let read = !connection.ended && connection.back.len() < MOST_WAITING;
+        (at, connection.host.fd(), read, !connection.out.is_empty())
+    });
+    wanted.filter(|(_, _, read, write)| *read || *write).collect()
+}
+
+/// Moves what can be moved.
+#[inline]
+pub fn look(kernel: &mut Kernel) {
+    if !kernel.lent.connections.is_empty() {
+        service(kernel);
+    }
+}
+
+/// Moves what can be moved on all connections; those that have ended go.
+pub fn service(kernel: &mut Kernel) {
+    // Nobody's process runs here; the first one lends its name.
+    let Some(init) = kernel.init else { return };
+    let mut cx = Context::new(kernel, init);
+    let mut connections = std::mem::take(&mut cx.kernel.lent.connections);
+    connections.retain_mut(|connection| {
+        let goes_on = connection.service(&mut cx);
+        if !goes_on {
+            // Nobody can hear why it could not be closed.
+            let _ = soclose(&mut cx, connection.so);
+        }
+        goes_on
+    });
+    connections.append(&mut cx.kernel.lent.connections);
+    cx.kernel.lent.connections = connections;
+}
+
+impl Connection {
+    /// Whether it goes on.
+    fn service(&mut self, cx: &mut Context<'_>) -> bool {
+        self.take(cx);
+        self.write();
+        if !self.read() || !self.give(cx) {
+            return false;
+        }
+        let state = cx.kernel.sockets[self.so].state;
+        let deaf = !state.contains(SockState::ISCONNECTED) || state.contains(SockState::CANTRCVMORE);
+        if deaf && self.out.is_empty() && cx.kernel.sockets[self.so].rcv.cc == 0 && !self.finished {
+            self.finished = true;
+            let _ = self.host.shut_down();
+        }
+        let gone = !state.contains(SockState::ISCONNECTED) && self.finished;
+        !(gone || self.ended && self.back.is_empty())
+    }
+
+    /// Takes what the guest has sent.
+    fn take(&mut self, cx: &mut Context<'_>) {
+        while self.out.len() < MOST_WAITING {
+            let rcv = &mut cx.kernel.sockets[self.so].rcv;
+            let length = rcv.cc.min(PIECE as u32);
+            if length == 0 {
+                return;
+            }
+            let bytes = rcv.copy_data(0, length);
+            rcv.drop(length);
+            self.out.extend(self.filter.to_host(&bytes));
+            // The sender's limits have room again.
+            let _ = unix::usrreq(cx, self.so, UserRequest::Rcvd { flags: MsgFlags::empty() });
+        }
+    }
+
+    /// Gives the host what it takes.
+    fn write(&mut self) {
+        while !self.out.is_empty() {
+            match self.host.send(&self.out) {
+                Ok(length) => drop(self.out.drain(..length.min(self.out.len()))),
+                Err(error) if error.would_block() => return,
+                Err(_) => {
+                    self.out.clear();
+                    self.ended = true;
+                }
+            }
+        }
+    }
+
+    /// Takes what the host has sent; false where the connection is broken.
+    fn read(&mut self) -> bool {
+        let mut piece = [0; PIECE];
+        while !self.ended && self.back.len() < MOST_WAITING {
+            match self.host.receive(&mut piece) {
+                Ok(0) => self.ended = true,
+                Ok(length) => {
+                    let bytes = self.filter.to_guest(piece.get(..length).unwrap_or_default());
+                    self.back.extend(bytes);
+                }
+                Err(error) if error.would_block() => return true,
+                Err(_) => self.ended = true,
+            }
+        }
+        true
+    }
+
+    /// Gives the guest what it has room for; false where it has gone.
+    fn give(&mut self, cx: &mut Context<'_>) -> bool {
+        while !self.back.is_empty() {
+            let room = usize::try_from(cx.kernel.sockets[self.so].snd.space()).unwrap_or(0);
+            let length = self.back.len().min(room);
+            if length == 0 {
+                return cx.kernel.sockets[self.so].state.contains(SockState::ISCONNECTED);
+            }
+            let m = Chain::of_packet(self.back.get(..length).unwrap_or_default());
+            let message = Message { m, nam: None, control: Chain::default() };
+            if unix::usrreq(cx, self.so, UserRequest::Send(message)).is_err() {
+                return false;
+            }
+            self.back.drain(..length);
+        }
+        true
+    }
+}
