@@ -21,7 +21,7 @@ mod pulse;
 mod stdio;
 mod wish;
 
-pub use builder::{Builder, Changes, DEFAULT_PATH, Mount, StartError};
+pub use builder::{Builder, Changes, DEFAULT_PATH, Disk, Mount, StartError};
 pub use display::Display;
 pub use job::Notice;
 use job::{Job, Teller};

@@ -189,11 +189,14 @@ const OUT: &[Attempt] = &[
     ("chown", &["chown =/hostsuid 1234 4321"], Any),
     ("setuid_of_guest", &["setuid 0", "seteuid 0", "open =/OUTSIDE/secret 0"], ENOENT),
     // Mounts.
-    // A kernel that has no other kind of file system than processes answers ENODEV; what it was started with
-    // stays in use.
-    ("mount", &["mkdir =/p 0755", "mount 1 =/p 0 0"], ENODEV),
+    // Disks are those that were given, and there is none; a kernel without a kind of file system answers ENODEV; what
+    // it was started with stays.
+    ("mount", &["mkdir =/p 0755", "mount 1 =/p 0 0"], EFAULT),
+    ("mount_disc", &["mkdir =/p 0755", "mount 14 =/p 0 0"], EFAULT),
+    ("mount_null", &["mkdir =/p 0755", "mount 9 =/p 0 0"], EFAULT),
+    ("mount_union", &["mkdir =/p 0755", "mount 15 =/p 0 0"], ENODEV),
     ("mount_nfs", &["mkdir =/p 0755", "mount 2 =/p 0 0"], ENODEV),
-    ("mount_over_mount", &["mount 12 =/rw 0 0"], EBUSY),
+    ("mount_over_mount", &["mount 12 =/rw 0 0", "open =/rw/../../outside/secret 0"], ENOENT),
     ("mount_again_writable", &["mount 1 =/ro 0x10000 0"], EPERM),
     ("mount_again_and_write", &["mount 1 =/ro 0x10000 0", "open =/ro/new 0x201 0644"], EROFS),
     ("unmount", &["unmount =/ro 0"], EBUSY),

@@ -135,7 +135,7 @@ fn socketpair_pings_both_ways() {
 
 #[test]
 fn programs_that_check_themselves_find_nothing_wrong() {
-    for program in ["files", "ipc", "kmem", "memory", "procfs", "sigframe", "signals", "smc"] {
+    for program in ["files", "ipc", "kmem", "memory", "mounts", "procfs", "sigframe", "signals", "smc"] {
         assert_eq!(prints(&[], program, &[]), "ok\n", "{program}");
     }
     assert_eq!(prints(&[], "sockets", &[]), "a stream socket holds 4096 bytes\nok\n");
@@ -249,6 +249,54 @@ fn x87_rounds_to_53_bits() {
     let wide = prints(&["--fpcw", "0x37f"], "x87", &[]);
     assert!(wide.starts_with("control word 037f\n"));
     assert!(wide.ends_with("1+2^-60-1 3c300000 00000000\n"), "{wide}");
+}
+
+#[test]
+fn disks_and_discs_that_are_given_are_mounted() {
+    let disk = tempfile::tempdir().expect("a directory");
+    fs::write(disk.path().join("given"), "given\n").expect("a file");
+    let disk_option = format!("sd1a={}", disk.path().display());
+    let disc_option = format!("cd0a={}", build::fixtures().join("media/rock.iso").display());
+    let options = ["--disk", &disk_option, "--disk", &disc_option];
+    assert_eq!(prints(&options, "mounts", &["disks"]), "ok\n");
+    assert_eq!(fs::read(disk.path().join("made")).expect("what the guest made"), b"made");
+}
+
+#[test]
+fn reads_of_any_address_of_the_kernel_and_a_process_are_the_same_in_every_run() {
+    for seed in ["1", "2", "3", "4"] {
+        let options = ["--clock", "virtual"];
+        let first = prints(&options, "kmem", &[seed]);
+        // Where the host has put its own memory differs from run to run.
+        assert_eq!(prints(&options, "kmem", &[seed]), first, "{seed}");
+        let pieces = first.split(' ').next().and_then(|n| n.parse::<u32>().ok());
+        assert!(pieces.is_some_and(|n| n > 2000), "{first}");
+    }
+}
+
+#[test]
+fn the_systems_own_library_finds_in_kernel_memory_what_sysctl_says() {
+    let libraries = ["usr/libexec/ld.so", "usr/lib/libc.so.2.2", "usr/lib/libkvm.so.2.0"];
+    let root = std::env::var_os("BSD21_ROOT").map(PathBuf::from);
+    let Some(root) = root.filter(|root| libraries.iter().all(|library| root.join(library).exists())) else {
+        eprintln!("skipped: BSD21_ROOT names no tree with ld.so, libc.so.2.2 and libkvm.so.2.0");
+        return;
+    };
+    let own = tempfile::tempdir().expect("a directory");
+    for library in libraries {
+        let copy = own.path().join(library);
+        fs::create_dir_all(copy.parent().expect("a directory above")).expect("a directory");
+        fs::copy(root.join(library), copy).expect("a library");
+    }
+    fs::copy(image("kvm"), own.path().join("kvm")).expect("the program");
+    let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+        .args(["run", "--root"])
+        .arg(own.path())
+        .args(["/kvm", "an argument"])
+        .output()
+        .expect("bsd21 runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "ok\n", "{errors}");
 }
 
 #[test]

@@ -139,11 +139,11 @@ impl Capture {
             return Err(Failure::usage("no program given"));
         };
         let os = |text: &std::ffi::OsStr| Text(std::os::unix::ffi::OsStrExt::as_bytes(text).to_vec());
-        if guest.overlay.is_some() || guest.read_only || guest.host_owners || !guest.mount_special.is_empty()
-        {
+        let lent = !guest.mount_special.is_empty() || !guest.disk.is_empty();
+        if guest.overlay.is_some() || guest.read_only || guest.host_owners || lent {
             return Err(Failure::usage(
                 "a case has a root that is only read, and files of its own: leave out --overlay, --read-only, \
-                 --host-owners and --mount-special",
+                 --host-owners, --mount-special and --disk",
             ));
         }
         let (root, path) = self.root(Path::new(program))?;

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::Failure;
 use super::terminal::is_term;
-use crate::machine::{Builder, Changes, DEFAULT_PATH, Machine, Mount};
+use crate::machine::{Builder, Changes, DEFAULT_PATH, Disk, Machine, Mount};
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
 /// Options of a guest.
@@ -34,6 +34,10 @@ pub struct GuestOptions {
     /// seen; elsewhere they are empty directories.
     #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = parse_mount)]
     pub mount_special: Vec<Mount>,
+    /// Let the guest mount a directory of the host as a file system (ufs), or an image of a CD-ROM as cd9660, of the
+    /// disk /dev/NAME.
+    #[arg(long, value_name = "NAME=PATH[:ro]", value_parser = parse_disk)]
+    pub disk: Vec<Disk>,
     /// Let the guest change nothing of the host: every directory that it sees is read-only.
     #[arg(long)]
     pub read_only: bool,
@@ -97,6 +101,23 @@ pub(super) fn parse_mount(text: &str) -> Result<Mount, String> {
         }
         _ => Err("expected HOST:GUEST or HOST:GUEST:ro with an absolute GUEST".to_owned()),
     }
+}
+
+fn parse_disk(text: &str) -> Result<Disk, String> {
+    let name_and_host = text.split_once('=').filter(|(name, host)| {
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        !name.is_empty() && name.len() <= 16 && plain && !host.is_empty()
+    });
+    let Some((name, host)) = name_and_host else {
+        return Err(
+            "expected NAME=DIR or NAME=DIR:ro with a NAME of letters and digits, such as sd1a".to_owned()
+        );
+    };
+    let (host, read_only) = match host.strip_suffix(":ro") {
+        Some(host) => (host, true),
+        None => (host, false),
+    };
+    Ok(Disk { name: name.to_owned(), host: host.into(), read_only })
 }
 
 pub(super) fn parse_variable(text: &str) -> Result<OsString, String> {
@@ -199,6 +220,7 @@ impl GuestOptions {
             root: Some(root),
             mount,
             mount_special: Vec::new(),
+            disk: Vec::new(),
             read_only,
             overlay,
             host_owners: false,
@@ -245,6 +267,9 @@ impl GuestOptions {
         }
         for mount in &self.mount_special {
             builder = builder.mount_special(mount.clone());
+        }
+        for disk in &self.disk {
+            builder = builder.disk(disk.clone());
         }
         if self.read_only {
             builder = builder.read_only();
@@ -346,6 +371,15 @@ mod tests {
         assert!(set.contains(&b"TERM=dumb".to_vec()) && set.contains(&b"A=".to_vec()) && set.len() == 6);
         assert_eq!(guest(&["--clear-env", "--env", "A=1", "x"]).environment(), [b"A=1"]);
         assert_eq!(names(&guest(&["-E", "HOME", "-EA=1", "-ETERM", "x"])), ["PATH", "USER", "SHELL", "A"]);
+    }
+
+    #[test]
+    fn a_disk_is_a_name_and_a_directory_and_perhaps_ro() {
+        let disk = Disk { name: "sd1a".to_owned(), host: "/a=b".into(), read_only: true };
+        assert_eq!(parse_disk("sd1a=/a=b:ro"), Ok(disk));
+        for wrong in ["sd1a", "=/a", "sd/1=/a", "sd1a=", "../x=/a"] {
+            assert!(parse_disk(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -25,10 +25,10 @@ use crate::trapframe::Trapframe;
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
 /// Name of the session leader where processes are listed.
-const LEADER_NAME: &[u8] = b"bsd21";
+const LEADER_NAME: &[u8] = b"update";
 
 /// What the kernel says first.
-const BOOT_MESSAGE: &str = "Copyright (c) 1992-1995 The FreeBSD Project.\nCopyright (c) 1982, 1986, 1989, 1991, 1993\n\tThe Regents of the University of California.  All rights reserved.\n\n";
+pub(in crate::kernel) const COPYRIGHT: &str = "Copyright (c) 1992-1995 The FreeBSD Project.\nCopyright (c) 1982, 1986, 1989, 1991, 1993\n\tThe Regents of the University of California.  All rights reserved.\n\n";
 
 /// What a machine is built of.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ impl Kernel {
             sequence: 0,
         };
         kernel.vfs.offer_kernel(super::kmem::synthetic());
-        super::kmem::log::printf(&mut kernel, BOOT_MESSAGE);
+        super::kmem::log::printf(&mut kernel, COPYRIGHT);
         let version = kernel.system.version.clone();
         super::kmem::log::printf(&mut kernel, &version);
         socket::protosw::domaininit(&mut kernel);

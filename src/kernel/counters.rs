@@ -18,6 +18,8 @@ pub struct Counters {
     pub traps: u32,
     /// Calls.
     pub calls: u32,
+    /// Transfers of the disk: blocks of files that were read and written.
+    pub transfers: u64,
     /// New processes.
     pub forks: u32,
 }

@@ -58,6 +58,7 @@ fn place(channel: Channel) -> usize {
         FifoReaders(vnode) | FifoWriters(vnode) => vnode.index(),
         HostFile(file) => file.index(),
         Lock(number) => number as usize,
+        Mount(number) => number,
         Ipc(number) | Tty(number) | Tun(number) => number as usize,
         Port => 4,
         Select => 5,

@@ -70,6 +70,8 @@ pub enum Channel {
     Ipc(u32),
     /// A terminal, by its number and queue.
     Tty(u32),
+    /// A file system in memory that is unmounted, by the number of its mount.
+    Mount(usize),
     /// A new message of the kernel.
     Log,
     /// The next second (`&lbolt`).

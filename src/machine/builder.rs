@@ -62,6 +62,17 @@ pub enum Changes {
     Kept(PathBuf),
 }
 
+/// A directory of the host that the guest may mount as a file system of the disk `/dev/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// The name of the disk, such as `sd1a`.
+    pub name: String,
+    /// The directory.
+    pub host: PathBuf,
+    /// Nothing may be changed in it.
+    pub read_only: bool,
+}
+
 /// Builds a [`Machine`] with its first program.
 ///
 /// ```
@@ -92,6 +103,7 @@ pub struct Builder {
     host_owners: bool,
     pub(super) mounts: Vec<Mount>,
     pub(super) special: Vec<Mount>,
+    pub(super) disks: Vec<Disk>,
     scratch: Vec<Vec<u8>>,
     temporary: Option<PathBuf>,
     /// Files that only this run sees: their paths, and what is in them.
@@ -151,6 +163,7 @@ impl Default for Builder {
             host_owners: false,
             mounts: Vec::new(),
             special: Vec::new(),
+            disks: Vec::new(),
             scratch: Vec::new(),
             temporary: None,
             lent: Vec::new(),
@@ -270,6 +283,12 @@ impl Builder {
     /// One more directory that the guest sees, with the special file systems of the host that are in it.
     pub fn mount_special(mut self, mount: Mount) -> Self {
         self.special.push(mount);
+        self
+    }
+
+    /// One more disk that the guest may mount.
+    pub fn disk(mut self, disk: Disk) -> Self {
+        self.disks.push(disk);
         self
     }
 

@@ -27,6 +27,7 @@ impl Builder {
             self.protect_root |= mount.read_only;
             self.root = Some(mount.host);
         }
+        self.check_disks()?;
         self.check_places()?;
         self.check_rights()?;
         self.check_changes()
@@ -43,7 +44,10 @@ impl Builder {
                 )));
             }
             if mount.guest == b"/dev" || mount.guest.starts_with(b"/dev/") {
-                return Err(contradiction(format!("--mount {}: /dev is the guest's own", shown(mount))));
+                return Err(contradiction(format!(
+                    "--mount {}: /dev is the guest's own: choose another place",
+                    shown(mount)
+                )));
             }
             if let Some(other) = all.iter().skip(at + 1).find(|other| other.guest == mount.guest) {
                 return Err(contradiction(format!(
@@ -74,6 +78,24 @@ impl Builder {
                         String::from_utf8_lossy(&other.guest)
                     )));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Each disk has a name of its own that no other device of /dev has, and is a directory or an image of a CD-ROM.
+    fn check_disks(&self) -> Result<(), StartError> {
+        for (at, disk) in self.disks.iter().enumerate() {
+            let shown = format!("--disk {}={}", disk.name, disk.host.display());
+            let taken = |name: &str| crate::kernel::vfs::device::is_name(name.as_bytes());
+            if taken(&disk.name) || taken(&format!("r{}", disk.name)) {
+                return Err(contradiction(format!("{shown}: /dev/{} is another device", disk.name)));
+            }
+            if self.disks.iter().skip(at + 1).any(|other| other.name == disk.name) {
+                return Err(contradiction(format!("{shown}: two disks are called {}", disk.name)));
+            }
+            if !disk.host.is_dir() && !disk.host.is_file() {
+                return Err(contradiction(format!("{shown}: neither a directory nor an image of a CD-ROM")));
             }
         }
         Ok(())

@@ -6,27 +6,41 @@
 //!
 //! 2.1 counterpart: the structures in sys/*.h and i386/include/*.h.
 
+mod counters;
 mod file;
+mod inetvar;
 mod ipc;
 mod ktrace;
 mod older;
+mod older_files;
+mod older_net;
+mod openfile;
 mod process;
 mod signal;
 mod socket;
+mod socketvar;
 mod system;
 mod time;
 mod tty;
+mod ttyvar;
 
+pub use counters::*;
 pub use file::*;
+pub use inetvar::*;
 pub use ipc::*;
 pub use ktrace::*;
 pub use older::*;
+pub use older_files::*;
+pub use older_net::*;
+pub use openfile::*;
 pub use process::*;
 pub use signal::*;
 pub use socket::*;
+pub use socketvar::*;
 pub use system::*;
 pub use time::*;
 pub use tty::*;
+pub use ttyvar::*;
 pub use zerocopy::little_endian::{I16, I32, I64, U16, U32, U64};
 
 use crate::names::{FlagNames, Names};

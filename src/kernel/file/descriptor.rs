@@ -71,6 +71,11 @@ impl Filedesc {
         self.last
     }
 
+    /// Lowest descriptor that may be free (`fd_freefile`).
+    pub fn free(&self) -> usize {
+        self.free
+    }
+
     /// The file behind a descriptor.
     pub fn get(&self, fd: Fd) -> Option<FileId> {
         self.entries.get(usize::try_from(fd.0).ok()?)?.file

@@ -4,6 +4,7 @@
 
 use syscalls::arg::Fd;
 use syscalls::errno::Errno;
+use syscalls::layout;
 
 use super::{Resume, ops};
 use crate::kernel::proc::{Flags, ProcId, State};
@@ -37,6 +38,17 @@ impl Selinfo {
     /// Whether a process selects.
     pub fn is_noted(&self) -> bool {
         self.proc.is_some()
+    }
+
+    /// The structure that readers of kernel memory see.
+    pub(in crate::kernel) fn layout(&self, kernel: &Kernel) -> layout::Selinfo {
+        /// More than one process selects (SI_COLL).
+        const COLLISION: i16 = 1;
+        layout::Selinfo {
+            pid: self.proc.and_then(|id| kernel.procs.get(id)).map_or(0, |proc| proc.pid).into(),
+            flags: if self.collision { COLLISION } else { 0 }.into(),
+            ..layout::Selinfo::default()
+        }
     }
 }
 

@@ -11,19 +11,21 @@ use std::rc::Rc;
 use syscalls::layout::{Exec, Nlist};
 use zerocopy::{FromBytes, IntoBytes};
 
+use super::statistics;
 use super::symbols::NAMES;
 use crate::image::inspect;
 use crate::kernel::Context;
 use crate::mem::PAGE_SIZE;
 
-/// Where variables lie without a file: a page each.
+/// Where variables lie without a file, and how far apart.
 const VARIABLES_AT: u32 = 0xf010_0000;
+const APART: u32 = 8 * PAGE_SIZE;
 /// Largest file that is looked at.
 const MOST: u64 = 8 << 20;
 /// A symbol of the data segment that others can see (N_DATA, N_EXT).
 const N_DATA_EXT: u8 = 7;
-/// OMAGIC of machine 134.
-const MIDMAG: u32 = 134 << 16 | 0o407;
+/// OMAGIC of no machine: 386BSD's nlist knows none.
+const MIDMAG: u32 = 0o407;
 /// Bytes of the header, and of the page before text in ZMAGIC files.
 const HEADER: u32 = 32;
 const ZMAGIC: u32 = 0o413;
@@ -47,7 +49,7 @@ pub(in crate::kernel) fn synthetic() -> Vec<u8> {
         let symbol = Nlist {
             strx: (strings.len() as i32).into(),
             kind: N_DATA_EXT,
-            value: (VARIABLES_AT + n as u32 * PAGE_SIZE).into(),
+            value: place(n, name).into(),
             ..Nlist::default()
         };
         symbols.extend_from_slice(symbol.as_bytes());
@@ -65,12 +67,30 @@ pub(in crate::kernel) fn synthetic() -> Vec<u8> {
     [header.as_bytes(), &symbols, &strings].concat()
 }
 
+/// Where a variable lies without a file.  The ends of tables lie where their contents end.
+fn place(n: usize, name: &str) -> u32 {
+    let at = |n: usize| VARIABLES_AT + n as u32 * APART;
+    let of_table = |table: &str| NAMES.iter().position(|name| *name == table).map_or(at(n), at);
+    match name {
+        "_eintrcnt" => of_table("_intrcnt") + statistics::INTERRUPT_COUNTS,
+        "_eintrnames" => of_table("_intrnames") + statistics::INTERRUPT_NAMES.len() as u32,
+        _ => at(n),
+    }
+}
+
 impl BootFile {
     /// The kernel without a file.
     fn of_ours() -> Self {
-        let at = |n: usize| VARIABLES_AT + n as u32 * PAGE_SIZE;
-        let by_address = NAMES.iter().enumerate().map(|(n, name)| (at(n), (*name).to_owned())).collect();
-        Self { by_address, base: VARIABLES_AT, image: Vec::new(), end: at(NAMES.len()) }
+        let by_address =
+            NAMES.iter().enumerate().map(|(n, name)| (place(n, name), (*name).to_owned())).collect();
+        let end = VARIABLES_AT + NAMES.len() as u32 * APART;
+        Self { by_address, base: VARIABLES_AT, image: Vec::new(), end }
+    }
+
+    /// Where a variable is, and the room up to the next one.
+    pub(super) fn find(&self, name: &str) -> Option<(u32, u32)> {
+        let (&start, _) = self.by_address.iter().find(|(_, known)| *known == name)?;
+        self.variable(start).map(|(_, start, room)| (start, room))
     }
 
     /// What a file says; none if it is not an a.out kernel, or has names and no segments as the one made here:
@@ -136,7 +156,8 @@ mod tests {
         let ours = BootFile::of_ours();
         for symbol in parsed {
             let (name, start, room) = ours.variable(symbol.value + 3).unwrap();
-            assert_eq!((name, start, room), (symbol.name.as_str(), symbol.value, PAGE_SIZE));
+            assert_eq!((name, start), (symbol.name.as_str(), symbol.value));
+            assert!(room > 3, "{name}");
         }
         assert!(ours.variable(VARIABLES_AT - 1).is_none());
         assert!(ours.variable(u32::MAX).is_none());

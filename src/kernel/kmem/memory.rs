@@ -18,6 +18,9 @@ pub(super) const SEMAPHORE_SETS_AT: u32 = 0xf0f9_0000;
 pub(super) const MESSAGE_QUEUES_AT: u32 = 0xf0fa_0000;
 pub(super) const SHARED_SEGMENTS_AT: u32 = 0xf0fb_0000;
 
+/// Bytes of the place of each of these.
+const TABLE: u32 = 0x1_0000;
+
 /// Reads kernel memory; EFAULT where there is none.
 pub(in crate::kernel) fn read_kernel(cx: &mut Context<'_>, uio: &mut Uio) -> Result<(), Errno> {
     read(cx, uio, at)
@@ -61,24 +64,19 @@ fn at(cx: &mut Context<'_>, address: u32) -> Option<(u32, Vec<u8>)> {
     let file = boot_file::of(cx);
     if let Some((name, start, room)) = file.variable(address) {
         let mut bytes = file.first_values(start, room);
-        if let Some(value) = symbols::value(cx, name, start, older) {
+        if let Some(value) = symbols::value(cx, &file, name, start, older) {
             bytes.iter_mut().zip(&value).for_each(|(to, byte)| *to = *byte);
         }
         return Some((start, bytes));
     }
-    let (start, bytes) = match address & 0xffff_0000 {
-        MESSAGES_AT => (MESSAGES_AT, cx.kernel.messages.layout().as_bytes().to_vec()),
-        SEMAPHORE_SETS_AT => (SEMAPHORE_SETS_AT, cx.kernel.ipc.semaphore_sets()),
-        MESSAGE_QUEUES_AT => (MESSAGE_QUEUES_AT, cx.kernel.ipc.message_queues()),
-        SHARED_SEGMENTS_AT => (SHARED_SEGMENTS_AT, cx.kernel.ipc.shared_segments()),
+    let (start, room, mut bytes) = match address & 0xffff_0000 {
+        MESSAGES_AT => (MESSAGES_AT, TABLE, cx.kernel.messages.layout().as_bytes().to_vec()),
+        SEMAPHORE_SETS_AT => (SEMAPHORE_SETS_AT, TABLE, cx.kernel.ipc.semaphore_sets()),
+        MESSAGE_QUEUES_AT => (MESSAGE_QUEUES_AT, TABLE, cx.kernel.ipc.message_queues()),
+        SHARED_SEGMENTS_AT => (SHARED_SEGMENTS_AT, TABLE, cx.kernel.ipc.shared_segments()),
         _ => object::at(cx, address, older)?,
     };
-    Some((start, padded(bytes, address - start)))
-}
-
-/// Bytes up to the end of the object's last page, or of its place.
-fn padded(mut bytes: Vec<u8>, offset: u32) -> Vec<u8> {
-    let least = (offset as usize + 1).max(bytes.len());
-    bytes.resize(least.next_multiple_of(super::place::STRIDE as usize), 0);
-    bytes
+    // An object's place is as large as the next one is far.
+    bytes.resize(room as usize, 0);
+    Some((start, bytes))
 }

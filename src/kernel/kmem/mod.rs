@@ -7,22 +7,34 @@
 //! | [`place`] | where objects lie |
 //! | [`memory`] | what is at an address |
 //! | [`symbols`] | the variables that have names |
-//! | [`object`] | structures of processes, groups, sessions, files |
+//! | [`object`] | structures of processes, groups, sessions; which file has those of all else |
+//! | [`files`] | open files, descriptors, vnodes, mounts |
+//! | [`sockets`] | sockets, local control blocks, protocols |
+//! | [`network`] | control blocks of the internet domain, routes, interfaces |
+//! | [`trees`] | trees of addresses |
+//! | [`statistics`] | what is counted: names, memory, disks, interrupts |
 //! | [`boot_file`] | the kernel's own file, which has the names: the guest's, or one made here |
-//! | [`older`] | what programs of 386BSD find instead |
+//! | [`older`], [`older_files`], [`older_net`] | what programs of 386BSD find instead |
 //! | [`physical`] | physical memory, as far as 386BSD's tools follow page tables |
 //! | [`log`] | the message buffer |
 //!
 //! 2.1 counterpart: i386/i386/mem.c, and every structure that libkvm reads.
 
 mod boot_file;
+pub(in crate::kernel) mod files;
 pub(in crate::kernel) mod log;
 pub(in crate::kernel) mod memory;
+mod network;
 mod object;
 pub(in crate::kernel) mod older;
+mod older_files;
+mod older_net;
 mod physical;
 pub(in crate::kernel) mod place;
+mod sockets;
+mod statistics;
 mod symbols;
+mod trees;
 
 pub(crate) use boot_file::BootFile;
 pub(in crate::kernel) use boot_file::synthetic;

@@ -13,6 +13,7 @@
 pub mod if_loop;
 pub mod interface;
 pub mod ioctl;
+pub(in crate::kernel) mod layout;
 pub mod metrics;
 pub mod netisr;
 pub mod radix;

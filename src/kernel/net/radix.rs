@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::sockaddr::{byte, sa_len};
 
 /// Where the part of an address begins that is compared (`dom_rtoffset`, in bytes).
-const OFFSET: usize = 4;
+pub(in crate::kernel) const OFFSET: usize = 4;
 /// Longest key (`dom_maxrtkey`).
 const MAX_KEYLEN: usize = 16;
 
@@ -47,7 +47,7 @@ impl Mask {
     }
 
     /// Number of ones that it begins with.
-    fn index(&self) -> usize {
+    pub(in crate::kernel) fn index(&self) -> usize {
         let part = self.part();
         let whole = part.iter().take_while(|&&b| b == 0xff).count();
         whole * 8 + part.get(whole).map_or(0, |b| b.leading_ones() as usize)
@@ -85,7 +85,7 @@ fn under(key: &[u8], mask: &Mask) -> Vec<u8> {
 }
 
 /// One route of a key: the mask, which a route to a host has not.
-type Leaf<T> = (Option<Mask>, T);
+pub(in crate::kernel) type Leaf<T> = (Option<Mask>, T);
 
 /// A table (`struct radix_node_head`).
 #[derive(Debug)]
@@ -185,6 +185,16 @@ impl<T: Copy + PartialEq> Head<T> {
             }
         }
         Some(route)
+    }
+
+    /// The routes of each key, with the part of it that is compared, in the order of a walk.
+    pub(in crate::kernel) fn by_key(&self) -> impl Iterator<Item = (&[u8], &[Leaf<T>])> {
+        self.leaves.iter().map(|(key, leaves)| (&key[..], &leaves[..]))
+    }
+
+    /// Masks that were ever in use.
+    pub(in crate::kernel) fn masks(&self) -> &[Mask] {
+        &self.known
     }
 
     /// All routes in the order of a walk (`rn_walktree`).

@@ -121,6 +121,11 @@ pub struct Inpcb {
 }
 
 impl Inpcb {
+    /// The list that it is in.
+    pub(super) fn list(&self) -> List {
+        self.list
+    }
+
     fn ends(&self) -> (End, End) {
         ((self.faddr, self.fport), (self.laddr, self.lport))
     }

@@ -23,6 +23,7 @@ pub mod ip_input;
 pub mod ip_options;
 pub mod ip_output;
 pub mod ip_reass;
+pub(in crate::kernel) mod layout;
 pub mod multicast;
 pub mod raw_ip;
 pub mod statistics;

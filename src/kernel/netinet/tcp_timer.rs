@@ -75,6 +75,11 @@ impl Globals {
 }
 
 impl Timers {
+    /// Slow ticks that are left to each; 0 for those that do not run.
+    pub(super) fn left(&self, now: u64) -> [i32; 4] {
+        self.0.map(|end| if end == 0 { 0 } else { end.saturating_sub(now).max(1) as i32 })
+    }
+
     /// Whether a timer runs.
     pub(super) fn runs(&self, timer: usize) -> bool {
         self.0[timer] != 0

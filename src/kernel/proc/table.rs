@@ -150,6 +150,11 @@ impl Table {
         self.groups.contains(id)
     }
 
+    /// Whether there is a session.
+    pub fn session_exists(&self, id: SessionId) -> bool {
+        self.sessions.contains(id)
+    }
+
     /// The session of a group.
     pub fn session(&self, group: PgrpId) -> &Session {
         &self.sessions[self.groups[group].session]

@@ -16,14 +16,20 @@ const VFSCONF: u32 = 0;
 const KINDS: u32 = 17;
 /// Properties of a kind (VFCF_*): part of the kernel, over the network, no real files.
 const STATIC: i32 = 1;
+const READ_ONLY: i32 = 4;
 const SYNTHETIC: i32 = 8;
+const LOOPBACK: i32 = 16;
 const SIZE: u32 = size_of::<Vfsconf>() as u32;
 
 /// The kinds that this kernel has.
-const HAVE: [(FsType, &str, i32); 4] = [
+const HAVE: [(FsType, &str, i32); 8] = [
     (FsType::Ufs, "ufs", STATIC),
     (FsType::Mfs, "mfs", STATIC),
+    (FsType::Fdesc, "fdesc", STATIC | SYNTHETIC),
+    (FsType::Null, "null", STATIC | LOOPBACK),
+    (FsType::Kernfs, "kernfs", STATIC | SYNTHETIC),
     (FsType::Procfs, "procfs", STATIC | SYNTHETIC),
+    (FsType::Cd9660, "cd9660", STATIC | READ_ONLY),
     (FsType::Devfs, "devfs", STATIC | SYNTHETIC),
 ];
 

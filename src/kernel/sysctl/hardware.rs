@@ -4,7 +4,9 @@
 //! kern/kern_devconf.c (dev_sysctl).
 
 use syscalls::errno::Errno;
+use syscalls::layout::Devconf;
 use syscalls::sysctl::mib::{hw, machdep};
+use zerocopy::IntoBytes;
 
 use super::kern::set_variable;
 use super::transfer::Transfer;
@@ -18,6 +20,9 @@ const PAGE_SIZE: i32 = 4096;
 const WIRED: u32 = 8 << 20;
 /// The console: the first screen of syscons.
 const CONSOLE: i32 = 12 << 8;
+/// Types of devices with their classes (MDDT_*, DC_CLS_*).
+const CPU: (u8, i32) = (0, 1);
+const BUS: (u8, i32) = (6, 2);
 /// Asks for the number of devices.
 const DEVCONF_NUMBER: u32 = 0;
 
@@ -43,13 +48,48 @@ pub(super) fn hw_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer
     }
 }
 
-/// The table of devices: there are none.
+/// The table of devices, which are numbered from 1 on: those that every machine has.
 fn dev_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer) -> Result<(), Errno> {
-    match *name {
-        [DEVCONF_NUMBER] => value.rdint(cx, 0),
-        [_] => Err(Errno::ENXIO),
-        _ => Err(Errno::ENOTDIR),
+    /// Bytes of a device: its structure, whose last byte would be the first of what its bus adds.
+    const SHOWN: u32 = size_of::<Devconf>() as u32 - 1;
+    let model = cx.kernel.system.model.clone();
+    let devices = [device("cpu", &model, CPU, None, 1), device("isa", "ISA bus", BUS, Some("cpu"), 2)];
+    let number = match *name {
+        [DEVCONF_NUMBER] => return value.rdint(cx, devices.len() as i32),
+        [number] => number,
+        _ => return Err(Errno::ENOTDIR),
+    };
+    let device = devices.iter().find(|device| device.number.get() as u32 == number).ok_or(Errno::ENXIO)?;
+    let room = std::mem::replace(&mut value.oldlen, SHOWN);
+    if value.old == 0 {
+        return Ok(());
     }
+    if room < SHOWN {
+        return Err(Errno::ENOMEM);
+    }
+    cx.copyout(value.old, device.as_bytes().get(..SHOWN as usize).unwrap_or_default())
+}
+
+/// A device that is always busy: its name, what it is, type and class, and the one that it hangs on.
+fn device(name: &str, text: &str, (kind, class): (u8, i32), parent: Option<&str>, number: i32) -> Devconf {
+    const BUSY: i32 = 3;
+    let mut device = Devconf {
+        number: number.into(),
+        punit: if parent.is_some() { 0 } else { -1 }.into(),
+        pnumber: if parent.is_some() { number - 1 } else { -1 }.into(),
+        state: BUSY.into(),
+        class: class.into(),
+        ..Devconf::default()
+    };
+    device.md[0] = kind;
+    let fill = |field: &mut [u8], text: &str| {
+        let room = field.len().saturating_sub(1);
+        field.iter_mut().take(room).zip(text.bytes()).for_each(|(to, from)| *to = from);
+    };
+    fill(&mut device.name, name);
+    fill(&mut device.descr, text);
+    fill(&mut device.pname, parent.unwrap_or_default());
+    device
 }
 
 /// Gives and takes one value; `name` is what follows `machdep`.

@@ -65,9 +65,9 @@ pub(super) fn kern_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transf
         kern::JOB_CONTROL | kern::SAVED_IDS => value.rdint(cx, 1),
         kern::DUMPDEV => set_dumpdev(cx, value),
         kern::NTP_PLL => ntp_sysctl(cx, rest, value),
-        // A table of vnodes means nothing without the kernel memory that its addresses point to; profiling
-        // of the kernel (PROF) is not compiled into GENERIC.
-        kern::VNODE | kern::PROF => Err(Errno::EOPNOTSUPP),
+        kern::VNODE => file_table::sysctl_vnode(cx, value),
+        // Profiling of the kernel is not compiled into GENERIC.
+        kern::PROF => Err(Errno::EOPNOTSUPP),
         other => match variable(other) {
             Some(variable) => set_variable(cx, value, variable),
             None => Err(Errno::EOPNOTSUPP),

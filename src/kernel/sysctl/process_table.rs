@@ -13,12 +13,12 @@ use zerocopy::little_endian::U32;
 
 use super::system_processes as system;
 use super::transfer::Transfer;
-use crate::kernel::Context;
 use crate::kernel::kmem::{older, place};
 use crate::kernel::proc::{self, Flags, Proc, ProcId, State};
 use crate::kernel::time::{self, TICK_NS};
 use crate::kernel::tty::NO_PID;
 use crate::kernel::vfs::device::makedev;
+use crate::kernel::{Context, cred};
 
 /// Which processes, by the name after `kern.proc` (KERN_PROC_*).
 mod which {
@@ -115,7 +115,9 @@ fn give<T: IntoBytes + zerocopy::Immutable>(
 
 /// What ps, debuggers and core files learn of a process (`fill_eproc`).
 pub fn kinfo_proc(cx: &Context<'_>, id: ProcId) -> KinfoProc {
-    KinfoProc { proc: proc_entry(cx, id), eproc: eproc(cx, id) }
+    let entry = KinfoProc { proc: proc_entry(cx, id), eproc: eproc(cx, id) };
+    let is_leader = cx.kernel.leader.as_ref().is_some_and(|leader| leader.id == id);
+    if is_leader { system::as_update(cx.kernel, &entry) } else { entry }
 }
 
 fn is_chosen(cx: &Context<'_>, id: ProcId, kind: u32, argument: u32) -> bool {
@@ -189,7 +191,8 @@ pub(in crate::kernel) fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
         traceflag: 0.into(),
         addr: place::user_area(id.index()).into(),
         cred: place::credentials(id.index()).into(),
-        fd: place::descriptors(id.index()).into(),
+        // The kernel's own processes have no descriptors.
+        fd: if proc.fd.cwd.is_some() { place::descriptors(id.index()) } else { 0 }.into(),
         vmspace: place::address_space(id.index()).into(),
         pgrpnxt: optional(next_of_group(procs, id)),
         oppid: proc.original_parent.and_then(|id| procs.get(id)).map_or(0, |original| original.pid).into(),
@@ -227,7 +230,7 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
         paddr: proc_address(id),
         sess: place::session(procs.session_id(proc.pgrp).index()).into(),
         pcred: pcred(proc),
-        ucred: ucred(proc),
+        ucred: ucred(&proc.cred.ucred),
         vm: if proc.state == State::Zombie { Vmspace::default() } else { vmspace(proc) },
         ppid: proc.parent.map_or(0, |parent| procs[parent].pid).into(),
         pgid: group.pgid.into(),
@@ -266,15 +269,15 @@ pub(in crate::kernel) fn pcred(proc: &Proc) -> Pcred {
     }
 }
 
-pub(in crate::kernel) fn ucred(proc: &Proc) -> Ucred {
+pub(in crate::kernel) fn ucred(given: &cred::Ucred) -> Ucred {
     let mut groups = [U32::ZERO; 16];
-    for (to, from) in groups.iter_mut().zip(&proc.cred.ucred.groups) {
+    for (to, from) in groups.iter_mut().zip(&given.groups) {
         *to = (*from).into();
     }
     Ucred {
         refs: 1.into(),
-        uid: proc.cred.ucred.uid.into(),
-        ngroups: (proc.cred.ucred.groups.len() as i16).into(),
+        uid: given.uid.into(),
+        ngroups: (given.groups.len() as i16).into(),
         groups,
         ..Ucred::default()
     }

@@ -40,6 +40,38 @@ pub(in crate::kernel) fn swapper() -> u32 {
     place::process(FIRST_SLOT)
 }
 
+/// The session leader above the first program has the number of the update process and stands for it: its entry
+/// with that process's name, state and sleep.
+pub(super) fn as_update(kernel: &Kernel, leader: &KinfoProc) -> KinfoProc {
+    let [.., update] = PROCESSES;
+    let shown = entry(kernel, PROCESSES.len() - 1, update);
+    let proc = Proc {
+        next: leader.proc.next,
+        pptr: leader.proc.pptr,
+        osptr: leader.proc.osptr,
+        ysptr: leader.proc.ysptr,
+        cptr: leader.proc.cptr,
+        pgrp: leader.proc.pgrp,
+        cred: leader.proc.cred,
+        addr: leader.proc.addr,
+        vmspace: leader.proc.vmspace,
+        ..shown.proc
+    };
+    let eproc = Eproc {
+        paddr: leader.eproc.paddr,
+        sess: leader.eproc.sess,
+        ppid: leader.eproc.ppid,
+        pgid: leader.eproc.pgid,
+        ..shown.eproc
+    };
+    KinfoProc { proc, eproc }
+}
+
+/// The message of an address that a process of the system sleeps on.
+pub(in crate::kernel) fn sleep_message(slot: usize) -> Option<&'static str> {
+    PROCESSES.get(slot.checked_sub(FIRST_SLOT)?).map(|(_, _, message, _)| *message)
+}
+
 fn entry(kernel: &Kernel, n: usize, (pid, name, wmesg, priority): (i32, &str, &str, u8)) -> KinfoProc {
     let slot = FIRST_SLOT + n;
     let uptime = kernel.clock.uptime() / SECOND_NS;

@@ -189,3 +189,32 @@ fn the_security_level_only_rises() {
     assert_eq!(guest.sysctl(&[1, mib::kern::SECURELVL], 4, Some(0)), Err(Errno::EPERM as u32));
     assert_eq!(guest.word(OLD), 1);
 }
+
+#[test]
+fn devices_are_numbered_from_one_and_say_what_they_hang_on() {
+    const LENGTH_OF_ONE: u32 = 171;
+    let mut g = guest();
+    let device = |n| [mib::CTL_HW, mib::hw::DEVCONF, n];
+    assert_eq!((g.sysctl(&device(0), 4, None), g.word(OLD)), (Ok(4), 2));
+    assert_eq!(g.sysctl(&device(2), 1000, None), Ok(LENGTH_OF_ONE));
+    assert_eq!(
+        (g.word(OLD) & 0x00ff_ffff, g.word(OLD + 96), g.word(OLD + 100)),
+        (u32::from_le_bytes(*b"isa\0"), 0, 2)
+    );
+    assert_eq!((g.word(OLD + 104), g.word(OLD + 140)), (u32::from_le_bytes(*b"cpu\0"), 1));
+    assert_eq!(g.sysctl(&device(1), 100, None), Err(Errno::ENOMEM.raw()));
+    assert_eq!(g.sysctl(&device(3), 1000, None), Err(Errno::ENXIO.raw()));
+}
+
+#[test]
+fn the_tables_of_files_and_vnodes_are_those_of_kernel_memory() {
+    let mut g = guest();
+    g.call(SOCKETPAIR, &[1, 1, 0, MEMORY + 0x300]).unwrap();
+    let length = g.sysctl(&[mib::CTL_KERN, mib::kern::FILE], 4096, None).unwrap();
+    let size = size_of::<syscalls::layout::File>() as u32;
+    assert_eq!(length, 4 + 2 * size, "two files behind the address of the first");
+    let (first, second) = (g.word(OLD), g.word(OLD + 4));
+    assert_eq!((first, second != 0), (crate::kernel::kmem::files::first_file(&g.kernel), true));
+    assert_eq!(g.word(OLD + 4 + size + 4), first, "the second leads back to the first");
+    assert_eq!(g.sysctl(&[mib::CTL_KERN, mib::kern::VNODE], 4096, None), Ok(0), "no file system, no vnode");
+}

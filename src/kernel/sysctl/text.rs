@@ -42,7 +42,7 @@ impl Text {
     }
 
     /// Has `fill` store the first `len` bytes, and ends them with a NUL whatever it says.
-    pub(super) fn set<E>(
+    pub(in crate::kernel) fn set<E>(
         &mut self,
         len: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,

@@ -10,6 +10,8 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use syscalls::layout;
+
 /// Characters of a block (CBSIZE).
 pub(super) const CBSIZE: usize = 108;
 /// Blocks that all queues share at first (INITIAL_CBLOCKS).
@@ -75,6 +77,17 @@ impl Clist {
     /// Whether it has blocks of its own: a closed terminal's has none.
     pub fn is_allocated(&self) -> bool {
         self.reserved > 0
+    }
+
+    /// The structure that readers of kernel memory see; its blocks lie nowhere.
+    pub(super) fn layout(&self) -> layout::Clist {
+        layout::Clist {
+            cc: (self.len() as i32).into(),
+            cbcount: (self.blocks() as i32).into(),
+            cbmax: (self.max as i32).into(),
+            cbreserved: (self.reserved as i32).into(),
+            ..layout::Clist::default()
+        }
     }
 
     /// Blocks in use (`c_cbcount`).

@@ -18,6 +18,7 @@ pub mod host;
 mod info;
 mod input;
 mod ioctl;
+pub(in crate::kernel) mod layout;
 mod modem;
 mod output;
 mod pty;

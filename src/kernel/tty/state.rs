@@ -334,6 +334,21 @@ impl Ttys {
         self.all.get(id)
     }
 
+    /// Number of terminals; the pseudo terminals come first.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Number of pseudo terminals.
+    pub fn ptys(&self) -> usize {
+        self.ptys
+    }
+
     /// Numbers of the host's terminals.
     #[inline]
     pub fn hosts(&self) -> std::ops::Range<usize> {

@@ -21,6 +21,8 @@ pub const ROOTINO: u32 = 2;
 
 /// Immutable flags, of the owner and of the super-user.
 pub const IMMUTABLE: u32 = 0x0002_0002;
+/// The one of the super-user (SF_IMMUTABLE).
+pub const SF_IMMUTABLE: u32 = 0x0002_0000;
 /// Append-only flags, of the owner and of the super-user.
 pub const APPEND: u32 = 0x0004_0004;
 /// The flags that the super-user alone may set.

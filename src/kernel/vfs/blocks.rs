@@ -70,6 +70,7 @@ fn blocks(offset: u64, len: u64) -> std::ops::Range<u64> {
 pub(in crate::kernel) fn read(kernel: &mut Kernel, id: ProcId, vnode: VnodeId, offset: u64, len: u64) -> u32 {
     let of_file = kernel.blocks.of(vnode);
     let new = blocks(offset, len).filter(|&block| of_file.cached.add(block)).count() as u32;
+    kernel.counters.transfers += u64::from(new);
     if let Some(proc) = kernel.procs.get_mut(id) {
         proc.usage.inblock = proc.usage.inblock.wrapping_add(new);
     }
@@ -90,6 +91,7 @@ pub(in crate::kernel) fn written(kernel: &mut Kernel, id: ProcId, vnode: VnodeId
         of_file.cached.add(block);
         new += u32::from(of_file.dirty.add(block));
     }
+    kernel.counters.transfers += u64::from(new);
     if let Some(proc) = kernel.procs.get_mut(id) {
         proc.usage.oublock = proc.usage.oublock.wrapping_add(new);
     }

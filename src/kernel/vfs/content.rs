@@ -76,6 +76,9 @@ impl Vfs {
             buffer.iter_mut().zip(rest).for_each(|(to, byte)| *to = *byte);
             return Ok(rest.len().min(buffer.len()));
         }
+        if let Body::Disc(own) = &self.vnodes[id].body {
+            return own.read(offset, buffer);
+        }
         let fd = self.content(id, OpenFor::Reading)?;
         Ok(fs::read_at(fd.as_fd(), buffer, offset)?)
     }
@@ -106,6 +109,7 @@ impl Vfs {
             Some(node) => Ok(node.place.stat()?.size),
             None => match &self.vnodes[id].body {
                 Body::Memory(_, bytes) => Ok(bytes.len() as u64),
+                Body::Disc(own) => Ok(own.length()),
                 _ => Ok(self.vnodes[id].inode.size_in_memory()),
             },
         }

@@ -4,7 +4,7 @@ use syscalls::arg::Fd;
 use syscalls::result::{self, Ret};
 
 use super::vnode::VnodeId;
-use super::{calls, device, fifo, locking, procfs, stream};
+use super::{calls, device, fifo, locking, mount, procfs, stream};
 use crate::kernel::file::{FileFlag, FileId, Uio};
 use crate::kernel::{Context, Retval, Sysret, Wake, socket};
 
@@ -60,6 +60,8 @@ pub enum Resume {
         /// What was asked for.
         requested: u32,
     },
+    /// A mount of memory, whose caller serves it.
+    MemoryMount(mount::MountId),
     /// A daemon that waits for work which never comes.
     Idle,
     /// A write to a host stream that took a part.
@@ -95,6 +97,7 @@ pub fn resume(cx: &mut Context<'_>, state: Resume, wake: Wake) -> Sysret<Retval>
             _ => device::read_tunnel(cx, unit, uio, requested).map(result::Int::regs),
         },
         Resume::ProcessStop(waiting) => procfs::resume_wait(cx, waiting, wake).map(result::Int::regs),
+        Resume::MemoryMount(id) => calls::resume_serve(cx, id, wake).map(result::None::regs),
         Resume::Idle => Ok(result::None::regs(())),
         Resume::StreamWrite { file, uio, requested } => {
             stream::resume_write(cx, file, uio, requested, wake).map(result::Int::regs)

@@ -9,7 +9,7 @@
 use syscalls::Errno;
 
 use super::Vfs;
-use super::mount::{MountFlags, MountId};
+use super::mount::{Disk, MountFlags, MountId};
 use super::vnode::{VnodeId, Vtype};
 use crate::host::random;
 use crate::kernel::file::{FileFlag, FileId, Uio};
@@ -21,6 +21,9 @@ use crate::kernel::{Context, Resume, Sysret};
 
 /// Descriptors that have a node in /dev/fd.
 const FD_NODES: u32 = 64;
+/// Major numbers of disks (sd) as block devices, and as character devices.
+const DISK: u32 = 4;
+const RAW_DISK: u32 = 13;
 /// Bytes that a device moves at once.
 const PIECE: usize = 4096;
 
@@ -147,6 +150,15 @@ const NODES: &[(&str, u32, u16)] = &[
     ("zero", makedev(2, 12), 0o666),
 ];
 
+/// Whether a name is one of the nodes of /dev.
+pub fn is_name(name: &[u8]) -> bool {
+    let pty = |minor| pty_names(minor).into_iter().flatten().any(|known| known.as_bytes() == name);
+    name == b"fd"
+        || name.starts_with(b"ttyv")
+        || NODES.iter().any(|(known, ..)| known.as_bytes() == name)
+        || (0..tty::MOST_PTYS as u32).any(pty)
+}
+
 impl Vfs {
     /// Fills a new directory of devices.
     pub(super) fn make_devices(&mut self, mount: MountId) {
@@ -193,6 +205,37 @@ impl Vfs {
         };
         self.vnodes.vref(vnode);
         vnode
+    }
+
+    /// Adds a disk: the nodes NAME and rNAME in /dev.
+    pub fn add_disk(&mut self, name: &[u8], path: &std::path::Path, read_only: bool) {
+        let Some(dev) = self.dev else { return };
+        let mount = self.vnodes[dev].mount;
+        let rdev = makedev(DISK, self.disks.len() as u32);
+        let block = self.built_in(mount, Vtype::Blk, 0o640, rdev);
+        self.vnodes.graft(dev, name, block);
+        self.add_device(dev, &[b"r", name].concat(), makedev(RAW_DISK, self.disks.len() as u32), 0o640);
+        self.disks.push(Disk { rdev, path: path.to_owned(), read_only });
+    }
+
+    /// The disk that a node stands for.
+    pub(super) fn disk(&self, vnode: VnodeId) -> Option<&Disk> {
+        let rdev = self.vnodes[vnode].rdev()?;
+        self.disks.iter().find(|disk| disk.rdev == rdev)
+    }
+
+    /// Fills the root of a file system of descriptors.
+    pub(super) fn make_descriptors(&mut self, mount: MountId) {
+        let root = self.mounts[mount.0].root;
+        let fd = self.built_in(mount, Vtype::Dir, 0o555, 0);
+        self.vnodes.graft(root, b"fd", fd);
+        for number in 0..FD_NODES {
+            self.add_device(fd, number.to_string().as_bytes(), makedev(22, number), 0o666);
+        }
+        for (number, name) in (0..).zip(["stdin", "stdout", "stderr"]) {
+            self.add_device(root, name.as_bytes(), makedev(22, number), 0o666);
+        }
+        self.add_device(root, b"tty", makedev(1, 0), 0o666);
     }
 
     /// Adds a character device to a directory of the kernel's own.

@@ -91,6 +91,12 @@ impl Vfs {
         if let super::Body::Process(node) = self.vnodes[id].body {
             return Ok(self.process_entries(node));
         }
+        if let super::Body::Disc(_) = self.vnodes[id].body {
+            return self.disc_entries(id);
+        }
+        if let super::Body::Kernel(_) = self.vnodes[id].body {
+            return Ok(Self::kernel_entries());
+        }
         if self.is_removed(id) {
             return Ok(Vec::new());
         }
@@ -177,6 +183,8 @@ impl Vfs {
             super::Body::BuiltIn(own) => own.ino,
             super::Body::Memory(ino, _) => *ino,
             super::Body::Process(node) => node.fileno(),
+            super::Body::Kernel(node) => node.fileno(),
+            super::Body::Disc(own) => own.fileno(),
             super::Body::Stream(_) | super::Body::Dead => return Err(Errno::EBADF),
         })
     }

@@ -12,7 +12,7 @@ use super::calls;
 use super::device::Device;
 use super::mount::MountFlags;
 use super::namei::Nameidata;
-use super::vnode::{VnodeId, Vtype};
+use super::vnode::{Body, VnodeId, Vtype};
 use crate::host::fs::{OpenFor, read_at};
 use crate::image;
 use crate::kernel::event::Event;
@@ -136,6 +136,9 @@ pub fn follow_moved(kernel: &mut Kernel) {
 pub fn vn_mmap(cx: &mut Context<'_>, vnode: VnodeId, open: FileFlag) -> Result<Mappable, Errno> {
     let held = cx.kernel.vfs.vnode(vnode);
     match (held.kind, held.rdev().and_then(Device::from_rdev)) {
+        (Vtype::Reg, _) if matches!(held.body, Body::Memory(..) | Body::Disc(_)) => {
+            Ok(Mappable::Content(vnode))
+        }
         (Vtype::Reg, _) => {
             let write = open.contains(FileFlag::WRITE);
             let HostFile { file, id, .. } = host_file(cx.kernel, vnode, write)?;

@@ -15,12 +15,14 @@ mod continuation;
 pub mod device;
 pub mod directory;
 mod dirslots;
+mod disc;
 mod exec;
 pub mod fifo;
 mod hold;
 mod identity;
 mod inode;
 pub mod keep;
+mod kernfs;
 pub mod lock;
 mod locking;
 pub mod mount;
@@ -135,13 +137,35 @@ pub struct Vfs {
     hides_own: bool,
     /// Processes, for the file system that shows them.
     view: procfs::View,
+    /// Directories of the host that are given as disks.
+    disks: Vec<mount::Disk>,
+    /// Where file systems in memory are made.
+    above: Option<std::path::PathBuf>,
+    /// Values, for the file system that shows them.
+    kernel_view: kernfs::View,
+    /// How look-ups of names went.
+    name_counts: NameCounts,
     /// The file of a kernel for roots that have none, and its vnode once somebody has looked.
     kernel_file: Option<Rc<[u8]>>,
     kernel_vnode: Option<VnodeId>,
 }
 
-/// The name of the kernel in the root, and the inode number of the file that we offer.
-const KERNEL_NAME: &[u8] = b"kernel";
+/// How look-ups of names of files went (`nchstats`): what is held is what a cache of names would have known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::kernel) struct NameCounts {
+    /// The file was held.
+    pub(in crate::kernel) hits: u32,
+    /// It had to be looked for.
+    pub(in crate::kernel) misses: u32,
+    /// The name is longer than 2.1's cache takes (NCHNAMLEN).
+    pub(in crate::kernel) long: u32,
+}
+
+/// Longest name that 2.1's cache takes.
+const NCHNAMLEN: usize = 31;
+
+/// The names of the kernel in the root, 2.1's and 386BSD's, and the inode number of the file that we offer.
+const KERNEL_NAMES: [&[u8]; 2] = [b"kernel", b"386bsd"];
 const KERNEL_INO: u32 = 0xefff_ffff;
 
 /// Adds a reference to a vnode.
@@ -216,6 +240,16 @@ impl Vfs {
         &self.vnodes[id]
     }
 
+    /// All vnodes that are held or cached.
+    pub(in crate::kernel) fn vnodes(&self) -> Vec<VnodeId> {
+        self.vnodes.ids()
+    }
+
+    /// How look-ups of names went.
+    pub(in crate::kernel) fn name_counts(&self) -> NameCounts {
+        self.name_counts
+    }
+
     /// A vnode that somebody holds, to change it.
     pub fn vnode_mut(&mut self, id: VnodeId) -> &mut Vnode {
         &mut self.vnodes[id]
@@ -224,6 +258,9 @@ impl Vfs {
     /// Checks what `cred` may do (`VOP_ACCESS`).
     pub fn access(&mut self, id: VnodeId, want: Want, cred: &Ucred) -> Result<(), Errno> {
         let vnode = &self.vnodes[id];
+        if let Body::Kernel(node) = vnode.body {
+            return kernfs::access(node, want, cred);
+        }
         let ours =
             vnode.kind == Vtype::Dir && matches!(vnode.body, Body::BuiltIn(_)) && !self.takes_names(id);
         let read_only = ours || self.read_only(id);
@@ -239,6 +276,13 @@ impl Vfs {
         if let Body::Process(node) = self.vnodes[id].body {
             let attr = self.process_attributes(self.vnodes[id].kind, node)?;
             return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..attr });
+        }
+        if let Body::Kernel(node) = self.vnodes[id].body {
+            let attr = self.kernel_attributes(self.vnodes[id].kind, node);
+            return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..attr });
+        }
+        if let Body::Disc(own) = &self.vnodes[id].body {
+            return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..own.attributes() });
         }
         let Vfs { mounts, vnodes, options, repeat, identities, kept, .. } = self;
         let vnode = &vnodes[id];
@@ -303,23 +347,23 @@ impl Vfs {
                 let time = fs::HostTime::default();
                 Vattr {
                     kind: vnode.kind,
-                    mode: 0o444,
+                    mode: 0o555,
                     nlink: 1,
                     uid: 0,
                     gid: 0,
-                    fsid: 0,
+                    fsid: identities.device(mount.unit),
                     fileid: *ino,
                     size: bytes.len() as u64,
                     blocksize: IOSIZE,
                     atime: time,
                     mtime: time,
                     ctime: time,
-                    flags: 0,
+                    flags: vnode.inode.extra.get().flags,
                     rdev: 0,
                     bytes: bytes.len() as u64,
                 }
             }
-            Body::Process(_) | Body::Dead => return Err(Errno::EBADF),
+            Body::Disc(_) | Body::Process(_) | Body::Kernel(_) | Body::Dead => return Err(Errno::EBADF),
         };
         match vnode.kind {
             Vtype::Blk => attr.blocksize = BLKDEV_IOSIZE,
@@ -334,11 +378,11 @@ impl Vfs {
 
     /// The text of a symbolic link (`VOP_READLINK`).
     pub fn readlink(&self, id: VnodeId) -> Result<Vec<u8>, Errno> {
-        match self.vnodes[id].host() {
-            Some(node) => Ok(node.place.readlink()?),
-            None => {
-                self.vnodes[id].inode.text.borrow().as_ref().map(|text| text.to_vec()).ok_or(Errno::EINVAL)
-            }
+        let vnode = &self.vnodes[id];
+        match &vnode.body {
+            Body::Host(node) => Ok(node.place.readlink()?),
+            Body::Disc(own) => own.link(),
+            _ => vnode.inode.text.borrow().as_ref().map(|text| text.to_vec()).ok_or(Errno::EINVAL),
         }
     }
 
@@ -348,33 +392,49 @@ impl Vfs {
         if let Body::Process(node) = vnode.body {
             return Ok(self.process_entry(directory, node, name));
         }
+        if let Body::Kernel(node) = vnode.body {
+            return self.kernel_entry(directory, node, name);
+        }
+        if matches!(vnode.body, Body::Disc(_)) {
+            return self.disc_entry(directory, name);
+        }
         if let Some(&graft) = vnode.grafts.get(name) {
+            self.name_counts.hits = self.name_counts.hits.wrapping_add(1);
             return Ok(Some(graft));
         }
         if self.is_own(directory, name) {
             return Ok(None);
         }
-        let Some(node) = vnode.host() else { return Ok(self.offered(directory, name)) };
+        let Some(node) = vnode.host() else { return Ok(None) };
         let place = match node.place.child(name) {
             Ok(place) => place,
             Err(error) => match Errno::from(error) {
-                Errno::ENOENT => return Ok(self.offered(directory, name)),
+                Errno::ENOENT => return Ok(None),
                 other => return Err(other),
             },
         };
         let mount = vnode.mount;
-        Ok(Some(self.hold(directory, mount, place)?))
+        let known = self.vnodes.made();
+        let held = self.hold(directory, mount, place)?;
+        let counts = &mut self.name_counts;
+        let count = match name.len() {
+            0..=NCHNAMLEN if self.vnodes.made() == known => &mut counts.hits,
+            0..=NCHNAMLEN => &mut counts.misses,
+            _ => &mut counts.long,
+        };
+        *count = count.wrapping_add(1);
+        Ok(Some(held))
     }
 
-    /// Offers a file under the name of the kernel to those who look for it in a root that has none.  No listing
-    /// shows it.
+    /// Offers a file under the names of the kernel to those who look for it in a root that has none.  No listing
+    /// shows it, and whoever wants to make something under such a name finds it free.
     pub(in crate::kernel) fn offer_kernel(&mut self, bytes: Vec<u8>) {
         self.kernel_file = Some(bytes.into());
     }
 
     /// The kernel's own file, where nothing else has its name.
     fn offered(&mut self, directory: VnodeId, name: &[u8]) -> Option<VnodeId> {
-        if name != KERNEL_NAME || Some(directory) != self.root {
+        if !KERNEL_NAMES.contains(&name) || Some(directory) != self.root {
             return None;
         }
         if let Some(known) = self.kernel_vnode {
@@ -382,7 +442,10 @@ impl Vfs {
         }
         let mount = self.vnodes[directory].mount;
         let body = Body::Memory(KERNEL_INO, self.kernel_file.clone()?);
-        let vnode = self.vnodes.insert(Vnode::new(Vtype::Reg, mount, body));
+        let vnode = Vnode::new(Vtype::Reg, mount, body);
+        // As an installation of 2.1 leaves its kernel (schg).
+        vnode.inode.extra.set(Extra { flags: attr::SF_IMMUTABLE, ..Extra::default() });
+        let vnode = self.vnodes.insert(vnode);
         self.vnodes.vref(vnode);
         self.kernel_vnode = Some(vnode);
         Some(vnode)

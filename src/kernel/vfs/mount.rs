@@ -5,16 +5,17 @@
 //!
 //! Must not know processes.  2.1 counterpart: sys/mount.h, kern/vfs_syscalls.c (mount), kern/vfs_subr.c.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use syscalls::flags::MountFlags;
 
 use super::attr::ROOTINO;
+use super::disc::OnDisc;
 use super::hold::Hold;
 use super::identity::Unit;
 use super::overlay::{self, Layered};
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
-use super::{Vfs, procfs};
+use super::{Vfs, kernfs, procfs};
 use crate::host::change::HostSpace;
 use crate::host::error::{HostError, HostResult};
 use crate::host::fs::{HostKind, Place};
@@ -31,8 +32,16 @@ pub enum FsType {
     Ufs = 1,
     /// A temporary directory of the host.
     Mfs = 3,
+    /// The descriptors of a process.
+    Fdesc = 7,
+    /// A directory of the guest in another place.
+    Null = 9,
+    /// Values of the kernel.
+    Kernfs = 11,
     /// Processes.
     Procfs = 12,
+    /// A CD-ROM.
+    Cd9660 = 14,
     /// Devices of the kernel.
     Devfs = 16,
 }
@@ -60,6 +69,12 @@ pub struct Mount {
     pub special: bool,
     /// Its flags were changed by a guest, which may change them back.
     pub changed: bool,
+    /// A guest mounted it, and may unmount it.
+    pub by_guest: bool,
+    /// The disk that it is of.
+    disk: Option<u32>,
+    /// What goes when it is unmounted: the directory of a file system in memory.
+    temporary: Option<Temporary>,
 }
 
 /// The guest's own /tmp: mounted from the beginning, made on the host when somebody goes there.
@@ -89,9 +104,37 @@ pub enum Source<'a> {
     Devices,
     /// The processes, under this name in the list of mounts.
     Processes(&'a [u8]),
+    /// Values of the kernel, under this name.
+    Values(&'a [u8]),
+    /// Descriptors, under this name.
+    Descriptors(&'a [u8]),
+    /// A directory of the guest, under its name.
+    Again(VnodeId, &'a [u8]),
+    /// A directory of the host that was given as a disk, under the name of the disk.
+    Disk(&'a Disk, &'a [u8]),
+    /// The root of a CD-ROM, and its disk, under the name of the disk.
+    Disc(&'a OnDisc, &'a Disk, &'a [u8]),
+    /// An empty file system that goes when it is unmounted, under this name.
+    Memory(&'a [u8]),
+}
+
+/// A directory of the host, or an image of a CD-ROM, that a guest may mount as a disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// The device number.
+    pub rdev: u32,
+    /// The directory or image.
+    pub path: PathBuf,
+    /// Nothing may be changed in it.
+    pub read_only: bool,
 }
 
 impl Vfs {
+    /// Sets where file systems in memory are made.
+    pub fn set_temporary(&mut self, above: PathBuf) {
+        self.above = Some(above);
+    }
+
     /// Mounts the root of all.
     pub fn mount_root(&mut self, source: &Source<'_>, flags: MountFlags) -> HostResult<MountId> {
         let id = self.new_mount(source, b"/", flags | MountFlags::ROOTFS)?;
@@ -127,8 +170,10 @@ impl Vfs {
         self.mounts[id.0].covered = Some(covered);
         self.vnodes[covered].mounted_here = Some(id);
         self.vnodes.vref(root);
-        if matches!(source, Source::Devices) {
-            self.make_devices(id);
+        match source {
+            Source::Devices => self.make_devices(id),
+            Source::Descriptors(_) => self.make_descriptors(id),
+            _ => {}
         }
         Ok(id)
     }
@@ -139,11 +184,17 @@ impl Vfs {
         let Some(covered) = mount.covered.take() else { return };
         let root = mount.root;
         mount.on.clear();
+        let temporary = mount.temporary.take();
         self.vnodes[covered].mounted_here = None;
         self.vnodes.vrele(covered);
+        self.drop_grafts(id);
         // One of the mount and one of the directory.
         self.vnodes.vrele(root);
         self.vnodes.vrele(root);
+        if temporary.is_some() {
+            // What the cache holds of it would keep its blocks.
+            self.vnodes.empty_cache();
+        }
     }
 
     /// Whether a mount is still there.
@@ -151,17 +202,47 @@ impl Vfs {
         !self.mounts[id.0].on.is_empty()
     }
 
+    /// From now on a mount is one of a guest's.
+    pub(super) fn mounted_by_guest(&mut self, id: MountId) {
+        if let Some(mount) = self.mounts.get_mut(id.0) {
+            mount.by_guest = true;
+        }
+    }
+
+    /// Whether a directory that was given as a disk is mounted.
+    pub(super) fn is_mounted_from(&self, rdev: u32) -> bool {
+        self.mounts.iter().any(|mount| mount.disk == Some(rdev) && !mount.on.is_empty())
+    }
+
     /// Whether somebody uses a file of a mount, other than as the directory that is covered.
     pub(super) fn is_busy(&self, id: MountId) -> bool {
         let root = self.mounts[id.0].root;
         let of_mount = |vnode: &VnodeId| self.vnodes[*vnode].mount == id;
         let all: Vec<VnodeId> = self.vnodes.ids().into_iter().filter(of_mount).collect();
-        // The mount, the directory that it covers, and what is cached below hold the root.
-        let below = all.iter().filter(|vnode| self.vnodes[**vnode].parent == Some(root)).count();
-        all.into_iter().any(|vnode| {
+        // The mount and the directory that it covers hold the root; what lies in a directory holds it.
+        let grafted = |vnode: VnodeId| {
+            let holds = |directory: &VnodeId| self.vnodes[*directory].grafts.values().any(|id| *id == vnode);
+            all.iter().any(holds)
+        };
+        all.iter().any(|&vnode| {
             let users = self.vnodes[vnode].usecount as usize;
-            users > if vnode == root { 2 + below } else { 0 }
+            let of_mount = if vnode == root { 2 } else { usize::from(grafted(vnode)) };
+            let below = all.iter().filter(|other| self.vnodes[**other].parent == Some(vnode)).count();
+            users > of_mount + below + self.vnodes[vnode].grafts.len()
         })
+    }
+
+    /// Lets go of the entries of our own of a mount that goes.
+    fn drop_grafts(&mut self, id: MountId) {
+        for directory in self.vnodes.ids() {
+            if self.vnodes[directory].mount != id {
+                continue;
+            }
+            for (_, child) in std::mem::take(&mut self.vnodes[directory].grafts) {
+                self.vnodes.vrele(child);
+                self.vnodes.vrele(directory);
+            }
+        }
     }
 
     /// Mounts a directory of the guest's own that is not made before somebody goes there.
@@ -235,6 +316,10 @@ impl Vfs {
     /// Room on a mount; a repeatable run has always the same.
     pub fn space(&self, id: MountId) -> HostResult<HostSpace> {
         let private = self.private.as_ref().filter(|private| private.mount == id);
+        if let Body::Disc(root) = &self.vnodes[self.mounts[id.0].root].body {
+            let (blocks, block_size) = root.size();
+            return Ok(HostSpace { block_size, blocks, ..HostSpace::default() });
+        }
         match (&self.mounts[id.0].place, private) {
             (None, None) => Ok(HostSpace::default()),
             _ if self.options.repeatable => Ok(REPEATABLE_SPACE),
@@ -266,8 +351,16 @@ impl Vfs {
             Source::Empty => (FsType::Mfs, b"bsd21".to_vec(), None),
             Source::Devices => (FsType::Devfs, b"devfs".to_vec(), None),
             Source::Processes(from) => (FsType::Procfs, from.to_vec(), None),
+            Source::Values(from) => (FsType::Kernfs, from.to_vec(), None),
+            Source::Descriptors(from) => (FsType::Fdesc, from.to_vec(), None),
+            Source::Again(_, from) => (FsType::Null, from.to_vec(), None),
+            Source::Disk(disk, from) => (FsType::Ufs, from.to_vec(), Some(disk.path.as_path())),
+            Source::Disc(_, _, from) => (FsType::Cd9660, from.to_vec(), None),
+            Source::Memory(from) => (FsType::Mfs, from.to_vec(), None),
         };
-        let flags = if path.is_some() { flags | MountFlags::LOCAL } else { flags };
+        let is_local = path.is_some() || matches!(source, Source::Memory(_) | Source::Disc(..));
+        let flags = if is_local { flags | MountFlags::LOCAL } else { flags };
+        let mut temporary = None;
         let (place, unit, vnode) = match path {
             Some(path) => {
                 let (place, unit, vnode) = match source {
@@ -280,6 +373,27 @@ impl Vfs {
                     return Err(HostError::SPECIAL);
                 }
                 (Some(place), unit, vnode)
+            }
+            None if let Source::Again(again, _) = source => {
+                let place = self.vnodes[*again].host().map(|node| node.place.try_clone());
+                let (place, unit, vnode) = self.held_root(id, place.ok_or(HostError::NOT_PERMITTED)??)?;
+                (Some(place), unit, vnode)
+            }
+            None if matches!(source, Source::Memory(_)) => {
+                let above = self.above.clone().ok_or(HostError::NOT_PERMITTED)?;
+                let directory = temporary.insert(Temporary::new(above)?);
+                let path = directory.path()?.to_owned();
+                let (place, unit, vnode) = self.host_root(id, &path)?;
+                (Some(place), unit, vnode)
+            }
+            None if let Source::Disc(root, ..) = source => {
+                let unit = self.identities.mount(id.0, None);
+                (None, unit, Vnode::new(Vtype::Dir, id, Body::Disc(Box::new((*root).clone()))))
+            }
+            None if kind == FsType::Kernfs => {
+                self.kernel_view.mounted = true;
+                let unit = self.identities.mount(id.0, None);
+                (None, unit, Vnode::new(Vtype::Dir, id, Body::Kernel(kernfs::Node::ROOT)))
             }
             None if kind == FsType::Procfs => {
                 self.uses_processes();
@@ -295,13 +409,31 @@ impl Vfs {
         let root = self.vnodes.insert(vnode);
         self.vnodes.vref(root);
         let from = match kind {
-            FsType::Ufs if self.options.repeatable => format!("/dev/sd{}a", id.0).into_bytes(),
+            FsType::Ufs if self.options.repeatable && !matches!(source, Source::Disk(..)) => {
+                format!("/dev/sd{}a", id.0).into_bytes()
+            }
             _ => from,
         };
         let on = on.to_vec();
         let special = matches!(source, Source::Special(_));
-        let changed = false;
-        self.mounts.push(Mount { root, covered: None, flags, kind, on, from, unit, place, special, changed });
+        self.mounts.push(Mount {
+            root,
+            covered: None,
+            flags,
+            kind,
+            on,
+            from,
+            unit,
+            place,
+            special,
+            changed: false,
+            by_guest: false,
+            disk: match source {
+                Source::Disk(disk, _) | Source::Disc(_, disk, _) => Some(disk.rdev),
+                _ => None,
+            },
+            temporary,
+        });
         Ok(id)
     }
 

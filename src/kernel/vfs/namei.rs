@@ -12,7 +12,7 @@ use syscalls::Errno;
 use super::Vfs;
 use super::access::Want;
 use super::attr::S_ISTXT;
-use super::vnode::{VnodeId, Vtype};
+use super::vnode::{Body, VnodeId, Vtype};
 use crate::kernel::cred::Ucred;
 
 /// Longest component (NAME_MAX).
@@ -242,8 +242,15 @@ impl Vfs {
             b"." | b".." if self.is_removed(dp) => return Err(Errno::ENOENT),
             b"." => Some(dp),
             b".." => self.vnodes[dp].parent,
-            name => self.child(dp, name)?,
+            name => match self.child(dp, name)? {
+                None if op == Op::Lookup || !last => self.offered(dp, name),
+                found => found,
+            },
         };
+        if last && op != Op::Lookup && matches!(self.vnodes[dp].body, Body::Kernel(_)) {
+            // Nothing is made or removed there; a file that is there may be opened to be made (`kernfs_lookup`).
+            return if vp.is_some() && op == Op::Create { Ok(vp) } else { Err(Errno::EOPNOTSUPP) };
+        }
         let Some(vp) = vp else {
             if last && matches!(op, Op::Create | Op::Rename) {
                 self.access(dp, Want::WRITE, cred)?;

@@ -25,8 +25,8 @@ impl Vfs {
             }
             Body::BuiltIn(_) => self.built_in_path(id, 0),
             Body::Stream(stream) => Some(format!("{:?}", stream.kind).to_lowercase().into_bytes()),
-            Body::Memory(..) => Some([b"/", super::KERNEL_NAME].concat()),
-            Body::Process(_) | Body::Dead => None,
+            Body::Memory(..) => Some([b"/", super::KERNEL_NAMES[0]].concat()),
+            Body::Disc(_) | Body::Process(_) | Body::Kernel(_) | Body::Dead => None,
         }
     }
 

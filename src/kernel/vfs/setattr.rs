@@ -20,9 +20,17 @@ use crate::kernel::cred::Ucred;
 const SF_IMMUTABLE_OR_APPEND: u32 = 0x0006_0000;
 
 impl Vfs {
+    /// Whether changes of attributes are silently ignored (`kernfs_setattr`).
+    fn ignores_changes(&self, id: VnodeId) -> bool {
+        matches!(self.vnodes[id].body, Body::Kernel(_))
+    }
+
     /// Sets flags (chflags).  The security level is 0, as while a machine starts: the super-user may
     /// take every flag away.
     pub fn set_flags(&mut self, id: VnodeId, flags: u32, cred: &Ucred) -> Result<(), Errno> {
+        if self.ignores_changes(id) {
+            return Ok(());
+        }
         self.writable(id)?;
         let attr = self.getattr(id)?;
         owner_or_superuser(attr.uid, cred)?;
@@ -40,6 +48,9 @@ impl Vfs {
 
     /// Sets owner and group; `u32::MAX` leaves one as it is.
     pub fn set_owner(&mut self, id: VnodeId, uid: u32, gid: u32, cred: &Ucred) -> Result<(), Errno> {
+        if self.ignores_changes(id) {
+            return Ok(());
+        }
         self.changeable(id)?;
         if uid == u32::MAX && gid == u32::MAX {
             return Ok(());
@@ -71,6 +82,9 @@ impl Vfs {
     /// Sets the permission bits (`ufs_chmod`).
     pub fn set_mode(&mut self, id: VnodeId, mode: u16, cred: &Ucred) -> Result<(), Errno> {
         let mode = mode & ALLPERMS;
+        if self.ignores_changes(id) {
+            return Ok(());
+        }
         self.changeable(id)?;
         self.writable(id)?;
         let attr = self.getattr(id)?;
@@ -94,6 +108,9 @@ impl Vfs {
         now: bool,
         cred: &Ucred,
     ) -> Result<(), Errno> {
+        if self.ignores_changes(id) {
+            return Ok(());
+        }
         self.changeable(id)?;
         self.writable(id)?;
         let attr = self.getattr(id)?;

@@ -15,10 +15,11 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::disc::OnDisc;
 use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
-use super::procfs;
+use super::{kernfs, procfs};
 use crate::host::fs::HostTime;
 use crate::host::stdio::Stream;
 use crate::kernel::arena::{Arena, Id};
@@ -109,6 +110,10 @@ pub enum Body {
     BuiltIn(BuiltIn),
     /// A file of the kernel's own: its inode number and its bytes.
     Memory(u32, Rc<[u8]>),
+    /// A file of a mounted CD-ROM.
+    Disc(Box<OnDisc>),
+    /// A node of the kernel file system.
+    Kernel(kernfs::Node),
     /// A node of the process file system.
     Process(procfs::Node),
     /// A stream that the emulator was started with.
@@ -181,6 +186,7 @@ impl Vnode {
     pub fn rdev(&self) -> Option<u32> {
         match &self.body {
             Body::BuiltIn(node) if matches!(self.kind, Vtype::Chr | Vtype::Blk) => Some(node.rdev),
+            Body::Disc(own) if matches!(self.kind, Vtype::Chr | Vtype::Blk) => Some(own.attributes().rdev),
             Body::Host(_) => self.inode.extra.get().device.map(|(_, rdev)| rdev),
             _ => None,
         }
@@ -199,6 +205,8 @@ pub struct Table {
     /// Vnodes without references, the longest unused first.
     cache: BTreeMap<u64, VnodeId>,
     clock: u64,
+    /// Vnodes that were ever made.
+    made: u64,
     /// Unreferenced vnodes that are kept; [`CACHE`] unless set.
     most: Option<usize>,
 }
@@ -239,11 +247,17 @@ impl Table {
             vnode.inode = Rc::clone(&self.vnodes[*other].inode);
         }
         let id = self.vnodes.insert(vnode);
+        self.made += 1;
         if let Some(identity) = identity {
             self.by_identity.entry(identity).or_default().push(id);
         }
         self.touch(id);
         id
+    }
+
+    /// Vnodes that were ever made.
+    pub fn made(&self) -> u64 {
+        self.made
     }
 
     /// The vnode, if it is held.

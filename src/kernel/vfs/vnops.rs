@@ -13,7 +13,7 @@ use super::attr::{APPEND, Vattr};
 use super::namei::{Nameidata, Op};
 use super::node::Make;
 use super::vnode::{Body, Vnode, VnodeId, Vtype};
-use super::{MAXFILESIZE, calls, device, fifo, procfs, stream};
+use super::{MAXFILESIZE, calls, device, fifo, kernfs, procfs, stream};
 use crate::host::fs::{HostTime, MOST_APPENDED, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
@@ -81,7 +81,7 @@ pub(super) fn open(
             cx.kernel.vfs.access(vp, Want::WRITE, &cred)?;
         }
     }
-    if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_)) {
+    if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_) | Body::Kernel(_)) {
         set_length(cx.kernel, vp, 0)?;
     }
     let opened = match kind {
@@ -103,9 +103,11 @@ pub(super) fn open(
             let body = &cx.kernel.vfs.vnode(vp).body;
             if let Body::Process(node) = *body {
                 procfs::open(cx, node)?;
+            } else if matches!(body, Body::Kernel(_) | Body::Disc(_)) {
+                // Who may write has been looked at.
             } else if matches!(body, Body::Memory(..)) {
                 if flags.contains(FileFlag::WRITE) {
-                    return Err(Errno::EROFS);
+                    return Err(Errno::EPERM);
                 }
             } else if kind == Vtype::Reg {
                 let writes = flags.contains(FileFlag::WRITE);
@@ -195,6 +197,14 @@ fn process_node(vnode: &Vnode) -> Option<procfs::Node> {
     }
 }
 
+/// The node of a file that shows a value of the kernel.
+fn kernel_node(vnode: &Vnode) -> Option<kernfs::Node> {
+    match vnode.body {
+        Body::Kernel(node) if vnode.kind == Vtype::Reg => Some(node),
+        _ => None,
+    }
+}
+
 /// Reads from an open file (`vn_read`).
 pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> {
     let vnode = vnode_of(cx, file)?;
@@ -217,13 +227,14 @@ pub fn vn_read(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32> 
     }
     uio.offset = cx.kernel.files[file].offset;
     let dead = matches!(held.body, Body::Dead);
-    let process = process_node(held);
+    let (process, value) = (process_node(held), kernel_node(held));
     let result = match held.kind {
         Vtype::Chr if dead => Ok(()),
         _ if dead => Err(Errno::EIO),
-        Vtype::Reg => match process {
-            Some(node) => procfs::read(cx, node, &mut uio),
-            None => read_file(cx, vnode, &mut uio),
+        Vtype::Reg => match (process, value) {
+            (Some(node), _) => procfs::read(cx, node, &mut uio),
+            (None, Some(node)) => kernfs::read(cx, node, &mut uio),
+            (None, None) => read_file(cx, vnode, &mut uio),
         },
         Vtype::Dir => read_blocks(cx, vnode, &mut uio),
         Vtype::Chr => {
@@ -269,12 +280,15 @@ pub(super) fn blocks_from(
     most: u32,
 ) -> Result<Vec<u8>, Errno> {
     procfs::refresh(cx.kernel, cx.id);
+    kernfs::refresh(cx.kernel);
     let vfs = &mut cx.kernel.vfs;
     let held = vfs.vnode(vnode);
     let key = match &held.body {
         Body::Host(node) => (held.mount.0, node.dev, node.ino),
         Body::BuiltIn(own) => (held.mount.0, u64::MAX, u64::from(own.ino)),
         Body::Process(node) => (held.mount.0, u64::MAX - 1, u64::from(node.fileno())),
+        Body::Kernel(node) => (held.mount.0, u64::MAX - 2, u64::from(node.fileno())),
+        Body::Disc(own) => (held.mount.0, u64::MAX - 3, u64::from(own.fileno())),
         Body::Memory(..) | Body::Stream(_) | Body::Dead => return Err(Errno::EBADF),
     };
     if offset == 0 || vfs.slots.get(key).is_none() {
@@ -302,8 +316,13 @@ pub fn vn_write(cx: &mut Context<'_>, file: FileId, mut uio: Uio) -> Sysret<i32>
     }
     let requested = uio.resid;
     uio.offset = cx.kernel.files[file].offset;
-    if let Some(node) = process_node(held) {
-        procfs::write(cx, node, &mut uio)?;
+    let (process, value) = (process_node(held), kernel_node(held));
+    if process.is_some() || value.is_some() {
+        match (process, value) {
+            (Some(node), _) => procfs::write(cx, node, &mut uio)?,
+            (None, Some(node)) => kernfs::write(cx, node, &mut uio)?,
+            (None, None) => {}
+        }
         let done = requested - uio.resid;
         let open = &mut cx.kernel.files[file];
         open.offset = open.offset.wrapping_add(i64::from(done));
@@ -468,6 +487,7 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
 /// What stat tells (`vn_stat`).
 pub fn vn_stat(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Stat, Errno> {
     procfs::refresh(cx.kernel, cx.id);
+    kernfs::refresh(cx.kernel);
     Ok(stat(&cx.kernel.vfs.getattr(vnode)?))
 }
 

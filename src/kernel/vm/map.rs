@@ -13,8 +13,9 @@ use super::{VM_MAXUSER_ADDRESS, Vmspace, errno, file, inside_page, round_page};
 use crate::image::MAX_DATA;
 use crate::kernel::file::{FileFlag, FileObject, getfile};
 use crate::kernel::limits::Resource;
+use crate::kernel::vfs::VnodeId;
 use crate::kernel::{Context, vfs};
-use crate::mem::{self, FileId, PAGE_SIZE, Prot, SharedMemory, Sharing};
+use crate::mem::{self, AddressSpace, FileId, PAGE_SIZE, Prot, SharedMemory, Sharing};
 
 /// Most pages that all processes together may wire: a third of the memory of a 32 MB machine.
 const MAX_WIRED_PAGES: u32 = 2500;
@@ -29,6 +30,8 @@ pub enum Mappable {
         /// Its identity.
         id: FileId,
     },
+    /// A file that is no file of the host, and that nobody can change: its bytes are copied.
+    Content(VnodeId),
     /// /dev/zero: anonymous memory.
     Zero,
     /// Another character device; there is none that can be mapped.
@@ -100,6 +103,10 @@ pub(super) fn mmap(cx: &mut Context<'_>, request: Request) -> Result<u32, Errno>
     if inside_page(offset) {
         return Err(Errno::EINVAL);
     }
+    let content = match &file {
+        Some(Mappable::Content(vnode)) => Some(content(cx, *vnode, offset, size)?),
+        _ => None,
+    };
     let vm = &mut cx.proc_mut().vm;
     if fixed {
         vm.space.unmap(addr, size).map_err(|e| errno(&e))?;
@@ -122,6 +129,9 @@ pub(super) fn mmap(cx: &mut Context<'_>, request: Request) -> Result<u32, Errno>
             let sharing = if shared { Sharing::Shared } else { Sharing::Private };
             vm.space.map_file(addr, size, prot, file.as_fd(), u64::from(offset), sharing, id)
         }
+        Some(Mappable::Content(_)) => {
+            map_bytes(&mut vm.space, addr, size, prot, &content.unwrap_or_default())
+        }
         _ if shared => vm.space.map_anon_shared(addr, size, prot),
         _ => vm.space.map_anon(addr, size, prot),
     }
@@ -132,6 +142,29 @@ pub(super) fn mmap(cx: &mut Context<'_>, request: Request) -> Result<u32, Errno>
     }
     cx.kernel.account_memory();
     Ok(addr)
+}
+
+/// The bytes of a file from an offset on, as many as there are.
+fn content(cx: &mut Context<'_>, vnode: VnodeId, offset: u32, size: u32) -> Result<Vec<u8>, Errno> {
+    let rest = cx.kernel.vfs.size(vnode)?.saturating_sub(offset.into());
+    let mut bytes = vec![0; usize::try_from(rest.min(size.into())).unwrap_or(0)];
+    let read = cx.kernel.vfs.read_content(vnode, offset.into(), &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// Maps memory that begins with some bytes.
+fn map_bytes(
+    space: &mut AddressSpace,
+    addr: u32,
+    size: u32,
+    prot: Prot,
+    bytes: &[u8],
+) -> std::io::Result<()> {
+    space.map_anon(addr, size, Prot::READ | Prot::WRITE)?;
+    // What was just mapped can be written.
+    let _ = space.copyout(addr, bytes);
+    space.protect(addr, size, prot)
 }
 
 /// Where a mapping goes.

@@ -20,6 +20,7 @@ impl Builder {
         options: Options,
     ) -> Result<Vfs, StartError> {
         let mut vfs = Vfs::new(options);
+        let temporary = above.clone();
         if self.host_owners {
             vfs.change_host_owners();
         }
@@ -80,6 +81,12 @@ impl Builder {
             }
         }
         mounted(Path::new("/dev"), vfs.mount(&Source::Devices, b"/dev", MountFlags::empty()))?;
+        for disk in &self.disks {
+            vfs.add_disk(disk.name.as_bytes(), &disk.host, disk.read_only || self.read_only);
+        }
+        if !self.read_only {
+            vfs.set_temporary(temporary);
+        }
         // Where a tree has a place for it, as the original's own table of file systems says, and nobody wants
         // something else there.
         let is_wanted = !mounts.iter().any(|(mount, _)| mount.guest == b"/proc");

@@ -57,6 +57,7 @@ fn namei_as(cx: &mut Context<'_>, nd: &Nameidata<'_>, cred: &Ucred) -> Result<Fo
     let start = Start { cwd: table.cwd.unwrap_or(root), root };
     cx.kernel.vfs.set_time(&cx.kernel.clock);
     super::procfs::refresh(cx.kernel, cx.id);
+    super::kernfs::refresh(cx.kernel);
     let found = cx.kernel.vfs.namei(nd, start, cred);
     cx.kernel.note_with(cx.id, |_| {
         let result = found.as_ref().map(|_| ()).map_err(|errno| *errno);

@@ -163,7 +163,7 @@ pub fn getfsstat(cx: &mut Context<'_>, buf: StatfsBuf, _flags: FsWait) -> Sysret
 }
 
 /// The statistics of a mount (`VFS_STATFS`).
-fn statfs_of(cx: &Context<'_>, id: MountId) -> Result<Statfs, Errno> {
+pub(in crate::kernel) fn statfs_of(cx: &Context<'_>, id: MountId) -> Result<Statfs, Errno> {
     let mount = cx.kernel.vfs.mount_by_id(id);
     let space = cx.kernel.vfs.space(id)?;
     let bytes = |blocks: u64| u128::from(blocks) * u128::from(space.block_size);
