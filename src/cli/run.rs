@@ -52,10 +52,6 @@ pub(super) struct MachineOptions {
     /// Number of pseudo terminals (16 unless given).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=128))]
     ptys: Option<u16>,
-    /// With --net host: what the guest binds to port GUEST is at the host's port HOST; a reserved port that the host's
-    /// user may not have is another one there anyway.
-    #[arg(long, value_name = "HOST:GUEST[/udp]", value_parser = parse_forward)]
-    port: Vec<Forward>,
     /// Number of tunnel interfaces, tun0 and so on, whose packets the guest's programs read and write at /dev/tun0.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=16))]
     tun: Option<u16>,
@@ -195,12 +191,6 @@ impl MachineOptions {
             Some(count) => builder.ptys(usize::from(count)),
             None => builder,
         };
-        if !self.port.is_empty() && self.net != NetName::Host {
-            return Err(Failure::usage(
-                "--port says where a port of the guest is at the host: it needs --net host",
-            ));
-        }
-        let builder = self.port.iter().fold(builder, |builder, &forward| builder.forward(forward));
         let builder = builder.tunnels(self.tun.map_or(0, usize::from));
         let builder = builder.network(match self.net {
             NetName::Loopback => Network::Loopback,
@@ -227,6 +217,10 @@ pub(super) struct Run {
     /// for.
     #[arg(short = 'q', long = "quiet")]
     quiet: bool,
+    /// With --net host: what the guest binds to port GUEST is at the host's port HOST; a reserved port that the host's
+    /// user may not have is another one there anyway.
+    #[arg(long, value_name = "HOST:GUEST[/udp]", value_parser = parse_forward)]
+    port: Vec<Forward>,
     #[command(flatten)]
     processor: ProcessorOptions,
     #[command(flatten)]
@@ -242,6 +236,12 @@ impl Run {
         let guest = self.guest.settled()?;
         warn(&guest, self.quiet);
         let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
+        if !self.port.is_empty() && self.machine.net != NetName::Host {
+            return Err(Failure::usage(
+                "--port says where a port of the guest is at the host: it needs --net host",
+            ));
+        }
+        let builder = self.port.iter().fold(builder, |builder, &forward| builder.forward(forward));
         let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
         let mut machine = self.machine.build(builder, &self.host)?;
         self.processor.apply(&mut machine);
