@@ -152,7 +152,7 @@ fn much_code_beside_texts_is_no_longer_shared() {
     for step in 0..=255u32 {
         for round in 0..8 {
             process.space.copyout(DATA, &[0x83, 0xc3, step as u8, 0xc3]).expect("code");
-            let expected = (step as u8 as i8 as i32 * 10) as u32;
+            let expected = (i32::from(step as u8 as i8) * 10) as u32;
             assert_eq!(process.run(), (10, expected), "{step} {round}");
         }
     }

@@ -5,7 +5,6 @@
 
 #[path = "socket/root.rs"]
 mod root;
-#[allow(dead_code)]
 #[path = "socket/world.rs"]
 mod world;
 

@@ -2,7 +2,6 @@
 
 #[path = "socket/root.rs"]
 mod root;
-#[allow(dead_code)]
 #[path = "socket/world.rs"]
 mod world;
 
@@ -174,7 +173,7 @@ fn the_device_says_what_the_interface_is() {
 /// follows.
 fn fragment(id: u16, offset: u16, more: bool, data: &[u8]) -> Vec<u8> {
     let ([l1, l0], [i1, i0]) = ((20 + data.len() as u16).to_be_bytes(), id.to_be_bytes());
-    let [o1, o0] = (u16::from(more) << 13 | offset / 8).to_be_bytes();
+    let [o1, o0] = ((u16::from(more) << 13) | (offset / 8)).to_be_bytes();
     let mut header = [0x45, 0, l1, l0, i1, i0, o1, o0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1];
     let sum = sum(&header);
     header[10..12].copy_from_slice(&sum);

@@ -71,7 +71,7 @@ impl Shell {
         let mut machine = self.machine.build(builder, &self.host)?;
         run::announce(&guest, self.quiet);
         if !self.quiet {
-            machine.notes().iter().for_each(|note| super::complain(note));
+            machine.notes().iter().for_each(super::complain);
         }
         self.host.watch(&mut machine, self.quiet);
         let shell = OsString::from("shell");

@@ -245,8 +245,8 @@ fn own_number() -> libc::pid_t {
 
 /// Sends a signal of the terminal's keys to the others of our process group: our own handlers pass it over.
 pub fn tell_group(signal: HostSignal) {
-    // SAFETY: no memory is concerned; only caught signals are sent, so that it does not end this process.
     if signal.is_caught() {
+        // SAFETY: no memory is concerned; only caught signals are sent, so that it does not end this process.
         unsafe { libc::kill(0, signal.number()) };
     }
 }

@@ -208,7 +208,7 @@ fn group(cx: &Context<'_>, slot: usize) -> Option<Pgrp> {
         mem: group.members.first().map_or(0, |id| place::process(id.index())).into(),
         session: place::session(group.session.index()).into(),
         id: group.pgid.into(),
-        jobc: (group.jobc as i32).into(),
+        jobc: group.jobc.into(),
     })
 }
 
