@@ -35,8 +35,9 @@ impl Session {
         let open = || std::fs::OpenOptions::new().read(true).write(true).open(&name).expect("the terminal");
         let terminal = open();
         let before = tcgetattr(&terminal).expect("a terminal");
-        let child = Command::new("setsid")
-            .arg("--ctty")
+        // Whoever runs the tests may ignore signals that a terminal sends.
+        let child = Command::new("env")
+            .args(["--default-signal", "setsid", "--ctty"])
             .args(command)
             .envs(env.iter().copied())
             .stdin(Stdio::from(open()))
