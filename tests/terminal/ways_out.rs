@@ -20,8 +20,8 @@ fn a_watcher_puts_the_modes_back_after_sigkill() {
     let mut session = raw(&[], "wait");
     session.gets_raw();
     let watcher = session.watcher().expect("a process that watches");
-    let files = std::fs::read_dir(format!("/proc/{watcher}/fd")).expect("its descriptors");
-    assert_eq!(files.count(), 1, "the terminal alone");
+    let files = || std::fs::read_dir(format!("/proc/{watcher}/fd")).expect("its descriptors").count();
+    session.until("it has the terminal alone", |_| files() == 1);
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         kill_process(Pid::from_raw(watcher).expect("a number"), signal).expect("it is there");
     }
