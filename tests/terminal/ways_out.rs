@@ -107,7 +107,7 @@ fn keys_that_send_signals_reach_the_others_of_the_job() {
     session.gets_raw();
     session.type_in("\x03");
     session.expect("[INT]");
-    session.type_in("q");
+    session.type_in("q\n");
     session.expect("the shell, too");
     session.ends();
 }
