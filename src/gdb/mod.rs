@@ -6,7 +6,7 @@
 //! | [`target`] | processes as threads, memory, breakpoints, watchpoints |
 //! | [`back`] | going back: the run from its beginning, to an earlier count of instructions |
 //! | [`monitor`] | what `monitor` commands say |
-//! | [`serve`] | the conversation |
+//! | [`mod@serve`] | the conversation |
 //!
 //! Each guest process is one thread, whose number is the process's.  Breakpoints hold in all processes; a guest
 //! cannot see them.  Must not know the command line.  2.1 counterpart: none; its own debuggers use ptrace, which

@@ -18,7 +18,7 @@
 //! | [`instruction`], [`shift`], [`open`], [`transfer`], [`string`], [`float`] | instructions |
 //! | [`verify`] | blocks whose bytes may change unseen |
 //! | [`common`] | the way in, the way out, routines |
-//! | [`enter`], [`unit`] | the way from the interpreter and back, with the x87 unit |
+//! | [`enter`], [`mod@unit`] | the way from the interpreter and back, with the x87 unit |
 //!
 //! A block takes its instructions from the budget once; so many are kept in reserve that it never ends inside a block.
 //! Direct branches jump from code to code once both ends are there; returns and indirect branches look the target up

@@ -382,7 +382,7 @@ pub(super) fn has_port(cx: &mut Context<'_>, id: InpcbId) -> bool {
 /// The next free port between 1024 and 5000.
 ///
 /// Where none is the original looks again and again, until a timer frees one; here the call sleeps until a control
-/// block goes ([`crate::kernel::socket::port`]), so that time passes, others run, and signals are heard.
+/// block goes (`kernel/socket/port.rs`), so that time passes, others run, and signals are heard.
 fn ephemeral(inet: &mut Inet, list: List, laddr: Ipv4Addr, wild: bool) -> Option<u16> {
     for _ in IPPORT_RESERVED..=IPPORT_USERRESERVED {
         let last = &mut inet.info_mut(list).lastport;
