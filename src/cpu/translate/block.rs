@@ -4,9 +4,9 @@
 //! What is not translated ends it too.  Knows blocks; what instructions become is [`super::instruction`]'s business.
 
 use super::code::{DWORD, DWORD_0F, Form, R9};
-use super::common::Common;
 use super::emit::{Emitter, Written};
 use super::instruction::{self, Step};
+use super::routine::Routines;
 use super::split::{Rm, Split};
 use super::undefined::Habits;
 use super::{Done, GATE_CALLED, Source, Unserved, verify};
@@ -46,12 +46,12 @@ pub(super) fn write(
     source: &Source<'_>,
     origin: u64,
     at: u64,
-    common: Common,
+    routines: Routines,
     habits: Habits,
     hard: bool,
 ) -> Done<Option<Block>> {
     let (places, next) = places(source);
-    let mut e = Emitter::new(origin, at, common, habits, source.first);
+    let mut e = Emitter::new(origin, at, routines, habits, source.first);
     if source.mixed {
         verify::write(&mut e, source)?;
     }

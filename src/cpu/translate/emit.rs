@@ -7,7 +7,7 @@
 //! Knows no instruction; reference for the conventions: `docs/cpu.md`, Translation.
 
 use super::code::{Code, DWORD, DWORD_0F, Hole, Operand, R8, R9, R11, R13, R14, host};
-use super::common::Common;
+use super::routine::Routines;
 use super::split::{ESP, Memory};
 use super::undefined::{Habits, Undefined};
 use super::{Done, LOOK_UP, MISMATCH};
@@ -76,7 +76,7 @@ pub(super) struct Emitter {
     pub(super) code: Code,
     /// Where all code begins, and the routines there.
     pub(super) origin: u64,
-    pub(super) common: Common,
+    pub(super) routines: Routines,
     pub(super) habits: Habits,
     /// The operation of the present instruction.
     pub(super) op: u32,
@@ -113,11 +113,11 @@ pub(super) struct Mark {
 }
 
 impl Emitter {
-    pub(super) fn new(origin: u64, at: u64, common: Common, habits: Habits, op: u32) -> Self {
+    pub(super) fn new(origin: u64, at: u64, routines: Routines, habits: Habits, op: u32) -> Self {
         Self {
             code: Code::new(at),
             origin,
-            common,
+            routines,
             habits,
             op,
             delta: 0,
@@ -275,7 +275,7 @@ impl Emitter {
     /// Goes on at the guest address in R11, by the table where the direction flag is clear, as code expects it.
     pub(super) fn jump_by_table(&mut self) -> Done {
         if self.down {
-            self.code.jump(self.routine(self.common.unknown));
+            self.code.jump(self.routine(self.routines.unknown));
             return Ok(());
         }
         self.code.jump_by_table()
@@ -335,7 +335,7 @@ impl Emitter {
         self.code.op(DWORD, 0xc7, 0, Self::field(offset::EIP))?;
         self.code.put(&eip.to_le_bytes());
         self.code.set(R11, exit);
-        self.code.jump(self.routine(self.common.leave));
+        self.code.jump(self.routine(self.routines.leave));
         Ok(())
     }
 
@@ -347,7 +347,7 @@ impl Emitter {
                 self.code.lea(R8, R8, delta)?;
                 self.code.give(give(count))?;
                 self.code.set(R11, op);
-                self.code.jump(self.routine(self.common.leave));
+                self.code.jump(self.routine(self.routines.leave));
             }
             Late::Taken { hole, target, count, delta, undefined, down } => {
                 self.code.fill(hole);

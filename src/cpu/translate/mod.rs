@@ -17,7 +17,7 @@
 //! | [`block`] | how far a block's code goes, and where it is counted |
 //! | [`instruction`], [`shift`], [`open`], [`transfer`], [`string`], [`float`] | instructions |
 //! | [`verify`] | blocks whose bytes may change unseen |
-//! | [`common`] | the way in, the way out, routines |
+//! | [`routine`] | the way in, the way out, routines |
 //! | [`enter`], [`mod@unit`] | the way from the interpreter and back, with the x87 unit |
 //!
 //! A block takes its instructions from the budget once; so many are kept in reserve that it never ends inside a block.
@@ -26,12 +26,12 @@
 
 mod block;
 mod code;
-mod common;
 mod emit;
 mod enter;
 mod float;
 mod instruction;
 mod open;
+mod routine;
 mod shift;
 mod split;
 mod string;
@@ -43,9 +43,9 @@ mod verify;
 use super::block::{Part, Seen};
 use crate::mem::{Executable, Jumps, guarded, sets_segment_bases};
 use crate::trapframe::eflags::DF;
-use common::Common;
 use emit::Fault;
 pub(super) use enter::regain;
+use routine::Routines;
 use std::cell::Cell;
 use std::collections::HashMap;
 use undefined::{Habits, Undefined};
@@ -94,7 +94,7 @@ struct Ready {
     _known: guarded::Known,
     memory: Executable,
     jumps: Jumps,
-    common: Common,
+    routines: Routines,
     /// Where code begins that is not common to all blocks.
     first: usize,
     used: usize,
@@ -203,14 +203,14 @@ impl Ready {
         }
         let memory = Executable::new(MEMORY).ok()?;
         let jumps = Jumps::new().ok()?;
-        let (bytes, common) = common::routines();
+        let (bytes, routines) = routine::routines();
         let (start, table) =
             (memory.address(0), jumps.address().wrapping_add_signed(code::TABLE_BIAS.into()));
         memory.put(0, bytes).then(|| Self {
             _known: guarded::Known::new(start..start + MEMORY as u64, table),
             memory,
             jumps,
-            common,
+            routines,
             first: bytes.len(),
             used: bytes.len(),
             faults: Vec::new(),
@@ -239,7 +239,7 @@ impl Ready {
 
     /// Where a jump to an address without code goes.
     fn unknown(&self) -> u64 {
-        self.memory.address(self.common.unknown)
+        self.memory.address(self.routines.unknown)
     }
 
     /// Offset of an address in memory.
@@ -257,7 +257,7 @@ impl Ready {
         let used = self.used.next_multiple_of(16);
         let start = self.memory.address(used);
         let block =
-            block::write(source, self.origin(), start, self.common, self.habits, hard).ok().flatten()?;
+            block::write(source, self.origin(), start, self.routines, self.habits, hard).ok().flatten()?;
         let written = block.written;
         if !self.memory.put(used, &written.bytes) {
             return None;
@@ -306,14 +306,14 @@ impl Ready {
             interrupted.set(R::Rip, self.unknown());
             return true;
         }
-        let (mut at, mut leave) = (self.at(rip), self.common.leave);
+        let (mut at, mut leave) = (self.at(rip), self.routines.leave);
         if at < self.first {
-            if at < self.common.scas {
+            if at < self.routines.scas {
                 return false;
             }
             // The last byte of the call that it returns behind.
             let Some(offset) = interrupted.stack_top().checked_sub(self.origin() + 1) else { return false };
-            (at, leave) = (offset as usize, self.common.bail);
+            (at, leave) = (offset as usize, self.routines.bail);
         }
         let found = self.faults.binary_search_by_key(&at, |fault| fault.at as usize);
         let Some(fault) = found.ok().and_then(|index| self.faults.get(index)) else { return false };

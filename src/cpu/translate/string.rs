@@ -1,7 +1,7 @@
 //! String instructions.  The direction flag is clear where code begins, and known from there on.
 //!
 //! Copies and stores repeat as the host's own instruction does, which stops where a page refuses and says how far it
-//! came; `repne scasb` and `repe cmps` are routines ([`super::common`]); other repeated forms are the interpreter's.
+//! came; `repne scasb` and `repe cmps` are routines ([`super::routine`]); other repeated forms are the interpreter's.
 
 use super::code::{DWORD, EAX, ECX, EDI, ESI, Form, Operand, QWORD, R9, R11, R12};
 use super::emit::{Emitter, Repeat};
@@ -75,9 +75,9 @@ fn repeated(e: &mut Emitter, s: &Split<'_>) -> Done {
     let copies = match (s.opcode, s.repeat) {
         (0xa4 | 0xa5, _) => true,
         (0xaa | 0xab, _) => false,
-        (0xae, 0xf2) if !e.down => return routine(e, e.common.scas),
+        (0xae, 0xf2) if !e.down => return routine(e, e.routines.scas),
         (0xa6 | 0xa7, 0xf3) if !e.down => {
-            let [bytes, words, dwords] = e.common.cmps;
+            let [bytes, words, dwords] = e.routines.cmps;
             return routine(e, if s.opcode == 0xa6 { bytes } else { [dwords, words][usize::from(s.word)] });
         }
         _ => return Err(Unserved),

@@ -228,7 +228,7 @@ unsafe extern "C" {
 
 /// Where the routines are, as distances from the first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Common {
+pub(super) struct Routines {
     pub(super) unknown: usize,
     pub(super) leave: usize,
     pub(super) bail: usize,
@@ -238,10 +238,10 @@ pub(super) struct Common {
 }
 
 /// The routines and where they are; the way in comes first.
-pub(super) fn routines() -> (&'static [u8], Common) {
+pub(super) fn routines() -> (&'static [u8], Routines) {
     let start = &raw const bsd21_translated_enter;
     let at = |label: *const u8| label as usize - start as usize;
-    let common = Common {
+    let routines = Routines {
         unknown: at(&raw const bsd21_translated_unknown),
         leave: at(&raw const bsd21_translated_leave),
         bail: at(&raw const bsd21_translated_bail),
@@ -253,5 +253,5 @@ pub(super) fn routines() -> (&'static [u8], Common) {
         ],
     };
     // SAFETY: the bytes of the program between two of its labels, which lie in the order above.
-    (unsafe { std::slice::from_raw_parts(start, at(&raw const bsd21_translated_end)) }, common)
+    (unsafe { std::slice::from_raw_parts(start, at(&raw const bsd21_translated_end)) }, routines)
 }
