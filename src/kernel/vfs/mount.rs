@@ -361,8 +361,8 @@ impl Vfs {
         let is_local = path.is_some() || matches!(source, Source::Memory(_) | Source::Disc(..));
         let flags = if is_local { flags | MountFlags::LOCAL } else { flags };
         let mut temporary = None;
-        let (place, unit, vnode) = match path {
-            Some(path) => {
+        let (place, unit, vnode) = match (path, source) {
+            (Some(path), _) => {
                 let (place, unit, vnode) = match source {
                     Source::Overlay(_, overlay) => {
                         self.held_root(id, Hold::Layered(Layered::root(overlay)?))?
@@ -374,33 +374,33 @@ impl Vfs {
                 }
                 (Some(place), unit, vnode)
             }
-            None if let Source::Again(again, _) = source => {
+            (None, Source::Again(again, _)) => {
                 let place = self.vnodes[*again].host().map(|node| node.place.try_clone());
                 let (place, unit, vnode) = self.held_root(id, place.ok_or(HostError::NOT_PERMITTED)??)?;
                 (Some(place), unit, vnode)
             }
-            None if matches!(source, Source::Memory(_)) => {
+            (None, _) if matches!(source, Source::Memory(_)) => {
                 let above = self.above.clone().ok_or(HostError::NOT_PERMITTED)?;
                 let directory = temporary.insert(Temporary::new(above)?);
                 let path = directory.path()?.to_owned();
                 let (place, unit, vnode) = self.host_root(id, &path)?;
                 (Some(place), unit, vnode)
             }
-            None if let Source::Disc(root, ..) = source => {
+            (None, Source::Disc(root, ..)) => {
                 let unit = self.identities.mount(id.0, None);
                 (None, unit, Vnode::new(Vtype::Dir, id, Body::Disc(Box::new((*root).clone()))))
             }
-            None if kind == FsType::Kernfs => {
+            (None, _) if kind == FsType::Kernfs => {
                 self.kernel_view.mounted = true;
                 let unit = self.identities.mount(id.0, None);
                 (None, unit, Vnode::new(Vtype::Dir, id, Body::Kernel(kernfs::Node::ROOT)))
             }
-            None if kind == FsType::Procfs => {
+            (None, _) if kind == FsType::Procfs => {
                 self.uses_processes();
                 let unit = self.identities.mount(id.0, None);
                 (None, unit, Vnode::new(Vtype::Dir, id, Body::Process(procfs::Node::ROOT)))
             }
-            None => {
+            (None, _) => {
                 let body =
                     Body::BuiltIn(BuiltIn { ino: ROOTINO, perm: 0o755, rdev: 0, times: Default::default() });
                 (None, self.identities.mount(id.0, None), Vnode::new(Vtype::Dir, id, body))
