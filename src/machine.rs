@@ -19,6 +19,7 @@ mod outcome;
 mod processor;
 mod pulse;
 mod stdio;
+mod turn;
 mod wish;
 
 pub use builder::{Builder, Changes, DEFAULT_PATH, Disk, Mount, StartError};
@@ -31,6 +32,7 @@ pub use outcome::{Happened, Outcome};
 use processor::Slot;
 pub use processor::Statistics;
 pub use stdio::Stdio;
+use turn::Turn;
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -61,8 +63,6 @@ use crate::kernel::signal::SIGKILL;
 use crate::kernel::socket::lent;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
-use crate::mem::budget::is_refused;
-use crate::trapframe::Trap;
 
 /// Instructions between two looks at the clock.  Under a virtual clock always so many: they decide who runs when.
 const BUDGET: u64 = 100_000;
@@ -94,23 +94,6 @@ pub enum Ended {
     Rebooted(RebootFlags),
     /// The run hit one of its limits.
     Limit(Limit),
-}
-
-/// A process's turn at the processor.
-#[derive(Debug)]
-struct Turn {
-    id: ProcId,
-    /// Uptime at its beginning.
-    started: u64,
-    /// Uptime up to which the process has been charged, and what of the time since was the kernel's.
-    charged: u64,
-    system: u64,
-    /// Instructions until the next look at the clock.
-    left: u64,
-    /// Those that have been executed of these since the last trap: a debugger has interrupted the turn.
-    done: u64,
-    /// A signal that waits for a debugger's answer.
-    fault: Option<debug::Fault>,
 }
 
 /// A machine: the kernel, and a processor for each process.
@@ -379,102 +362,6 @@ impl Machine {
                 }
             }
         }
-    }
-
-    /// Lets one process run, which begins now, until it sleeps, ends, or another one gets its turn; gives the
-    /// uptime then.
-    fn run_process(&mut self, id: ProcId, started: u64) -> Option<u64> {
-        self.kernel.resume(id);
-        let index = id.index();
-        if index >= self.slots.len() {
-            let slot = || Slot::new(self.options, &self.library);
-            self.slots.resize_with(index + 1, slot);
-        }
-        let slot = &mut self.slots[index];
-        if slot.owner != Some(id) {
-            (slot.owner, slot.image) = (Some(id), None);
-        }
-        self.take_turn(Turn {
-            id,
-            started,
-            charged: started,
-            system: 0,
-            left: self.budget,
-            done: 0,
-            fault: None,
-        })
-    }
-
-    /// Goes on with a turn; `None` where a debugger has interrupted it.
-    fn take_turn(&mut self, mut turn: Turn) -> Option<u64> {
-        let (id, index) = (turn.id, turn.id.index());
-        while let Some(proc) = self.kernel.running(id) {
-            let (retired, over) = match turn.fault.take() {
-                Some(fault) => {
-                    self.kernel.answer_fault(id, fault.signal, fault.code);
-                    (fault.retired, false)
-                }
-                None => {
-                    let slot = &mut self.slots[index];
-                    if slot.image != Some(proc.image_generation) {
-                        slot.image = Some(proc.image_generation);
-                        slot.cpu.reset();
-                    }
-                    let Some(stopped) = self.execute(&mut turn) else {
-                        self.turn = Some(turn);
-                        return None;
-                    };
-                    self.kernel.procs[id].instructions += stopped.retired;
-                    self.instructions += stopped.retired;
-                    self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
-                    let over = matches!(stopped.trap, Trap::Budget);
-                    let before = self.look_before_trap();
-                    if matches!(stopped.trap, Trap::Syscall) {
-                        self.kernel.call(id);
-                    } else if !over && !is_refused() {
-                        // Memory that the run may not have is no fault of the program's: the run ends.
-                        if self.debugger.is_none() {
-                            self.kernel.trap(id, stopped.trap);
-                        } else if self.hold_fault(&mut turn, stopped) {
-                            self.turn = Some(turn);
-                            return None;
-                        } else {
-                            self.kernel.check_signals(id);
-                        }
-                    }
-                    turn.system += self.time_of_trap(before);
-                    (stopped.retired, over)
-                }
-            };
-            turn.left = turn.left.saturating_sub(retired + TRAP_COST);
-            if turn.left == 0 || over || self.kernel.wants_resched() || is_refused() {
-                self.look_at_code(index);
-                let now = self.kernel.clock.uptime();
-                self.charge(id, now - turn.charged, std::mem::take(&mut turn.system));
-                if over && !self.kernel.clock.is_virtual() {
-                    self.budget = slice_after(self.budget, now - turn.charged);
-                }
-                turn.charged = now;
-                turn.left = self.budget;
-                self.kernel.run_timeouts_until(now);
-                bridge::look(&mut self.kernel);
-                lent::look(&mut self.kernel);
-                tty::host::look(&mut self.kernel, now);
-                self.pass_host_signals();
-                self.look_outside(now);
-                self.pulse.beat(&mut self.kernel);
-                self.kernel.check_signals(id);
-                // Whoever runs when the tenth of a second is over gives way, however late it began (`roundrobin`).
-                let over = now / SLICE_NS != turn.started / SLICE_NS || self.exceeded().is_some();
-                if over || self.kernel.wants_resched() {
-                    self.kernel.yield_current();
-                    return Some(now);
-                }
-            }
-        }
-        let now = self.kernel.clock.uptime();
-        self.charge(id, now - turn.charged, turn.system);
-        Some(now)
     }
 
     /// The limit that has been hit, if one has.

@@ -1,6 +1,7 @@
 //! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
 
 mod inherit;
+mod lent;
 mod start;
 mod start_error;
 mod tree;
@@ -10,7 +11,6 @@ pub use start_error::StartError;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -536,31 +536,6 @@ impl Builder {
         machine.limit(self.limits);
         machine.meter.cancel = self.cancel.take();
         Ok(machine)
-    }
-
-    /// Writes down what is lent, and mounts it read-only.
-    fn lend_files(&mut self, above: &Path) -> std::io::Result<Option<temporary::Directory>> {
-        if self.lent.is_empty() {
-            return Ok(None);
-        }
-        let directory = temporary::directory(above)?;
-        let mut places: Vec<Vec<u8>> = Vec::new();
-        for (guest, bytes) in std::mem::take(&mut self.lent) {
-            let at = guest.iter().rposition(|&c| c == b'/').unwrap_or(0);
-            let (place, name) = guest.split_at(at);
-            let number = places.iter().position(|known| known == place).unwrap_or(places.len());
-            let host = directory.path().join(number.to_string());
-            if number == places.len() {
-                std::fs::create_dir(&host)?;
-                places.push(place.to_vec());
-                self.mounts.push(Mount { host: host.clone(), guest: place.to_vec(), read_only: true });
-            }
-            let file = host.join(OsStr::from_bytes(name.strip_prefix(b"/").unwrap_or(name)));
-            std::fs::write(&file, bytes)?;
-            // Programs among them can be run.
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o555))?;
-        }
-        Ok(Some(directory))
     }
 
     /// The paths at which the program may be.

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Decoder, DecoderOptions, InstructionInfoFactory, OpAccess, Register, UsedMemory};
 
-use super::{Ended, Machine, Turn};
+use super::turn::Turn;
+use super::{Ended, Machine};
 use crate::cpu::Stopped;
 use crate::host::memory;
 use crate::kernel::proc::{Flags, Proc, ProcId, State};
@@ -370,13 +371,10 @@ impl Machine {
 
     /// Executes instructions of the process whose turn it is, as many as are left of it; `None` where the
     /// debugger wants to stop.
-    pub(super) fn execute(&mut self, turn: &mut Turn) -> Option<Stopped> {
-        let index = turn.id.index();
-        let slot = &mut self.slots[index];
+    pub(super) fn execute_watched(&mut self, turn: &mut Turn) -> Option<Stopped> {
+        let debugger = self.debugger.as_mut()?;
+        let slot = &mut self.slots[turn.id.index()];
         let proc = &mut self.kernel.procs[turn.id];
-        let Some(debugger) = &mut self.debugger else {
-            return Some(slot.cpu.run(&mut proc.frame, &mut proc.vm.space, turn.left));
-        };
         let pid = proc.pid;
         loop {
             let (count, total) = (proc.instructions + turn.done, self.instructions + turn.done);
