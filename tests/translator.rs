@@ -533,3 +533,32 @@ fn data_beside_code_may_become_code() {
         assert_eq!(ends[1], ends[2]);
     }
 }
+
+#[test]
+fn a_jump_to_a_page_whose_bytes_may_change_ends_its_block() {
+    const OTHER: u32 = TEXT + 0x1000;
+    // On one page: 1: inc eax; jmp 2f.  On the other one: 2: inc dword [OTHER+0x800]; dec ecx; jnz 1b; int3
+    for first in [&[0x40][..], &[]] {
+        let mut code = first.to_vec();
+        code.push(0xe9);
+        code.extend((OTHER - (TEXT + code.len() as u32 + 4)).to_le_bytes());
+        let mut other = vec![0xff, 0x05];
+        other.extend((OTHER + 0x800).to_le_bytes());
+        other.extend([0x49, 0x0f, 0x85]);
+        other.extend(TEXT.wrapping_sub(OTHER + other.len() as u32 + 4).to_le_bytes());
+        other.push(0xcc);
+        let careful = Options { cache: false, ..Options::default() };
+        let others = [Some(0), Some(20), None].map(|translate| Options { translate, ..Options::default() });
+        let ends = [careful, others[0], others[1], others[2]].map(|options| {
+            let mut guest = Guest::with(&code, options);
+            guest.space.poke(OTHER, &other).expect("code");
+            guest.frame.set(Gpr::Ecx, 5_000);
+            let stopped = guest.run(100_000);
+            (stopped, guest.frame.clone(), guest.space.fuword(OTHER + 0x800).expect("data"))
+        });
+        assert_eq!(ends[0].0.trap, Trap::Breakpoint);
+        for end in &ends[1..] {
+            assert_eq!(end, &ends[0]);
+        }
+    }
+}

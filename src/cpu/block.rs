@@ -423,6 +423,10 @@ fn read(space: &AddressSpace, eip: u32, options: &Options) -> Vec<Part> {
             None => {}
         }
     }
+    if let Some(last) = code.last_mut() {
+        // The block ends there, whatever follows.
+        last.followed = false;
+    }
     code
 }
 
