@@ -77,7 +77,11 @@ pub(super) fn group_3(e: &mut Emitter, step: &Step<'_>, s: &Split<'_>) -> Done {
             if step.seen {
                 kept_flags(e);
             }
-            if let Rm::Register(_) = s.rm {
+            if let Rm::Register(r) = s.rm {
+                // What brings the stack pointer up to date stands before what may fault.
+                if !byte {
+                    e.named(r)?;
+                }
                 e.may_fault();
             }
             native(e, step, s)?;
