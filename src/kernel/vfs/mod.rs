@@ -34,10 +34,12 @@ mod own_names;
 mod path;
 pub(in crate::kernel) mod procfs;
 mod repeat;
+mod room;
 mod setattr;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod union;
 mod unix_name;
 pub mod vnode;
 mod vnops;
@@ -221,6 +223,9 @@ impl Vfs {
             if let (Some(kept), Some(node)) = (&self.kept, self.vnodes[id].host()) {
                 kept.forget((node.dev, node.ino));
             }
+            if let (Some(room), Some(node)) = (&self.mount_of(id).room, self.vnodes[id].host()) {
+                room.forget((node.dev, node.ino));
+            }
             if let (Some(repeat), Some(node)) = (&mut self.repeat, self.vnodes[id].host()) {
                 let key = (node.dev, node.ino);
                 repeat.forget(key);
@@ -257,9 +262,17 @@ impl Vfs {
 
     /// Checks what `cred` may do (`VOP_ACCESS`).
     pub fn access(&mut self, id: VnodeId, want: Want, cred: &Ucred) -> Result<(), Errno> {
+        if let Some(shown) = self.shown(id) {
+            return self.access(shown, want, cred);
+        }
         let vnode = &self.vnodes[id];
         if let Body::Kernel(node) = vnode.body {
             return kernfs::access(node, want, cred);
+        }
+        if matches!(vnode.body, Body::Disc(_)) {
+            // Everybody may do with what is on a disc whatever does not change it (`cd9660_access`).
+            let stored = matches!(vnode.kind, Vtype::Dir | Vtype::Lnk | Vtype::Reg);
+            return if stored && want.contains(Want::WRITE) { Err(Errno::EROFS) } else { Ok(()) };
         }
         let ours =
             vnode.kind == Vtype::Dir && matches!(vnode.body, Body::BuiltIn(_)) && !self.takes_names(id);
@@ -273,6 +286,9 @@ impl Vfs {
 
     /// The attributes of a file (`VOP_GETATTR`).
     pub fn getattr(&mut self, id: VnodeId) -> Result<Vattr, Errno> {
+        if let Some(attributes) = self.union_attributes(id) {
+            return attributes;
+        }
         if let Body::Process(node) = self.vnodes[id].body {
             let attr = self.process_attributes(self.vnodes[id].kind, node)?;
             return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..attr });
@@ -389,6 +405,9 @@ impl Vfs {
     /// The entry `name` of a directory, without any check; never `.` or `..`.
     fn child(&mut self, directory: VnodeId, name: &[u8]) -> Result<Option<VnodeId>, Errno> {
         let vnode = &self.vnodes[directory];
+        if vnode.union.is_some() {
+            return self.union_entry(directory, name, &Ucred { uid: 0, groups: vec![0] });
+        }
         if let Body::Process(node) = vnode.body {
             return Ok(self.process_entry(directory, node, name));
         }

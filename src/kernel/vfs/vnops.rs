@@ -32,6 +32,8 @@ pub(super) const O_TRUNC: u32 = 0x0400;
 /// See [`O_CREAT`].
 pub(super) const O_EXCL: u32 = 0x0800;
 
+/// Permission bits of a file that a union copies (UN_FILEMODE).
+const COPIED: u16 = 0o666;
 /// Bytes that are moved at once.
 const PIECE: usize = 65536;
 /// How often a look-up and a change that somebody outside came between are done again.
@@ -80,6 +82,9 @@ pub(super) fn open(
             write_check(cx.kernel, vp)?;
             cx.kernel.vfs.access(vp, Want::WRITE, &cred)?;
         }
+    }
+    if flags.contains(FileFlag::WRITE) || has(flags, O_TRUNC) {
+        copy_up(cx, vp, has(flags, O_TRUNC))?;
     }
     if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_) | Body::Kernel(_)) {
         set_length(cx.kernel, vp, 0)?;
@@ -148,6 +153,13 @@ fn find_or_make(
         }
     }
     Err(Errno::EEXIST)
+}
+
+/// Makes a file of a union that is below only one of the upper layer, to be written.
+pub(super) fn copy_up(cx: &mut Context<'_>, vnode: VnodeId, empty: bool) -> Result<(), Errno> {
+    let mode = COPIED & !cx.proc().fd.umask;
+    let cred = cx.proc().cred.ucred.clone();
+    cx.kernel.vfs.copy_up(vnode, empty, mode, &cred)
 }
 
 /// Whether a file may be written: not while a process runs from it (`vn_writechk`).

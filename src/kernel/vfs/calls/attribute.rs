@@ -175,6 +175,9 @@ pub fn truncate(cx: &mut Context<'_>, path: Path, _pad: Unused, length: Off) -> 
     vnops::write_check(cx.kernel, vnode)?;
     let cred = cx.proc().cred.ucred.clone();
     cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
+    if length == 0 {
+        vnops::copy_up(cx, vnode, true)?;
+    }
     Ok(vnops::set_length(cx.kernel, vnode, length)?)
 }
 
