@@ -184,7 +184,7 @@ mod tests {
         room.ends((1, 2), 8 << 10, false);
         assert_eq!(room.fits((1, 3), 0, 4 << 10), 2 << 10);
         assert_eq!(room.fits((1, 2), 0, 10 << 10), 10 << 10, "its own blocks are there");
-        room.ends((1, 2), 1);
+        room.ends((1, 2), 1, true);
         assert_eq!((room.space().free, room.space().blocks), (9, 10));
         room.forget((1, 2));
         assert_eq!(room.space().free, 10);

@@ -19,7 +19,11 @@ use super::node::Make;
 use super::vnode::{Body, HostNode, Vnode, VnodeId, Vtype};
 use super::{Vfs, mount};
 use crate::host::change::HostSpace;
+use crate::kernel::Context;
 use crate::kernel::cred::Ucred;
+
+/// Permission bits of a file that is copied (UN_FILEMODE).
+const COPIED: u16 = 0o666;
 
 /// Which of the two directories of a mount is seen first (UNMNT_*).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -365,6 +369,13 @@ impl Vfs {
             node.upper = Some(upper);
         }
     }
+}
+
+/// Makes a file of a union that is below only one of the upper layer, to be written.
+pub(super) fn copy_up(cx: &mut Context<'_>, vnode: VnodeId, empty: bool) -> Result<(), Errno> {
+    let mode = COPIED & !cx.proc().fd.umask;
+    let cred = cx.proc().cred.ucred.clone();
+    cx.kernel.vfs.copy_up(vnode, empty, mode, &cred)
 }
 
 /// What is behind a vnode, once more; nothing of what there is once only.

@@ -6,14 +6,14 @@ use std::rc::Rc;
 
 use syscalls::Errno;
 use syscalls::ioctl as request;
-use syscalls::layout::{Stat, Timespec};
+use syscalls::layout::Stat;
 
 use super::access::Want;
-use super::attr::{APPEND, Vattr};
+use super::attr::{APPEND, stat};
 use super::namei::{Nameidata, Op};
 use super::node::Make;
 use super::vnode::{Body, Vnode, VnodeId, Vtype};
-use super::{MAXFILESIZE, calls, device, fifo, kernfs, procfs, stream};
+use super::{MAXFILESIZE, calls, device, fifo, kernfs, procfs, stream, union};
 use crate::host::fs::{HostTime, MOST_APPENDED, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
@@ -32,8 +32,6 @@ pub(super) const O_TRUNC: u32 = 0x0400;
 /// See [`O_CREAT`].
 pub(super) const O_EXCL: u32 = 0x0800;
 
-/// Permission bits of a file that a union copies (UN_FILEMODE).
-const COPIED: u16 = 0o666;
 /// Bytes that are moved at once.
 const PIECE: usize = 65536;
 /// How often a look-up and a change that somebody outside came between are done again.
@@ -84,7 +82,7 @@ pub(super) fn open(
         }
     }
     if flags.contains(FileFlag::WRITE) || has(flags, O_TRUNC) {
-        copy_up(cx, vp, has(flags, O_TRUNC))?;
+        union::copy_up(cx, vp, has(flags, O_TRUNC))?;
     }
     if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_) | Body::Kernel(_)) {
         set_length(cx.kernel, vp, 0)?;
@@ -153,13 +151,6 @@ fn find_or_make(
         }
     }
     Err(Errno::EEXIST)
-}
-
-/// Makes a file of a union that is below only one of the upper layer, to be written.
-pub(super) fn copy_up(cx: &mut Context<'_>, vnode: VnodeId, empty: bool) -> Result<(), Errno> {
-    let mode = COPIED & !cx.proc().fd.umask;
-    let cred = cx.proc().cred.ucred.clone();
-    cx.kernel.vfs.copy_up(vnode, empty, mode, &cred)
 }
 
 /// Whether a file may be written: not while a process runs from it (`vn_writechk`).
@@ -501,38 +492,6 @@ pub fn vn_stat(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Stat, Errno> {
     procfs::refresh(cx.kernel, cx.id);
     kernfs::refresh(cx.kernel);
     Ok(stat(&cx.kernel.vfs.getattr(vnode)?))
-}
-
-/// A time of the host in the guest's 32 bits; one before 1901 or after 2038 is the first or the last that there
-/// is, so that what is newer stays newer.
-fn time(t: HostTime) -> Timespec {
-    let (sec, nsec) = match i32::try_from(t.sec) {
-        Ok(sec) => (sec, t.nsec as i32),
-        Err(_) if t.sec < 0 => (i32::MIN, 0),
-        Err(_) => (i32::MAX, 999_999_999),
-    };
-    Timespec { sec: sec.into(), nsec: nsec.into() }
-}
-
-/// Attributes as stat gives them out.
-pub(super) fn stat(attr: &Vattr) -> Stat {
-    Stat {
-        dev: attr.fsid.into(),
-        ino: attr.fileid.into(),
-        mode: (attr.mode | attr.kind.mode_bits()).into(),
-        nlink: attr.nlink.into(),
-        uid: attr.uid.into(),
-        gid: attr.gid.into(),
-        rdev: attr.rdev.into(),
-        atime: time(attr.atime),
-        mtime: time(attr.mtime),
-        ctime: time(attr.ctime),
-        size: attr.size.cast_signed().into(),
-        blocks: (attr.bytes / 512).cast_signed().into(),
-        blksize: attr.blocksize.into(),
-        flags: attr.flags.into(),
-        ..Stat::default()
-    }
 }
 
 /// Takes a device away from all who have it open, by whatever node (`vgoneall`).
