@@ -210,7 +210,7 @@ const OUT: &[Attempt] = &[
     (
         "union_with_read_only_below",
         &["mkdir =/p 0755", "mount 15 =/p 0 !2:/ro", "open =/p/new 0x201 0644", "rename =/p/new =/ro/new"],
-        Errno(18),
+        EROFS,
     ),
     ("union_of_link", &["mkdir =/p 0755", "mount 15 =/p 0 !1:/link_dir"], Fails),
     (

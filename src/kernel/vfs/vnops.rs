@@ -17,6 +17,7 @@ use super::{MAXFILESIZE, calls, device, fifo, kernfs, procfs, stream, union};
 use crate::host::fs::{HostTime, MOST_APPENDED, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
+use crate::kernel::kmem::log_device;
 use crate::kernel::limits::Resource;
 use crate::kernel::net::tun;
 use crate::kernel::signal::{SIGXFSZ, psignal};
@@ -453,6 +454,9 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
     if let Some(unit) = tunnel(cx, vnode) {
         return Ok(tun::ioctl(cx.kernel, unit, command, data)?);
     }
+    if is_log(cx, vnode) {
+        return Ok(log_device::ioctl(cx, command, data)?);
+    }
     let answer = match command {
         request::FIONREAD if matches!(held.kind, Vtype::Reg | Vtype::Dir) => {
             cx.kernel.vfs.getattr(vnode)?.size.cast_signed().wrapping_sub(cx.kernel.files[file].offset)
@@ -475,8 +479,8 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     if held.kind == Vtype::Fifo && held.inode.fifo.get().is_some() {
         return fifo::select(cx, file, vnode, which);
     }
-    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
-        return which != Which::Read || cx.kernel.messages.unread() > 0;
+    if is_log(cx, vnode) {
+        return which == Which::Read && cx.kernel.messages.unread() > 0;
     }
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
         return tty::select(cx, special, which);
@@ -499,6 +503,9 @@ pub fn revoke_device(cx: &mut Context<'_>, vnode: VnodeId) {
     let line = cx.kernel.vfs.terminal_end(&cx.kernel.ttys, vnode);
     let rdev = cx.kernel.vfs.vnode(vnode).rdev();
     let dead = cx.kernel.vfs.dead_vnode(vnode);
+    if is_log(cx, vnode) {
+        log_device::close(cx.kernel);
+    }
     cx.kernel.vfs.vref(dead);
     let mut active = false;
     let mut nodes = vec![vnode];
@@ -546,6 +553,12 @@ fn tunnel(cx: &Context<'_>, vnode: VnodeId) -> Option<usize> {
     }
 }
 
+/// Whether it is the device that reads the message buffer.
+fn is_log(cx: &Context<'_>, vnode: VnodeId) -> bool {
+    let held = cx.kernel.vfs.vnode(vnode);
+    held.kind == Vtype::Chr && held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log)
+}
+
 /// Closes a vnode that was opened with these flags (`vn_close`).
 pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sysret<()> {
     let inode = &cx.kernel.vfs.vnode(vnode).inode;
@@ -555,6 +568,10 @@ pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sys
     let fifo = inode.fifo.get().is_some();
     let closed = match cx.kernel.vfs.vnode(vnode).kind {
         _ if fifo => fifo::close(cx, vnode, flag),
+        Vtype::Chr if is_log(cx, vnode) => {
+            log_device::close(cx.kernel);
+            Ok(())
+        }
         Vtype::Chr => match tunnel(cx, vnode) {
             Some(unit) => {
                 tun::tunclose(cx.kernel, unit);
