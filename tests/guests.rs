@@ -256,7 +256,7 @@ fn disks_and_discs_that_are_given_are_mounted() {
     let disk = tempfile::tempdir().expect("a directory");
     fs::write(disk.path().join("given"), "given\n").expect("a file");
     let disk_option = format!("sd1a={}", disk.path().display());
-    let disc_option = format!("cd0a={}", build::fixtures().join("media/rock.iso").display());
+    let disc_option = format!("cd0a={}", build::fixtures().join("media/programs.iso").display());
     let options = ["--disk", &disk_option, "--disk", &disc_option];
     assert_eq!(prints(&options, "mounts", &["disks"]), "ok\n");
     assert_eq!(fs::read(disk.path().join("made")).expect("what the guest made"), b"made");

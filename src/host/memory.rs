@@ -34,6 +34,17 @@ pub fn file(content: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
+/// A file without a name on the host's disk, in a directory.
+pub fn unnamed(above: &Path) -> io::Result<OwnedFd> {
+    tempfile::tempfile_in(above).map(OwnedFd::from)
+}
+
+/// Device and inode number of a file.
+pub fn identity(fd: &OwnedFd) -> io::Result<(u64, u64)> {
+    let stat = fstat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
 /// The size of a file.
 pub fn length(fd: &OwnedFd) -> io::Result<u64> {
     Ok(u64::try_from(fstat(fd)?.st_size).unwrap_or(0))

@@ -184,6 +184,7 @@ impl Kernel {
             core_directory: None,
             accounting: proc::acct::Accounting::default(),
             messages: super::kmem::log::MessageBuffer::default(),
+            log_device: super::kmem::log_device::LogDevice::default(),
             kernel_files: [None, None],
             rebooted: None,
             counters: super::counters::Counters::default(),

@@ -101,6 +101,8 @@ pub struct Kernel {
     pub(crate) accounting: proc::acct::Accounting,
     /// What the kernel has said.
     pub(crate) messages: kmem::log::MessageBuffer,
+    /// The device that reads it.
+    pub(crate) log_device: kmem::log_device::LogDevice,
     /// The kernel's own file as programs of 2.1 and of 386BSD know it, once somebody has looked.
     pub(crate) kernel_files: [Option<std::rc::Rc<kmem::BootFile>>; 2],
     /// A guest has ended the run, and how (`boot`).

@@ -50,6 +50,11 @@ impl Ipc {
         (0..sem::SEMMNI).flat_map(|slot| self.sem.layout(slot).as_bytes().to_vec()).collect()
     }
 
+    /// The table of adjustments at the ends of processes (`semu`).
+    pub(in crate::kernel) fn adjustments(&self, address_of: impl Fn(ProcId) -> u32) -> Vec<u8> {
+        self.sem.undo.layout(address_of)
+    }
+
     /// The table of queues (`msqids`).
     pub(in crate::kernel) fn message_queues(&self) -> Vec<u8> {
         (0..msg::MSGMNI).flat_map(|slot| self.msg.layout(slot).as_bytes().to_vec()).collect()

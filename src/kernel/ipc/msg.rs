@@ -62,15 +62,15 @@ struct Queue {
 #[derive(Clone, Debug)]
 pub(in crate::kernel) struct Queues {
     queues: [Queue; MSGMNI],
-    /// Which headers are in use.
-    headers: [bool; MSGTQL],
+    /// Headers that are free; the last one, which was freed last, is used first.
+    headers: Vec<usize>,
     free_pieces: u32,
 }
 
 impl Default for Queues {
     fn default() -> Self {
         let queues = std::array::from_fn(|_| Queue::default());
-        Self { queues, headers: [false; MSGTQL], free_pieces: MSGSEG }
+        Self { queues, headers: (0..MSGTQL).rev().collect(), free_pieces: MSGSEG }
     }
 }
 
@@ -91,9 +91,7 @@ impl Queues {
     /// Gives back what a message holds (`msg_freehdr`).
     fn free(&mut self, header: usize, len: u32) {
         self.free_pieces += pieces(len);
-        if let Some(used) = self.headers.get_mut(header) {
-            *used = false;
-        }
+        self.headers.push(header);
     }
 
     /// What users see of a queue.
@@ -141,8 +139,8 @@ pub(super) fn msgctl(cx: &mut Context<'_>, id: u32, what: u32, buffer: u32) -> R
             let most = queue.qbytes;
             let wanted: MsqidDs = cx.read(buffer)?;
             let qbytes = wanted.qbytes.get();
-            if qbytes > most {
-                cx.suser()?;
+            if qbytes > most && !cred.is_superuser() {
+                return Err(Errno::EPERM);
             }
             if qbytes == 0 {
                 return Err(Errno::EINVAL);
@@ -235,7 +233,7 @@ fn send(cx: &mut Context<'_>, sending: Sending) -> Sysret<i32> {
         return Err(Errno::EINVAL.into());
     }
     let locked = queue.perm.mode & LOCKED != 0;
-    let header = table.headers.iter().position(|used| !used);
+    let header = table.headers.last().copied();
     let room = !locked && len + queue.cbytes <= queue.qbytes && pieces(len) <= table.free_pieces;
     let Some(header) = header.filter(|_| room) else {
         if IpcFlags::from_bits_retain(flags).contains(IpcFlags::NOWAIT) {
@@ -250,7 +248,7 @@ fn send(cx: &mut Context<'_>, sending: Sending) -> Sysret<i32> {
     let (kind, text) = copied?;
     let (pid, now) = (cx.proc().pid, cx.kernel.clock.seconds());
     let table = &mut cx.kernel.ipc.msg;
-    table.headers[header] = true;
+    table.headers.pop();
     table.free_pieces -= pieces(len);
     let queue = &mut table.queues[slot];
     queue.messages.push_back(Message { kind, len, text, header });

@@ -96,8 +96,8 @@ impl Semaphores {
         }
     }
 
-    /// Removes a set; later ones move down.
-    fn remove(&mut self, slot: usize) {
+    /// Removes a set, whose slot is its remover's from then on; later ones move down.
+    fn remove(&mut self, slot: usize, by: u16) {
         let Set { base, count, .. } = self.sets[slot];
         let count = usize::from(count);
         self.semaphores.copy_within(base + count..self.total, base);
@@ -108,6 +108,7 @@ impl Semaphores {
             }
         }
         self.sets[slot].perm.mode = 0;
+        (self.sets[slot].perm.cuid, self.sets[slot].perm.uid) = (by, by);
         self.undo.forget(slot, None);
     }
 
@@ -195,7 +196,7 @@ pub(super) fn semctl(
     let argument = |cx: &Context<'_>| cx.read::<[u8; 4]>(union).map(u32::from_le_bytes);
     match what {
         command::RMID => {
-            cx.kernel.ipc.sem.remove(slot);
+            cx.kernel.ipc.sem.remove(slot, cred.uid as u16);
             cx.kernel.wakeup(channel(slot));
         }
         command::SET => {

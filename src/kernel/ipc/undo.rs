@@ -12,6 +12,8 @@ use crate::kernel::proc::ProcId;
 pub(super) const SEMMNU: usize = 30;
 /// Semaphores that a process can have adjustments of (SEMUME).
 pub(super) const SEMUME: usize = 10;
+/// Bytes of the adjustments of a process (SEMUSZ).
+const SEMUSZ: usize = 100;
 
 /// The adjustment of one semaphore (`struct undo`).
 #[derive(Clone, Copy, Debug)]
@@ -73,10 +75,45 @@ impl Undo {
         Some(self.0.len() - 1)
     }
 
-    /// Forgets what all processes would do to a set, or to one of its semaphores.
+    /// Forgets what all processes would do to a set, or to one of its semaphores (`semundo_clear`).  The search for
+    /// one of them ends at the first entry of the set that is another's, as in the original.
     pub(super) fn forget(&mut self, set: usize, number: Option<u16>) {
-        let gone = |entry: &Entry| entry.set == set && number.is_none_or(|number| number == entry.number);
-        self.0.iter_mut().for_each(|of_process| of_process.entries.retain(|entry| !gone(entry)));
+        for OfProcess { entries, .. } in &mut self.0 {
+            let mut at = 0;
+            while let Some(entry) = entries.get(at) {
+                if entry.set == set {
+                    if number.is_none_or(|number| number == entry.number) {
+                        entries.swap_remove(at);
+                        if at < entries.len() {
+                            continue;
+                        }
+                    }
+                    if number.is_some() {
+                        break;
+                    }
+                }
+                at += 1;
+            }
+        }
+    }
+
+    /// The table of them (`semu`), with the address of each process's entry.
+    pub(super) fn layout(&self, address_of: impl Fn(ProcId) -> u32) -> Vec<u8> {
+        let mut table = Vec::new();
+        for of_process in &self.0 {
+            let mut bytes = vec![0, 0, 0, 0];
+            bytes.extend(address_of(of_process.owner).to_le_bytes());
+            bytes.extend((of_process.entries.len() as u32).to_le_bytes());
+            for Entry { adjust, number, set } in &of_process.entries {
+                bytes.extend(adjust.to_le_bytes());
+                bytes.extend(number.to_le_bytes());
+                bytes.extend((*set as u32).to_le_bytes());
+            }
+            bytes.resize(SEMUSZ, 0);
+            table.extend(bytes);
+        }
+        table.resize(SEMMNU * SEMUSZ, 0);
+        table
     }
 
     fn take(&mut self, owner: ProcId) -> Vec<Entry> {

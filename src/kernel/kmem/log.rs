@@ -39,12 +39,15 @@ impl MessageBuffer {
         }
     }
 
-    /// Takes up to `most` bytes that nobody has read; the reader who is overtaken loses a whole round.
-    pub(in crate::kernel) fn take(&mut self, most: usize) -> Vec<u8> {
+    /// Up to `most` bytes that nobody has read; the reader who is overtaken loses a whole round.
+    pub(in crate::kernel) fn piece(&self, most: usize) -> Vec<u8> {
         let end = if self.read <= self.written { self.written } else { SIZE };
-        let piece = self.text.get(self.read..end.min(self.read + most)).unwrap_or_default().to_vec();
-        self.read = (self.read + piece.len()) % SIZE;
-        piece
+        self.text.get(self.read..end.min(self.read.saturating_add(most))).unwrap_or_default().to_vec()
+    }
+
+    /// So many bytes have been read.
+    pub(in crate::kernel) fn pass(&mut self, length: usize) {
+        self.read = (self.read + length) % SIZE;
     }
 
     /// Bytes that nobody has read.
@@ -66,28 +69,34 @@ impl MessageBuffer {
 /// Says something, with its kind for those who read the log device (`log`).
 pub(in crate::kernel) fn log(kernel: &mut Kernel, kind: u8, text: &str) {
     kernel.messages.put(format!("<{kind}>{text}").as_bytes());
-    kernel.wakeup(crate::kernel::Channel::Log);
+    super::log_device::wake(kernel);
 }
 
 /// Says something without a kind (`printf`).
 pub(in crate::kernel) fn printf(kernel: &mut Kernel, text: &str) {
     kernel.messages.put(text.as_bytes());
-    kernel.wakeup(crate::kernel::Channel::Log);
+    super::log_device::wake(kernel);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn take(buffer: &mut MessageBuffer, most: usize) -> Vec<u8> {
+        let piece = buffer.piece(most);
+        buffer.pass(piece.len());
+        piece
+    }
+
     #[test]
     fn what_is_read_is_read_once_and_the_oldest_goes() {
         let mut buffer = MessageBuffer::default();
         buffer.put(b"one\n");
-        assert_eq!((buffer.unread(), buffer.take(2)), (4, b"on".to_vec()));
-        assert_eq!(buffer.take(100), b"e\n");
-        assert_eq!(buffer.take(100), b"");
+        assert_eq!((buffer.unread(), take(&mut buffer, 2)), (4, b"on".to_vec()));
+        assert_eq!(take(&mut buffer, 100), b"e\n");
+        assert_eq!(take(&mut buffer, 100), b"");
         buffer.put(&vec![b'x'; SIZE - 2]);
-        assert_eq!(buffer.take(SIZE).len() + buffer.take(SIZE).len(), SIZE - 2);
+        assert_eq!(take(&mut buffer, SIZE).len() + take(&mut buffer, SIZE).len(), SIZE - 2);
         assert_eq!(buffer.layout().bufx.get(), 2);
     }
 }

@@ -5,7 +5,7 @@
 use syscalls::errno::Errno;
 use zerocopy::IntoBytes;
 
-use super::{boot_file, object, physical, symbols};
+use super::{boot_file, object, physical, place, symbols};
 use crate::kernel::Context;
 use crate::kernel::file::Uio;
 use crate::mem::PAGE_SIZE;
@@ -17,6 +17,7 @@ pub(super) const MESSAGES_AT: u32 = 0xf0f8_0000;
 pub(super) const SEMAPHORE_SETS_AT: u32 = 0xf0f9_0000;
 pub(super) const MESSAGE_QUEUES_AT: u32 = 0xf0fa_0000;
 pub(super) const SHARED_SEGMENTS_AT: u32 = 0xf0fb_0000;
+pub(super) const ADJUSTMENTS_AT: u32 = 0xf0fc_0000;
 
 /// Bytes of the place of each of these.
 const TABLE: u32 = 0x1_0000;
@@ -74,6 +75,7 @@ fn at(cx: &mut Context<'_>, address: u32) -> Option<(u32, Vec<u8>)> {
         SEMAPHORE_SETS_AT => (SEMAPHORE_SETS_AT, TABLE, cx.kernel.ipc.semaphore_sets()),
         MESSAGE_QUEUES_AT => (MESSAGE_QUEUES_AT, TABLE, cx.kernel.ipc.message_queues()),
         SHARED_SEGMENTS_AT => (SHARED_SEGMENTS_AT, TABLE, cx.kernel.ipc.shared_segments()),
+        ADJUSTMENTS_AT => (ADJUSTMENTS_AT, TABLE, cx.kernel.ipc.adjustments(|id| place::process(id.index()))),
         _ => object::at(cx, address, older)?,
     };
     // An object's place is as large as the next one is far.

@@ -16,13 +16,14 @@
 //! | [`boot_file`] | the kernel's own file, which has the names: the guest's, or one made here |
 //! | [`older`], [`older_files`], [`older_net`] | what programs of 386BSD find instead |
 //! | [`physical`] | physical memory, as far as 386BSD's tools follow page tables |
-//! | [`log`] | the message buffer |
+//! | [`log`], [`log_device`] | the message buffer, and the device that reads it |
 //!
 //! 2.1 counterpart: i386/i386/mem.c, and every structure that libkvm reads.
 
 mod boot_file;
 pub(in crate::kernel) mod files;
 pub(in crate::kernel) mod log;
+pub(in crate::kernel) mod log_device;
 pub(in crate::kernel) mod memory;
 mod network;
 mod object;

@@ -62,8 +62,7 @@ fn of_process(cx: &mut Context<'_>, kind: place::Kind, slot: usize, older: bool)
         }
         Kind::SleepMessage => {
             let id = by_slot(cx, slot)?;
-            let asleep = cx.kernel.procs[id].asleep.as_ref()?;
-            [asleep.parked.sleep.wmesg.as_bytes(), &[0]].concat()
+            [process_table::waits_for(cx, id)?.as_bytes(), &[0]].concat()
         }
         _ => return None,
     })

@@ -8,7 +8,9 @@ use zerocopy::IntoBytes;
 
 use super::{Flags, ProcId};
 use crate::kernel::kmem::log;
+use crate::kernel::limits::Resource;
 use crate::kernel::time::{self, SECOND_NS, TICK_NS, Timeout};
+use crate::kernel::vfs::device::makedev;
 use crate::kernel::vfs::{self, VnodeId};
 use crate::kernel::{Context, Kernel, Sysret};
 
@@ -55,11 +57,21 @@ pub fn acct(cx: &mut Context<'_>, path: Path) -> Sysret<()> {
         cx.kernel.timeouts.remove(&key);
     }
     if let Some(vnode) = old.file {
+        count_writers(cx.kernel, vnode, |writers| writers.saturating_sub(1));
         vfs::vrele(cx.kernel, vnode);
+    }
+    if let Some(vnode) = file {
+        count_writers(cx.kernel, vnode, |writers| writers + 1);
     }
     cx.kernel.accounting.file = file;
     watch(cx.kernel);
     Ok(())
+}
+
+/// The file is open for writing: nobody executes it.
+fn count_writers(kernel: &Kernel, vnode: VnodeId, change: impl Fn(u32) -> u32) {
+    let writers = &kernel.vfs.vnode(vnode).inode.writecount;
+    writers.set(change(writers.get()));
 }
 
 /// Looks at the room of the file's disk, now and then (`acctwatch`).
@@ -91,8 +103,17 @@ fn is_suspended(available: u64, blocks: u64, suspended: bool) -> bool {
 pub(super) fn process_ends(kernel: &mut Kernel, id: ProcId) {
     let Accounting { file: Some(file), suspended: false, .. } = kernel.accounting else { return };
     let record = record(kernel, id);
-    // As in the original nobody is told of a record that cannot be written.
-    let _ = kernel.vfs.size(file).and_then(|end| kernel.vfs.write_content(file, end, record.as_bytes()));
+    let Ok(end) = kernel.vfs.size(file) else { return };
+    let most = kernel.procs[id].limits.get(Resource::Fsize).cur;
+    let length = record.as_bytes().len();
+    // The limit of the process counts, and nobody is told of a record that cannot be written whole.
+    if end.saturating_add(length as u64) > u64::try_from(most).unwrap_or(0) {
+        return;
+    }
+    if !kernel.vfs.write_content(file, end, record.as_bytes()).is_ok_and(|written| written == length) {
+        // What does not fit is taken back (IO_UNIT); what cannot be stays.
+        let _ = kernel.vfs.set_length(file, end);
+    }
 }
 
 fn record(kernel: &Kernel, id: ProcId) -> Acct {
@@ -115,10 +136,16 @@ fn record(kernel: &Kernel, id: ProcId) -> Acct {
         gid: proc.cred.rgid.into(),
         mem: mem.into(),
         io: compressed(u64::from(usage.inblock.wrapping_add(usage.oublock)) * AHZ).into(),
-        tty: tty.unwrap_or(NODEV).into(),
+        tty: tty.map_or(NODEV, |tty| device(kernel, tty)).into(),
         flag: proc.acflag.get(),
         ..Acct::default()
     }
+}
+
+/// The device number of a terminal.
+fn device(kernel: &Kernel, tty: u32) -> u32 {
+    let (major, minor) = kernel.ttys.device(tty as usize);
+    makedev(major, minor)
 }
 
 /// A time in units of 1/64 second.

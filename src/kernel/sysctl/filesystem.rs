@@ -22,7 +22,7 @@ const LOOPBACK: i32 = 16;
 const SIZE: u32 = size_of::<Vfsconf>() as u32;
 
 /// The kinds that this kernel has.
-const HAVE: [(FsType, &str, i32); 8] = [
+const HAVE: [(FsType, &str, i32); 9] = [
     (FsType::Ufs, "ufs", STATIC),
     (FsType::Mfs, "mfs", STATIC),
     (FsType::Fdesc, "fdesc", STATIC | SYNTHETIC),
@@ -30,6 +30,7 @@ const HAVE: [(FsType, &str, i32); 8] = [
     (FsType::Kernfs, "kernfs", STATIC | SYNTHETIC),
     (FsType::Procfs, "procfs", STATIC | SYNTHETIC),
     (FsType::Cd9660, "cd9660", STATIC | READ_ONLY),
+    (FsType::Union, "union", STATIC | LOOPBACK),
     (FsType::Devfs, "devfs", STATIC | SYNTHETIC),
 ];
 

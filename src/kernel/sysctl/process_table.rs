@@ -15,6 +15,7 @@ use super::system_processes as system;
 use super::transfer::Transfer;
 use crate::kernel::kmem::{older, place};
 use crate::kernel::proc::{self, Flags, Proc, ProcId, State};
+use crate::kernel::synch::priority::PWAIT;
 use crate::kernel::time::{self, TICK_NS};
 use crate::kernel::tty::NO_PID;
 use crate::kernel::vfs::device::makedev;
@@ -147,13 +148,15 @@ pub(in crate::kernel) fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
     let siblings: &[ProcId] = proc.parent.map_or(&[], |parent| &procs[parent].children);
     let place = siblings.iter().position(|&sibling| sibling == id);
     let ticks = |ns: u64| (ns / TICK_NS).into();
-    let wchan = proc.asleep.as_ref().map_or(U32::ZERO, |_| place::channel(id.index()).into());
+    let sleeps = waits_for(cx, id).is_some();
+    let waits = sleeps && proc.asleep.is_none();
+    let wchan = if sleeps { place::channel(id.index()).into() } else { U32::ZERO };
     let mut comm = [0; 17];
     for (to, from) in comm.iter_mut().zip(proc.comm.iter().take(16)) {
         *to = *from;
     }
     ProcEntry {
-        flag: proc.flags.bits().into(),
+        flag: (proc.flags | if waits { Flags::SINTR } else { Flags::empty() }).bits().into(),
         stat: proc.state as u8,
         pid: proc.pid.into(),
         pptr: optional(proc.parent),
@@ -165,7 +168,7 @@ pub(in crate::kernel) fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
         pctcpu: proc.pctcpu.into(),
         swtime: proc.swtime.into(),
         wchan,
-        wmesg: proc.asleep.as_ref().map_or(U32::ZERO, |_| place::message_of_sleep(id.index()).into()),
+        wmesg: if sleeps { place::message_of_sleep(id.index()).into() } else { U32::ZERO },
         slptime: proc.slptime.into(),
         realtimer: Itimerval {
             interval: time::timeval(proc.itimer[0].interval),
@@ -178,7 +181,7 @@ pub(in crate::kernel) fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
         sigmask: proc.sig.mask.into(),
         sigignore: proc.sig.ignore.into(),
         sigcatch: proc.sig.catch.into(),
-        priority: proc.priority,
+        priority: if waits { PWAIT } else { proc.priority },
         usrpri: proc.usrpri,
         nice: proc.nice as i8,
         comm,
@@ -198,6 +201,12 @@ pub(in crate::kernel) fn proc_entry(cx: &Context<'_>, id: ProcId) -> ProcEntry {
         oppid: proc.original_parent.and_then(|id| procs.get(id)).map_or(0, |original| original.pid).into(),
         ..ProcEntry::default()
     }
+}
+
+/// What a process waits for; process 1 for its children, as in the original, where it does nothing else.
+pub(in crate::kernel) fn waits_for(cx: &Context<'_>, id: ProcId) -> Option<&'static str> {
+    let asleep = cx.kernel.procs[id].asleep.as_ref().map(|asleep| asleep.parked.sleep.wmesg);
+    asleep.or_else(|| (cx.kernel.init == Some(id)).then_some("wait"))
 }
 
 /// The next member of the process's group.
@@ -221,8 +230,8 @@ fn eproc(cx: &Context<'_>, id: ProcId) -> Eproc {
         flag |= SLEADER;
     }
     let mut wmesg = [0; WMESGLEN + 1];
-    if let Some(asleep) = &proc.asleep {
-        for (to, from) in wmesg.iter_mut().zip(asleep.parked.sleep.wmesg.bytes().take(WMESGLEN)) {
+    if let Some(message) = waits_for(cx, id) {
+        for (to, from) in wmesg.iter_mut().zip(message.bytes().take(WMESGLEN)) {
             *to = from;
         }
     }

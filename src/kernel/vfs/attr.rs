@@ -9,6 +9,7 @@
 use std::fmt::Write as _;
 
 pub use syscalls::layout::mode::{ALLPERMS, S_ISGID, S_ISTXT, S_ISUID};
+use syscalls::layout::{Stat, Timespec};
 
 use super::vnode::Vtype;
 use crate::host::fs::HostTime;
@@ -173,6 +174,38 @@ fn exact(guest: u32, own_guest: u32, own_host: u32) -> Option<u32> {
         None
     } else {
         Some(guest)
+    }
+}
+
+/// A time of the host in the guest's 32 bits; one before 1901 or after 2038 is the first or the last that there
+/// is, so that what is newer stays newer.
+fn time(t: HostTime) -> Timespec {
+    let (sec, nsec) = match i32::try_from(t.sec) {
+        Ok(sec) => (sec, t.nsec as i32),
+        Err(_) if t.sec < 0 => (i32::MIN, 0),
+        Err(_) => (i32::MAX, 999_999_999),
+    };
+    Timespec { sec: sec.into(), nsec: nsec.into() }
+}
+
+/// Attributes as stat gives them out.
+pub(super) fn stat(attr: &Vattr) -> Stat {
+    Stat {
+        dev: attr.fsid.into(),
+        ino: attr.fileid.into(),
+        mode: (attr.mode | attr.kind.mode_bits()).into(),
+        nlink: attr.nlink.into(),
+        uid: attr.uid.into(),
+        gid: attr.gid.into(),
+        rdev: attr.rdev.into(),
+        atime: time(attr.atime),
+        mtime: time(attr.mtime),
+        ctime: time(attr.ctime),
+        size: attr.size.cast_signed().into(),
+        blocks: (attr.bytes / 512).cast_signed().into(),
+        blksize: attr.blocksize.into(),
+        flags: attr.flags.into(),
+        ..Stat::default()
     }
 }
 

@@ -86,8 +86,10 @@ impl Vfs {
     /// Writes to a regular file; fewer bytes mean that the host's disk is full.
     pub fn write_content(&mut self, id: VnodeId, offset: u64, data: &[u8]) -> Result<usize, Errno> {
         self.fits_in_memory(id, offset.saturating_add(data.len() as u64))?;
+        let data = data.get(..self.room_for(id, offset, data.len())).unwrap_or(data);
         let fd = self.content(id, OpenFor::Writing)?;
         let written = fs::write_at(fd.as_fd(), data, offset)?;
+        self.takes_room(id, offset.saturating_add(written as u64), false);
         self.changed(id, Change::Content);
         Ok(written)
     }
@@ -97,8 +99,10 @@ impl Vfs {
     pub fn append_content(&mut self, id: VnodeId, data: &[u8]) -> Result<(usize, u64), Errno> {
         let end = self.vnodes[id].inode.size_in_memory();
         self.fits_in_memory(id, end.saturating_add(data.len() as u64))?;
+        let room = self.room_for(id, self.size(id)?, data.len());
         let fd = self.content(id, OpenFor::Writing)?;
-        let appended = fs::append(fd.as_fd(), data)?;
+        let appended = fs::append(fd.as_fd(), data.get(..room).unwrap_or(data))?;
+        self.takes_room(id, appended.1, false);
         self.changed(id, Change::Content);
         Ok(appended)
     }

@@ -13,7 +13,7 @@ use super::mount::{Disk, MountFlags, MountId};
 use super::vnode::{VnodeId, Vtype};
 use crate::host::random;
 use crate::kernel::file::{FileFlag, FileId, Uio};
-use crate::kernel::kmem::memory;
+use crate::kernel::kmem::{log_device, memory};
 use crate::kernel::net::tun;
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::tty::{self, End, Special, TtyId, Ttys};
@@ -260,6 +260,9 @@ pub fn open(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Device, Errno> {
     if let Device::Tun(unit) = device {
         tun::tunopen(cx, unit as usize)?;
     }
+    if device == Device::Log {
+        log_device::open(cx)?;
+    }
     let is_terminal = matches!(device, Device::Terminal(_) | Device::Slave(_) | Device::Master(_));
     if is_terminal && device.terminal(&cx.kernel.ttys).is_none() { Err(Errno::ENXIO) } else { Ok(device) }
 }
@@ -304,8 +307,9 @@ pub fn read_log(cx: &mut Context<'_>, file: FileId, mut uio: Uio, requested: u32
         return sleep(wait, Resume::Vfs(super::Resume::LogRead { file, uio, requested }));
     }
     while uio.resid > 0 && cx.kernel.messages.unread() > 0 {
-        let piece = cx.kernel.messages.take(uio.resid as usize);
+        let piece = cx.kernel.messages.piece(uio.resid as usize);
         uio.move_out(cx, &piece)?;
+        cx.kernel.messages.pass(piece.len());
     }
     Ok((requested - uio.resid).cast_signed())
 }

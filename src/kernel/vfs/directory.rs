@@ -88,6 +88,10 @@ pub fn to_old_form(blocks: &mut [u8]) -> Result<(), Errno> {
 impl Vfs {
     /// The entries of a directory, `.` and `..` first, grafts among the host's, sorted by name.
     pub fn read_directory(&mut self, id: VnodeId) -> Result<Vec<Entry>, Errno> {
+        if let Some(shown) = self.shown(id) {
+            // Who wants the names of both layers reads one behind the other.
+            return self.read_directory(shown);
+        }
         if let super::Body::Process(node) = self.vnodes[id].body {
             return Ok(self.process_entries(node));
         }

@@ -6,6 +6,7 @@
 //! 2.1 counterpart: isofs/cd9660/cd9660_vfsops.c, cd9660_vnops.c, cd9660_node.c.
 
 use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use syscalls::Errno;
@@ -16,7 +17,9 @@ use super::directory::Entry;
 use super::mount::Disk;
 use super::vnode::{Body, Vnode, VnodeId, Vtype};
 use crate::cd9660::{IsoError, Kind, Node, Options, Volume};
-use crate::host::fs::HostTime;
+use crate::host::fs::{HostTime, write_at};
+use crate::host::memory;
+use crate::mem::FileId;
 
 /// Flags of the mount: no Rock Ridge, generations, extended attributes (ISOFSMNT_*).
 const NO_ROCK_RIDGE: u32 = 1;
@@ -24,6 +27,8 @@ const GENERATIONS: u32 = 2;
 const EXTENDED_ATTRIBUTES: u32 = 4;
 /// Preferred size of transfers: a block of the medium.
 const BLOCK: u32 = 2048;
+/// Largest file that is mapped.
+const LARGEST_MAPPED: u64 = 256 << 20;
 
 /// A file of a volume.
 #[derive(Clone, Debug)]
@@ -124,6 +129,38 @@ fn error(error: IsoError) -> Errno {
 }
 
 impl Vfs {
+    /// A file of a volume as one of the host that can be mapped, which goes with its last user: files on the medium
+    /// begin anywhere, pages do not.
+    pub(super) fn disc_file(&mut self, id: VnodeId) -> Result<(Rc<OwnedFd>, FileId), Errno> {
+        let identity = |file: &OwnedFd| match memory::identity(file) {
+            Ok((dev, ino)) => Ok(FileId { dev, ino }),
+            Err(_) => Err(Errno::EIO),
+        };
+        let inode = Rc::clone(&self.vnodes[id].inode);
+        if let Some(known) = &*inode.memory.borrow() {
+            return Ok((Rc::clone(known), identity(known)?));
+        }
+        if self.size(id)? > LARGEST_MAPPED {
+            return Err(Errno::ENOMEM);
+        }
+        let above = self.above.clone().unwrap_or_else(memory::directory);
+        let file = memory::unnamed(&above).map_err(|_| Errno::ENOMEM)?;
+        let mut buffer = vec![0; super::MAXBSIZE as usize];
+        let mut offset = 0;
+        loop {
+            let length = self.read_content(id, offset, &mut buffer)?;
+            let Some(piece) = buffer.get(..length).filter(|piece| !piece.is_empty()) else { break };
+            if write_at(file.as_fd(), piece, offset)? < length {
+                return Err(Errno::ENOMEM);
+            }
+            offset += length as u64;
+        }
+        let file = Rc::new(file);
+        *inode.memory.borrow_mut() = Some(Rc::clone(&file));
+        let id = identity(&file)?;
+        Ok((file, id))
+    }
+
     /// An entry of a directory of a volume.
     pub(super) fn disc_entry(&mut self, directory: VnodeId, name: &[u8]) -> Result<Option<VnodeId>, Errno> {
         let mount = self.vnodes[directory].mount;

@@ -115,6 +115,10 @@ pub fn lookup_exec(cx: &mut Context<'_>, path: &[u8]) -> Result<Executable, Errn
 /// The host's file behind a vnode, to be mapped.
 pub fn host_file(kernel: &mut Kernel, vnode: VnodeId, write: bool) -> Result<HostFile, Errno> {
     let purpose = if write { OpenFor::Writing } else { OpenFor::Reading };
+    if matches!(kernel.vfs.vnode(vnode).body, Body::Disc(_)) && !write {
+        let (file, id) = kernel.vfs.disc_file(vnode)?;
+        return Ok(HostFile { file, size: kernel.vfs.size(vnode)?, id });
+    }
     let file = kernel.vfs.content(vnode, purpose)?;
     let size = kernel.vfs.size(vnode)?;
     let node = kernel.vfs.vnode(vnode).host().ok_or(Errno::EINVAL)?;
@@ -136,9 +140,7 @@ pub fn follow_moved(kernel: &mut Kernel) {
 pub fn vn_mmap(cx: &mut Context<'_>, vnode: VnodeId, open: FileFlag) -> Result<Mappable, Errno> {
     let held = cx.kernel.vfs.vnode(vnode);
     match (held.kind, held.rdev().and_then(Device::from_rdev)) {
-        (Vtype::Reg, _) if matches!(held.body, Body::Memory(..) | Body::Disc(_)) => {
-            Ok(Mappable::Content(vnode))
-        }
+        (Vtype::Reg, _) if matches!(held.body, Body::Memory(..)) => Ok(Mappable::Content(vnode)),
         (Vtype::Reg, _) => {
             let write = open.contains(FileFlag::WRITE);
             let HostFile { file, id, .. } = host_file(cx.kernel, vnode, write)?;

@@ -22,6 +22,7 @@ mod hold;
 mod identity;
 mod inode;
 pub mod keep;
+mod kernel_file;
 mod kernfs;
 pub mod lock;
 mod locking;
@@ -34,10 +35,12 @@ mod own_names;
 mod path;
 pub(in crate::kernel) mod procfs;
 mod repeat;
+mod room;
 mod setattr;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod union;
 mod unix_name;
 pub mod vnode;
 mod vnops;
@@ -164,10 +167,6 @@ pub(in crate::kernel) struct NameCounts {
 /// Longest name that 2.1's cache takes.
 const NCHNAMLEN: usize = 31;
 
-/// The names of the kernel in the root, 2.1's and 386BSD's, and the inode number of the file that we offer.
-const KERNEL_NAMES: [&[u8]; 2] = [b"kernel", b"386bsd"];
-const KERNEL_INO: u32 = 0xefff_ffff;
-
 /// Adds a reference to a vnode.
 pub fn vref(kernel: &mut Kernel, id: VnodeId) {
     kernel.vfs.vref(id);
@@ -221,6 +220,9 @@ impl Vfs {
             if let (Some(kept), Some(node)) = (&self.kept, self.vnodes[id].host()) {
                 kept.forget((node.dev, node.ino));
             }
+            if let (Some(room), Some(node)) = (&self.mount_of(id).room, self.vnodes[id].host()) {
+                room.forget((node.dev, node.ino));
+            }
             if let (Some(repeat), Some(node)) = (&mut self.repeat, self.vnodes[id].host()) {
                 let key = (node.dev, node.ino);
                 repeat.forget(key);
@@ -257,9 +259,17 @@ impl Vfs {
 
     /// Checks what `cred` may do (`VOP_ACCESS`).
     pub fn access(&mut self, id: VnodeId, want: Want, cred: &Ucred) -> Result<(), Errno> {
+        if let Some(shown) = self.shown(id) {
+            return self.access(shown, want, cred);
+        }
         let vnode = &self.vnodes[id];
         if let Body::Kernel(node) = vnode.body {
             return kernfs::access(node, want, cred);
+        }
+        if matches!(vnode.body, Body::Disc(_)) {
+            // Everybody may do with what is on a disc whatever does not change it (`cd9660_access`).
+            let stored = matches!(vnode.kind, Vtype::Dir | Vtype::Lnk | Vtype::Reg);
+            return if stored && want.contains(Want::WRITE) { Err(Errno::EROFS) } else { Ok(()) };
         }
         let ours =
             vnode.kind == Vtype::Dir && matches!(vnode.body, Body::BuiltIn(_)) && !self.takes_names(id);
@@ -273,6 +283,9 @@ impl Vfs {
 
     /// The attributes of a file (`VOP_GETATTR`).
     pub fn getattr(&mut self, id: VnodeId) -> Result<Vattr, Errno> {
+        if let Some(attributes) = self.union_attributes(id) {
+            return attributes;
+        }
         if let Body::Process(node) = self.vnodes[id].body {
             let attr = self.process_attributes(self.vnodes[id].kind, node)?;
             return Ok(Vattr { fsid: self.device_of(self.vnodes[id].mount), ..attr });
@@ -389,6 +402,9 @@ impl Vfs {
     /// The entry `name` of a directory, without any check; never `.` or `..`.
     fn child(&mut self, directory: VnodeId, name: &[u8]) -> Result<Option<VnodeId>, Errno> {
         let vnode = &self.vnodes[directory];
+        if vnode.union.is_some() {
+            return self.union_entry(directory, name, &Ucred { uid: 0, groups: vec![0] });
+        }
         if let Body::Process(node) = vnode.body {
             return Ok(self.process_entry(directory, node, name));
         }
@@ -424,31 +440,6 @@ impl Vfs {
         };
         *count = count.wrapping_add(1);
         Ok(Some(held))
-    }
-
-    /// Offers a file under the names of the kernel to those who look for it in a root that has none.  No listing
-    /// shows it, and whoever wants to make something under such a name finds it free.
-    pub(in crate::kernel) fn offer_kernel(&mut self, bytes: Vec<u8>) {
-        self.kernel_file = Some(bytes.into());
-    }
-
-    /// The kernel's own file, where nothing else has its name.
-    fn offered(&mut self, directory: VnodeId, name: &[u8]) -> Option<VnodeId> {
-        if !KERNEL_NAMES.contains(&name) || Some(directory) != self.root {
-            return None;
-        }
-        if let Some(known) = self.kernel_vnode {
-            return Some(known);
-        }
-        let mount = self.vnodes[directory].mount;
-        let body = Body::Memory(KERNEL_INO, self.kernel_file.clone()?);
-        let vnode = Vnode::new(Vtype::Reg, mount, body);
-        // As an installation of 2.1 leaves its kernel (schg).
-        vnode.inode.extra.set(Extra { flags: attr::SF_IMMUTABLE, ..Extra::default() });
-        let vnode = self.vnodes.insert(vnode);
-        self.vnodes.vref(vnode);
-        self.kernel_vnode = Some(vnode);
-        Some(vnode)
     }
 
     /// The vnode of a place that was found in `directory`.

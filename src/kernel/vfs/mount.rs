@@ -6,6 +6,7 @@
 //! Must not know processes.  2.1 counterpart: sys/mount.h, kern/vfs_syscalls.c (mount), kern/vfs_subr.c.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 pub use syscalls::flags::MountFlags;
 
@@ -14,6 +15,8 @@ use super::disc::OnDisc;
 use super::hold::Hold;
 use super::identity::Unit;
 use super::overlay::{self, Layered};
+use super::room::{Room, Size};
+use super::union::UnionMount;
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
 use super::{Vfs, kernfs, procfs};
 use crate::host::change::HostSpace;
@@ -42,6 +45,8 @@ pub enum FsType {
     Procfs = 12,
     /// A CD-ROM.
     Cd9660 = 14,
+    /// Two directories as one.
+    Union = 15,
     /// Devices of the kernel.
     Devfs = 16,
 }
@@ -71,6 +76,10 @@ pub struct Mount {
     pub changed: bool,
     /// A guest mounted it, and may unmount it.
     pub by_guest: bool,
+    /// How much it may hold, of a file system in memory.
+    pub room: Option<Rc<Room>>,
+    /// The directory that it shows again, which is used as long as it does.
+    again: Option<VnodeId>,
     /// The disk that it is of.
     disk: Option<u32>,
     /// What goes when it is unmounted: the directory of a file system in memory.
@@ -110,12 +119,14 @@ pub enum Source<'a> {
     Descriptors(&'a [u8]),
     /// A directory of the guest, under its name.
     Again(VnodeId, &'a [u8]),
+    /// Two directories of the guest as one, under a name.
+    Union(&'a UnionMount, &'a [u8]),
     /// A directory of the host that was given as a disk, under the name of the disk.
     Disk(&'a Disk, &'a [u8]),
     /// The root of a CD-ROM, and its disk, under the name of the disk.
     Disc(&'a OnDisc, &'a Disk, &'a [u8]),
-    /// An empty file system that goes when it is unmounted, under this name.
-    Memory(&'a [u8]),
+    /// An empty file system that goes when it is unmounted, under this name, and what it may hold.
+    Memory(&'a [u8], Option<Size>),
 }
 
 /// A directory of the host, or an image of a CD-ROM, that a guest may mount as a disk.
@@ -185,14 +196,17 @@ impl Vfs {
         let root = mount.root;
         mount.on.clear();
         let temporary = mount.temporary.take();
+        if let Some(again) = self.mounts[id.0].again.take() {
+            self.vnodes.vrele(again);
+        }
         self.vnodes[covered].mounted_here = None;
         self.vnodes.vrele(covered);
         self.drop_grafts(id);
         // One of the mount and one of the directory.
         self.vnodes.vrele(root);
         self.vnodes.vrele(root);
-        if temporary.is_some() {
-            // What the cache holds of it would keep its blocks.
+        if temporary.is_some() || self.mounts[id.0].kind == FsType::Union {
+            // What the cache holds of it would keep its blocks, and the files of both layers.
             self.vnodes.empty_cache();
         }
     }
@@ -316,6 +330,12 @@ impl Vfs {
     /// Room on a mount; a repeatable run has always the same.
     pub fn space(&self, id: MountId) -> HostResult<HostSpace> {
         let private = self.private.as_ref().filter(|private| private.mount == id);
+        if let Some(space) = self.union_space(id) {
+            return Ok(space);
+        }
+        if let Some(room) = &self.mounts[id.0].room {
+            return Ok(room.space());
+        }
         if let Body::Disc(root) = &self.vnodes[self.mounts[id.0].root].body {
             let (blocks, block_size) = root.size();
             return Ok(HostSpace { block_size, blocks, ..HostSpace::default() });
@@ -354,11 +374,12 @@ impl Vfs {
             Source::Values(from) => (FsType::Kernfs, from.to_vec(), None),
             Source::Descriptors(from) => (FsType::Fdesc, from.to_vec(), None),
             Source::Again(_, from) => (FsType::Null, from.to_vec(), None),
+            Source::Union(_, from) => (FsType::Union, from.to_vec(), None),
             Source::Disk(disk, from) => (FsType::Ufs, from.to_vec(), Some(disk.path.as_path())),
             Source::Disc(_, _, from) => (FsType::Cd9660, from.to_vec(), None),
-            Source::Memory(from) => (FsType::Mfs, from.to_vec(), None),
+            Source::Memory(from, _) => (FsType::Mfs, from.to_vec(), None),
         };
-        let is_local = path.is_some() || matches!(source, Source::Memory(_) | Source::Disc(..));
+        let is_local = path.is_some() || matches!(source, Source::Memory(..) | Source::Disc(..));
         let flags = if is_local { flags | MountFlags::LOCAL } else { flags };
         let mut temporary = None;
         let (place, unit, vnode) = match (path, source) {
@@ -374,12 +395,26 @@ impl Vfs {
                 }
                 (Some(place), unit, vnode)
             }
+            (None, Source::Union(of, _)) => {
+                let unit = self.identities.mount(id.0, None);
+                (None, unit, self.union_root(id, of).map_err(|_| HostError::NOT_PERMITTED)?)
+            }
+            (None, Source::Again(again, _)) if self.vnodes[*again].union.is_some() => {
+                let unit = self.identities.mount(id.0, None);
+                let root = self.union_again(id, *again).and_then(Result::ok);
+                (None, unit, root.ok_or(HostError::NOT_PERMITTED)?)
+            }
+            (None, Source::Again(again, _)) if matches!(self.vnodes[*again].body, Body::Disc(_)) => {
+                let Body::Disc(own) = &self.vnodes[*again].body else { return Err(HostError::NOT_PERMITTED) };
+                let root = Vnode::new(Vtype::Dir, id, Body::Disc(own.clone()));
+                (None, self.identities.mount(id.0, None), root)
+            }
             (None, Source::Again(again, _)) => {
                 let place = self.vnodes[*again].host().map(|node| node.place.try_clone());
                 let (place, unit, vnode) = self.held_root(id, place.ok_or(HostError::NOT_PERMITTED)??)?;
                 (Some(place), unit, vnode)
             }
-            (None, _) if matches!(source, Source::Memory(_)) => {
+            (None, _) if matches!(source, Source::Memory(..)) => {
                 let above = self.above.clone().ok_or(HostError::NOT_PERMITTED)?;
                 let directory = temporary.insert(Temporary::new(above)?);
                 let path = directory.path()?.to_owned();
@@ -416,6 +451,16 @@ impl Vfs {
         };
         let on = on.to_vec();
         let special = matches!(source, Source::Special(_));
+        let room = match source {
+            Source::Memory(_, size) => size.map(|size| Rc::new(Room::new(size))),
+            Source::Again(again, _) => self.mount_of(*again).room.clone(),
+            _ => None,
+        };
+        let again = match source {
+            Source::Again(again, _) => Some(*again),
+            _ => None,
+        };
+        again.into_iter().for_each(|again| self.vnodes.vref(again));
         self.mounts.push(Mount {
             root,
             covered: None,
@@ -428,6 +473,8 @@ impl Vfs {
             special,
             changed: false,
             by_guest: false,
+            room,
+            again,
             disk: match source {
                 Source::Disk(disk, _) | Source::Disc(_, disk, _) => Some(disk.rdev),
                 _ => None,

@@ -174,7 +174,13 @@ impl Vfs {
                 };
                 dp = inner;
             }
-            let Some(vp) = self.lookup(dp, name, nd.op, last, cred)? else {
+            let looked = loop {
+                match (self.lookup(dp, name, nd.op, last, cred), self.covered_too(dp)) {
+                    (Err(Errno::ENOENT), Some(covered)) => dp = covered,
+                    (looked, _) => break looked,
+                }
+            };
+            let Some(vp) = looked? else {
                 if trailing_slash && !nd.will_be_dir {
                     return Err(Errno::ENOENT);
                 }
@@ -242,7 +248,7 @@ impl Vfs {
             b"." | b".." if self.is_removed(dp) => return Err(Errno::ENOENT),
             b"." => Some(dp),
             b".." => self.vnodes[dp].parent,
-            name => match self.child(dp, name)? {
+            name => match self.entry(dp, name, cred)? {
                 None if op == Op::Lookup || !last => self.offered(dp, name),
                 found => found,
             },
@@ -271,6 +277,14 @@ impl Vfs {
             }
         }
         Ok(Some(vp))
+    }
+
+    /// The entry of a directory for who may search it; a union looks at the rights in both of its layers.
+    fn entry(&mut self, dp: VnodeId, name: &[u8], cred: &Ucred) -> Result<Option<VnodeId>, Errno> {
+        match self.vnodes[dp].union {
+            Some(_) => self.union_entry(dp, name, cred),
+            None => self.child(dp, name),
+        }
     }
 
     /// In a sticky directory an entry belongs to its owner, the directory's owner and the super-user.

@@ -45,6 +45,10 @@ impl Vfs {
         mode: u16,
         cred: &Ucred,
     ) -> Result<Option<VnodeId>, Errno> {
+        if let Some(above) = self.entry_above(at)? {
+            let made = self.make(&above, what, mode, cred)?;
+            return made.map(|made| self.made_above(at.dvp, made, &at.name)).transpose();
+        }
         let directory = self.getattr(at.dvp)?;
         if matches!(what, Make::Directory) && u64::from(directory.nlink) >= LINK_MAX {
             return Err(Errno::EMLINK);
@@ -52,6 +56,7 @@ impl Vfs {
         if self.takes_names(at.dvp) {
             return self.make_in_memory(at, what, mode, cred, &directory).map(Some);
         }
+        self.room_for_file(at.dvp)?;
         let place = self.directory_place(at.dvp)?;
         let (name, perm) = (&at.name[..], u32::from(mode));
         let mut opened = None;
@@ -73,6 +78,7 @@ impl Vfs {
         let id = self.hold(at.dvp, mount, made)?;
         *self.vnodes[id].inode.writing.borrow_mut() = opened;
         self.changed(id, Change::Made);
+        self.takes_room(id, u64::from(matches!(what, Make::Directory)), false);
         // Groups come from the directory; a symbolic link belongs to the directory's owner.
         let uid = if matches!(what, Make::Symlink(_)) { directory.uid } else { cred.uid };
         let mut mode = mode;
@@ -128,6 +134,11 @@ impl Vfs {
         if self.is_fixed(at) {
             return Err(Errno::EBUSY);
         }
+        if let Some(above) = self.entry_above(at)? {
+            self.remove(&above)?;
+            self.removed_above(vp);
+            return Ok(());
+        }
         if self.takes_names(at.dvp) {
             return self.remove_in_memory(at, false);
         }
@@ -150,6 +161,11 @@ impl Vfs {
         if self.is_fixed(at) {
             return Err(Errno::EBUSY);
         }
+        if let Some(above) = self.entry_above(at)? {
+            self.rmdir(&above)?;
+            self.removed_above(vp);
+            return Ok(());
+        }
         if !self.is_empty_directory(vp)? || at.dotdot {
             return Err(Errno::ENOTEMPTY);
         }
@@ -168,6 +184,10 @@ impl Vfs {
     pub fn link(&mut self, vp: VnodeId, at: &Found) -> Result<(), Errno> {
         if self.vnodes[vp].mount != self.vnodes[at.dvp].mount {
             return Err(Errno::EXDEV);
+        }
+        if let Some(above) = self.entry_above(at)? {
+            let vp = self.upper(vp)?.ok_or(Errno::EROFS)?;
+            return self.link(vp, &above);
         }
         if self.takes_names(at.dvp) {
             return self.link_in_memory(vp, at);
@@ -192,6 +212,17 @@ impl Vfs {
         let same_mount = |vfs: &Vfs, id: VnodeId| vfs.vnodes[id].mount == mount;
         if !same_mount(self, to.dvp) || to.vp.is_some_and(|tvp| !same_mount(self, tvp)) {
             return Err(Errno::EXDEV);
+        }
+        if let (Some(source), Some(target)) = (self.entry_above(from)?, self.entry_above(to)?) {
+            if self.is_fixed(from) || self.is_fixed(to) {
+                return Err(Errno::EBUSY);
+            }
+            self.rename(&source, &target, cred)?;
+            if self.vnodes[fvp].kind == Vtype::Dir {
+                self.vnodes.set_parent(fvp, to.dvp);
+            }
+            to.vp.filter(|&tvp| tvp != fvp).into_iter().for_each(|tvp| self.removed_above(tvp));
+            return Ok(());
         }
         if let Some(tvp) = to.vp
             && (self.flags(tvp) & (IMMUTABLE | APPEND) != 0 || self.flags(to.dvp) & APPEND != 0)

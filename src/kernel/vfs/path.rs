@@ -25,7 +25,7 @@ impl Vfs {
             }
             Body::BuiltIn(_) => self.built_in_path(id, 0),
             Body::Stream(stream) => Some(format!("{:?}", stream.kind).to_lowercase().into_bytes()),
-            Body::Memory(..) => Some([b"/", super::KERNEL_NAMES[0]].concat()),
+            Body::Memory(..) => Some([b"/", super::kernel_file::KERNEL_NAMES[0]].concat()),
             Body::Disc(_) | Body::Process(_) | Body::Kernel(_) | Body::Dead => None,
         }
     }

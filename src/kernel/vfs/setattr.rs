@@ -28,6 +28,9 @@ impl Vfs {
     /// Sets flags (chflags).  The security level is 0, as while a machine starts: the super-user may
     /// take every flag away.
     pub fn set_flags(&mut self, id: VnodeId, flags: u32, cred: &Ucred) -> Result<(), Errno> {
+        if let Some(upper) = self.upper(id)? {
+            return self.set_flags(upper, flags, cred);
+        }
         if self.ignores_changes(id) {
             return Ok(());
         }
@@ -48,6 +51,9 @@ impl Vfs {
 
     /// Sets owner and group; `u32::MAX` leaves one as it is.
     pub fn set_owner(&mut self, id: VnodeId, uid: u32, gid: u32, cred: &Ucred) -> Result<(), Errno> {
+        if let Some(upper) = self.upper(id)? {
+            return self.set_owner(upper, uid, gid, cred);
+        }
         if self.ignores_changes(id) {
             return Ok(());
         }
@@ -82,6 +88,9 @@ impl Vfs {
     /// Sets the permission bits (`ufs_chmod`).
     pub fn set_mode(&mut self, id: VnodeId, mode: u16, cred: &Ucred) -> Result<(), Errno> {
         let mode = mode & ALLPERMS;
+        if let Some(upper) = self.upper(id)? {
+            return self.set_mode(upper, mode, cred);
+        }
         if self.ignores_changes(id) {
             return Ok(());
         }
@@ -108,6 +117,9 @@ impl Vfs {
         now: bool,
         cred: &Ucred,
     ) -> Result<(), Errno> {
+        if let Some(upper) = self.upper(id)? {
+            return self.set_times(upper, (atime, mtime), now, cred);
+        }
         if self.ignores_changes(id) {
             return Ok(());
         }
@@ -137,6 +149,9 @@ impl Vfs {
 
     /// Sets the size of a file (`VOP_TRUNCATE` by way of `ufs_setattr`).
     pub fn set_length(&mut self, id: VnodeId, size: u64) -> Result<(), Errno> {
+        if let Some(upper) = self.upper(id)? {
+            return self.set_length(upper, size);
+        }
         self.changeable(id)?;
         match self.vnodes[id].kind {
             Vtype::Dir => return Err(Errno::EISDIR),
@@ -153,9 +168,11 @@ impl Vfs {
             Body::BuiltIn(_) => self.fits_in_memory(id, size)?,
             _ => return Ok(()),
         }
+        self.room_to_end(id, size)?;
         let fd = self.content(id, OpenFor::Writing)?;
         use std::os::fd::AsFd;
         set_size(fd.as_fd(), size)?;
+        self.takes_room(id, size, true);
         self.changed(id, Change::Content);
         Ok(())
     }

@@ -19,6 +19,7 @@ use super::disc::OnDisc;
 use super::hold::Hold;
 use super::inode::Inode;
 use super::mount::MountId;
+use super::union::UnionNode;
 use super::{kernfs, procfs};
 use crate::host::fs::HostTime;
 use crate::host::stdio::Stream;
@@ -141,6 +142,8 @@ pub struct Vnode {
     pub parent: Option<VnodeId>,
     /// The mount whose root is seen instead of this directory.
     pub mounted_here: Option<MountId>,
+    /// What it stands for in a mount that shows two directories as one.
+    pub union: Option<Box<UnionNode>>,
     /// Entries that only the kernel knows: built-in devices, and directories on the way to mounts.
     pub grafts: BTreeMap<Vec<u8>, VnodeId>,
     /// When it was last touched; the key in the cache.
@@ -159,6 +162,7 @@ impl Vnode {
             inode: Rc::default(),
             parent: None,
             mounted_here: None,
+            union: None,
             grafts: BTreeMap::new(),
             stamp: 0,
         }
@@ -366,6 +370,25 @@ impl Table {
         }
     }
 
+    /// Puts something else behind a vnode.
+    pub(super) fn replace(&mut self, id: VnodeId, body: Body, inode: Rc<Inode>) {
+        let vnode = &mut self.vnodes[id];
+        let before = identity(vnode);
+        let used = vnode.usecount > 0;
+        if used {
+            inode.acquire();
+            vnode.inode.release();
+        }
+        (vnode.body, vnode.inode) = (body, inode);
+        let after = identity(vnode);
+        if let Some(before) = before {
+            unlist(&mut self.by_identity, before, id);
+        }
+        if let Some(after) = after {
+            self.by_identity.entry(after).or_default().push(id);
+        }
+    }
+
     /// Takes what is behind a vnode away from all who have it open (`vgone`).
     pub fn revoke(&mut self, id: VnodeId) {
         let vnode = &mut self.vnodes[id];
@@ -401,6 +424,9 @@ impl Table {
         }
         if let Some(parent) = vnode.parent {
             self.vrele(parent);
+        }
+        if let Some(node) = vnode.union {
+            node.held().for_each(|id| self.vrele(id));
         }
     }
 }

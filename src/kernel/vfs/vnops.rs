@@ -6,17 +6,18 @@ use std::rc::Rc;
 
 use syscalls::Errno;
 use syscalls::ioctl as request;
-use syscalls::layout::{Stat, Timespec};
+use syscalls::layout::Stat;
 
 use super::access::Want;
-use super::attr::{APPEND, Vattr};
+use super::attr::{APPEND, stat};
 use super::namei::{Nameidata, Op};
 use super::node::Make;
 use super::vnode::{Body, Vnode, VnodeId, Vtype};
-use super::{MAXFILESIZE, calls, device, fifo, kernfs, procfs, stream};
+use super::{MAXFILESIZE, calls, device, fifo, kernfs, procfs, stream, union};
 use crate::host::fs::{HostTime, MOST_APPENDED, OpenFor};
 use crate::kernel::file::select::Which;
 use crate::kernel::file::{FileFlag, FileId, FileObject, Uio, ops};
+use crate::kernel::kmem::log_device;
 use crate::kernel::limits::Resource;
 use crate::kernel::net::tun;
 use crate::kernel::signal::{SIGXFSZ, psignal};
@@ -80,6 +81,9 @@ pub(super) fn open(
             write_check(cx.kernel, vp)?;
             cx.kernel.vfs.access(vp, Want::WRITE, &cred)?;
         }
+    }
+    if flags.contains(FileFlag::WRITE) || has(flags, O_TRUNC) {
+        union::copy_up(cx, vp, has(flags, O_TRUNC))?;
     }
     if has(flags, O_TRUNC) && !matches!(cx.kernel.vfs.vnode(vp).body, Body::Process(_) | Body::Kernel(_)) {
         set_length(cx.kernel, vp, 0)?;
@@ -450,6 +454,9 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
     if let Some(unit) = tunnel(cx, vnode) {
         return Ok(tun::ioctl(cx.kernel, unit, command, data)?);
     }
+    if is_log(cx, vnode) {
+        return Ok(log_device::ioctl(cx, command, data)?);
+    }
     let answer = match command {
         request::FIONREAD if matches!(held.kind, Vtype::Reg | Vtype::Dir) => {
             cx.kernel.vfs.getattr(vnode)?.size.cast_signed().wrapping_sub(cx.kernel.files[file].offset)
@@ -472,8 +479,8 @@ pub fn vn_select(cx: &mut Context<'_>, file: FileId, which: Which) -> bool {
     if held.kind == Vtype::Fifo && held.inode.fifo.get().is_some() {
         return fifo::select(cx, file, vnode, which);
     }
-    if held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log) {
-        return which != Which::Read || cx.kernel.messages.unread() > 0;
+    if is_log(cx, vnode) {
+        return which == Which::Read && cx.kernel.messages.unread() > 0;
     }
     if let Some(special) = cx.kernel.vfs.special(&cx.kernel.ttys, vnode) {
         return tty::select(cx, special, which);
@@ -491,43 +498,14 @@ pub fn vn_stat(cx: &mut Context<'_>, vnode: VnodeId) -> Result<Stat, Errno> {
     Ok(stat(&cx.kernel.vfs.getattr(vnode)?))
 }
 
-/// A time of the host in the guest's 32 bits; one before 1901 or after 2038 is the first or the last that there
-/// is, so that what is newer stays newer.
-fn time(t: HostTime) -> Timespec {
-    let (sec, nsec) = match i32::try_from(t.sec) {
-        Ok(sec) => (sec, t.nsec as i32),
-        Err(_) if t.sec < 0 => (i32::MIN, 0),
-        Err(_) => (i32::MAX, 999_999_999),
-    };
-    Timespec { sec: sec.into(), nsec: nsec.into() }
-}
-
-/// Attributes as stat gives them out.
-pub(super) fn stat(attr: &Vattr) -> Stat {
-    Stat {
-        dev: attr.fsid.into(),
-        ino: attr.fileid.into(),
-        mode: (attr.mode | attr.kind.mode_bits()).into(),
-        nlink: attr.nlink.into(),
-        uid: attr.uid.into(),
-        gid: attr.gid.into(),
-        rdev: attr.rdev.into(),
-        atime: time(attr.atime),
-        mtime: time(attr.mtime),
-        ctime: time(attr.ctime),
-        size: attr.size.cast_signed().into(),
-        blocks: (attr.bytes / 512).cast_signed().into(),
-        blksize: attr.blocksize.into(),
-        flags: attr.flags.into(),
-        ..Stat::default()
-    }
-}
-
 /// Takes a device away from all who have it open, by whatever node (`vgoneall`).
 pub fn revoke_device(cx: &mut Context<'_>, vnode: VnodeId) {
     let line = cx.kernel.vfs.terminal_end(&cx.kernel.ttys, vnode);
     let rdev = cx.kernel.vfs.vnode(vnode).rdev();
     let dead = cx.kernel.vfs.dead_vnode(vnode);
+    if is_log(cx, vnode) {
+        log_device::close(cx.kernel);
+    }
     cx.kernel.vfs.vref(dead);
     let mut active = false;
     let mut nodes = vec![vnode];
@@ -575,6 +553,12 @@ fn tunnel(cx: &Context<'_>, vnode: VnodeId) -> Option<usize> {
     }
 }
 
+/// Whether it is the device that reads the message buffer.
+fn is_log(cx: &Context<'_>, vnode: VnodeId) -> bool {
+    let held = cx.kernel.vfs.vnode(vnode);
+    held.kind == Vtype::Chr && held.rdev().and_then(device::Device::from_rdev) == Some(device::Device::Log)
+}
+
 /// Closes a vnode that was opened with these flags (`vn_close`).
 pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sysret<()> {
     let inode = &cx.kernel.vfs.vnode(vnode).inode;
@@ -584,6 +568,10 @@ pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sys
     let fifo = inode.fifo.get().is_some();
     let closed = match cx.kernel.vfs.vnode(vnode).kind {
         _ if fifo => fifo::close(cx, vnode, flag),
+        Vtype::Chr if is_log(cx, vnode) => {
+            log_device::close(cx.kernel);
+            Ok(())
+        }
         Vtype::Chr => match tunnel(cx, vnode) {
             Some(unit) => {
                 tun::tunclose(cx.kernel, unit);

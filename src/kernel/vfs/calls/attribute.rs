@@ -11,7 +11,7 @@ use syscalls::layout::{Ostat, Stat, Timeval};
 use super::super::access::Want;
 use super::super::namei::{NAME_MAX, Nameidata, Op};
 use super::super::vnode::{VnodeId, Vtype};
-use super::super::{LINK_MAX, vnops};
+use super::super::{LINK_MAX, union, vnops};
 use super::{copy_path, getvnode, lookup_path, namei, namei_as};
 use crate::host::fs::HostTime;
 use crate::kernel::cred::Ucred;
@@ -175,6 +175,9 @@ pub fn truncate(cx: &mut Context<'_>, path: Path, _pad: Unused, length: Off) -> 
     vnops::write_check(cx.kernel, vnode)?;
     let cred = cx.proc().cred.ucred.clone();
     cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
+    if length == 0 {
+        union::copy_up(cx, vnode, true)?;
+    }
     Ok(vnops::set_length(cx.kernel, vnode, length)?)
 }
 

@@ -10,11 +10,15 @@ use syscalls::flags::{MountFlags, MountType};
 use syscalls::layout::U32;
 
 use super::super::Resume;
+use super::super::access::Want;
 use super::super::disc::OnDisc;
 use super::super::mount::{Disk, FsType, MountId, Source};
 use super::super::namei::MAXPATHLEN;
-use super::super::vnode::{VnodeId, Vtype};
+use super::super::room::{SUPER_BLOCK, SUPER_SIZE, Size};
+use super::super::union::{Order, UnionMount};
+use super::super::vnode::{Body, VnodeId, Vtype};
 use super::{copy_path, lookup};
+use crate::kernel::cred::Ucred;
 use crate::kernel::synch::{Channel, Sleep, priority, sleep};
 use crate::kernel::{Context, Sysret, Wake};
 
@@ -27,11 +31,20 @@ const KEPT: MountFlags = MountFlags::RDONLY
     .union(MountFlags::NOSUID)
     .union(MountFlags::NOEXEC)
     .union(MountFlags::NODEV)
-    .union(MountFlags::SYNCHRONOUS);
+    .union(MountFlags::SYNCHRONOUS)
+    .union(MountFlags::UNION)
+    .union(MountFlags::ASYNC);
 /// Longest name of what is mounted (MNAMELEN).
 const MNAMELEN: usize = 90;
+/// Permission bits of directories that a union makes (UN_DIRMODE).
+const SHADOW: u16 = 0o777;
+/// Where the flags of a union are: behind the name of the other directory.
+const UNION_FLAGS: u32 = 4;
 /// Where the flags of a CD-ROM are: behind its name and what is said of exports.
-const ISO_FLAGS: u32 = 108;
+const ISO_FLAGS: u32 = 104;
+/// Where the address of a file system in memory and its size are: in the same place.
+const MEMORY_BASE: u32 = 104;
+const MEMORY_SIZE: u32 = 108;
 
 /// Mounts a file system, or changes the flags of one.
 pub fn mount(
@@ -58,8 +71,10 @@ pub fn mount(
         disc(cx, data, &name)
     } else if of_kind(FsType::Null) {
         again(cx, data)
+    } else if of_kind(FsType::Union) {
+        both(cx, data, vnode)
     } else if of_kind(FsType::Mfs) {
-        first_string(cx, data).map(What::Memory)
+        memory(cx, data)
     } else {
         match kind.raw() {
             n if n == FsType::Procfs as u32 => Ok(What::Processes),
@@ -84,8 +99,10 @@ enum What {
     Disc(OnDisc, Disk, Vec<u8>),
     /// A directory of the guest, under its name.
     Again(VnodeId, Vec<u8>),
-    /// Memory, under a name.
-    Memory(Vec<u8>),
+    /// A directory of the guest and the one on which it is mounted, under a name.
+    Both(UnionMount, Vec<u8>),
+    /// Memory, under a name, and what it may hold.
+    Memory(Vec<u8>, Option<Size>),
     Processes,
     Values,
     Descriptors,
@@ -136,11 +153,51 @@ fn again(cx: &mut Context<'_>, data: GuestAddr) -> Result<What, Errno> {
     if held.kind != Vtype::Dir {
         return Err(Errno::ENOTDIR);
     }
-    if held.host().is_none() {
+    if held.host().is_none() && !matches!(held.body, Body::Disc(_)) {
         // A directory of the kernel's own has nothing that could be shown twice.
         return Err(Errno::EOPNOTSUPP);
     }
     Ok(What::Again(target, name))
+}
+
+/// A file system in memory of the caller (`mfs_mount`): its files are elsewhere, but not more of them.
+fn memory(cx: &mut Context<'_>, data: GuestAddr) -> Result<What, Errno> {
+    let name = first_string(cx, data)?;
+    let base = cx.read::<U32>(data.0.wrapping_add(MEMORY_BASE))?.get();
+    let bytes = cx.read::<U32>(data.0.wrapping_add(MEMORY_SIZE))?.get();
+    let mut block = [0; SUPER_SIZE];
+    let told = match cx.copyin(base.wrapping_add(SUPER_BLOCK), &mut block) {
+        Ok(()) if base != 0 => Size::of_super_block(&block),
+        _ => None,
+    };
+    let given = (bytes != 0).then(|| Size::of_bytes(bytes.into()));
+    Ok(What::Memory(name, told.or(given)))
+}
+
+/// A directory of the guest, and the one on which it is mounted (`union_mount`).
+fn both(cx: &mut Context<'_>, data: GuestAddr, covered: VnodeId) -> Result<What, Errno> {
+    let real = cx.proc().cred.ruid;
+    let cred = Ucred { uid: real, ..(*cx.proc().cred.ucred).clone() };
+    let owner = cx.kernel.vfs.getattr(covered)?.uid;
+    if owner != real && real != 0 {
+        return Err(Errno::EACCES);
+    }
+    cx.kernel.vfs.access(covered, Want::WRITE, &cred)?;
+    let flags = cx.read::<U32>(data.0.wrapping_add(UNION_FLAGS))?.get();
+    let name = first_string(cx, data)?;
+    let target = lookup(cx, &name)?;
+    let held = cx.kernel.vfs.vnode(target);
+    let order = Order::of(flags).filter(|_| held.kind == Vtype::Dir).ok_or(Errno::EINVAL)?;
+    if held.host().is_none() && !matches!(held.body, Body::Disc(_)) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let (upper, lower) = match order {
+        Order::Above => (target, Some(covered)),
+        Order::Below => (covered, Some(target)),
+        Order::Replace => (target, None),
+    };
+    let mode = SHADOW & !cx.proc().fd.umask;
+    Ok(What::Both(UnionMount { order, cred, mode, upper, lower }, [order.prefix(), &name].concat()))
 }
 
 fn put(
@@ -167,7 +224,15 @@ fn put(
             flags |= vfs.mount_of(*target).flags & KEPT;
             Source::Again(*target, from)
         }
-        What::Memory(from) => Source::Memory(from.get(..MNAMELEN).unwrap_or(from)),
+        What::Both(of, from) => {
+            flags |= vfs.mount_of(of.upper).flags & MountFlags::RDONLY | MountFlags::USER;
+            let local = |layer: VnodeId| vfs.mount_of(layer).flags & MountFlags::LOCAL;
+            if of.order == Order::Above {
+                flags |= of.lower.map_or(MountFlags::LOCAL, local) & local(of.upper);
+            }
+            Source::Union(of, from)
+        }
+        What::Memory(from, size) => Source::Memory(from.get(..MNAMELEN).unwrap_or(from), *size),
         What::Processes => Source::Processes(b"procfs"),
         What::Values => Source::Values(b"kernfs"),
         What::Descriptors => Source::Descriptors(b"fdesc"),
@@ -211,7 +276,7 @@ fn update(cx: &mut Context<'_>, vnode: VnodeId, flags: MountFlags) -> Sysret<()>
     if flags.bits() & RELOAD != 0 && !read_only {
         return Err(Errno::EOPNOTSUPP.into());
     }
-    if matches!(mount.kind, FsType::Null | FsType::Kernfs | FsType::Fdesc | FsType::Procfs) {
+    if matches!(mount.kind, FsType::Null | FsType::Union | FsType::Kernfs | FsType::Fdesc | FsType::Procfs) {
         return Err(Errno::EOPNOTSUPP.into());
     }
     if read_only && !flags.contains(MountFlags::RDONLY) && !mount.changed {
@@ -227,7 +292,9 @@ fn update(cx: &mut Context<'_>, vnode: VnodeId, flags: MountFlags) -> Sysret<()>
 pub fn unmount(cx: &mut Context<'_>, path: Path, flags: MountFlags) -> Sysret<()> {
     let name = copy_path(cx, path)?;
     let vnode = lookup(cx, &name)?;
-    cx.suser()?;
+    if !cx.kernel.vfs.mount_of(vnode).flags.contains(MountFlags::USER) {
+        cx.suser()?;
+    }
     if !cx.kernel.vfs.vnode(vnode).is_root() {
         return Err(Errno::EINVAL.into());
     }
@@ -235,6 +302,10 @@ pub fn unmount(cx: &mut Context<'_>, path: Path, flags: MountFlags) -> Sysret<()
     let mount = cx.kernel.vfs.mount_by_id(id);
     if mount.flags.contains(MountFlags::ROOTFS) {
         return Err(Errno::EINVAL.into());
+    }
+    let by = cx.kernel.vfs.mounted_by(vnode);
+    if by.is_some_and(|uid| uid != cx.proc().cred.ruid) {
+        cx.suser()?;
     }
     let busy = flags.bits() & FORCE == 0 && cx.kernel.vfs.is_busy(id);
     if !mount.by_guest || busy {

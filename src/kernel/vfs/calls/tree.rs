@@ -14,7 +14,7 @@ use super::super::mount::MountId;
 use super::super::vnode::{VnodeId, Vtype};
 use super::super::vnops;
 use super::{getvnode, lookup, lookup_path};
-use crate::kernel::file::{FileFlag, Uio};
+use crate::kernel::file::{FileFlag, FileObject, Uio};
 use crate::kernel::{Context, Sysret};
 
 /// Mount flags that statfs shows (MNT_VISFLAGMASK).
@@ -79,9 +79,15 @@ fn enter(cx: &mut Context<'_>, vnode: VnodeId) {
 
 /// Reads entries of a directory, in whole blocks.
 pub fn getdirentries(cx: &mut Context<'_>, fd: Fd, buf: Dirents, basep: Out<I32>) -> Sysret<i32> {
-    let mut uio = Uio::single(buf.addr, buf.cap & !(DIRBLKSIZ as u32 - 1));
-    let (before, _) = read_entries(cx, fd, &mut uio, vnops::read_blocks)?;
-    let read = (buf.cap & !(DIRBLKSIZ as u32 - 1)) - uio.resid;
+    let whole = buf.cap & !(DIRBLKSIZ as u32 - 1);
+    let mut uio = Uio::single(buf.addr, whole);
+    let before = loop {
+        let (before, _) = read_entries(cx, fd, &mut uio, vnops::read_blocks)?;
+        if uio.resid < whole || !read_behind(cx, fd)? {
+            break before;
+        }
+    };
+    let read = whole - uio.resid;
     cx.write(basep.addr(), &I32::new(before as i32))?;
     Ok(read.cast_signed())
 }
@@ -121,6 +127,21 @@ fn read_entries(
     let result = read(cx, vnode, uio);
     cx.kernel.files[file].offset = uio.offset;
     result.map(|()| (before, uio.offset))
+}
+
+/// At the end of a directory behind which another one is to be read, the open file becomes that one.
+fn read_behind(cx: &mut Context<'_>, fd: Fd) -> Result<bool, Errno> {
+    let (file, vnode) = getvnode(cx, fd)?;
+    let vfs = &mut cx.kernel.vfs;
+    let Some(behind) = vfs.lower_directory(vnode).or_else(|| vfs.covered_too(vnode)) else {
+        return Ok(false);
+    };
+    vfs.vref(behind);
+    vfs.vrele(vnode);
+    let open = &mut cx.kernel.files[file];
+    open.object = FileObject::Vnode(behind);
+    open.offset = 0;
+    Ok(true)
 }
 
 /// Tells about the file system of a file.

@@ -225,7 +225,7 @@ fn status(cx: &Context<'_>, id: ProcId) -> Vec<u8> {
         device => format!("{},{}", device >> 8 & 0xff, device & 0xffff_00ff),
     };
     let mut flags = Vec::new();
-    if session.tty.is_some() {
+    if session.ttyvp.is_some() {
         flags.push("ctty");
     }
     if proc.is_session_leader(procs) {
@@ -238,7 +238,7 @@ fn status(cx: &Context<'_>, id: ProcId) -> Vec<u8> {
         let time = time::timeval(ns);
         format!("{},{}", time.sec, time.usec)
     };
-    let wmesg = proc.asleep.as_ref().map_or("nochan", |asleep| asleep.parked.sleep.wmesg);
+    let wmesg = process_table::waits_for(cx, id).unwrap_or("nochan");
     let mut line = proc.comm.clone();
     let mut rest = format!(
         " {} {parent} {} {} {terminal} {} {} {} {} {wmesg} {} {} {}",
