@@ -192,8 +192,24 @@ fn keeps(tp: &Tcpcb, options: SocketOptions) -> bool {
 }
 
 /// How long half-closed connections are kept, in slow ticks (`tcp_maxidle`).
+///
+/// The original looks at the interval once in each slow tick: a new one counts from the next on.
 pub(super) fn maxidle(kernel: &Kernel) -> i32 {
-    TCPTV_KEEPCNT.wrapping_mul(kernel.inet.variables.tcp_keepintvl)
+    let interval = match kernel.inet.tcp.old_keepintvl {
+        Some((tick, interval)) if tick == now(kernel) => interval,
+        _ => kernel.inet.variables.tcp_keepintvl,
+    };
+    TCPTV_KEEPCNT.wrapping_mul(interval)
+}
+
+/// Keeps the interval of probes that counts until the next slow tick: another one is about to be set.
+pub(super) fn keep_interval(kernel: &mut Kernel) {
+    let tick = now(kernel);
+    let interval = kernel.inet.variables.tcp_keepintvl;
+    let old = &mut kernel.inet.tcp.old_keepintvl;
+    if old.is_none_or(|(since, _)| since != tick) {
+        *old = Some((tick, interval));
+    }
 }
 
 /// Sends the acknowledgements that were delayed (`tcp_fasttimo`).
