@@ -132,6 +132,9 @@ pub(super) fn now(kernel: &Kernel) -> u64 {
 pub fn sync(kernel: &mut Kernel) {
     let now = now(kernel);
     let tcp = &mut kernel.inet.tcp;
+    if tcp.handling.is_some() {
+        return;
+    }
     let over = now.saturating_sub(tcp.now);
     if over > 0 {
         tcp.now = now;
@@ -235,10 +238,14 @@ pub(super) fn tcp_slowtimo(kernel: &mut Kernel) {
         let over = tick.saturating_sub(kernel.inet.tcp.now) as u32;
         kernel.inet.tcp.now = tick.saturating_sub(1);
         run_tick(kernel, tick);
+        // What the timers have sent is answered before the tick counts, as the recordings show: a round trip
+        // that began in it takes one tick.  Timers that the answers start lose nothing of it.
+        kernel.inet.tcp.handling = Some(TCPT_2MSL);
+        netisr::run(kernel);
+        kernel.inet.tcp.handling = None;
         let tcp = &mut kernel.inet.tcp;
         tcp.now = tick;
         tcp.iss = tcp.iss.wrapping_add((TCP_ISSINCR / 2).wrapping_mul(over));
-        netisr::run(kernel);
     }
     sync(kernel);
     if let Some(next) = first(kernel) {

@@ -11,7 +11,7 @@ use syscalls::Errno;
 
 use super::attr::{S_ISGID, Vattr};
 use super::mount::{FsType, MountFlags};
-use super::namei::Found;
+use super::namei::{Found, Nameidata, Start};
 use super::node::Make;
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
 use super::{LINK_MAX, Vfs};
@@ -145,6 +145,23 @@ impl Vfs {
         Ok(())
     }
 
+    /// Shows a file that exists in memory where a tree has none; false where it has one.
+    pub fn offer(&mut self, path: &[u8], content: &[u8]) -> bool {
+        let top = self.root_vnode();
+        let god = Ucred { uid: 0, groups: vec![0] };
+        let there = self.namei(&Nameidata::lookup(path), Start { cwd: top, root: top }, &god);
+        let Some(end) = path.iter().rposition(|&c| c == b'/').filter(|_| there.is_err()) else { return false };
+        let (above, name) = path.split_at(end);
+        let (Ok(directory), Ok(file)) = (self.directory_for_mount(above), memory::file(content)) else {
+            return false;
+        };
+        let mount = self.vnodes[directory].mount;
+        let made = self.built_in(mount, Vtype::Reg, 0o444, 0);
+        *self.vnodes[made].inode.memory.borrow_mut() = Some(Rc::new(file));
+        self.vnodes.graft(directory, &name[1..], made);
+        true
+    }
+
     /// A directory of ours was changed.
     fn touched(&mut self, directory: VnodeId) {
         let now = self.node_time();
@@ -156,7 +173,7 @@ impl Vfs {
 mod tests {
     use super::super::Options;
     use super::super::mount::Source;
-    use super::super::namei::{Nameidata, Op, Start};
+    use super::super::namei::Op;
     use super::*;
 
     fn cred(uid: u32) -> Ucred {
