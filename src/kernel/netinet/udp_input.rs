@@ -109,8 +109,7 @@ fn deliver(
 ) {
     let rcv = &mut kernel.sockets[so].rcv;
     let needed = name.bytes().len() + m.bytes() + headers;
-    let fits =
-        needed as i64 <= i64::from(rcv.space()) && rcv.append_addr(&name.bytes(), Some(m), control);
+    let fits = needed as i64 <= i64::from(rcv.space()) && rcv.append_addr(&name.bytes(), Some(m), control);
     events::note_with(kernel, so, "sbappendaddr", || if fits { "" } else { "no room" });
     if fits {
         sorwakeup(kernel, so);

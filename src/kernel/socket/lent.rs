@@ -14,9 +14,10 @@ use syscalls::errno::Errno;
 use syscalls::flags::{Domain as Family, MsgFlags, SockType};
 
 use super::chain::Chain;
-use super::mbuf::MbufType;
+use super::mbuf::{Mbuf, MbufType};
 use super::operations::{soclose, socreate};
 use super::protosw::{Message, UserRequest};
+use super::records::Records;
 use super::socket::{SockState, SocketId};
 use super::unix;
 use crate::host::net::Local;
@@ -147,6 +148,15 @@ pub fn look(kernel: &mut Kernel) {
     }
 }
 
+/// Open files that were sent along do not pass: nobody has them afterwards.
+fn discard(cx: &mut Context<'_>, m: Mbuf) {
+    if m.rights.is_some() {
+        let mut records = Records::default();
+        records.push_back(Chain::from(m));
+        unix::dispose(cx, records);
+    }
+}
+
 /// Moves what can be moved on all connections; those that have ended go.
 pub fn service(kernel: &mut Kernel) {
     // Nobody's process runs here; the first one lends its name.
@@ -194,7 +204,13 @@ impl Connection {
             match self.host.send(&self.filter.to_host(&message)) {
                 Err(error) if error.would_block() => return true,
                 Err(_) => return false,
-                Ok(_) => cx.kernel.sockets[self.so].rcv.drop_record(),
+                Ok(_) => {
+                    let mut over = false;
+                    while !over && let Some((m, last)) = cx.kernel.sockets[self.so].rcv.take_first() {
+                        over = last;
+                        discard(cx, m);
+                    }
+                }
             }
         }
         cx.kernel.sockets[self.so].unpcb().is_some_and(|unp| !unp.refs.is_empty())
@@ -202,14 +218,16 @@ impl Connection {
 
     /// Takes what the guest has sent.
     fn take(&mut self, cx: &mut Context<'_>) {
-        while self.out.len() < MOST_WAITING {
-            let rcv = &mut cx.kernel.sockets[self.so].rcv;
-            let length = rcv.cc.min(PIECE as u32);
-            if length == 0 {
-                return;
+        let mut bytes = Vec::new();
+        while self.out.len() + bytes.len() < MOST_WAITING
+            && let Some((m, _)) = cx.kernel.sockets[self.so].rcv.take_first()
+        {
+            match m.kind {
+                MbufType::Data => bytes.extend(m.bytes()),
+                _ => discard(cx, m),
             }
-            let bytes = rcv.copy_data(0, length);
-            rcv.drop(length);
+        }
+        if !bytes.is_empty() {
             self.out.extend(self.filter.to_host(&bytes));
             // The sender's limits have room again.
             let _ = unix::usrreq(cx, self.so, UserRequest::Rcvd { flags: MsgFlags::empty() });

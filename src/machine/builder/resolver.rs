@@ -13,7 +13,8 @@ const LARGEST: u64 = 64 << 10;
 
 /// Offers `/etc/resolv.conf` and `/etc/hosts`, each where the guest has none.
 pub(super) fn offer(kernel: &mut Kernel) {
-    for (path, keeps) in [("/etc/resolv.conf", names_server as fn(&str) -> bool), ("/etc/hosts", names_host)] {
+    for (path, keeps) in [("/etc/resolv.conf", names_server as fn(&str) -> bool), ("/etc/hosts", names_host)]
+    {
         let content = look::open_named(Path::new(path)).and_then(|file| look::whole(&file, LARGEST));
         if let Ok(content) = content {
             kernel.vfs.offer(path.as_bytes(), only(&content, keeps).as_bytes());

@@ -27,7 +27,8 @@ const LARGEST: usize = 16344;
 const TTL: u8 = 64;
 const WINDOW: u16 = 65535;
 /// What the first packet of a record says, to the port that throws everything away.
-const LABEL: &[u8] = b"bsd21: these packets are made up from what passed the host's sockets; their identification is 0x3231";
+const LABEL: &[u8] =
+    b"bsd21: these packets are made up from what passed the host's sockets; their identification is 0x3231";
 const DISCARD: u16 = 9;
 
 /// Which way something goes.
@@ -87,7 +88,8 @@ fn udp(from: Address, to: Address, data: &[u8]) -> Vec<u8> {
 /// The ends of a control block: the guest's and the other one.
 fn ends(kernel: &Kernel, id: InpcbId) -> (Address, Address) {
     let inp = kernel.inet.inp(id);
-    let local = if inp.laddr == INADDR_ANY { kernel.inet.outside.unwrap_or(Ipv4Addr::LOCALHOST) } else { inp.laddr };
+    let local =
+        if inp.laddr == INADDR_ANY { kernel.inet.outside.unwrap_or(Ipv4Addr::LOCALHOST) } else { inp.laddr };
     ((local, inp.lport), (inp.faddr, inp.fport))
 }
 

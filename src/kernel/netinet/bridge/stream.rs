@@ -293,7 +293,7 @@ fn receive_pieces(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
         }
         match received {
             Ok(0) => ended(kernel, id),
-            Ok(length) if deaf => record::moved(kernel, id, Way::In, &buffer[..length.min(room)]),
+            Ok(length) if deaf => record::moved(kernel, id, Way::In, piece.get(..length).unwrap_or_default()),
             Ok(length) => {
                 record::moved(kernel, id, Way::In, piece.get(..length).unwrap_or_default());
                 let data = Chain::of_packet(piece.get(..length).unwrap_or_default());
@@ -359,8 +359,10 @@ fn transmit(kernel: &mut Kernel, id: InpcbId) {
         let urgent = bridge.urgent && first.len() as u32 == kernel.sockets[so].snd.cc;
         match bridge.socket.send(first.bytes(), urgent) {
             Ok(count) => {
-                let sent = if kernel.inet.tap.is_some() { kernel.sockets[so].snd.copy_data(0, count as u32) } else { Vec::new() };
-                record::moved(kernel, id, Way::Out, &sent);
+                if kernel.inet.tap.is_some() {
+                    let sent = kernel.sockets[so].snd.copy_data(0, count as u32);
+                    record::moved(kernel, id, Way::Out, &sent);
+                }
                 kernel.sockets[so].snd.drop(count as u32);
                 moved = true;
             }
