@@ -367,17 +367,24 @@ fn window_changed(kernel: &mut Kernel, id: TtyId) -> bool {
     kernel.ttys[id].host().is_some_and(|line| line.door.resized())
 }
 
-/// Enters typed characters as long as the queue takes them.
-pub(super) fn feed(kernel: &mut Kernel, id: TtyId) {
+/// Enters typed characters as long as the queue takes them, and keys that send signals in any case.
+fn feed(kernel: &mut Kernel, id: TtyId) {
+    refill(kernel, id);
+    while let Some(c) = signal_ahead(kernel, id) {
+        input::input(kernel, id, u32::from(c));
+        refill(kernel, id);
+    }
+}
+
+/// Enters characters that wait as long as the queue takes them: there is more room in it than there was.
+pub(super) fn refill(kernel: &mut Kernel, id: TtyId) {
     loop {
         let tty = &mut kernel.ttys[id];
-        if !tty.state.contains(State::ISOPEN) {
+        let full = tty.waiting() >= TTYHOG - 2 && (!tty.canq.is_empty() || !tty.has_local(flag::ICANON));
+        if full || !tty.state.contains(State::ISOPEN) {
             return;
         }
-        let full = tty.waiting() >= TTYHOG - 2 && (!tty.canq.is_empty() || !tty.has_local(flag::ICANON));
-        let Some(line) = tty.host() else { return };
-        let next = if full { None } else { line.ahead.pop_front() };
-        let Some(c) = next.or_else(|| signal_ahead(kernel, id)) else { return };
+        let Some(c) = tty.host().and_then(|line| line.ahead.pop_front()) else { return };
         input::input(kernel, id, u32::from(c));
     }
 }
@@ -385,7 +392,8 @@ pub(super) fn feed(kernel: &mut Kernel, id: TtyId) {
 /// A key behind a full queue that sends a signal; what was typed before it is forgotten with the queue.
 fn signal_ahead(kernel: &mut Kernel, id: TtyId) -> Option<u8> {
     let tty = &mut kernel.ttys[id];
-    if !tty.has_local(flag::ISIG) || tty.has_local(flag::NOFLSH) {
+    let open = tty.state.contains(State::ISOPEN);
+    if !open || !tty.has_local(flag::ISIG) || tty.has_local(flag::NOFLSH) {
         return None;
     }
     let keys = [key::VINTR, key::VQUIT, key::VSUSP].map(|place| tty.termios.cc[place]);
