@@ -96,7 +96,9 @@ fn read_line(cx: &mut Context<'_>, read: &mut Transfer) -> Next {
         Ok(Some(sleep)) => return Next::Sleep(sleep, Sleeping::Background),
         Err(errno) => return Next::Done(Err(errno)),
     }
-    host::wants_input(cx.kernel, id);
+    if !host::wants_input(cx.kernel, id) {
+        return Next::Done(Err(Errno::EIO));
+    }
     host::refill(cx.kernel, id);
     let now = cx.kernel.clock.now() / TICK_NS * (TICK_NS / 1000);
     let tty = &mut cx.kernel.ttys[id];

@@ -186,18 +186,23 @@ pub fn resized(kernel: &mut Kernel) {
     }
 }
 
-/// Somebody wants what is typed, or wants the terminal to be otherwise: from now on it is ours.
-pub(super) fn wants_input(kernel: &mut Kernel, id: TtyId) {
-    let Some(line) = kernel.ttys[id].host() else { return };
+/// Somebody wants what is typed, or wants the terminal to be otherwise: from now on it is ours.  False where it is
+/// not and will not be: this program is in the background, and nobody could continue it if it stopped.
+pub(super) fn wants_input(kernel: &mut Kernel, id: TtyId) -> bool {
+    let Some(line) = kernel.ttys[id].host() else { return true };
     line.wanted = true;
-    if line.door.is_taken() {
-        return;
+    if line.door.is_taken() || line.gone {
+        return true;
     }
     if line.door.take() {
         take_keys(kernel, id);
     } else if !line.door.is_foreground() {
-        line.door.stop_in_background();
+        return line.door.stop_in_background();
+    } else {
+        // It is in nobody's way, and yet its modes cannot be had.
+        keys_ended(kernel, id);
     }
+    true
 }
 
 /// This program goes on after a stop, or is in the foreground again: its terminals are taken again.
