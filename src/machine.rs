@@ -57,7 +57,6 @@ use crate::host::stdio::Poll;
 use crate::host::temporary::Directory;
 use crate::kernel::boot::{Config, Descriptor, Program, StartFailure};
 use crate::kernel::netinet::bridge;
-use crate::kernel::netinet::trace::Tap;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
 use crate::kernel::socket::lent;
@@ -239,10 +238,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Has every packet of the guest's interfaces recorded, in the form of tcpdump; fails as the writer does.
+    /// Has every packet of the guest's interfaces recorded, and what passes the host's network as packets made up, in
+    /// the form of tcpdump; fails as the writer does.
     pub fn record_packets(&mut self, to: Box<dyn Write>) -> io::Result<()> {
-        self.kernel.inet.tap = Some(Tap::new(to)?);
-        Ok(())
+        self.kernel.record_packets(to)
     }
 
     /// Passes the host's signals on to the guest from now on.

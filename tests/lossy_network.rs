@@ -10,6 +10,7 @@ mod root;
 use std::path::Path;
 
 use bsd21::kernel::net::tun::{tunread, tunwrite};
+use bsd21::kernel::socket::mbuf::Mbuf;
 use machine::{ARENA, Machine, Registers};
 use proptest::prelude::*;
 
@@ -267,13 +268,16 @@ impl Talker {
 
 fn converse(wire: Wire, seed: u64, speeches: [Speech; 2]) {
     let root = tempfile::tempdir().expect("a directory");
+    let before = Mbuf::in_use();
     let mut world = World::new(root.path(), wire, seed);
     let (fds, listener) = world.connect();
     let mut talkers = [0, 1].map(|end| Talker::new(fds[end], &speeches[end]));
+    let mut most = before;
     while !talkers.iter().all(|talker| talker.ended) {
         for (end, talker) in talkers.iter_mut().enumerate() {
             talker.talk(&mut world, end);
         }
+        most = most.max(Mbuf::in_use());
         if talkers.iter().all(|talker| talker.ended) {
             break;
         }
@@ -296,6 +300,9 @@ fn converse(wire: Wire, seed: u64, speeches: [Speech; 2]) {
         assert_eq!(machine.kernel.inet.control_blocks(), 0, "a connection is left");
         assert_eq!(machine.kernel.sockets.iter().count(), 0, "a socket is left");
     }
+    let silent = talkers.iter().all(|talker| talker.said == 0);
+    assert!(silent || before.is_none() || most > before, "mbufs carry what is said");
+    assert_eq!(Mbuf::in_use(), before, "an mbuf is left, perhaps with a cluster");
 }
 
 proptest! {

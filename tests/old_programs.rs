@@ -83,6 +83,14 @@ fn bash_runs_its_script() {
     compare("work.bash.out", &run(&root, &[], &[], &["/usr/local/bin/bash", "/scripts/work.bash"]));
 }
 
+/// What differs from 1995 is in docs/testing.md.
+#[test]
+fn programs_of_the_network_meet_on_the_loopback() {
+    let Some(root) = tree("programs_of_the_network_meet_on_the_loopback", "usr/sbin/inetd") else { return };
+    let options = [REPEATABLE, &["--kill-on-exit"]].concat();
+    compare("net.sh.out", &run(&root, &options, &[], &["/bin/sh", "/scripts/net.sh"]));
+}
+
 #[test]
 fn a_long_pipeline_counts_over_the_tree() {
     let Some(root) = tree("a_long_pipeline_counts_over_the_tree", "usr/bin/xargs") else { return };

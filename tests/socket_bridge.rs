@@ -274,3 +274,68 @@ fn interfaces_are_the_loopback_and_the_hosts_way_out() {
     let reaches = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|s| s.connect("192.0.2.1:9")).is_ok();
     assert_eq!(listed.contains("ed0"), reaches);
 }
+
+/// Packets of a record: protocol, identification, length, and whether the header's sum is right.
+fn recorded(record: &[u8]) -> Vec<Vec<u8>> {
+    let mut packets = Vec::new();
+    let mut rest = &record[24..];
+    while rest.len() >= 16 {
+        let len = u32::from_le_bytes(rest[8..12].try_into().expect("four bytes")) as usize;
+        packets.push(rest[16..16 + len].to_vec());
+        rest = &rest[16 + len..];
+    }
+    packets
+}
+
+fn folded(words: impl Iterator<Item = u32>) -> u32 {
+    words.fold(0, |sum, word| (sum + word) % 0xffff)
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)))
+}
+
+#[test]
+fn a_record_has_packets_that_carry_what_passed() {
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panics").write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let Some((mut world, _root)) = world("a_record_has_packets_that_carry_what_passed") else { return };
+    let kept = Kept::default();
+    world.kernel.record_packets(Box::new(kept.clone())).expect("a record");
+    let (fd, mut peer) = connected(&mut world);
+    peer.write_all(b"there").expect("it reads");
+    assert_eq!(call(&mut world, nr::READ, &[fd, ARENA, 100]), Ok(5));
+    world.write(0, 0, b"and back");
+    assert_eq!(world.call(0, nr::WRITE, &[fd, ARENA, 8]), Ok(8));
+    peer.read_exact(&mut [0; 8]).expect("it was sent");
+    drop(peer);
+    assert_eq!(call(&mut world, nr::READ, &[fd, ARENA, 100]), Ok(0));
+    assert_eq!(world.call(0, nr::CLOSE, &[fd]), Ok(0));
+    let packets = recorded(&kept.0.lock().expect("nobody panics"));
+    let label = &packets[0];
+    assert!(label[9] == 17 && label.windows(7).any(|text| text == b"made up"), "{label:?}");
+    let mut data = Vec::new();
+    for packet in &packets {
+        assert_eq!(packet[4..6], *b"21", "each is marked");
+        assert_eq!(folded(words(&packet[..20])), 0, "the header's sum");
+        let pseudo = words(&packet[12..20]).chain([u32::from(packet[9]), packet.len() as u32 - 20]);
+        assert_eq!(folded(pseudo.chain(words(&packet[20..]))), 0, "the sum");
+        if packet[9] == 6 && packet.len() > 40 {
+            data.push(packet[40..].to_vec());
+        }
+    }
+    assert_eq!(data, [b"there".to_vec(), b"and back".to_vec()]);
+    let flags: Vec<u8> = packets[1..].iter().map(|packet| packet[33]).collect();
+    assert_eq!(flags[..3], [0x02, 0x12, 0x10], "the handshake");
+    assert_eq!(flags.iter().filter(|&&flags| flags & 1 != 0).count(), 2, "both ends");
+}

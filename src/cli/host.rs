@@ -31,6 +31,10 @@ pub(super) struct HostOptions {
     /// Lend the X display of this host that DISPLAY names: its socket, with the host's own cookie.
     #[arg(long)]
     x11: bool,
+    /// Let the guest connect to sockets of this host by their names in --root and --mount, as far as the user of bsd21
+    /// and the guest's own rights allow: what listens there is reached.
+    #[arg(long)]
+    host_sockets: bool,
     /// What the guest prints, by lpr or to /dev/lpt0, is the standard input of this command of the host.
     #[arg(long, value_name = "COMMAND")]
     printer: Option<OsString>,
@@ -69,6 +73,12 @@ impl HostOptions {
                 ))
             })?;
             builder = builder.env("DISPLAY", format!(":{}", display.number)).display(display);
+        }
+        if self.host_sockets {
+            if repeatable {
+                return Err(Failure::usage("--host-sockets cannot be repeated: leave out --clock virtual"));
+            }
+            builder = builder.host_sockets();
         }
         if !repeatable && !self.terminal.has_own() {
             builder = builder.as_job();

@@ -89,6 +89,7 @@ impl From<HostError> for Errno {
             Linux::XDEV => Errno::EXDEV,
             Linux::NODEV => Errno::ENODEV,
             Linux::NOTDIR => Errno::ENOTDIR,
+            Linux::PROTOTYPE => Errno::EPROTOTYPE,
             Linux::ISDIR => Errno::EISDIR,
             Linux::INVAL => Errno::EINVAL,
             Linux::NFILE | Linux::MFILE => Errno::ENFILE,

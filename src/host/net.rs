@@ -16,6 +16,7 @@ use rustix::net::{
 };
 
 use super::error::{HostError, HostResult};
+use super::fs::{HostKind, Place};
 
 /// An address and a port.
 pub type Address = (Ipv4Addr, u16);
@@ -203,6 +204,23 @@ impl Local {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         net::connect(&fd, &net::SocketAddrUnix::new(path)?)?;
+        Ok(Self { fd })
+    }
+
+    /// Connects to what is held: a socket, of anything else `ENOTSOCK`.  Where the host has no names for what is
+    /// held there is no way.
+    pub fn to(place: &Place, datagrams: bool) -> HostResult<Self> {
+        if place.stat()?.kind != HostKind::Socket {
+            return Err(Linux::NOTSOCK.into());
+        }
+        let reach = place.reach()?;
+        if !reach.is_link() {
+            return Err(Linux::OPNOTSUPP.into());
+        }
+        let kind = if datagrams { SocketType::DGRAM } else { SocketType::STREAM };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = net::socket_with(AddressFamily::UNIX, kind, flags, None)?;
+        net::connect(&fd, &net::SocketAddrUnix::new(reach.path())?)?;
         Ok(Self { fd })
     }
 

@@ -2,6 +2,7 @@
 
 mod inherit;
 mod lent;
+mod resolver;
 mod start;
 mod start_error;
 mod tree;
@@ -108,6 +109,8 @@ pub struct Builder {
     temporary: Option<PathBuf>,
     /// Files that only this run sees: their paths, and what is in them.
     lent: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Sockets of the host are reached by their names.
+    host_sockets: bool,
     /// The display of the host that is lent.
     display: Option<Display>,
     /// Where the guest's printer prints.
@@ -167,6 +170,7 @@ impl Default for Builder {
             scratch: Vec::new(),
             temporary: None,
             lent: Vec::new(),
+            host_sockets: false,
             display: None,
             printer: None,
             program: OsString::new(),
@@ -253,6 +257,12 @@ impl Builder {
     /// A file that only this run sees, at an absolute path of the guest whose directory has nothing else.
     pub fn lend(mut self, guest: impl Into<Vec<u8>>, bytes: impl Into<Vec<u8>>) -> Self {
         self.lent.push((guest.into(), bytes.into()));
+        self
+    }
+
+    /// Lets the guest connect to sockets of the host by their names in the trees that it sees.
+    pub fn host_sockets(mut self) -> Self {
+        self.host_sockets = true;
         self
     }
 
@@ -521,6 +531,10 @@ impl Builder {
         let mut machine = Machine::new(config);
         if !repeatable {
             machine.kernel_mut().procs.set_last_pid(inherit::number_before_first());
+        }
+        machine.kernel_mut().lent.outside = self.host_sockets;
+        if self.network == Network::Host {
+            resolver::offer(machine.kernel_mut());
         }
         if let Some(display) = &self.display {
             machine.kernel_mut().lent.add(display.lent());

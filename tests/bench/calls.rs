@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// A program, what one of its iterations does, and how often.
-const PROGRAMS: [(&str, &str, f64); 11] = [
+const PROGRAMS: [(&str, &str, f64); 14] = [
     ("nocall", "the loop around getpid, without it", 1000.0),
     ("getpid", "getpid with the loop around it", 1000.0),
     ("spair", "1-byte write and read, one process", 1000.0),
@@ -21,6 +21,9 @@ const PROGRAMS: [(&str, &str, f64); 11] = [
     ("tcpbulk", "16 KiB write and read over TCP, two processes", 64.0),
     ("tcpconn", "connect, accept, close, beside 200 listeners", 10.0),
     ("tcpidle", "1-byte round trip over TCP, 2,500 connections idle", 100.0),
+    ("tcpidle100", "the same, 100 connections idle", 100.0),
+    ("tcpidle1000", "the same, 1,000 connections idle", 100.0),
+    ("tcpidle5000", "the same, 5,000 connections idle", 100.0),
     ("forko", "fork, exit, wait", 1.0),
     ("forkx", "fork, exec, exit, wait", 1.0),
 ];

@@ -15,7 +15,7 @@ use super::sockaddr::{byte, sa_len};
 /// Where the part of an address begins that is compared (`dom_rtoffset`, in bytes).
 pub(in crate::kernel) const OFFSET: usize = 4;
 /// Longest key (`dom_maxrtkey`).
-const MAX_KEYLEN: usize = 16;
+pub(super) const MAX_KEYLEN: usize = 16;
 
 /// A mask in its one form: its length without zeros at the end, ones before the part that is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]

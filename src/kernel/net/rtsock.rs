@@ -7,7 +7,7 @@
 use syscalls::errno::Errno;
 
 use super::metrics::Metrics;
-use super::radix::Mask;
+use super::radix::{MAX_KEYLEN, Mask};
 use super::route::{self, Init, RtId, rtf};
 use super::rtmsg::{
     Addresses, RT_MSGHDR, RTAX_MAX, RTM_VERSION, at, bits, fill_ifinfo, get, message, packet, put,
@@ -148,7 +148,7 @@ fn request(kernel: &mut Kernel, rtm: &mut Vec<u8>, addresses: &mut Addresses) ->
 /// Whether a mask is as short as it can be, as one for clones must be.
 fn is_shortest(mask: &[u8]) -> bool {
     let len = sa_len(mask);
-    len <= 1 || mask.get(len - 1).is_some_and(|&last| last != 0)
+    len == 0 || (2..=MAX_KEYLEN).contains(&len) && mask.get(len - 1).is_some_and(|&last| last != 0)
 }
 
 fn lock(rmx: &mut Metrics, rtm: &[u8]) {

@@ -78,7 +78,7 @@ fn random_delay(kernel: &Kernel, group: Ipv4Addr, limit: u32) -> u32 {
 /// Receives a message (`igmp_input`).
 pub(super) fn igmp_input(kernel: &mut Kernel, m: Chain, hlen: usize) {
     kernel.inet.stat.igmp.bump(igps::RCV_TOTAL);
-    let (m, message) = match checked(m, hlen) {
+    let (mut m, message) = match checked(m, hlen) {
         Ok(checked) => checked,
         Err(what) => return kernel.inet.stat.igmp.bump(what),
     };
@@ -102,6 +102,7 @@ pub(super) fn igmp_input(kernel: &mut Kernel, m: Chain, hlen: usize) {
             if !good {
                 kernel.inet.stat.igmp.bump(igps::RCV_BADREPORTS);
             } else if !loops {
+                name_subnet(kernel, ifp, &mut m, ip);
                 report(kernel, ifp, group, kind);
             }
             good
@@ -168,6 +169,14 @@ fn query(kernel: &mut Kernel, ifp: IfIndex, ip: &Ip, code: u8, multicast: bool) 
         }
     }
     true
+}
+
+/// A report from a host that does not know its network yet is from that of the interface.
+fn name_subnet(kernel: &Kernel, ifp: IfIndex, m: &mut Chain, ip: Ip) {
+    let ia = ifp_to_ia(kernel, ifp).and_then(|ia| kernel.net.ifaddrs.get(ia)?.inet.as_ref());
+    if let Some(ia) = ia.filter(|_| ip.src.octets()[0] == 0) {
+        Ip { src: ia.subnet.into(), ..ip }.store(m);
+    }
 }
 
 fn group_mut(kernel: &mut Kernel, ifp: IfIndex, addr: Ipv4Addr) -> Option<&mut InMulti> {

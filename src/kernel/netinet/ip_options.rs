@@ -90,6 +90,8 @@ pub(super) fn ip_dooptions(kernel: &mut Kernel, mut m: Chain) -> Option<Chain> {
 fn walk(kernel: &mut Kernel, m: &Chain, ip: &mut Ip, bytes: &mut [u8]) -> Verdict {
     let problem = |at: usize| Verdict::Bad { kind: ICMP_PARAMPROB, code: (IP_HEADER + at) as u8 };
     let end = bytes.len().min(ip.hlen() - IP_HEADER);
+    // Where the packet was going when it came: a source route may change that.
+    let first_dst = ip.dst;
     let mut forward = false;
     let mut at = 0;
     while at < end {
@@ -109,7 +111,7 @@ fn walk(kernel: &mut Kernel, m: &Chain, ip: &mut Ip, bytes: &mut [u8]) -> Verdic
         let done = match kind {
             opt::LSRR | opt::SSRR => source_route(kernel, ip, option, len, &mut forward),
             opt::RR => record_route(kernel, ip.dst, option, len),
-            opt::TS => timestamp(kernel, m, ip.dst, option),
+            opt::TS => timestamp(kernel, m, first_dst, option),
             _ => Ok(()),
         };
         match done {

@@ -21,10 +21,11 @@ const IPFRAGTTL: u64 = 60;
 /// A fragment that waits (`struct ipasfrag`).
 #[derive(Debug)]
 struct Fragment {
-    /// Position of its first byte in the packet.
-    off: u16,
+    /// Position of its first byte in the packet.  A signed number, as in the original: what lies behind 32767
+    /// comes before everything else, and its packet is never whole.
+    off: i16,
     /// Bytes.
-    len: u16,
+    len: i16,
     /// More follow.
     more: bool,
     /// Its header with options.
@@ -54,8 +55,10 @@ pub(super) fn fragment(kernel: &mut Kernel, mut m: Chain, mut ip: Ip) -> Option<
     let key = (ip.id, ip.src, ip.dst, ip.p);
     let place = kernel.inet.ipq.iter().position(|ipq| ipq.key == key);
     ip.len -= ip.hlen() as u16;
-    // The flags make room for the offset in bytes.
+    // The flags make room for the offset in bytes; that more follow is kept in the lowest bit of the type of
+    // service, which is lost.
     let more = ip.off & IP_MF != 0;
+    ip.tos &= !1;
     ip.off <<= 3;
     ip.store(&mut m);
     if !more && ip.off == 0 {
@@ -81,7 +84,7 @@ fn ip_reass(kernel: &mut Kernel, mut m: Chain, ip: Ip, more: bool, place: Option
     let hlen = ip.hlen().min(first.len());
     let header = first.bytes()[..hlen].to_vec();
     first.trim_front(hlen);
-    let mut new = Fragment { off: ip.off, len: ip.len, more, header, m };
+    let mut new = Fragment { off: ip.off as i16, len: ip.len as i16, more, header, m };
     let place = match place {
         Some(place) => place,
         None => {
@@ -93,7 +96,7 @@ fn ip_reass(kernel: &mut Kernel, mut m: Chain, ip: Ip, more: bool, place: Option
         }
     };
     let queue = &mut kernel.inet.ipq[place].fragments;
-    let at = queue.iter().position(|q| q.off as i16 > new.off as i16).unwrap_or(queue.len());
+    let at = queue.iter().position(|q| q.off > new.off).unwrap_or(queue.len());
     if let Some(before) = at.checked_sub(1).and_then(|at| queue.get(at)) {
         let overlap = i32::from(before.off) + i32::from(before.len) - i32::from(new.off);
         if overlap > 0 {
@@ -101,7 +104,7 @@ fn ip_reass(kernel: &mut Kernel, mut m: Chain, ip: Ip, more: bool, place: Option
                 kernel.inet.stat.ip.bump(ips::FRAGDROPPED);
                 return None;
             }
-            new.cut(overlap as u16);
+            new.cut(overlap);
         }
     }
     while let Some(behind) = queue.get_mut(at) {
@@ -110,18 +113,18 @@ fn ip_reass(kernel: &mut Kernel, mut m: Chain, ip: Ip, more: bool, place: Option
             break;
         }
         if overlap < i32::from(behind.len) {
-            behind.cut(overlap as u16);
+            behind.cut(overlap);
             break;
         }
         queue.remove(at);
     }
     queue.insert(at, new);
-    let mut next = 0u32;
+    let mut next = 0;
     for fragment in queue.iter() {
-        if u32::from(fragment.off) != next {
+        if i32::from(fragment.off) != next {
             return None;
         }
-        next += u32::from(fragment.len);
+        next += i32::from(fragment.len);
     }
     if queue.last().is_none_or(|last| last.more) {
         return None;
@@ -138,15 +141,15 @@ impl Ipq {
 }
 
 impl Fragment {
-    fn cut(&mut self, count: u16) {
-        self.m.adj(i32::from(count));
-        self.off = self.off.wrapping_add(count);
-        self.len -= count;
+    fn cut(&mut self, count: i32) {
+        self.m.adj(count);
+        self.off = self.off.wrapping_add(count as i16);
+        self.len = self.len.wrapping_sub(count as i16);
     }
 }
 
 /// Joins the fragments of a packet behind the header of the first.
-fn join(ipq: Ipq, len: u32) -> Option<Chain> {
+fn join(ipq: Ipq, len: i32) -> Option<Chain> {
     let mut fragments = ipq.fragments.into_iter();
     let first = fragments.next()?;
     // What is behind the first mbuf is joined to it, where it fits.

@@ -188,6 +188,8 @@ pub struct Inet {
     pub(crate) ports_taken: bool,
     /// Where packets are recorded.
     pub(crate) tap: Option<trace::Tap>,
+    /// The record says that packets are made up.
+    labelled: bool,
     /// Sockets are those of the host.
     bridged: bool,
     /// Which of them are waited for.

@@ -46,7 +46,7 @@ fn control(kernel: &mut Kernel, id: InpcbId, name: u32, option: ControlOption<'_
     match option {
         ControlOption::Set(value) if name == TCP_MAXSEG => {
             let size = option_word(value)?;
-            if !(1..=tp.maxseg as i32).contains(&size) {
+            if size <= 0 || size as u32 > tp.maxseg {
                 return Err(Errno::EINVAL);
             }
             tp.maxseg = size as u32;

@@ -55,7 +55,8 @@ pub(super) fn tcp_mss(kernel: &mut Kernel, id: InpcbId, offer: Offer) {
         Offer::Unknown => rmx.tao.mssopt,
         Offer::Size(size) => size,
     };
-    let size = if size == 0 { default } else { i32::from(size).max(64) };
+    // Sizes are compared as unsigned numbers, as the original's are.
+    let size = if size == 0 { default as u32 } else { u32::from(size).max(64) };
     rmx.tao.mssopt = size as u16;
     let rmx = *rmx;
     let mtu = kernel.net.ifnet(kernel.net.rt(rt).ifp).map_or(0, |ifp| ifp.mtu);
@@ -65,9 +66,9 @@ pub(super) fn tcp_mss(kernel: &mut Kernel, id: InpcbId, offer: Offer) {
     if tp.srtt == 0 && rmx.rtt != 0 {
         let unit = RTM_RTTUNIT / PR_SLOWHZ as u32;
         if rmx.locks & rtv::RTT != 0 {
-            tp.rttmin = rmx.rtt / unit;
+            tp.rttmin = (rmx.rtt as i32 / unit as i32) as u32;
         }
-        tp.srtt = (rmx.rtt / (unit / TCP_RTT_SCALE)) as i32;
+        tp.srtt = rmx.rtt as i32 / (unit / TCP_RTT_SCALE) as i32;
         stat.bump(tcps::USEDRTT);
         if rmx.rttvar != 0 {
             tp.rttvar = (rmx.rttvar / (unit / TCP_RTTVAR_SCALE)) as i32;
@@ -77,27 +78,26 @@ pub(super) fn tcp_mss(kernel: &mut Kernel, id: InpcbId, offer: Offer) {
         }
         tp.rxtcur = rangeset(((tp.srtt >> 2) + tp.rttvar) >> 1, tp.rttmin, TCPTV_REXMTMAX);
     }
-    let mut mss = if rmx.mtu != 0 {
-        rmx.mtu as i32 - TCPIP_HEADER as i32
-    } else {
-        let mss = mtu as i32 - TCPIP_HEADER as i32;
-        if local { mss } else { mss.min(default) }
+    let headers = TCPIP_HEADER as u32;
+    let most = match rmx.mtu {
+        0 if local => mtu.wrapping_sub(headers),
+        0 => mtu.wrapping_sub(headers).min(default as u32),
+        mtu => mtu.wrapping_sub(headers),
     };
-    mss = mss.min(size);
-    tp.maxopd = mss as u32;
-    mss = round(mss - option_room(tp, offer == Offer::Unknown));
+    tp.maxopd = most.min(size);
+    let mut mss = round(tp.maxopd as i32 - option_room(tp, offer == Offer::Unknown));
     let socket = &mut kernel.sockets[so];
     let up =
         |size: u32, mss: i32| size.checked_next_multiple_of(mss.max(1) as u32).unwrap_or(SB_MAX).min(SB_MAX);
     let bufsize = if rmx.sendpipe == 0 { socket.snd.hiwat } else { rmx.sendpipe };
-    if (bufsize as i32) < mss {
+    if bufsize < mss as u32 {
         mss = bufsize as i32;
     } else {
         socket.snd.reserve(up(bufsize, mss));
     }
     tp.maxseg = mss as u32;
     let bufsize = if rmx.recvpipe == 0 { socket.rcv.hiwat } else { rmx.recvpipe };
-    if bufsize as i32 > mss {
+    if bufsize > mss as u32 {
         socket.rcv.reserve(up(bufsize, mss));
     }
     if !local {

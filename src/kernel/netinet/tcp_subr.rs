@@ -94,8 +94,6 @@ pub(super) enum Respond {
         from: (Ipv4Addr, u16),
         /// Whom it was for.
         to: (Ipv4Addr, u16),
-        /// Its type of service and offset, which the answer keeps.
-        ip: Ip,
         /// Acknowledged.
         ack: u32,
         /// Sequence number.
@@ -120,21 +118,20 @@ fn respond(kernel: &mut Kernel, id: Option<InpcbId>, what: Respond) {
         let scale = inp.tcp.as_ref().map_or(0, |tp| tp.rcv_scale);
         window = (kernel.sockets[inp.socket].rcv.space() >> scale) as u16;
     }
-    let (from, to, base, ack, seq, flags) = match (what, id) {
+    let (from, to, ack, seq, flags) = match (what, id) {
         (Respond::Probe { ack, seq }, Some(id)) => {
             let inp = kernel.inet.inp(id);
-            let ip = Ip::new(ipproto::TCP as u8, INADDR_ANY, INADDR_ANY, TCPIP_HEADER);
-            ((inp.laddr, inp.lport), (inp.faddr, inp.fport), ip, ack, seq, th::ACK)
+            ((inp.laddr, inp.lport), (inp.faddr, inp.fport), ack, seq, th::ACK)
         }
-        (Respond::Answer { from, to, ip, ack, seq, flags }, _) => (to, from, ip, ack, seq, flags),
+        (Respond::Answer { from, to, ack, seq, flags }, _) => (to, from, ack, seq, flags),
         (Respond::Probe { .. }, None) => return,
     };
     let mut m = Mbuf::gethdr(MbufType::Header);
     m.indent(MAX_LINKHDR);
     m.set_len(TCPIP_HEADER);
     let mut m = Chain::from(m);
-    let mut ip =
-        Ip { tos: base.tos, off: base.off, ..Ip::new(ipproto::TCP as u8, from.0, to.0, TCPIP_HEADER) };
+    // Nothing of the header of a segment that is answered is left, its type of service neither.
+    let mut ip = Ip::new(ipproto::TCP as u8, from.0, to.0, TCPIP_HEADER);
     ip.ttl = kernel.inet.variables.ip_ttl as u8;
     ip.store(&mut m);
     let header = header(from.1, to.1, seq, ack, (TCP_HEADER / 4) as u8, flags, window, 0);
@@ -304,22 +301,20 @@ pub(super) fn tcp_mtudisc(kernel: &mut Kernel, id: InpcbId, _error: Option<Errno
         }
         return;
     };
-    let mut mss = rmx.mtu as i32 - TCPIP_HEADER as i32;
+    // Sizes are compared as unsigned numbers, as the original's are.
+    let mut mss = rmx.mtu.wrapping_sub(TCPIP_HEADER as u32);
     if rmx.tao.mssopt != 0 {
-        mss = mss.min(i32::from(rmx.tao.mssopt));
+        mss = mss.min(u32::from(rmx.tao.mssopt));
     }
     let so = kernel.inet.inp(id).socket;
     let hiwat = kernel.sockets[so].snd.hiwat;
     let Some(tp) = kernel.inet.tp_mut(id) else { return };
-    if tp.maxopd as i32 <= mss {
+    if tp.maxopd <= mss {
         return;
     }
-    tp.maxopd = mss as u32;
-    let mut mss = tcp_mss::round(mss - tcp_mss::option_room(tp, false));
-    if (hiwat as i32) < mss {
-        mss = hiwat as i32;
-    }
-    tp.maxseg = mss as u32;
+    tp.maxopd = mss;
+    let mss = tcp_mss::round(mss as i32 - tcp_mss::option_room(tp, false));
+    tp.maxseg = hiwat.min(mss as u32);
     tp.timed_since = None;
     tp.snd_nxt = tp.snd_una;
     kernel.inet.stat.tcp.bump(tcps::MTURESENT);

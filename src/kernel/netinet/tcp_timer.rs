@@ -132,6 +132,9 @@ pub(super) fn now(kernel: &Kernel) -> u64 {
 pub fn sync(kernel: &mut Kernel) {
     let now = now(kernel);
     let tcp = &mut kernel.inet.tcp;
+    if tcp.handling.is_some() {
+        return;
+    }
     let over = now.saturating_sub(tcp.now);
     if over > 0 {
         tcp.now = now;
@@ -192,8 +195,24 @@ fn keeps(tp: &Tcpcb, options: SocketOptions) -> bool {
 }
 
 /// How long half-closed connections are kept, in slow ticks (`tcp_maxidle`).
+///
+/// The original looks at the interval once in each slow tick: a new one counts from the next on.
 pub(super) fn maxidle(kernel: &Kernel) -> i32 {
-    TCPTV_KEEPCNT.wrapping_mul(kernel.inet.variables.tcp_keepintvl)
+    let interval = match kernel.inet.tcp.old_keepintvl {
+        Some((tick, interval)) if tick == now(kernel) => interval,
+        _ => kernel.inet.variables.tcp_keepintvl,
+    };
+    TCPTV_KEEPCNT.wrapping_mul(interval)
+}
+
+/// Keeps the interval of probes that counts until the next slow tick: another one is about to be set.
+pub(super) fn keep_interval(kernel: &mut Kernel) {
+    let tick = now(kernel);
+    let interval = kernel.inet.variables.tcp_keepintvl;
+    let old = &mut kernel.inet.tcp.old_keepintvl;
+    if old.is_none_or(|(since, _)| since != tick) {
+        *old = Some((tick, interval));
+    }
 }
 
 /// Sends the acknowledgements that were delayed (`tcp_fasttimo`).
@@ -219,10 +238,14 @@ pub(super) fn tcp_slowtimo(kernel: &mut Kernel) {
         let over = tick.saturating_sub(kernel.inet.tcp.now) as u32;
         kernel.inet.tcp.now = tick.saturating_sub(1);
         run_tick(kernel, tick);
+        // What the timers have sent is answered before the tick counts, as the recordings show: a round trip
+        // that began in it takes one tick.  Timers that the answers start lose nothing of it.
+        kernel.inet.tcp.handling = Some(TCPT_2MSL);
+        netisr::run(kernel);
+        kernel.inet.tcp.handling = None;
         let tcp = &mut kernel.inet.tcp;
         tcp.now = tick;
         tcp.iss = tcp.iss.wrapping_add((TCP_ISSINCR / 2).wrapping_mul(over));
-        netisr::run(kernel);
     }
     sync(kernel);
     if let Some(next) = first(kernel) {

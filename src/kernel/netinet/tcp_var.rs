@@ -227,6 +227,8 @@ pub(super) struct Globals {
     pub(super) now: u64,
     /// The timer that is handled in the present tick.
     pub(super) handling: Option<usize>,
+    /// The slow tick in which the interval of probes was set, and what it was before.
+    pub(super) old_keepintvl: Option<(u64, i32)>,
     /// The slow tick that is waited for, with its key among the timeouts.
     pub(super) slow_due: Option<(u64, (u64, u64))>,
     /// The next fast tick is waited for.
@@ -247,6 +249,7 @@ impl Default for Globals {
             ccgen: 1,
             now: 0,
             handling: None,
+            old_keepintvl: None,
             slow_due: None,
             fast_due: false,
             delayed: false,

@@ -44,6 +44,14 @@ fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
+impl Kernel {
+    /// Records all packets from now on, in the form that tcpdump and Wireshark open; fails as the writer does.
+    pub fn record_packets(&mut self, to: Box<dyn Write>) -> std::io::Result<()> {
+        self.inet.tap = Some(Tap::new(to)?);
+        Ok(())
+    }
+}
+
 /// Records a packet that an interface sends or receives; a record that cannot be written ends.
 #[inline]
 pub fn packet(kernel: &mut Kernel, m: &Chain) {

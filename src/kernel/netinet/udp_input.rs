@@ -88,7 +88,7 @@ fn input(kernel: &mut Kernel, mut m: Chain, hlen: usize) {
         Chain::from(Mbuf::holding(MbufType::Control, &control))
     });
     trim(&mut m);
-    deliver(kernel, so, &SockaddrIn::new(ip.src, from), m, control);
+    deliver(kernel, so, &SockaddrIn::new(ip.src, from), m, control, 0);
 }
 
 /// Takes the headers off the first mbuf, which may stay empty.
@@ -98,8 +98,18 @@ fn trim(m: &mut Chain) {
     }
 }
 
-fn deliver(kernel: &mut Kernel, so: SocketId, name: &SockaddrIn, m: Chain, control: Option<Chain>) {
-    let fits = kernel.sockets[so].rcv.append_addr(&name.bytes(), Some(m), control);
+/// Gives a socket a datagram, for which it needs room, and for so many bytes of headers.
+fn deliver(
+    kernel: &mut Kernel,
+    so: SocketId,
+    name: &SockaddrIn,
+    m: Chain,
+    control: Option<Chain>,
+    headers: usize,
+) {
+    let rcv = &mut kernel.sockets[so].rcv;
+    let needed = name.bytes().len() + m.bytes() + headers;
+    let fits = needed as i64 <= i64::from(rcv.space()) && rcv.append_addr(&name.bytes(), Some(m), control);
     events::note_with(kernel, so, "sbappendaddr", || if fits { "" } else { "no room" });
     if fits {
         sorwakeup(kernel, so);
@@ -123,11 +133,13 @@ fn to_all(kernel: &mut Kernel, mut m: Chain, ip: &Ip, from: u16, to: u16) {
     let Some((last, others)) = sockets.split_last() else {
         return kernel.inet.stat.udp.bump(udps::NOPORTBCAST);
     };
+    // The headers are cut off, but the length of the packet is not told.
+    const HEADERS: usize = IP_HEADER + UDP_HEADER;
     for &so in others {
         let copy = m.copy_all();
-        deliver(kernel, so, &name, copy, None);
+        deliver(kernel, so, &name, copy, None, HEADERS);
     }
-    deliver(kernel, *last, &name, m, None);
+    deliver(kernel, *last, &name, m, None, HEADERS);
 }
 
 /// Hears what became of a datagram, or of an address (`udp_ctlinput`).

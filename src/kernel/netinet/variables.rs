@@ -9,7 +9,7 @@
 use syscalls::errno::Errno;
 use syscalls::layout::U32;
 
-use super::{Inet, SockaddrIn};
+use super::{Inet, SockaddrIn, tcp_timer};
 use crate::kernel::Context;
 use crate::kernel::sysctl::Transfer;
 
@@ -132,6 +132,11 @@ pub(super) fn udp_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfe
 
 /// Values of TCP.
 pub(super) fn tcp_sysctl(cx: &mut Context<'_>, name: &[u32], value: &mut Transfer) -> Result<(), Errno> {
+    if value.sets() {
+        // Timers that have ended did so under the old values.
+        tcp_timer::catch_up_all(cx.kernel);
+        tcp_timer::keep_interval(cx.kernel);
+    }
     let what = match terminal(name)? {
         1 => Value::Int(|v| &mut v.tcp_rfc1323),
         2 => Value::Int(|v| &mut v.tcp_rfc1644),

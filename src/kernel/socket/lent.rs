@@ -2,7 +2,8 @@
 //!
 //! Who connects gets a socket of the kernel's own as its peer; what comes to that one goes to the host, and what the host
 //! sends comes back by it.  On the way a [`Filter`] may change the bytes.  So buffers, sleeping and selecting are those of
-//! the local domain.  Nothing of the host is reached but the sockets that were lent.
+//! the local domain.  Nothing of the host is reached but the sockets that were lent, and those in trees that the guest
+//! sees where that is wished.
 //!
 //! Must not know what the bytes mean.  2.1 counterpart: none; a server in another process.
 
@@ -13,8 +14,10 @@ use syscalls::errno::Errno;
 use syscalls::flags::{Domain as Family, MsgFlags, SockType};
 
 use super::chain::Chain;
+use super::mbuf::{Mbuf, MbufType};
 use super::operations::{soclose, socreate};
 use super::protosw::{Message, UserRequest};
+use super::records::Records;
 use super::socket::{SockState, SocketId};
 use super::unix;
 use crate::host::net::Local;
@@ -51,12 +54,30 @@ pub struct Name {
 pub struct Lent {
     names: Vec<Name>,
     connections: Vec<Connection>,
+    /// Sockets of the host in trees that the guest sees may be connected to by their names there.
+    pub outside: bool,
+}
+
+/// Changes nothing.
+#[derive(Debug)]
+pub struct Through;
+
+impl Filter for Through {
+    fn to_host(&mut self, bytes: &[u8]) -> Vec<u8> {
+        bytes.to_vec()
+    }
+
+    fn to_guest(&mut self, bytes: &[u8]) -> Vec<u8> {
+        bytes.to_vec()
+    }
 }
 
 #[derive(Debug)]
 struct Connection {
     /// The kernel's own end.
     so: SocketId,
+    /// Each message goes whole, one way.
+    datagrams: bool,
     host: Local,
     filter: Box<dyn Filter>,
     /// For the host, and for the guest.
@@ -87,10 +108,17 @@ pub fn connect(cx: &mut Context<'_>, so: SocketId, path: &[u8]) -> Result<(), Er
     };
     let host = Local::connect(&name.host).map_err(|_| Errno::ECONNREFUSED)?;
     let filter = (name.filter)(&name.secret);
-    let own = socreate(cx, Family::Unix, SockType::Stream, 0)?;
+    begin(cx, so, host, filter)
+}
+
+/// Connects a socket to one of the host, of the same type.
+pub fn begin(cx: &mut Context<'_>, so: SocketId, host: Local, filter: Box<dyn Filter>) -> Result<(), Errno> {
+    let kind = cx.kernel.sockets[so].kind;
+    let own = socreate(cx, Family::Unix, kind, 0)?;
     unix::connect2(cx.kernel, so, own)?;
     cx.kernel.lent.connections.push(Connection {
         so: own,
+        datagrams: kind == SockType::Dgram,
         host,
         filter,
         out: Vec::new(),
@@ -105,8 +133,9 @@ pub fn connect(cx: &mut Context<'_>, so: SocketId, path: &[u8]) -> Result<(), Er
 pub fn interests(kernel: &Kernel) -> Vec<(usize, BorrowedFd<'_>, bool, bool)> {
     let all = kernel.lent.connections.iter().enumerate();
     let wanted = all.map(|(at, connection)| {
-        let read = !connection.ended && connection.back.len() < MOST_WAITING;
-        (at, connection.host.fd(), read, !connection.out.is_empty())
+        let read = !connection.datagrams && !connection.ended && connection.back.len() < MOST_WAITING;
+        let waits = connection.datagrams && kernel.sockets[connection.so].rcv.cc > 0;
+        (at, connection.host.fd(), read, waits || !connection.out.is_empty())
     });
     wanted.filter(|(_, _, read, write)| *read || *write).collect()
 }
@@ -116,6 +145,15 @@ pub fn interests(kernel: &Kernel) -> Vec<(usize, BorrowedFd<'_>, bool, bool)> {
 pub fn look(kernel: &mut Kernel) {
     if !kernel.lent.connections.is_empty() {
         service(kernel);
+    }
+}
+
+/// Open files that were sent along do not pass: nobody has them afterwards.
+fn discard(cx: &mut Context<'_>, m: Mbuf) {
+    if m.rights.is_some() {
+        let mut records = Records::default();
+        records.push_back(Chain::from(m));
+        unix::dispose(cx, records);
     }
 }
 
@@ -140,6 +178,9 @@ pub fn service(kernel: &mut Kernel) {
 impl Connection {
     /// Whether it goes on.
     fn service(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.datagrams {
+            return self.pass_messages(cx);
+        }
         self.take(cx);
         self.write();
         if !self.read() || !self.give(cx) {
@@ -155,16 +196,38 @@ impl Connection {
         !(gone || self.ended && self.back.is_empty())
     }
 
+    /// Gives the host the messages that it takes; false where nobody will send more, or the host is gone.
+    fn pass_messages(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Some(record) = cx.kernel.sockets[self.so].rcv.records.front() {
+            let data = record.iter().filter(|m| m.kind == MbufType::Data);
+            let message: Vec<u8> = data.flat_map(|m| m.bytes().iter().copied()).collect();
+            match self.host.send(&self.filter.to_host(&message)) {
+                Err(error) if error.would_block() => return true,
+                Err(_) => return false,
+                Ok(_) => {
+                    let mut over = false;
+                    while !over && let Some((m, last)) = cx.kernel.sockets[self.so].rcv.take_first() {
+                        over = last;
+                        discard(cx, m);
+                    }
+                }
+            }
+        }
+        cx.kernel.sockets[self.so].unpcb().is_some_and(|unp| !unp.refs.is_empty())
+    }
+
     /// Takes what the guest has sent.
     fn take(&mut self, cx: &mut Context<'_>) {
-        while self.out.len() < MOST_WAITING {
-            let rcv = &mut cx.kernel.sockets[self.so].rcv;
-            let length = rcv.cc.min(PIECE as u32);
-            if length == 0 {
-                return;
+        let mut bytes = Vec::new();
+        while self.out.len() + bytes.len() < MOST_WAITING
+            && let Some((m, _)) = cx.kernel.sockets[self.so].rcv.take_first()
+        {
+            match m.kind {
+                MbufType::Data => bytes.extend(m.bytes()),
+                _ => discard(cx, m),
             }
-            let bytes = rcv.copy_data(0, length);
-            rcv.drop(length);
+        }
+        if !bytes.is_empty() {
             self.out.extend(self.filter.to_host(&bytes));
             // The sender's limits have room again.
             let _ = unix::usrreq(cx, self.so, UserRequest::Rcvd { flags: MsgFlags::empty() });

@@ -72,6 +72,31 @@ thread_local! {
     static FREE: FreeMbufs = const { FreeMbufs { first: Cell::new(None), len: Cell::new(0) } };
 }
 
+#[cfg(debug_assertions)]
+thread_local! {
+    /// Mbufs of this thread that somebody has.
+    static IN_USE: Cell<usize> = const { Cell::new(0) };
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.count(false);
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Body {
+    /// Counts an mbuf that is taken, or one that is given back, once.
+    fn count(&mut self, in_use: bool) {
+        if std::mem::replace(&mut self.in_use, in_use) != in_use {
+            // While the thread ends nobody asks any more.
+            let _ =
+                IN_USE.try_with(|count| count.set(if in_use { count.get() + 1 } else { count.get() - 1 }));
+        }
+    }
+}
+
 /// The free mbufs, each holding the next one.
 struct FreeMbufs {
     first: Cell<Option<Mbuf>>,
@@ -124,6 +149,9 @@ pub struct Body {
     /// The open files that a rights message carries; the bytes hold only stand-ins for them.
     /// Forgetting an mbuf does not release them: 2.1 loses references that way, too.
     pub rights: Option<Box<Vec<Option<FileId>>>>,
+    /// Somebody has it.
+    #[cfg(debug_assertions)]
+    in_use: bool,
 }
 
 impl Deref for Mbuf {
@@ -153,9 +181,19 @@ impl Mbuf {
         Self::make(kind, MbufFlags::PKTHDR, (MLEN - MHLEN) as u16)
     }
 
+    /// How many mbufs of this thread somebody has, where that is counted: in builds with assertions.
+    pub fn in_use() -> Option<usize> {
+        #[cfg(debug_assertions)]
+        return Some(IN_USE.with(Cell::get));
+        #[cfg(not(debug_assertions))]
+        None
+    }
+
     #[inline]
     fn make(kind: MbufType, flags: MbufFlags, offset: u16) -> Self {
         let Some(mut m) = FREE.with(FreeMbufs::take) else { return Self::fresh(kind, flags, offset) };
+        #[cfg(debug_assertions)]
+        m.count(true);
         m.kind = kind;
         m.flags = flags;
         m.offset = offset;
@@ -174,7 +212,8 @@ impl Mbuf {
     #[cold]
     fn fresh(kind: MbufType, flags: MbufFlags, offset: u16) -> Self {
         let (data, cluster) = ([0; MLEN], None);
-        Self(Box::new(Body {
+        #[cfg_attr(not(debug_assertions), expect(unused_mut))]
+        let mut m = Self(Box::new(Body {
             next: None,
             kind,
             flags,
@@ -184,12 +223,19 @@ impl Mbuf {
             cluster,
             rcvif: 0,
             rights: None,
-        }))
+            #[cfg(debug_assertions)]
+            in_use: false,
+        }));
+        #[cfg(debug_assertions)]
+        m.count(true);
+        m
     }
 
     /// Lets go of an mbuf that is in no chain, for the next one who wants one (MFREE).
     #[inline]
     pub(super) fn free(mut self) {
+        #[cfg(debug_assertions)]
+        self.count(false);
         if self.cluster.is_some() || self.rights.is_some() {
             self.strip();
         }

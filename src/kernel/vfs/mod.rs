@@ -61,7 +61,7 @@ pub use exec::{Executable, HostFile, follow_moved, host_file, lookup_exec, unfit
 use hold::Hold;
 pub use locking::{advlock, getlock, release_file_locks, release_process_locks};
 pub use stream::{open_descriptors, poll_host};
-pub use unix_name::{bind_socket, socket_at, socket_gone};
+pub use unix_name::{bind_socket, host_socket_at, socket_at, socket_gone};
 use vnode::{Body, HostNode, Vnode};
 pub use vnode::{VnodeId, Vtype};
 pub use vnops::{revoke_device, vn_close, vn_ioctl, vn_read, vn_select, vn_stat, vn_write};

@@ -485,7 +485,7 @@ impl Vfs {
     }
 
     /// The directory that `on` names, walked without symbolic links; missing parts become grafts.
-    fn directory_for_mount(&mut self, on: &[u8]) -> HostResult<VnodeId> {
+    pub(super) fn directory_for_mount(&mut self, on: &[u8]) -> HostResult<VnodeId> {
         let mut at = self.root_vnode();
         for name in on.split(|&byte| byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
             let found = match self.child(at, name).ok().flatten() {

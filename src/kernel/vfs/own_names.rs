@@ -11,7 +11,7 @@ use syscalls::Errno;
 
 use super::attr::{S_ISGID, Vattr};
 use super::mount::{FsType, MountFlags};
-use super::namei::Found;
+use super::namei::{Found, Nameidata, Start};
 use super::node::Make;
 use super::vnode::{Body, BuiltIn, Vnode, VnodeId, Vtype};
 use super::{LINK_MAX, Vfs};
@@ -145,6 +145,35 @@ impl Vfs {
         Ok(())
     }
 
+    /// Shows a file that exists in memory where a tree has none; false where it has one, or no place for it.
+    pub fn offer(&mut self, path: &[u8], content: &[u8]) -> bool {
+        let Some(end) = path.iter().rposition(|&c| c == b'/') else { return false };
+        let (above, name) = path.split_at(end);
+        if self.known(path, true).is_some() {
+            return false;
+        }
+        let directory = match self.known(above, true) {
+            // A link that leads nowhere is the tree's own affair.
+            None if self.known(above, false).is_some() => return false,
+            None => self.directory_for_mount(above).ok(),
+            found => found.filter(|&found| self.vnodes[found].kind == Vtype::Dir),
+        };
+        let (Some(directory), Ok(file)) = (directory, memory::file(content)) else { return false };
+        let mount = self.vnodes[directory].mount;
+        let made = self.built_in(mount, Vtype::Reg, 0o444, 0);
+        *self.vnodes[made].inode.memory.borrow_mut() = Some(Rc::new(file));
+        self.vnodes.graft(directory, &name[1..], made);
+        true
+    }
+
+    /// What a path leads to, for the super-user.
+    fn known(&mut self, path: &[u8], follow: bool) -> Option<VnodeId> {
+        let top = self.root_vnode();
+        let god = Ucred { uid: 0, groups: vec![0] };
+        let wanted = Nameidata { follow, ..Nameidata::lookup(path) };
+        self.namei(&wanted, Start { cwd: top, root: top }, &god).ok()?.vp
+    }
+
     /// A directory of ours was changed.
     fn touched(&mut self, directory: VnodeId) {
         let now = self.node_time();
@@ -156,7 +185,7 @@ impl Vfs {
 mod tests {
     use super::super::Options;
     use super::super::mount::Source;
-    use super::super::namei::{Nameidata, Op, Start};
+    use super::super::namei::Op;
     use super::*;
 
     fn cred(uid: u32) -> Ucred {
@@ -251,6 +280,31 @@ mod tests {
         let inside = find(&mut vfs, b"/dev/sub/x", Op::Delete).unwrap();
         vfs.remove(&inside).unwrap();
         vfs.rmdir(&at).unwrap();
+    }
+
+    #[test]
+    fn files_are_offered_where_a_tree_has_none() {
+        let host = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(host.path().join("mnt/etc")).unwrap();
+        std::fs::write(host.path().join("mnt/etc/hosts"), b"own").unwrap();
+        std::os::unix::fs::symlink("/mnt/etc", host.path().join("etc")).unwrap();
+        std::os::unix::fs::symlink("nowhere", host.path().join("lost")).unwrap();
+        let mut vfs = Vfs::new(Options::default());
+        vfs.mount_root(&Source::Host(host.path()), MountFlags::empty()).unwrap();
+        assert!(!vfs.offer(b"/etc/hosts", b"x"), "the tree has one");
+        assert!(vfs.offer(b"/etc/resolv.conf", b"offered") && vfs.offer(b"/new/file", b"x"));
+        assert!(!vfs.offer(b"/lost/file", b"x"));
+        let mut read = |path: &[u8]| {
+            let vp = vfs.known(path, true).unwrap();
+            let mut bytes = [0; 16];
+            let len = vfs.read_content(vp, 0, &mut bytes).unwrap();
+            bytes[..len].to_vec()
+        };
+        assert_eq!(
+            (read(b"/mnt/etc/resolv.conf"), read(b"/etc/hosts")),
+            (b"offered".to_vec(), b"own".to_vec())
+        );
+        assert!(!host.path().join("mnt/etc/resolv.conf").exists(), "the host's tree stays as it is");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Names of sockets in the file system.
 //!
 //! A node of the host stands for the name; the socket behind it is the guest's, found by the vnode that
-//! the socket holds.  A node that nobody bound in this machine refuses connections, the host's own too.
+//! the socket holds.  A node that nobody bound in this machine refuses connections, the host's own
+//! too, unless they are let through ([`host_socket_at`]).
 //!
 //! 2.1 counterpart: unp_bind and unp_connect in kern/uipc_usrreq.c.
 
@@ -12,6 +13,7 @@ use super::calls;
 use super::namei::{Nameidata, Op};
 use super::node::Make;
 use super::vnode::{VnodeId, Vtype};
+use crate::host::net::Local;
 use crate::kernel::socket::SocketId;
 use crate::kernel::{Context, Kernel};
 
@@ -46,6 +48,20 @@ pub fn socket_at(cx: &mut Context<'_>, path: &[u8]) -> Result<SocketId, Errno> {
     let cred = cx.proc().cred.ucred.clone();
     cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
     cx.kernel.vfs.vnode(vnode).inode.socket.get().ok_or(Errno::ECONNREFUSED)
+}
+
+/// The host's socket behind a name that nobody of the guest is bound to, if the caller may write to it and the name
+/// is one of a tree of the host.
+pub fn host_socket_at(cx: &mut Context<'_>, path: &[u8], datagrams: bool) -> Result<Local, Errno> {
+    let vnode = calls::lookup(cx, path)?;
+    let cred = cx.proc().cred.ucred.clone();
+    cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
+    let vnode = cx.kernel.vfs.vnode(vnode);
+    let place = vnode.host().and_then(|node| node.place.on_host()).ok_or(Errno::ECONNREFUSED)?;
+    Local::to(place, datagrams).map_err(|error| match Errno::from(error) {
+        Errno::EPROTOTYPE => Errno::EPROTOTYPE,
+        _ => Errno::ECONNREFUSED,
+    })
 }
 
 /// Lets go of a node whose socket goes away; the name stays.

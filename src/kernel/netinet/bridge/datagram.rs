@@ -6,6 +6,7 @@ use syscalls::errno::Errno;
 
 use super::super::in_pcb::{self, InpcbId, List, sotoinpcb};
 use super::super::{INADDR_ANY, SockaddrIn, in_control, udp_usrreq};
+use super::record::{self, Way};
 use super::{Bridge, bind, learn_name, note, peer, piece, ports, set_options, socket_of};
 use crate::host::error::HostResult;
 use crate::host::net::Socket;
@@ -98,7 +99,12 @@ fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>, connected: bool
         learn_name(cx.kernel, id);
     }
     match sent {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            let inp = cx.kernel.inet.inp(id);
+            let to = to.unwrap_or((inp.faddr, inp.fport));
+            record::datagram(cx.kernel, id, Way::Out, to, &data);
+            Ok(())
+        }
         // The queue of an interface that is full.
         Err(error) if error.would_block() => Err(Errno::ENOBUFS),
         Err(error) => Err(error.into()),
@@ -128,7 +134,9 @@ fn receive_all(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
         match received {
             Ok((length, from)) => {
                 let (addr, port) = ports::inward(kernel, true, from);
-                let data = Chain::of_packet(buffer.get(..length).unwrap_or_default());
+                let data = buffer.get(..length).unwrap_or_default();
+                record::datagram(kernel, id, Way::In, (addr, port), data);
+                let data = Chain::of_packet(data);
                 let name = SockaddrIn::new(addr, port).bytes();
                 if kernel.sockets[so].rcv.append_addr(&name, Some(data), None) {
                     sorwakeup(kernel, so);

@@ -13,6 +13,7 @@ use super::super::in_cksum::{Sum, in_cksum};
 use super::super::in_pcb::{InpFlags, InpcbId};
 use super::super::ip::{IP_HEADER, Ip, store};
 use super::super::{INADDR_ANY, SockaddrIn, ipproto};
+use super::record::{self, Way};
 use super::{Bridge, note, piece, socket_of};
 use crate::host::net::{HostOption, Socket};
 use crate::kernel::Kernel;
@@ -63,6 +64,7 @@ pub(in crate::kernel::netinet) fn send(
     // A host that has no such time to live keeps its own.
     let _ = bridge.socket.set(HostOption::TimeToLive(ttl.max(1)));
     bridge.socket.send_to(&data, (to, 0))?;
+    record::message(kernel, id, Way::Out, to, &data);
     note(kernel, id);
     Ok(())
 }
@@ -79,6 +81,7 @@ pub(super) fn receive(kernel: &mut Kernel, id: InpcbId) {
             answer[4..6].copy_from_slice(&bridge.number);
         }
         answer[2..4].copy_from_slice(&[0, 0]);
+        record::message(kernel, id, Way::In, from, answer);
         let mut packet = Chain::of_packet(&[&[0; IP_HEADER], &*answer].concat());
         let sum = in_cksum(Sum::default(), &packet, IP_HEADER, len);
         store(&mut packet, IP_HEADER + 2, &sum);

@@ -12,6 +12,7 @@ mod datagram;
 pub(super) mod icmp;
 pub(super) mod interface;
 pub mod ports;
+mod record;
 mod stream;
 
 use std::net::Ipv4Addr;
@@ -52,6 +53,8 @@ pub struct Bridge {
     noted: bool,
     /// The guest's number in echo requests.
     number: [u8; 2],
+    /// How far a record of it has come.
+    flow: record::Flow,
 }
 
 /// Which sockets of the host are waited for.
@@ -77,6 +80,7 @@ impl Bridge {
             interest: Interest::default(),
             noted: false,
             number: [0; 2],
+            flow: record::Flow::default(),
         })
     }
 }

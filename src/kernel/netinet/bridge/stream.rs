@@ -10,6 +10,7 @@ use super::super::in_pcb::{self, InpcbId, sotoinpcb};
 use super::super::tcp_fsm::TcpState;
 use super::super::tcp_usrreq;
 use super::super::{INADDR_ANY, SockaddrIn, in_control};
+use super::record::{self, Way};
 use super::{Bridge, PIECE, bind, learn_name, note, peer, piece, ports, set_options, socket_of};
 use crate::host::error::HostError;
 use crate::host::net::Socket;
@@ -147,6 +148,7 @@ fn complete(kernel: &mut Kernel, id: InpcbId) {
         Ok(true) => {
             let so = socket_of(kernel, id);
             learn_name(kernel, id);
+            record::opened(kernel, id, Way::Out);
             let closing = kernel.sockets[so].state.contains(SockState::CANTSENDMORE);
             set_state(kernel, id, if closing { TcpState::FinWait1 } else { TcpState::Established });
             soisconnected(kernel, so);
@@ -238,6 +240,7 @@ fn accept(cx: &mut Context<'_>, id: InpcbId) {
         let inp = cx.kernel.inet.inp_mut(new);
         (inp.faddr, inp.fport) = from;
         learn_name(cx.kernel, new);
+        record::opened(cx.kernel, new, Way::In);
         set_options(cx.kernel, new);
         note(cx.kernel, new);
         set_state(cx.kernel, new, TcpState::Established);
@@ -290,8 +293,9 @@ fn receive_pieces(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
         }
         match received {
             Ok(0) => ended(kernel, id),
-            Ok(_) if deaf => {}
+            Ok(length) if deaf => record::moved(kernel, id, Way::In, piece.get(..length).unwrap_or_default()),
             Ok(length) => {
+                record::moved(kernel, id, Way::In, piece.get(..length).unwrap_or_default());
                 let data = Chain::of_packet(piece.get(..length).unwrap_or_default());
                 kernel.sockets[so].rcv.append(data);
                 sorwakeup(kernel, so);
@@ -311,6 +315,7 @@ fn ended(kernel: &mut Kernel, id: InpcbId) {
     if let Some(bridge) = kernel.inet.bridge_mut(id) {
         bridge.ended = true;
     }
+    record::ended(kernel, id, Way::In);
     socantrcvmore(kernel, so);
     match state(kernel, id) {
         TcpState::Established => set_state(kernel, id, TcpState::CloseWait),
@@ -354,6 +359,10 @@ fn transmit(kernel: &mut Kernel, id: InpcbId) {
         let urgent = bridge.urgent && first.len() as u32 == kernel.sockets[so].snd.cc;
         match bridge.socket.send(first.bytes(), urgent) {
             Ok(count) => {
+                if kernel.inet.tap.is_some() {
+                    let sent = kernel.sockets[so].snd.copy_data(0, count as u32);
+                    record::moved(kernel, id, Way::Out, &sent);
+                }
                 kernel.sockets[so].snd.drop(count as u32);
                 moved = true;
             }
@@ -386,6 +395,7 @@ fn all_sent(kernel: &mut Kernel, id: InpcbId) {
         // A connection that is gone already has no end to be told of.
         let _ = host.shut_down();
     }
+    record::ended(kernel, id, Way::Out);
     set_state(kernel, id, next);
     let left = kernel.sockets[so].state.contains(SockState::NOFDREF);
     if left || kernel.sockets[so].state.contains(SockState::ISDISCONNECTING) {

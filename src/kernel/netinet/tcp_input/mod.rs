@@ -41,8 +41,6 @@ use options::Options;
 struct Segment {
     /// Its data, as far as they are wanted.
     m: Chain,
-    /// The header of IP.
-    ip: Ip,
     /// Sender.
     src: (Ipv4Addr, u16),
     /// Receiver.
@@ -125,11 +123,10 @@ fn input(kernel: &mut Kernel, m: Chain, hlen: usize) {
         let exact = kernel.inet.lookup_exact(List::Tcp, src, dst);
         let found = exact.or_else(|| kernel.inet.lookup(List::Tcp, src, dst, true));
         let Some(id) = found.filter(|&id| kernel.inet.tp(id).is_some()) else {
-            return reset(kernel, None, ip, src, dst, (word(4), word(8), len), header[13], broadcast);
+            return reset(kernel, None, src, dst, (word(4), word(8), len), header[13], broadcast);
         };
         let mut segment = Segment {
             m: m.take().unwrap_or_default(),
-            ip,
             src,
             dst,
             seq: word(4),
@@ -198,7 +195,6 @@ fn checked(mut m: Chain, hlen: usize) -> Result<Checked, usize> {
 fn reset(
     kernel: &mut Kernel,
     id: Option<InpcbId>,
-    ip: Ip,
     from: (Ipv4Addr, u16),
     to: (Ipv4Addr, u16),
     (seq, ack, len): (u32, u32, u32),
@@ -209,10 +205,10 @@ fn reset(
         return;
     }
     let what = if flags & th::ACK != 0 {
-        Respond::Answer { from, to, ip, ack: 0, seq: ack, flags: th::RST }
+        Respond::Answer { from, to, ack: 0, seq: ack, flags: th::RST }
     } else {
         let end = seq.wrapping_add(len).wrapping_add(u32::from(flags & th::SYN != 0));
-        Respond::Answer { from, to, ip, ack: end, seq: 0, flags: th::RST | th::ACK }
+        Respond::Answer { from, to, ack: end, seq: 0, flags: th::RST | th::ACK }
     };
     tcp_respond(kernel, id, what);
 }
@@ -245,7 +241,7 @@ impl Segment {
             Fate::DropWithReset => {
                 let id = Some(self.id).filter(|&id| kernel.inet.has(id));
                 let numbers = (self.seq, self.ack, self.len);
-                reset(kernel, id, self.ip, self.src, self.dst, numbers, self.flags, self.broadcast);
+                reset(kernel, id, self.src, self.dst, numbers, self.flags, self.broadcast);
             }
             Fate::Drop => {}
         }

@@ -8,7 +8,7 @@ use syscalls::errno::Errno;
 use syscalls::flags::SockType;
 
 use super::super::events;
-use super::super::lent;
+use super::super::lent::{self, Through};
 use super::super::mbuf::{MLEN, Mbuf};
 use super::super::protosw::ProtoFlags;
 use super::super::socket::{SockState, SocketId, SocketOptions};
@@ -45,7 +45,14 @@ fn connect_to(cx: &mut Context<'_>, so: SocketId, nam: &Mbuf) -> Result<(), Errn
     if cx.kernel.lent.has(path) && cx.kernel.sockets[so].is(ProtoFlags::CONNREQUIRED) {
         return lent::connect(cx, so, path);
     }
-    let mut so2 = names::lookup(cx, path)?;
+    let mut so2 = match names::lookup(cx, path) {
+        Err(Errno::ECONNREFUSED) if cx.kernel.lent.outside => {
+            let datagrams = !cx.kernel.sockets[so].is(ProtoFlags::CONNREQUIRED);
+            let host = names::outside(cx, path, datagrams)?;
+            return lent::begin(cx, so, host, Box::new(Through));
+        }
+        found => found?,
+    };
     if cx.kernel.sockets[so].kind != cx.kernel.sockets[so2].kind {
         return Err(Errno::EPROTOTYPE);
     }
