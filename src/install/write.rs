@@ -185,6 +185,26 @@ impl Writer {
         Ok((self.count, self.bytes))
     }
 
+    /// Whether there is a file of this path.
+    pub(super) fn has(&mut self, path: &[u8]) -> bool {
+        self.vfs.namei(&Nameidata::lookup(path), self.start, &self.cred).is_ok_and(|found| found.vp.is_some())
+    }
+
+    /// The content of a regular file of at most `most` bytes.
+    pub(super) fn content(&mut self, path: &[u8], most: u64) -> Option<Vec<u8>> {
+        let id = self.vfs.namei(&Nameidata::lookup(path), self.start, &self.cred).ok()?.vp?;
+        let attr = self.vfs.getattr(id).ok()?;
+        if attr.kind != Vtype::Reg || attr.size > most {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(attr.size).ok()?];
+        self.vfs.vref(id);
+        let length = self.vfs.read_content(id, 0, &mut bytes);
+        self.vfs.vrele(id);
+        bytes.truncate(length.ok()?);
+        Some(bytes)
+    }
+
     /// What was refused, and how often.
     pub(super) fn refusals(&mut self) -> (Vec<String>, u64) {
         (std::mem::take(&mut self.refused), self.refusals)
