@@ -60,6 +60,13 @@ impl Hasher for Spread {
 
 type Map<T> = HashMap<u32, T, BuildHasherDefault<Spread>>;
 
+/// The header that leads nowhere, at index 0.
+fn nowhere() -> Op {
+    let mut head = blank(0);
+    head.imm = CLOSED;
+    head
+}
+
 /// Everything decoded of a process.
 pub(super) struct Blocks {
     pub(super) arena: Vec<Op>,
@@ -80,8 +87,8 @@ pub(super) struct Blocks {
 
 impl Blocks {
     pub(super) fn new() -> Self {
-        let mut blocks = Self {
-            arena: Vec::new(),
+        Self {
+            arena: vec![nowhere()],
             decoded: Vec::new(),
             links: Box::new([const { Cell::new(Link { eip: 0, at: 0 }) }; Link::COUNT]),
             units: Units::default(),
@@ -91,12 +98,10 @@ impl Blocks {
             by_granule: Map::default(),
             garbage: 0,
             counted: Cell::new(0),
-        };
-        blocks.clear();
-        blocks
+        }
     }
 
-    /// Forgets everything; index 0 becomes the header that leads nowhere.
+    /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.arena.clear();
         self.decoded.clear();
@@ -109,9 +114,7 @@ impl Blocks {
         self.by_address.clear();
         self.by_granule.clear();
         self.garbage = 0;
-        let mut nowhere = blank(0);
-        nowhere.imm = CLOSED;
-        self.arena.push(nowhere);
+        self.arena.push(nowhere());
     }
 
     /// Bytes of the host's memory that all of it takes.
@@ -215,7 +218,7 @@ impl Blocks {
         let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next, mixed };
         let decoded = head.imm as usize;
         let same = code.len() == decoded && self.is_decoded(&source);
-        let place = if same { self.translator.translate(&source, options.modest) } else { None };
+        let place = if same { self.translator.translate(&source, options) } else { None };
         let Some(head) = self.arena.get_mut(at as usize) else { return };
         match place {
             Some(place) => {

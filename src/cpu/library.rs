@@ -19,10 +19,16 @@ const KEPT: usize = 32;
 /// A set of blocks, and who it belongs to.
 pub(super) type Shared = Rc<RefCell<Blocks>>;
 
+/// A set of blocks that nobody else knows.
+pub(super) fn blocks() -> Shared {
+    Rc::new(RefCell::new(Blocks::new()))
+}
+
 /// The sets of blocks of a machine.
-#[derive(Default)]
 pub struct Library {
     sets: RefCell<HashMap<Vec<Text>, Shared>>,
+    /// What processes have that have not run yet.
+    nothing: Shared,
     bytes: Cell<usize>,
     pub(super) tally: Rc<Tally>,
 }
@@ -33,10 +39,22 @@ impl std::fmt::Debug for Library {
     }
 }
 
+impl Default for Library {
+    fn default() -> Self {
+        Self::new(false)
+    }
+}
+
 impl Library {
     /// A library that knows nothing; `reasons`: it counts why translated code is left.
     pub fn new(reasons: bool) -> Self {
-        Self { tally: Rc::new(Tally::new(reasons)), ..Self::default() }
+        let tally = Rc::new(Tally::new(reasons));
+        Self { sets: RefCell::default(), nothing: blocks(), bytes: Cell::new(0), tally }
+    }
+
+    /// The set of a process that has not run yet, in which nothing is.
+    pub(super) fn nothing(&self) -> Shared {
+        Rc::clone(&self.nothing)
     }
 
     /// The blocks of processes with these texts.
@@ -46,7 +64,7 @@ impl Library {
             sets.retain(|_, set| Rc::strong_count(set) > 1);
             self.bytes.set(sets.values().map(|set| set.borrow().counted.get()).sum());
         }
-        Rc::clone(sets.entry(texts).or_insert_with(|| Rc::new(RefCell::new(Blocks::new()))))
+        Rc::clone(sets.entry(texts).or_insert_with(blocks))
     }
 
     /// Takes account of what a set takes now.

@@ -34,13 +34,11 @@ pub mod x87;
 use crate::mem::AddressSpace;
 use crate::trapframe::eflags::RF;
 use crate::trapframe::{Trap, Trapframe};
-use block::Blocks;
 pub use decode::is_of_a_pentium;
 pub use library::Library;
-use library::Shared;
+use library::{Shared, blocks};
 use run::Why;
 use state::{State, copy_registers};
-use std::cell::RefCell;
 use std::rc::Rc;
 pub use tally::{Reason, Tally};
 
@@ -122,7 +120,7 @@ impl Cpu {
         Self {
             options,
             clock: 0,
-            blocks: own(),
+            blocks: blocks(),
             library: None,
             tally: Rc::default(),
             shared: false,
@@ -135,8 +133,17 @@ impl Cpu {
     /// A processor that works in a certain way and knows what others have decoded.  All processors of a library
     /// work in the same way.
     pub fn of_library(options: Options, library: &Rc<Library>) -> Self {
-        let tally = Rc::clone(&library.tally);
-        Self { library: Some(Rc::clone(library)), tally, astray: true, ..Self::with_options(options) }
+        Self {
+            options,
+            clock: 0,
+            blocks: library.nothing(),
+            library: Some(Rc::clone(library)),
+            tally: Rc::clone(&library.tally),
+            shared: true,
+            alone: false,
+            astray: true,
+            outside: 0,
+        }
     }
 
     /// Changes the way of working from here on; what is decoded stays as it is.
@@ -167,7 +174,11 @@ impl Cpu {
 
     /// Forgets everything decoded, and gives its memory back.
     pub fn release(&mut self) {
-        (self.blocks, self.shared, self.astray) = (own(), false, true);
+        (self.blocks, self.shared) = match &self.library {
+            Some(library) => (library.nothing(), true),
+            None => (blocks(), false),
+        };
+        self.astray = true;
     }
 
     /// Operations that decoded code takes up, those of dropped blocks included.
@@ -231,7 +242,7 @@ impl Cpu {
             _ => {
                 space.let_texts_go();
                 if self.shared {
-                    (self.blocks, self.shared) = (own(), false);
+                    (self.blocks, self.shared) = (blocks(), false);
                 }
             }
         }
@@ -342,11 +353,6 @@ impl Cpu {
         }
         stretch
     }
-}
-
-/// Blocks that nobody else knows.
-fn own() -> Shared {
-    Rc::new(RefCell::new(Blocks::new()))
 }
 
 /// A part of a run, between two changes of the blocks.

@@ -195,12 +195,12 @@ mod tests {
     fn what_was_presumed_and_not_written_is_taken_back() {
         let mut space = AddressSpace::new().unwrap();
         space.map_anon(0x10000, 0x10000, RW).unwrap();
-        assert!(space.guard());
+        assert!(space.guard(0));
         let all = space.written();
         assert_eq!(all, 0, "nothing was written");
         space.copyout(0x12000, b"x").unwrap();
         // Open for translated code, whether the host tells or not.
-        assert!(space.guard());
+        assert!(space.guard(0));
         assert_eq!(space.written(), 1);
         assert_eq!(space.resident_pages(), 1);
         let child = space.fork().unwrap();
@@ -214,7 +214,7 @@ mod tests {
             space.map_anon(0x10000, 0x10000, RW).unwrap();
             space.copyout(0x10000, &[1; 0x10000]).unwrap();
             space.map_anon(0x10000, 0x10000, RW).unwrap();
-            assert!(space.guard());
+            assert!(space.guard(0));
             assert_eq!(space.written(), 0);
         }
     }

@@ -5,6 +5,9 @@
 //! the processor's other forms and the kernel ask the byte anyway.  Whoever touches memory whatever the byte says
 //! opens the page first ([`Reservation::open`]).
 //!
+//! Some calls of the host take as long as to interpret a thousand instructions, and a child that is about to exit or to
+//! execute another program needs none of them: translated code is kept waiting a while.
+//!
 //! Knows nothing of regions and files.  2.1 counterpart: `pmap_protect` (i386/i386/pmap.c).
 
 use std::cell::{Cell, RefCell};
@@ -13,7 +16,7 @@ use super::page::{self, MAY_ALL};
 use super::reservation::Reservation;
 use super::space::AddressSpace;
 
-/// Spans of pages that are noted one by one.
+/// Spans of pages that are kept apart.
 const SPANS: usize = 64;
 /// Runs of so many fresh pages are presumed to be written, rather than guarded against their first store.
 const FEW: u32 = 32;
@@ -22,33 +25,44 @@ const FEW: u32 = 32;
 #[derive(Debug, Default)]
 pub(super) struct Lax {
     any: Cell<bool>,
+    /// How often translated code has been kept waiting since.
+    waited: Cell<u32>,
     /// The host has no room for more mappings: translated code must not run.
     refused: Cell<bool>,
+    /// In order, none inside another.
     spans: RefCell<Vec<(u32, u32)>>,
 }
 
 impl Lax {
     /// Notes a page.
     pub(super) fn note(&self, page: u32) {
-        self.any.set(true);
+        if !self.any.replace(true) {
+            self.waited.set(0);
+        }
         let mut spans = self.spans.borrow_mut();
-        if let Some((low, high)) = spans.last_mut() {
-            if (*low..*high).contains(&page) {
-                return;
+        let at = spans.partition_point(|span| span.1 < page);
+        match spans.get_mut(at) {
+            Some((low, high)) if page + 1 >= *low && page <= *high => {
+                (*low, *high) = ((*low).min(page), (*high).max(page + 1));
             }
-            if *high == page {
-                *high += 1;
-                return;
-            }
+            _ => spans.insert(at, (page, page + 1)),
         }
-        if spans.len() == SPANS {
-            let low = spans.iter().fold(page, |low, span| low.min(span.0));
-            let high = spans.iter().fold(page + 1, |high, span| high.max(span.1));
-            spans.clear();
-            spans.push((low, high));
-            return;
+        if spans.len() > SPANS {
+            join_nearest(&mut spans);
         }
-        spans.push((page, page + 1));
+    }
+}
+
+/// Makes one of the two spans that are nearest to each other.
+fn join_nearest(spans: &mut Vec<(u32, u32)>) {
+    let gaps = spans.windows(2).map(|pair| match pair {
+        [(_, end), (start, _)] => start - end,
+        _ => u32::MAX,
+    });
+    let Some((at, _)) = gaps.enumerate().min_by_key(|&(_, gap)| gap) else { return };
+    let (_, end) = spans.remove(at + 1);
+    if let Some(span) = spans.get_mut(at) {
+        span.1 = end;
     }
 }
 
@@ -139,12 +153,46 @@ impl Reservation {
 }
 
 impl AddressSpace {
-    /// Brings the host's protection in line with the page bytes; whether it is, so that translated code may run.
+    /// Brings the host's protection in line with the page bytes when it has been asked to more than `patience` times;
+    /// whether it is, so that translated code may run.
     #[inline(always)]
-    pub(crate) fn guard(&self) -> bool {
-        if self.memory.lax.any.get() {
+    pub(crate) fn guard(&self, patience: u32) -> bool {
+        let lax = &self.memory.lax;
+        if lax.any.get() {
+            if lax.waited.get() < patience {
+                lax.waited.set(lax.waited.get() + 1);
+                return false;
+            }
             self.memory.narrow();
         }
-        !self.memory.lax.refused.get()
+        !lax.refused.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(pages: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
+        let lax = Lax::default();
+        pages.for_each(|page| lax.note(page));
+        lax.spans.take()
+    }
+
+    #[test]
+    fn pages_make_few_spans_in_whatever_order_they_are_noted() {
+        assert_eq!(noted([5, 6, 7, 5, 6].into_iter()), [(5, 8)]);
+        assert_eq!(noted([7, 6, 5].into_iter()), [(5, 8)]);
+        assert_eq!(noted([9, 1, 9, 1, 2].into_iter()), [(1, 3), (9, 10)]);
+    }
+
+    #[test]
+    fn what_is_far_apart_stays_apart() {
+        let far = page::PAGES - 1;
+        let spans = noted((0..2 * SPANS as u32).map(|n| 3 * n).chain([far]));
+        assert_eq!(spans.len(), SPANS);
+        assert_eq!(spans.last(), Some(&(far, far + 1)));
+        assert_eq!(spans.first().map(|span| span.0), Some(0));
+        assert!(spans.windows(2).all(|pair| pair[0].1 < pair[1].0));
     }
 }

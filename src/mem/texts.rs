@@ -153,8 +153,11 @@ impl AddressSpace {
         let text = |page: u32| {
             let mut bytes = [0; PAGE_SIZE as usize];
             self.memory.read(page << PAGE_SHIFT, &mut bytes);
+            // Hardly anything of it is filled.
+            let (chunks, _) = bytes.as_chunks::<16>();
+            let filled = chunks.iter().rposition(|&chunk| chunk != [0; 16]).map_or(0, |last| last + 1);
             let mut hasher = DefaultHasher::new();
-            bytes.hash(&mut hasher);
+            chunks.iter().take(filled).for_each(|chunk| chunk.hash(&mut hasher));
             let id = FileId { dev: u64::MAX, ino: hasher.finish() };
             let (start, len) = (page << PAGE_SHIFT, PAGE_SIZE);
             Text { start, len, id, offset: 0, size: 0, modified: (0, 0), changed: (0, 0) }

@@ -29,7 +29,7 @@ impl Translator {
             self.stale.set(true);
             return refuse(st, left);
         }
-        st.view.space().guard() || refuse(st, left)
+        st.view.space().guard(self.patience) || refuse(st, left)
     }
 
     /// Runs the code of the block at `at`, which [`Place`](super::Place) describes; gives the operation with which

@@ -40,6 +40,7 @@ mod undefined;
 mod unit;
 mod verify;
 
+use super::Options;
 use super::block::{Part, Seen};
 use crate::mem::{Executable, Jumps, guarded, sets_segment_bases};
 use crate::trapframe::eflags::DF;
@@ -120,6 +121,8 @@ pub(super) struct Translator {
     ready: Option<Ready>,
     /// The host does not allow it.
     refused: bool,
+    /// How often a block is entered before it is worth it to guard memory for translated code.
+    patience: u32,
     /// The program has asked for exceptions that are not the host's business: x87 instructions are left alone.
     soft: Cell<bool>,
     /// Code from before that must go.
@@ -178,12 +181,13 @@ impl Translator {
         self.soft.set(false);
     }
 
-    /// Translates a block; gives where its code is.  `modest`: with what every host has.
-    pub(super) fn translate(&mut self, source: &Source<'_>, modest: bool) -> Option<Place> {
+    /// Translates a block; gives where its code is.
+    pub(super) fn translate(&mut self, source: &Source<'_>, options: &Options) -> Option<Place> {
         if self.ready.is_none() && !self.refused {
-            self.ready = Ready::new(modest);
+            self.ready = Ready::new(options.modest);
             self.refused = self.ready.is_none();
         }
+        self.patience = options.translate.unwrap_or_default().into();
         let hard = !self.soft.get();
         let place = self.ready.as_mut()?.place(source, hard);
         let (eip, instructions) = (source.eip, source.flags.len());
