@@ -802,13 +802,13 @@ fn a_guest_that_has_lpd_prints_by_its_own_queue() {
     assert!(run.status.success(), "{text} {}", said(&run.stderr));
     for line in [
         "1st    root       0    first",
-        "2nd    root       1    third",
+        "2nd    root       1    (standard input)",
         "3rd    root       2    second",
         "dequeued",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
-    assert_eq!(text.matches("third").count(), 1, "{text}");
+    assert_eq!(text.matches("(standard input)").count(), 1, "{text}");
     assert_eq!(fs::read_to_string(dir.path().join("printed")).unwrap(), "one\ntwo\n", "{text}");
 }
 

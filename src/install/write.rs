@@ -4,9 +4,10 @@
 //! there whole or not at all.  Names are walked by the guest's kernel: a symbolic link leads where it leads in the root
 //! and never out of it.  Directories get their times when all is in them.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use syscalls::Errno;
 
@@ -122,7 +123,7 @@ impl Writer {
         vfs.keep_attributes(path).map_err(io)?;
         vfs.show_own_directory();
         let lock = File::create(path.join(".bsd21/lock")).map_err(io)?;
-        lock.try_lock().map_err(|_| refused("somebody else installs there".to_owned()))?;
+        hold(&lock).map_err(|_| refused("somebody else installs there".to_owned()))?;
         let new = path.join(".bsd21/new");
         if new.symlink_metadata().is_ok() {
             // What somebody who was killed has left.
@@ -440,6 +441,17 @@ impl Writer {
         self.vfs.vrele(id);
         done
     }
+}
+
+/// Takes the lock.  A process that is just being started holds what its maker held, for a moment.
+fn hold(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        if lock.try_lock().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    lock.try_lock()
 }
 
 /// A path below the root: an absolute one means the same, and none leads up.

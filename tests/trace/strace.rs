@@ -73,7 +73,7 @@ const OPTIONS: &[(&str, Then)] = &[
     ("-e inject=write:error=ENOSPC:when=1+2", Shows("= -1 ENOSPC (No space left on device) (INJECTED)")),
     ("-e inject=write:error=ENOSPC:when=2..3", Shows("= 13")),
     ("--inject=write:retval=5", Shows("= 5 (INJECTED)")),
-    ("-e inject=write:signal=SIGURG", Shows("--- SIGURG")),
+    ("-e inject=write:signal=SIGTERM", Shows("--- SIGTERM")),
     ("-e inject=write:delay_enter=10ms:delay_exit=10000", Shows("= 13")),
     ("-e inject=write:syscall=getpid", Shows("(INJECTED)")),
     ("-e inject=write:poke_enter=@arg2=48", Prints("Hello, world")),
