@@ -99,7 +99,8 @@ pub enum Ended {
 /// A machine: the kernel, and a processor for each process.
 #[derive(Debug)]
 pub struct Machine {
-    kernel: Kernel,
+    /// Apart: a machine is moved several times until it runs.
+    kernel: Box<Kernel>,
     slots: Vec<Slot>,
     first: Option<i32>,
     ended: Option<i32>,
@@ -151,7 +152,7 @@ impl Machine {
     /// A machine that has booted.
     pub fn new(config: Config) -> Self {
         Self {
-            kernel: Kernel::new(config),
+            kernel: Box::new(Kernel::new(config)),
             slots: Vec::new(),
             first: None,
             ended: None,

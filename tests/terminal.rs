@@ -10,6 +10,8 @@ mod attach;
 mod record;
 #[path = "terminal/session.rs"]
 mod session;
+#[path = "terminal/typing.rs"]
+mod typing;
 #[path = "terminal/ways_out.rs"]
 mod ways_out;
 

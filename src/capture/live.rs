@@ -99,8 +99,8 @@ impl Door for Recorder {
         self.inner.give_back();
     }
 
-    fn stop_in_background(&self) {
-        self.inner.stop_in_background();
+    fn stop_in_background(&self) -> bool {
+        self.inner.stop_in_background()
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> HostResult<usize> {

@@ -85,8 +85,10 @@ pub trait Door: Debug {
     /// Leaves it as it was found.
     fn give_back(&mut self) {}
 
-    /// Stops this program as its shell stops one that reads in the background.
-    fn stop_in_background(&self) {}
+    /// Stops this program as its shell stops one that reads in the background; false where nobody could continue it.
+    fn stop_in_background(&self) -> bool {
+        true
+    }
 
     /// What the end of the keys means.
     fn at_end(&self) -> AtEnd {

@@ -194,8 +194,8 @@ impl Door for Escaping {
         self.inner.give_back();
     }
 
-    fn stop_in_background(&self) {
-        self.inner.stop_in_background();
+    fn stop_in_background(&self) -> bool {
+        self.inner.stop_in_background()
     }
 
     fn at_end(&self) -> AtEnd {

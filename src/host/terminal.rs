@@ -20,6 +20,7 @@ use rustix::termios::{
 use super::door::{Door, Size};
 use super::error::HostResult;
 use super::fs::stat_of;
+use super::inherit;
 use super::watcher::{self, Watcher};
 
 /// The first terminal that was made raw, and its modes before, for ends that nobody foresees.
@@ -119,8 +120,8 @@ impl Door for Terminal {
     }
 
     fn is_foreground(&self) -> bool {
-        // Where the terminal is not the one that controls us, nobody is in the background.
-        !self.controlling || tcgetpgrp(&self.fd).is_ok_and(is_ours)
+        // Where the terminal is not the one that controls us, nobody is in the background, nor where it has hung up.
+        !self.controlling || tcgetpgrp(&self.fd).map_or(true, is_ours)
     }
 
     fn is_taken(&self) -> bool {
@@ -177,8 +178,8 @@ impl Door for Terminal {
         drop(watcher);
     }
 
-    fn stop_in_background(&self) {
-        let _ = kill_current_process_group(Signal::TTIN);
+    fn stop_in_background(&self) -> bool {
+        !inherit::is_orphaned() && kill_current_process_group(Signal::TTIN).is_ok()
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> HostResult<usize> {

@@ -28,7 +28,7 @@ impl Session {
 
     /// Any program, as the leader of a session on the terminal, with some variables more.
     pub(crate) fn of(command: &[&str], env: &[(&str, &str)]) -> Self {
-        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
         grantpt(&screen).expect("it is ours");
         unlockpt(&screen).expect("it can be opened");
         let name = ptsname(&screen, Vec::new()).expect("its name").into_string().expect("a name");

@@ -185,3 +185,28 @@ fn all_output_arrives_in_its_order() {
     assert!(session.shown == expected, "the output is another one");
     assert_eq!(session.ends().code(), Some(0));
 }
+
+#[test]
+fn a_terminal_that_is_gone_is_the_end_of_its_keys() {
+    let line = format!("trap '' HUP; {} run -q {} lines; :", env!("CARGO_BIN_EXE_bsd21"), image("screen"));
+    let mut session = Session::of(&["/bin/sh", "-c", &line], &[]);
+    session.expect("lines, please");
+    session.gets_raw();
+    session.screen = std::fs::File::open("/dev/null").expect("a device").into();
+    let until = std::time::Instant::now() + super::session::PATIENCE;
+    while session.child.try_wait().expect("a child").is_none() {
+        assert!(std::time::Instant::now() < until, "it lives on without a terminal");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn who_reads_in_the_background_and_cannot_be_continued_is_told_so() {
+    let bsd21 = env!("CARGO_BIN_EXE_bsd21");
+    let program = image("screen");
+    // The subshell that could continue it has ended.
+    let line = format!("set -m; (({bsd21} run -q {program} lines </dev/tty; echo status $?) &); sleep 60");
+    let mut session = Session::of(&["/bin/bash", "-c", &line], &[]);
+    session.expect("the end: -1");
+    session.expect("status 0");
+}

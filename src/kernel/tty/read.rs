@@ -96,7 +96,10 @@ fn read_line(cx: &mut Context<'_>, read: &mut Transfer) -> Next {
         Ok(Some(sleep)) => return Next::Sleep(sleep, Sleeping::Background),
         Err(errno) => return Next::Done(Err(errno)),
     }
-    host::wants_input(cx.kernel, id);
+    if !host::wants_input(cx.kernel, id) {
+        return Next::Done(Err(Errno::EIO));
+    }
+    host::refill(cx.kernel, id);
     let now = cx.kernel.clock.now() / TICK_NS * (TICK_NS / 1000);
     let tty = &mut cx.kernel.ttys[id];
     if tty.state.contains(State::ZOMBIE) {
@@ -290,6 +293,7 @@ fn let_input_go_on(kernel: &mut Kernel, id: TtyId) {
     if tty.state.contains(State::TBLOCK) && tty.waiting() <= I_LOW_WATER {
         flow::unblock(kernel, id);
     }
+    host::refill(kernel, id);
 }
 
 /// Reads a record of remote mode, which ends with one more character (`ptsread`).

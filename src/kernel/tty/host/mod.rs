@@ -186,18 +186,23 @@ pub fn resized(kernel: &mut Kernel) {
     }
 }
 
-/// Somebody wants what is typed, or wants the terminal to be otherwise: from now on it is ours.
-pub(super) fn wants_input(kernel: &mut Kernel, id: TtyId) {
-    let Some(line) = kernel.ttys[id].host() else { return };
+/// Somebody wants what is typed, or wants the terminal to be otherwise: from now on it is ours.  False where it is
+/// not and will not be: this program is in the background, and nobody could continue it if it stopped.
+pub(super) fn wants_input(kernel: &mut Kernel, id: TtyId) -> bool {
+    let Some(line) = kernel.ttys[id].host() else { return true };
     line.wanted = true;
-    if line.door.is_taken() {
-        return;
+    if line.door.is_taken() || line.gone {
+        return true;
     }
     if line.door.take() {
         take_keys(kernel, id);
     } else if !line.door.is_foreground() {
-        line.door.stop_in_background();
+        return line.door.stop_in_background();
+    } else {
+        // It is in nobody's way, and yet its modes cannot be had.
+        keys_ended(kernel, id);
     }
+    true
 }
 
 /// This program goes on after a stop, or is in the foreground again: its terminals are taken again.
@@ -367,17 +372,24 @@ fn window_changed(kernel: &mut Kernel, id: TtyId) -> bool {
     kernel.ttys[id].host().is_some_and(|line| line.door.resized())
 }
 
-/// Enters typed characters as long as the queue takes them.
-pub(super) fn feed(kernel: &mut Kernel, id: TtyId) {
+/// Enters typed characters as long as the queue takes them, and keys that send signals in any case.
+fn feed(kernel: &mut Kernel, id: TtyId) {
+    refill(kernel, id);
+    while let Some(c) = signal_ahead(kernel, id) {
+        input::input(kernel, id, u32::from(c));
+        refill(kernel, id);
+    }
+}
+
+/// Enters characters that wait as long as the queue takes them: there is more room in it than there was.
+pub(super) fn refill(kernel: &mut Kernel, id: TtyId) {
     loop {
         let tty = &mut kernel.ttys[id];
-        if !tty.state.contains(State::ISOPEN) {
+        let full = tty.waiting() >= TTYHOG - 2 && (!tty.canq.is_empty() || !tty.has_local(flag::ICANON));
+        if full || !tty.state.contains(State::ISOPEN) {
             return;
         }
-        let full = tty.waiting() >= TTYHOG - 2 && (!tty.canq.is_empty() || !tty.has_local(flag::ICANON));
-        let Some(line) = tty.host() else { return };
-        let next = if full { None } else { line.ahead.pop_front() };
-        let Some(c) = next.or_else(|| signal_ahead(kernel, id)) else { return };
+        let Some(c) = tty.host().and_then(|line| line.ahead.pop_front()) else { return };
         input::input(kernel, id, u32::from(c));
     }
 }
@@ -385,7 +397,8 @@ pub(super) fn feed(kernel: &mut Kernel, id: TtyId) {
 /// A key behind a full queue that sends a signal; what was typed before it is forgotten with the queue.
 fn signal_ahead(kernel: &mut Kernel, id: TtyId) -> Option<u8> {
     let tty = &mut kernel.ttys[id];
-    if !tty.has_local(flag::ISIG) || tty.has_local(flag::NOFLSH) {
+    let open = tty.state.contains(State::ISOPEN);
+    if !open || !tty.has_local(flag::ISIG) || tty.has_local(flag::NOFLSH) {
         return None;
     }
     let keys = [key::VINTR, key::VQUIT, key::VSUSP].map(|place| tty.termios.cc[place]);
