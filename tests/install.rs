@@ -809,7 +809,7 @@ fn a_guest_that_has_lpd_prints_by_its_own_queue() {
         assert!(text.contains(line), "{line}: {text}");
     }
     assert_eq!(text.matches("(standard input)").count(), 1, "{text}");
-    assert_eq!(fs::read_to_string(dir.path().join("printed")).unwrap(), "one\ntwo\n", "{text}");
+    assert_eq!(fs::read_to_string(dir.path().join("printed")).unwrap(), "one\n\u{c}two\n\u{c}", "{text}");
 }
 
 #[test]
