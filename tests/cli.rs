@@ -279,4 +279,76 @@ fn the_log_shows_what_bsd21_does() {
         .output()
         .expect("bsd21 runs");
     assert_eq!(stdout(&output), "hello, world\n");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(log.contains("bsd21::mount: mounts on=/ "), "{log}");
+    // Code that is made of blocks, and what the host refuses, in the span of the process that has the processor.
+    let filter = "bsd21::process=info,bsd21::translate=debug,bsd21::host=trace";
+    let output = bsd21(&["run", "--clean", "--log", filter, "fixtures/bin/smc"]);
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let spanned = |event: &str| log.lines().any(|l| l.contains("comm=\"smc\"}: ") && l.contains(event));
+    if cfg!(target_arch = "x86_64") {
+        assert!(spanned("bsd21::translate: translates eip=0x"), "{log}");
+    }
+    let output = bsd21(&["run", "--clean", "--log", "bsd21::host=trace", "--root", "fixtures", "/bin/files"]);
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(log.lines().any(|line| line.contains("bsd21::host: refused error=")), "{log}");
+}
+
+/// Who names a usual root for all commands.
+#[test]
+fn bsd21_root_is_the_root_of_every_command() {
+    use std::os::unix::fs::symlink;
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let place = tempfile::tempdir().expect("a directory");
+    let root = place.path().join("root");
+    for directory in ["bin", "etc", "usr/libexec", "usr/lib", "tmp", "root"] {
+        std::fs::create_dir_all(root.join(directory)).expect("a directory");
+    }
+    for name in ["hello", "args", "dynamic"] {
+        std::fs::copy(home.join("fixtures/bin").join(name), root.join("bin").join(name)).expect("a copy");
+    }
+    std::fs::copy(home.join("fixtures/bin/hello"), root.join("bin/sh")).expect("a copy");
+    symlink("/bin/hello", root.join("bin/greet")).expect("a link of the root");
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+            .args(args)
+            .env("BSD21_ROOT", &root)
+            .current_dir(place.path())
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("bsd21 runs");
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    // /bin/greet is a path of the root alone, and its link leads there.
+    let (status, text) = run(&["run", "/bin/greet"]);
+    assert_eq!((status, text.as_str()), (Some(0), "hello, world\n"));
+    let (status, text) = run(&["trace", "-e", "trace=execve,write", "/bin/greet"]);
+    assert!(status == Some(0) && text.contains("execve(\"/bin/greet\""), "{text}");
+    let (status, text) = run(&["capture", "-o", "case", "--", "/bin/greet"]);
+    assert!(status == Some(0) && text.contains("exit 0"), "{text}");
+    let case = std::fs::read_to_string(place.path().join("case/case.toml")).expect("a case");
+    assert!(case.contains("/bin/greet") && !case.contains(place.path().to_str().expect("text")), "{case}");
+    let (status, text) = run(&["verify", "--trust", "case"]);
+    assert!(status == Some(0) && text.contains("1 passed"), "{text}");
+    let (status, text) = run(&["survey", root.to_str().expect("text")]);
+    assert!(status == Some(0) && text.contains("bin/hello"), "{text}");
+    let (status, text) = run(&["doctor"]);
+    assert!(text.contains("no /usr/libexec/ld.so"), "{status:?} {text}");
+    let (status, text) = run(&["shell"]);
+    assert!(!text.contains("no root"), "{status:?} {text}");
+    // Found, and only then does it ask how gdb comes to it.
+    let (status, text) = run(&["gdb", "/bin/greet"]);
+    assert!(status == Some(125) && text.contains("gdb needs --exec"), "{status:?} {text}");
+    // --root wins, and what is no directory is said.
+    let (status, text) = run(&["run", "--root", home.join("fixtures").to_str().expect("text"), "/bin/greet"]);
+    assert!(status == Some(127) && text.contains("fixtures"), "{text}");
+    let nowhere = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+        .args(["run", "/bin/greet"])
+        .env("BSD21_ROOT", place.path().join("nowhere"))
+        .output()
+        .expect("bsd21 runs");
+    let text = String::from_utf8_lossy(&nowhere.stderr).into_owned();
+    assert!(nowhere.status.code() != Some(0) && text.lines().count() == 1, "{text}");
 }

@@ -5,6 +5,7 @@
 //! name, and without Xvfb those with windows.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -73,6 +74,19 @@ impl Drop for Background {
     }
 }
 
+/// The socket of a display.
+fn socket(display: u32) -> PathBuf {
+    PathBuf::from(format!("/tmp/.X11-unix/X{display}"))
+}
+
+/// A display that nobody has: the page's own one may be another test's, and a server that was killed leaves its socket,
+/// to which nobody listens.
+fn free_display() -> u32 {
+    let taken = |n: &u32| socket(*n).exists() || Path::new(&format!("/tmp/.X{n}-lock")).exists();
+    let first = 300 + std::process::id() % 500;
+    (first..first + 500).find(|n| !taken(n)).expect("a display")
+}
+
 fn has(program: &str) -> bool {
     Command::new("/bin/sh")
         .args(["-c", &format!("command -v {program}")])
@@ -90,7 +104,9 @@ fn every_command_of_getting_started_does_what_it_says() {
     let all = commands("docs/getting-started.md");
     assert!(all.len() >= 14, "{all:?}");
     let mut servers: Vec<Background> = Vec::new();
+    let display = free_display();
     for line in &all {
+        let line = &line.replace(":21", &format!(":{display}"));
         let windows = line.contains("DISPLAY=") || line.starts_with("Xvfb ");
         let clock = place.tree.as_ref().is_some_and(|tree| tree.join("usr/X386/bin/xclock").exists());
         if (line.contains("dynprog") || line.contains("tree")) && place.tree.is_none()
@@ -100,12 +116,11 @@ fn every_command_of_getting_started_does_what_it_says() {
             continue;
         }
         if line.starts_with("Xvfb ") {
-            let socket = format!("/tmp/.X11-unix/X{}", line[6..].split(' ').next().unwrap());
             let quiet = format!("exec {line}");
             let child = place.shell(&quiet).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             servers.push(Background(child));
             let begun = Instant::now();
-            while !Path::new(&socket).exists() && begun.elapsed() < Duration::from_secs(30) {
+            while UnixStream::connect(socket(display)).is_err() && begun.elapsed() < Duration::from_secs(60) {
                 std::thread::sleep(Duration::from_millis(50));
             }
             continue;

@@ -14,6 +14,8 @@ mod programs;
 mod recording;
 #[path = "trace/schema.rs"]
 mod schema;
+#[path = "trace/strace.rs"]
+mod strace;
 
 use bsd21::kernel::ktrace::record::{Body, Reader};
 use bsd21::trace::kdump::Kdump;

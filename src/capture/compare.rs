@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use similar::TextDiff;
 
 use super::aspect::Aspect;
 use super::case::{self, Case, CaseError, End, Expected, FileState, ScreenState};
@@ -15,6 +14,7 @@ use super::content::{Fingerprint, Text};
 use super::player::Shown;
 use super::replay::{Observed, optional};
 use super::screen::side_by_side;
+use super::unified;
 
 /// The chain of the calls, in the directory of expectations.
 pub const CALLS: &str = "calls";
@@ -236,17 +236,15 @@ fn bytes_differ(
     };
     let mut difference = Difference::new(aspect, format!("{name} differs"));
     difference.detail = match (std::str::from_utf8(was), std::str::from_utf8(is)) {
-        (Ok(was), Ok(is)) if !was.contains('\0') && !is.contains('\0') => unified(was, is, name),
+        (Ok(was), Ok(is)) if !was.contains('\0') && !is.contains('\0') => lines_differ(was, is, name),
         _ => binary(was, is),
     };
     difference
 }
 
-fn unified(was: &str, is: &str, name: &str) -> Vec<String> {
-    let diff = TextDiff::from_lines(was, is);
-    let mut unified = diff.unified_diff();
-    let text = unified.header(&format!("{name} (expected)"), &format!("{name} (now)")).to_string();
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+fn lines_differ(was: &str, is: &str, name: &str) -> Vec<String> {
+    let names = [format!("{name} (expected)"), format!("{name} (now)")];
+    let mut lines = unified::lines(was, is, names.each_ref().map(String::as_str));
     if lines.len() > LINES {
         let more = lines.len() - LINES;
         lines.truncate(LINES);

@@ -37,6 +37,7 @@ pub mod report;
 pub mod screen;
 pub mod shard;
 pub mod tree;
+mod unified;
 pub mod verify;
 
 pub use case::Case;

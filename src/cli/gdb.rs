@@ -56,6 +56,10 @@ struct Place {
 
 impl Gdb {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        Self { guest: self.guest.settled()?, ..self.clone() }.debug()
+    }
+
+    fn debug(&self) -> Result<u8, Failure> {
         let place = self.place()?;
         let file = place.symbols.as_ref().map(|path| path.as_os_str().as_encoded_bytes().to_vec());
         let input = self.input()?;

@@ -18,7 +18,7 @@ const INCOMPLETE: u8 = 1;
 /// Installs a system, sets of one, or packages in a root.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Install {
-    /// Sets to install, where a source has several; bin unless given.
+    /// Sets to install, where a source has several; unless given bin, and those whose libraries its programs need.
     #[arg(long, value_name = "SET,…", value_delimiter = ',')]
     sets: Vec<String>,
     /// Sources are whole trees of files: copy them as they are, whatever sets are in them.
@@ -30,6 +30,9 @@ pub(super) struct Install {
     /// Write at most so many bytes (K, M, G: powers of 1024; 8G unless given).
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     max_size: Option<u64>,
+    /// Run no commands of packages (@exec, +INSTALL …), which otherwise run in DEST as the guest: say which there are.
+    #[arg(long)]
+    no_scripts: bool,
     /// Say nothing but errors.
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -49,6 +52,7 @@ impl Install {
             tree: self.tree,
             add: self.add,
             most: self.max_size.unwrap_or(MOST_BYTES),
+            scripts: !self.no_scripts,
         };
         let progress: Rc<dyn Progress> = Rc::new(Bar::new(self.quiet));
         let report = install::install(sources, dest, &options, &progress)

@@ -1,11 +1,13 @@
 //! Our own diagnostics, `--log FILTER` or BSD21_LOG: what the kernel, the mounts and the doors to the host do, on
 //! standard error.
 //!
-//! Knows `tracing`'s language of filters: `info`, `bsd21::file=debug`, `bsd21::socket=trace,warn`.
+//! Knows `tracing`'s filters by target: `info`, `bsd21::file=debug`, `bsd21::socket=trace,warn`.
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::Failure;
 use crate::machine::Builder;
@@ -19,16 +21,18 @@ pub(super) fn start(filter: Option<&str>) -> Result<(), Failure> {
         (None, Some(filter)) if !filter.is_empty() => (filter.as_str(), "BSD21_LOG"),
         (None, _) => return Ok(()),
     };
-    let filter = EnvFilter::try_new(text).map_err(|e| {
+    let filter = text.parse::<Targets>().map_err(|e| {
         Failure::usage(format!(
             "{from} {text}: {e}; a filter is a level or TARGET=LEVEL, such as bsd21::file=debug"
         ))
     })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .without_time()
+        .without_time();
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .try_init()
         .map_err(|e| Failure::usage(format!("{from}: {e}")))
 }

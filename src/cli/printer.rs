@@ -1,8 +1,9 @@
 //! A printer of the guest: what is written to it goes to a command of the host.
 //!
-//! Programs of 2.1 print by `lpr`, which leaves files for a daemon that is not there.  So with a printer `lpr` is a script
-//! that only this run sees, first on the PATH: it writes to /dev/lpt0, and that is the command's standard input.  All that a
-//! run prints is one job.
+//! Programs of 2.1 print by `lpr`, which leaves files for a daemon.  Where no `lpd` runs in the guest, `lpr` is a script
+//! that only this run sees, first on the PATH: it writes to /dev/lpt0, and that is the command's standard input.  Where one
+//! runs the script gives way to the root's own lpr, and the queue is the guest's business (lpq, lprm, lpc); its printer is
+//! /dev/lpt0 where /etc/printcap says so (`bsd21 doctor --fix` writes one).  All that a run prints is one job.
 //!
 //! Must not know what is printed.
 
@@ -15,8 +16,12 @@ use crate::machine::Builder;
 
 /// Where the guest sees the script.
 const DIRECTORY: &str = "/usr/bsd21";
-/// Options with a value are taken with it; the others say nothing here.
+/// Options with a value are taken with it; the others say nothing here.  Whether lpd lives a signal tells that nobody heeds
+/// (SIGURG): kill(1) of older systems has no 0.
 const LPR: &str = "#!/bin/sh
+if [ -r /var/spool/output/lpd.lock ] && kill -16 `cat /var/spool/output/lpd.lock` 2>/dev/null; then
+\texec /usr/bin/lpr ${1+\"$@\"}
+fi
 while [ $# -gt 0 ]; do
 \tcase \"$1\" in
 \t-[PTCJUiw#1234]) shift; [ $# -gt 0 ] && shift ;;

@@ -33,7 +33,7 @@ pub(super) struct LongForms {
     #[arg(long = "syscall-times", value_name = "PRECISION", num_args = 0..=1, require_equals = true, default_missing_value = "us", hide_short_help = true)]
     duration_precision: Option<String>,
     /// Strings in base 16: all, non-ascii or none.
-    #[arg(long = "strings-in-hex", value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = ["all", "non-ascii", "none"], hide_short_help = true)]
+    #[arg(long = "strings-in-hex", value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = ["all", "non-ascii", "non-ascii-chars", "none"], hide_short_help = true)]
     hex_strings: Option<String>,
     /// One file a process: -ff.
     #[arg(long = "output-separately", hide_short_help = true)]
@@ -47,6 +47,9 @@ pub(super) struct LongForms {
     /// Only calls that use one of these descriptors.
     #[arg(long = "trace-fds", visible_alias = "trace-fd", value_name = "FDS", hide_short_help = true)]
     used_fds: Option<String>,
+    /// The number of the process is on every line, not only once there are several.
+    #[arg(long = "always-show-pid", hide_short_help = true)]
+    always_pids: bool,
     /// Colour the lines: auto is where they go to a terminal.
     #[arg(long = "color", value_enum, value_name = "WHEN", default_value = "auto")]
     color: Color,
@@ -57,8 +60,16 @@ pub(super) struct LongForms {
 /// What has no meaning for a tracer that is no process, and is accepted for the sake of scripts.
 #[derive(Clone, Debug, Args)]
 struct Unused {
-    #[arg(short = 'D', long = "daemonize", hide = true, action = clap::ArgAction::Count)]
-    daemonize: u8,
+    #[arg(short = 'D', hide = true, action = clap::ArgAction::Count)]
+    apart: u8,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "grandchild", value_parser = ["grandchild", "pgroup", "pgrp", "session"])]
+    daemonize: Option<String>,
+    #[arg(short = 'F', hide = true)]
+    vfork: bool,
+    #[arg(short = 'd', long, hide = true)]
+    debug: bool,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    tips: Option<String>,
     #[arg(short = 'I', long = "interruptible", hide = true, value_parser = ["1", "2", "3", "4", "anywhere", "waiting", "never", "never_tstp"])]
     interruptible: Option<String>,
     #[arg(short = 'O', long = "summary-syscall-overhead", hide = true)]
@@ -84,6 +95,7 @@ impl LongForms {
         options.argument_names |= self.argument_names;
         options.leaves_at_exec = self.detach_on.is_some();
         options.call_limit = self.call_limit;
+        options.always_pids |= self.always_pids;
         options.color = match self.color {
             Color::Always => true,
             Color::Never => false,
@@ -102,7 +114,7 @@ impl LongForms {
         if let Some(which) = &self.hex_strings {
             options.style.hex_strings = match which.as_str() {
                 "all" => crate::trace::text::HexStrings::Always,
-                "non-ascii" => crate::trace::text::HexStrings::NotAscii,
+                "non-ascii" | "non-ascii-chars" => crate::trace::text::HexStrings::NotAscii,
                 _ => crate::trace::text::HexStrings::Never,
             };
         }

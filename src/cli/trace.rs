@@ -101,8 +101,8 @@ pub struct TraceOptions {
     #[arg(short = 'i', long = "instruction-pointer")]
     eip: bool,
     /// The guest's stack at each call, with the symbols of the program.
-    #[arg(short = 'k', long = "stack-traces")]
-    stack: bool,
+    #[arg(short = 'k', long = "stack-traces", alias = "stack-trace", action = ArgAction::Count)]
+    stack: u8,
     /// The number of each call.
     #[arg(short = 'n', long = "syscall-number")]
     numbers: bool,
@@ -247,7 +247,7 @@ impl TraceOptions {
             relative: self.relative.then_some(Precision::Micro),
             durations: self.durations.then_some(Precision::Micro),
             eip: self.eip,
-            stack: self.stack,
+            stack: self.stack > 0,
             numbers: self.numbers,
             column: self.column,
             unfinished: self.unfinished,

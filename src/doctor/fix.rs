@@ -28,6 +28,8 @@ pub enum Fix {
     Temporary(&'static str),
     /// The name of the loopback interface.
     Hosts,
+    /// A printer and its queue.
+    Printer,
 }
 
 /// Terminals that people have, in words of our own.
@@ -39,6 +41,11 @@ vt100|vt100-am|xterm|linux|screen|dec vt100 and its kin:\\
 \t:kb=^H:kd=\\EOB:ke=\\E[?1l\\E>:kl=\\EOD:kr=\\EOC:ks=\\E[?1h\\E=:ku=\\EOA:le=^H:\\
 \t:mb=\\E[5m:md=\\E[1m:me=\\E[m:mr=\\E[7m:nd=\\E[C:rc=\\E8:sc=\\E7:se=\\E[m:sf=^J:\\
 \t:so=\\E[7m:sr=\\EM:ta=^I:ue=\\E[m:up=\\E[A:us=\\E[4m:
+";
+
+/// The printer that `bsd21 run --printer` lends, as lpd wants it described.
+const PRINTCAP: &str = "lp|the printer of bsd21 run --printer:\\
+\t:lp=/dev/lpt0:sd=/var/spool/output/lpd:lf=/var/log/lpd-errs:sh:
 ";
 
 /// Makes it in a root.
@@ -60,6 +67,7 @@ pub fn apply(root: &Path, fix: Fix) -> io::Result<()> {
         }
         Fix::Termcap => hand.file("/usr/share/misc/termcap", TERMCAP.as_bytes(), 0o444),
         Fix::Temporary(name) => hand.directory(name, 0o1777),
+        Fix::Printer => hand.printer(),
         Fix::Hosts => hand.file("/etc/hosts", b"127.0.0.1\tlocalhost\n", 0o644),
     }
     .map_err(failed)
@@ -99,6 +107,20 @@ impl Hand {
             }
         }
         Ok(())
+    }
+
+    fn printer(&mut self) -> Result<(), Errno> {
+        for (directory, mode) in [("/var/spool/output/lpd", 0o775), ("/var/run", 0o755), ("/var/log", 0o755)]
+        {
+            let there = self.vfs.namei(&Nameidata::lookup(directory.as_bytes()), self.start, &self.cred);
+            if there.is_err() {
+                self.directory(directory, mode)?;
+            }
+        }
+        match self.file("/var/log/lpd-errs", b"", 0o644) {
+            Ok(()) | Err(Errno::EEXIST) => self.file("/etc/printcap", PRINTCAP.as_bytes(), 0o644),
+            other => other,
+        }
     }
 
     /// Makes a file that is not there yet.

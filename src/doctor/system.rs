@@ -47,6 +47,7 @@ pub(super) fn look(root: &Path, tree: &Tree) -> Vec<Finding> {
         false => Finding::good("no /etc/localtime: runs have the host's time zone (-E TZ takes it away)"),
     });
     found.extend(network(tree));
+    found.extend(printer(tree));
     found
 }
 
@@ -124,6 +125,18 @@ fn temporary(tree: &Tree, name: &'static str) -> Finding {
             "make it, for everybody to write in",
         )
         .fixed_by(Fix::Temporary(name)),
+    }
+}
+
+/// Whether lpd, if there is one, knows a printer.
+fn printer(tree: &Tree) -> Option<Finding> {
+    match (tree.has_file("/usr/sbin/lpd"), tree.has_file("/etc/printcap")) {
+        (false, _) => None,
+        (true, true) => Some(Finding::good("/etc/printcap has the printers")),
+        (true, false) => Some(
+            Finding::wanting("no /etc/printcap: lpd and lpr know no printer", "write one for /dev/lpt0")
+                .fixed_by(Fix::Printer),
+        ),
     }
 }
 

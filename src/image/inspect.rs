@@ -83,6 +83,11 @@ pub fn symbols(file: &[u8]) -> Vec<Symbol> {
     symbols
 }
 
+/// The libraries that a file asks for, and nothing else of it.
+pub fn libraries(file: &[u8]) -> Vec<Library> {
+    dynamic::libraries(file, Header::decode(file).as_ref())
+}
+
 /// The bytes of the segments that come from the file.
 fn code<'a>(file: &'a [u8], plan: &'a Plan) -> impl Iterator<Item = &'a [u8]> {
     plan.segments.iter().filter_map(move |segment| match &segment.backing {

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use tar::{Archive, EntryType, Header};
 
 use super::package::Package;
+use super::script::Scripts;
 use super::set::Set;
 use super::write::{Item, What, Writer};
 use super::{InstallError, Progress, Report, stream};
@@ -24,6 +25,7 @@ const LARGEST_LIST: u64 = 8 << 20;
 pub(super) fn unpack(
     name: &str,
     set: &Set,
+    scripts: &Scripts,
     writer: &mut Writer,
     progress: &Rc<dyn Progress>,
     report: &mut Report,
@@ -52,7 +54,7 @@ pub(super) fn unpack(
                 .take(LARGEST_LIST)
                 .read_to_end(&mut list)
                 .map_err(|e| writer.failed(e.to_string()))?;
-            let plan = Package::read(name, &list);
+            let plan = Package::read(name, &list, writer);
             plan.begin(&list, writer, report)?;
             package = Some(plan);
             first = false;
@@ -72,6 +74,7 @@ pub(super) fn unpack(
             item.what = What::Directory;
         }
         if let Some(package) = &mut package {
+            package.before(&path, scripts, writer, report)?;
             if !package.place(&mut path, &mut item) {
                 if !matches!(item.what, What::Directory) {
                     writer.refuse(&path, "not in the package's own list");
@@ -97,8 +100,8 @@ pub(super) fn unpack(
     if !ended.get() {
         return Err(writer.failed("ends without the end of an archive: it is truncated".to_owned()));
     }
-    if let Some(package) = package {
-        package.end(writer, report);
+    if let Some(mut package) = package {
+        package.end(scripts, writer, report)?;
     }
     Ok(())
 }

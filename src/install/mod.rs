@@ -11,10 +11,12 @@
 //! | `tree` | a tree of files: of a volume, of a directory of the host |
 //! | `set` | distribution sets: their pieces, and where they belong |
 //! | `check` | sums of pieces |
+//! | `needs` | what programs ask for, and which set has it |
 //! | `stream` | gzip, bzip2, compress: what a stream holds |
 //! | `lzw` | the format of compress |
 //! | `archive` | tar |
 //! | `package` | packages of pkg_add |
+//! | `script` | what packages have done by the guest's shell |
 //! | `walk` | copying a tree |
 //! | `write` | one entry of the root |
 //! | [`journal`] | what is done, what is not |
@@ -25,7 +27,9 @@ mod archive;
 mod check;
 pub mod journal;
 mod lzw;
+mod needs;
 mod package;
+mod script;
 mod set;
 mod source;
 mod stream;
@@ -36,6 +40,7 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use script::Scripts;
 use source::Part;
 use write::Writer;
 
@@ -45,7 +50,7 @@ pub const MOST_BYTES: u64 = 8 << 30;
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The sets; without any, `bin`.
+    /// The sets; without any, `bin` and those that have libraries which its programs ask for.
     pub sets: Vec<String>,
     /// Sources are trees of files, whatever is in them.
     pub tree: bool,
@@ -53,11 +58,13 @@ pub struct Options {
     pub add: bool,
     /// Most bytes that are written.
     pub most: u64,
+    /// Commands of packages are run, in the root, as the guest's super-user.
+    pub scripts: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { sets: Vec::new(), tree: false, add: false, most: MOST_BYTES }
+        Self { sets: Vec::new(), tree: false, add: false, most: MOST_BYTES, scripts: true }
     }
 }
 
@@ -145,9 +152,9 @@ pub fn install(
 ) -> Result<Report, InstallError> {
     let mut report = Report::default();
     // All sources are understood before the first byte is written.
-    let mut parts = Vec::new();
+    let (mut parts, mut others) = (Vec::new(), Vec::new());
     for path in sources {
-        source::parts(path, options, &mut parts, &mut report)?;
+        source::parts(path, options, &mut parts, &mut others)?;
     }
     let missing: Vec<&str> = options
         .sets
@@ -156,14 +163,33 @@ pub fn install(
         .map(String::as_str)
         .collect();
     if !missing.is_empty() {
-        let there = if report.others.is_empty() { "none".to_owned() } else { report.others.join(", ") };
+        let names: Vec<&str> = others.iter().map(|set| set.name.as_str()).collect();
+        let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let (path, why) = (sources.first().cloned().unwrap_or_default(), missing.join(", "));
         return Err(InstallError::Source { path, why: format!("no set {why}; there are: {there}") });
     }
+    let whole = options.sets.is_empty() && parts.iter().any(|part| part.is(source::DEFAULT));
     let mut writer = Writer::open(root, options)?;
+    let scripts = Scripts::new(root, options.scripts);
     for part in parts {
-        let done = writer.part(&part, progress, &mut report)?;
+        let done = writer.part(&part, &scripts, progress, &mut report)?;
         report.done.push(done);
+    }
+    let mut lacks = if whole { needs::missing(root) } else { needs::Missing::new() };
+    for set in others {
+        let offered = if lacks.is_empty() { lacks.clone() } else { needs::offered(&set, &lacks) };
+        if offered.is_empty() || set.complete().is_err() {
+            report.others.push(set.name);
+            continue;
+        }
+        report.notes.push(format!("{}: taken for {}", set.name, needs::named(&offered)));
+        let part = Part::Stream { name: set.name.clone(), set };
+        let done = writer.part(&part, &scripts, progress, &mut report)?;
+        report.done.push(done);
+        lacks.retain(|library| !offered.contains(library));
+    }
+    if !lacks.is_empty() {
+        report.notes.push(format!("programs ask for {}, which no set here has", needs::named(&lacks)));
     }
     (report.refused, report.refusals) = writer.refusals();
     // What was installed before is there.
@@ -176,6 +202,7 @@ impl Writer {
     fn part(
         &mut self,
         part: &Part,
+        scripts: &Scripts,
         progress: &Rc<dyn Progress>,
         report: &mut Report,
     ) -> Result<Done, InstallError> {
@@ -183,7 +210,7 @@ impl Writer {
         progress.begin(part.name(), part.size());
         match part {
             Part::Tree { tree, .. } => walk::copy(tree, self, progress)?,
-            Part::Stream { name, set } => archive::unpack(name, set, self, progress, report)?,
+            Part::Stream { name, set } => archive::unpack(name, set, scripts, self, progress, report)?,
         }
         progress.end();
         let (entries, bytes) = self.end()?;

@@ -12,12 +12,12 @@ use std::rc::Rc;
 
 use super::set::{self, Set};
 use super::tree::{HostTree, Tree, VolumeTree};
-use super::{InstallError, Options, Report};
+use super::{InstallError, Options};
 use crate::cd9660::{self, IsoError, Volume};
 use crate::host::look;
 
 /// The set that a system begins with.
-const DEFAULT: &str = "bin";
+pub(super) const DEFAULT: &str = "bin";
 
 /// What is installed in one go.
 pub(super) enum Part {
@@ -55,12 +55,12 @@ impl Part {
     }
 }
 
-/// The parts of a source that are wanted.
+/// The parts of a source that are wanted, and the other sets of it.
 pub(super) fn parts(
     path: &Path,
     options: &Options,
     parts: &mut Vec<Part>,
-    report: &mut Report,
+    others: &mut Vec<Set>,
 ) -> Result<(), InstallError> {
     let refused = |why: String| InstallError::Source { path: path.to_owned(), why };
     let metadata = std::fs::metadata(path).map_err(|e| refused(plain(&e)))?;
@@ -75,7 +75,7 @@ pub(super) fn parts(
         match Volume::open(Box::new(file), cd9660::Options::default()) {
             Ok(volume) => Rc::new(VolumeTree::new(volume)),
             Err(IsoError::NotAVolume) => {
-                return archive(path, &name, options, parts, report);
+                return archive(path, &name, options, parts, others);
             }
             Err(error) => return Err(refused(error.to_string())),
         }
@@ -106,7 +106,7 @@ pub(super) fn parts(
             set.complete().map_err(|why| refused(format!("set {}: {why}", set.name)))?;
             parts.push(Part::Stream { name: set.name.clone(), set });
         } else {
-            report.others.push(set.name);
+            others.push(set);
         }
     }
     Ok(())
@@ -118,7 +118,7 @@ fn archive(
     name: &str,
     options: &Options,
     parts: &mut Vec<Part>,
-    report: &mut Report,
+    others: &mut Vec<Set>,
 ) -> Result<(), InstallError> {
     let refused = |why: String| InstallError::Source { path: path.to_owned(), why };
     let directory =
@@ -130,7 +130,7 @@ fn archive(
         set.complete().map_err(refused)?;
         parts.push(Part::Stream { name: set.name.clone(), set });
     } else {
-        report.others.push(set.name);
+        others.push(set);
     }
     Ok(())
 }

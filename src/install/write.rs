@@ -4,9 +4,10 @@
 //! there whole or not at all.  Names are walked by the guest's kernel: a symbolic link leads where it leads in the root
 //! and never out of it.  Directories get their times when all is in them.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use syscalls::Errno;
 
@@ -122,7 +123,7 @@ impl Writer {
         vfs.keep_attributes(path).map_err(io)?;
         vfs.show_own_directory();
         let lock = File::create(path.join(".bsd21/lock")).map_err(io)?;
-        lock.try_lock().map_err(|_| refused("somebody else installs there".to_owned()))?;
+        hold(&lock).map_err(|_| refused("somebody else installs there".to_owned()))?;
         let new = path.join(".bsd21/new");
         if new.symlink_metadata().is_ok() {
             // What somebody who was killed has left.
@@ -183,6 +184,26 @@ impl Writer {
         }
         self.journal.done(&self.part).map_err(|e| self.failed(plain(&e)))?;
         Ok((self.count, self.bytes))
+    }
+
+    /// Whether there is a file of this path.
+    pub(super) fn has(&mut self, path: &[u8]) -> bool {
+        self.vfs.namei(&Nameidata::lookup(path), self.start, &self.cred).is_ok_and(|found| found.vp.is_some())
+    }
+
+    /// The content of a regular file of at most `most` bytes.
+    pub(super) fn content(&mut self, path: &[u8], most: u64) -> Option<Vec<u8>> {
+        let id = self.vfs.namei(&Nameidata::lookup(path), self.start, &self.cred).ok()?.vp?;
+        let attr = self.vfs.getattr(id).ok()?;
+        if attr.kind != Vtype::Reg || attr.size > most {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(attr.size).ok()?];
+        self.vfs.vref(id);
+        let length = self.vfs.read_content(id, 0, &mut bytes);
+        self.vfs.vrele(id);
+        bytes.truncate(length.ok()?);
+        Some(bytes)
     }
 
     /// What was refused, and how often.
@@ -420,6 +441,17 @@ impl Writer {
         self.vfs.vrele(id);
         done
     }
+}
+
+/// Takes the lock.  A process that is just being started holds what its maker held, for a moment.
+fn hold(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        if lock.try_lock().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    lock.try_lock()
 }
 
 /// A path below the root: an absolute one means the same, and none leads up.

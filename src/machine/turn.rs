@@ -58,6 +58,9 @@ impl Machine {
     /// Goes on with a turn; `None` where a debugger has interrupted it.
     pub(super) fn take_turn(&mut self, mut turn: Turn) -> Option<u64> {
         let (id, index) = (turn.id, turn.id.index());
+        let _log = self.kernel.procs.get(id).map(|proc| {
+            tracing::info_span!(target: "bsd21::process", "process", pid = proc.pid, comm = proc.comm.escape_ascii().to_string()).entered()
+        });
         while let Some(proc) = self.kernel.running(id) {
             let (retired, over) = match turn.fault.take() {
                 Some(fault) => {

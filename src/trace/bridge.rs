@@ -9,6 +9,10 @@
 //! | `bsd21::call` | debug | calls and their outcomes |
 //! | `bsd21::socket`, `bsd21::sleep`, `bsd21::copy` | trace | steps inside the kernel |
 //!
+//! Without an observer come, from where they happen and in the span of the process that has the processor, mounts
+//! (`bsd21::mount`, debug), code that is made of blocks and forgotten (`bsd21::translate`, debug) and what the host
+//! refuses (`bsd21::host`, trace).
+//!
 //! Must not know who subscribes.
 
 use syscalls::Signal;
@@ -25,8 +29,8 @@ pub struct Bridge;
 impl Observer for Bridge {
     fn event(&mut self, kernel: &Kernel, id: ProcId, sequence: u64, event: &Event) {
         let Some(proc) = kernel.procs.get(id) else { return };
-        let comm = String::from_utf8_lossy(&proc.comm);
-        let span = info_span!(target: "bsd21::process", "process", pid = proc.pid, comm = &*comm);
+        // Whoever has the processor may do something to another one.
+        let span = info_span!(target: "bsd21::process", parent: None, "process", pid = proc.pid, comm = proc.comm.escape_ascii().to_string());
         span.in_scope(|| pass_on(sequence, event));
     }
 }

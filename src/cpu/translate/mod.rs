@@ -148,6 +148,7 @@ impl Translator {
     pub(super) fn clear(&mut self) {
         self.stale.set(false);
         if let Some(ready) = &mut self.ready {
+            tracing::debug!(target: "bsd21::translate", blocks = ready.blocks.len(), bytes = ready.used, "forgets");
             ready.forget();
         }
     }
@@ -188,7 +189,10 @@ impl Translator {
         }
         self.patience = options.translate.unwrap_or_default().into();
         let hard = !self.soft.get();
-        self.ready.as_mut()?.place(source, hard)
+        let place = self.ready.as_mut()?.place(source, hard);
+        let (eip, instructions) = (source.eip, source.flags.len());
+        tracing::debug!(target: "bsd21::translate", eip = %format_args!("{eip:#x}"), instructions, done = place.is_some(), "translates");
+        place
     }
 
     /// Drops the code of a block.

@@ -2,8 +2,9 @@
 //! system without attributes forgets.  It stands in one index in the root.
 //!
 //! The index is `.bsd21/attributes` in a root that was installed: a line a file, its path (with `\x20` for what is no
-//! plain letter) and the text of [`Extra`]; of several lines for one path the last one counts.  The guest does not see
-//! `.bsd21`.  What is changed in a run is added behind.
+//! plain letter) and the text of [`Extra`], nothing if it is gone, or `moved=PATH` for what has another name now, with all
+//! below it.  Each line changes what the lines before it say.  The guest does not see `.bsd21`.  What is changed in a run
+//! is added behind.
 //!
 //! Must not know what the attributes are for.  No 2.1 counterpart: there all of it is in the inode.
 
@@ -16,7 +17,8 @@ use std::path::{Path, PathBuf};
 
 use super::Vfs;
 use super::attr::Extra;
-use super::vnode::{Body, VnodeId};
+use super::namei::Found;
+use super::vnode::{Body, VnodeId, Vtype};
 use crate::host::fs::{HostStat, Place};
 use crate::host::look;
 
@@ -24,12 +26,14 @@ use crate::host::look;
 pub const OWN_DIRECTORY: &[u8] = b".bsd21";
 /// The index in it.
 const INDEX: &str = "attributes";
+/// What a line says of a file that has another name now.
+const MOVED: &[u8] = b"moved=";
 /// Largest index that is read.
 const LARGEST: u64 = 256 << 20;
 
 /// The index of a root.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(in crate::kernel::vfs) struct Kept {
     root: PathBuf,
     /// By device and inode of the host; read when the first file asks.
     entries: RefCell<Option<HashMap<(u64, u64), Extra>>>,
@@ -39,7 +43,7 @@ pub(super) struct Kept {
 
 impl Kept {
     /// The index of a root, if it has one.
-    pub(super) fn of(root: &Path) -> Option<Self> {
+    pub(in crate::kernel::vfs) fn of(root: &Path) -> Option<Self> {
         let own = root.join(std::ffi::OsStr::new(".bsd21")).join(INDEX);
         let there = std::fs::symlink_metadata(own).is_ok_and(|found| found.is_file());
         there.then(|| Self { root: root.to_owned(), entries: RefCell::new(None), out: RefCell::new(None) })
@@ -50,7 +54,7 @@ impl Kept {
     }
 
     /// What is kept of a file.
-    pub(super) fn get(&self, stat: &HostStat) -> Option<Extra> {
+    pub(in crate::kernel::vfs) fn get(&self, stat: &HostStat) -> Option<Extra> {
         self.by_number((stat.dev, stat.ino))
     }
 
@@ -63,7 +67,28 @@ impl Kept {
     }
 
     /// Keeps what is said of a file; `path` is below the root.
-    pub(super) fn set(&self, stat: &HostStat, path: &[u8], extra: Extra) -> io::Result<()> {
+    pub(in crate::kernel::vfs) fn set(&self, stat: &HostStat, path: &[u8], extra: Extra) -> io::Result<()> {
+        self.add(path, &extra.text().unwrap_or_default())?;
+        if let Some(entries) = self.entries.borrow_mut().as_mut() {
+            entries.insert((stat.dev, stat.ino), extra);
+        }
+        Ok(())
+    }
+
+    /// What was called `from` is called `to`, with all that is in it.
+    pub(in crate::kernel::vfs) fn moved(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        self.add(from, &format!("moved={}", escaped(to)))
+    }
+
+    /// What was called `path` is no more, if anything was kept of it.
+    pub(in crate::kernel::vfs) fn removed(&self, stat: &HostStat, path: &[u8]) -> io::Result<()> {
+        match self.get(stat) {
+            Some(_) => self.set(stat, path, Extra::default()),
+            None => Ok(()),
+        }
+    }
+
+    fn add(&self, path: &[u8], what: &str) -> io::Result<()> {
         let mut out = self.out.borrow_mut();
         if out.is_none() {
             // A last line that was not written whole must not grow into another one.
@@ -71,15 +96,10 @@ impl Kept {
             file.write_all(b"\n")?;
             *out = Some(file);
         }
-        let mut line = escaped(path);
-        let _ = writeln!(line, " {}", extra.text().unwrap_or_default());
-        if let Some(file) = out.as_mut() {
-            file.write_all(line.as_bytes())?;
+        match out.as_mut() {
+            Some(file) => file.write_all(format!("{} {what}\n", escaped(path)).as_bytes()),
+            None => Ok(()),
         }
-        if let Some(entries) = self.entries.borrow_mut().as_mut() {
-            entries.insert((stat.dev, stat.ino), extra);
-        }
-        Ok(())
     }
 
     /// Forgets a file that is gone; its number on the host may come back.
@@ -95,8 +115,12 @@ impl Kept {
         let mut by_path = BTreeMap::new();
         for line in text.split(|&c| c == b'\n') {
             let at = line.iter().position(|&c| c == b' ');
-            let Some((path, extra)) = at.map(|at| line.split_at(at)) else { continue };
-            by_path.insert(unescaped(path), Extra::parse(extra));
+            let Some((path, said)) = at.and_then(|at| line.split_at_checked(at)) else { continue };
+            let (path, said) = (unescaped(path), said.trim_ascii());
+            match said.strip_prefix(MOVED) {
+                Some(to) => take_along(&mut by_path, &path, &unescaped(to)),
+                None => drop(by_path.insert(path, Extra::parse(said))),
+            }
         }
         let mut found = HashMap::new();
         let mut held = Held::new(Place::top(&self.root).map_err(|e| io::Error::from(e.0))?);
@@ -107,6 +131,24 @@ impl Kept {
         }
         Ok(found)
     }
+}
+
+/// Gives all that is kept of a path and of what is below it another name, in the place of what had that.
+fn take_along(by_path: &mut BTreeMap<Vec<u8>, Extra>, from: &[u8], to: &[u8]) {
+    let moved = take_out(by_path, from);
+    take_out(by_path, to);
+    for (path, extra) in moved {
+        by_path.insert([to, path.get(from.len()..).unwrap_or_default()].concat(), extra);
+    }
+}
+
+/// All that is kept of a path and of what is below it.
+fn take_out(by_path: &mut BTreeMap<Vec<u8>, Extra>, path: &[u8]) -> Vec<(Vec<u8>, Extra)> {
+    let within = [path, b"/"].concat();
+    let below =
+        by_path.range(within.clone()..).map(|(name, _)| name).take_while(|name| name.starts_with(&within));
+    let names: Vec<Vec<u8>> = below.cloned().chain([path.to_vec()]).collect();
+    names.iter().filter_map(|name| by_path.remove_entry(name)).collect()
 }
 
 /// The directories on the way to the path that was found last: the next one mostly begins with them.
@@ -179,12 +221,40 @@ impl Vfs {
         }
     }
 
-    /// A file got another name: the index follows.
-    pub(super) fn kept_moved(&self, id: VnodeId) {
-        if let (Some(kept), Some(node)) = (&self.kept, self.vnodes[id].host())
-            && kept.by_number((node.dev, node.ino)).is_some()
+    /// The path of a name, where the index has something of the file `id` or, of a directory, may have of what is in it.
+    pub(super) fn kept_path(&self, at: &Found, id: VnodeId) -> Option<Vec<u8>> {
+        let kept = self.kept.as_ref()?;
+        let node = self.vnodes[id].host()?;
+        let known = self.vnodes[id].kind == Vtype::Dir || kept.by_number((node.dev, node.ino)).is_some();
+        if !known { None } else { self.path_in_root(at) }
+    }
+
+    fn path_in_root(&self, at: &Found) -> Option<Vec<u8>> {
+        let mount = self.mount_of(at.dvp);
+        if mount.on != b"/" {
+            return None;
+        }
+        let above = self.vnodes[at.dvp].host()?.place.path_below(mount.place.as_ref()?)?;
+        Some(if above.is_empty() { at.name.clone() } else { [&above[..], b"/", &at.name].concat() })
+    }
+
+    /// A file whose [`kept_path`](Self::kept_path) was `from` got another name: the index follows.
+    pub(super) fn kept_moved(&self, from: Option<Vec<u8>>, to: &Found) {
+        if let (Some(kept), Some(from)) = (&self.kept, from)
+            && let Some(to) = self.path_in_root(to)
         {
-            self.keep_in_index(id);
+            // What cannot be written is lost, as it is on a host that is full.
+            let _ = kept.moved(&from, &to);
+        }
+    }
+
+    /// The last name of a file whose [`kept_path`](Self::kept_path) was `path` is gone.
+    pub(super) fn kept_removed(&self, path: Option<Vec<u8>>, id: VnodeId) {
+        if let (Some(kept), Some(path), Some(node)) = (&self.kept, path, self.vnodes[id].host())
+            && let Ok(stat) = node.place.stat()
+            && stat.nlink == 0
+        {
+            let _ = kept.removed(&stat, &path);
         }
     }
 
@@ -273,5 +343,48 @@ mod tests {
             let names = vfs.read_directory(start.root).unwrap();
             assert!(names.iter().all(|entry| entry.name != OWN_DIRECTORY));
         }
+    }
+
+    #[test]
+    fn the_index_follows_moved_directories_and_forgets_what_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("d/e")).unwrap();
+        std::fs::create_dir(dir.path().join("d2")).unwrap();
+        for name in ["d/e/link", "d2/link", "a", "gone"] {
+            std::os::unix::fs::symlink("text", dir.path().join(name)).unwrap();
+        }
+        {
+            let (mut vfs, start, cred) = open(dir.path());
+            vfs.keep_attributes(dir.path()).unwrap();
+            for (name, uid) in [("d/e/link", 1), ("d2/link", 2), ("a", 3), ("gone", 4)] {
+                let at = vfs.namei(&Nameidata::new(name.as_bytes(), Op::Lookup), start, &cred).unwrap();
+                vfs.set_owner(at.vp.unwrap(), uid, uid, &cred).unwrap();
+            }
+            let mut rename = |from: &str, to: &str| {
+                let from = vfs.namei(&Nameidata::new(from.as_bytes(), Op::Delete), start, &cred).unwrap();
+                vfs.vref(from.vp.unwrap());
+                let to = vfs.namei(&Nameidata::new(to.as_bytes(), Op::Rename), start, &cred).unwrap();
+                vfs.rename(&from, &to, &cred).unwrap();
+                vfs.vrele(from.vp.unwrap());
+            };
+            rename("d", "moved");
+            rename("moved/e", "deep");
+            rename("a", "b");
+            rename("d2", "d");
+            let at = vfs.namei(&Nameidata::new(b"gone", Op::Delete), start, &cred).unwrap();
+            vfs.vref(at.vp.unwrap());
+            vfs.remove(&at).unwrap();
+            vfs.vrele(at.vp.unwrap());
+        }
+        // Others in their places have nothing of theirs.
+        for name in ["a", "gone"] {
+            std::os::unix::fs::symlink("other", dir.path().join(name)).unwrap();
+        }
+        let (mut vfs, start, cred) = open(dir.path());
+        let mut uid = |name: &str| {
+            let at = vfs.namei(&Nameidata::new(name.as_bytes(), Op::Lookup), start, &cred).unwrap();
+            vfs.getattr(at.vp.unwrap()).unwrap().uid
+        };
+        assert_eq!([uid("deep/link"), uid("d/link"), uid("b"), uid("a"), uid("gone")], [1, 2, 3, 0, 0]);
     }
 }

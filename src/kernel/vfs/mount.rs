@@ -149,6 +149,7 @@ impl Vfs {
     /// Mounts the root of all.
     pub fn mount_root(&mut self, source: &Source<'_>, flags: MountFlags) -> HostResult<MountId> {
         let id = self.new_mount(source, b"/", flags | MountFlags::ROOTFS)?;
+        tracing::debug!(target: "bsd21::mount", on = %"/", kind = ?self.mounts[id.0].kind, "mounts");
         if let Source::Host(path) | Source::Overlay(path, _) = source {
             self.hide_own_directory(path);
         }
@@ -177,6 +178,7 @@ impl Vfs {
     ) -> HostResult<MountId> {
         let id = self.new_mount(source, on, flags)?;
         let root = self.mounts[id.0].root;
+        tracing::debug!(target: "bsd21::mount", on = %on.escape_ascii(), kind = ?self.mounts[id.0].kind, "mounts");
         self.vnodes.vref(covered);
         self.mounts[id.0].covered = Some(covered);
         self.vnodes[covered].mounted_here = Some(id);
@@ -194,6 +196,7 @@ impl Vfs {
         let mount = &mut self.mounts[id.0];
         let Some(covered) = mount.covered.take() else { return };
         let root = mount.root;
+        tracing::debug!(target: "bsd21::mount", on = %mount.on.escape_ascii(), "unmounts");
         mount.on.clear();
         let temporary = mount.temporary.take();
         if let Some(again) = self.mounts[id.0].again.take() {

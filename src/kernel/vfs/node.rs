@@ -146,11 +146,13 @@ impl Vfs {
             return Err(Errno::EPERM);
         }
         let directory = self.vnodes[vp].kind == Vtype::Dir;
+        let kept = self.kept_path(at, vp);
         self.directory_place(at.dvp)?.remove(&at.name, false).map_err(|error| match Errno::from(error) {
             // The host has no unlink of directories, for nobody.
             Errno::EISDIR if directory => Errno::EPERM,
             other => other,
         })?;
+        self.kept_removed(kept, vp);
         self.unnamed(at.dvp, vp);
         Ok(())
     }
@@ -175,7 +177,9 @@ impl Vfs {
         if self.flags(at.dvp) & APPEND != 0 || self.flags(vp) & (IMMUTABLE | APPEND) != 0 {
             return Err(Errno::EPERM);
         }
+        let kept = self.kept_path(at, vp);
         self.directory_place(at.dvp)?.remove(&at.name, true)?;
+        self.kept_removed(kept, vp);
         self.unnamed(at.dvp, vp);
         Ok(())
     }
@@ -253,12 +257,17 @@ impl Vfs {
         if self.takes_names(from.dvp) && self.takes_names(to.dvp) {
             return self.rename_in_memory(from, to);
         }
+        let kept = self.kept_path(from, fvp);
+        let replaced = to.vp.and_then(|tvp| self.kept_path(to, tvp));
         let (source, target) = (self.directory_place(from.dvp)?, self.directory_place(to.dvp)?);
         source.rename(&from.name, target, &to.name, to.vp.is_some())?;
         if let Some(node) = self.vnodes[fvp].host() {
             node.place.moved(target, &to.name);
         }
-        self.kept_moved(fvp);
+        if let Some(tvp) = to.vp {
+            self.kept_removed(replaced, tvp);
+        }
+        self.kept_moved(kept, to);
         self.changed(from.dvp, Change::Content);
         self.changed(to.dvp, Change::Content);
         self.changed(fvp, Change::Attributes);

@@ -69,7 +69,7 @@ impl Builder {
         // The outer ones first, so that the inner ones stay visible.
         mounts.sort_by_key(|(m, _)| m.guest.iter().filter(|&&b| b == b'/').count());
         for (mount, special) in &mounts {
-            tracing::debug!(target: "bsd21::mount", host = %mount.host.display(), guest = %mount.guest.escape_ascii(), mount.read_only);
+            tracing::debug!(target: "bsd21::mount", host = %mount.host.display(), guest = %mount.guest.escape_ascii(), mount.read_only, "lends");
             let source = if *special { Source::Special(&mount.host) } else { Source::Host(&mount.host) };
             mounted(&mount.host, vfs.mount(&source, &mount.guest, flags_of(mount.read_only)))?;
         }

@@ -102,6 +102,8 @@ impl CallSet {
             Some(rest) => (rest, true),
             None => (item, false),
         };
+        // All calls here are of 32 bits.
+        let item = item.strip_suffix("@32").unwrap_or(item);
         let named = add_where(&|row| row.name == item || row.is_called(item));
         if named || optional {
             return Ok(());

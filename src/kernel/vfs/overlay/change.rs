@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::layered::{Layered, has_attributes, links};
+use super::layered::{Layered, links};
 use super::record::{self, Facts, Number, Origin, Part, ROOT};
 use super::{Key, Node, Overlay};
 use crate::host::change::NodeKind;
@@ -14,7 +14,6 @@ use crate::host::clock;
 use crate::host::error::{HostError, HostResult};
 use crate::host::fs::{HostKind, HostTime, Place};
 use crate::kernel::time::SECOND_NS;
-use crate::kernel::vfs::attr::ATTRIBUTE;
 
 /// Permission bits that the overlay keeps: those that a file of the host has.
 const PERM: u32 = 0o1777;
@@ -69,8 +68,7 @@ impl<'a> Change<'a> {
             return Ok(*number);
         }
         let stat = lower.stat()?;
-        let attribute =
-            if has_attributes(stat.kind) { lower.attribute(ATTRIBUTE).unwrap_or(None) } else { None };
+        let attribute = self.overlay.attribute_below(lower, &stat);
         let number = if held.path.is_empty() { ROOT } else { self.take_number() };
         let facts = Facts {
             kind: stat.kind,

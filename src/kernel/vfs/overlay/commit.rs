@@ -26,7 +26,7 @@ use super::{Node, Overlay, OverlayError};
 use crate::host::change::NodeKind;
 use crate::host::error::{HostError, HostResult};
 use crate::host::fs::{self, HostKind, HostTime, OpenFor, Place};
-use crate::kernel::vfs::attr::ATTRIBUTE;
+use crate::kernel::vfs::attr::{ATTRIBUTE, Extra};
 
 /// Where things are that move.
 const STAGE: &[u8] = b".bsd21-commit";
@@ -292,18 +292,23 @@ impl Overlay {
                     return Ok(());
                 }
                 let (directory, name) = self.parent(path)?;
+                self.follow(path, &staged(*number))?;
                 directory.rename(&name, &stage, aside.as_bytes(), false)
             }
             Step::Remove(path) => {
                 let (directory, name) = self.parent(path)?;
                 match directory.child(&name) {
-                    Ok(place) => directory.remove(&name, place.stat()?.kind == HostKind::Directory),
+                    Ok(place) => {
+                        self.forget(&place, path)?;
+                        directory.remove(&name, place.stat()?.kind == HostKind::Directory)
+                    }
                     Err(HostError::NO_ENTRY) => Ok(()),
                     Err(error) => Err(error),
                 }
             }
             Step::Place(path, number) => {
                 let (directory, name) = self.parent(path)?;
+                self.follow(&staged(*number), path)?;
                 match self.stage()?.rename(number.to_string().as_bytes(), &directory, &name, true) {
                     Err(HostError::NO_ENTRY) if directory.child(&name).is_ok() => Ok(()),
                     other => other,
@@ -326,7 +331,7 @@ impl Overlay {
             Step::Write(path, number) => self.write(path, *number),
             Step::Facts(path, number) => {
                 let facts = &self.nodes.get(number).ok_or(HostError::STALE)?.facts;
-                tell(&self.below(path)?, facts, facts.times)
+                self.tell(&self.below(path)?, path, facts, facts.times)
             }
         }
     }
@@ -365,7 +370,10 @@ impl Overlay {
         };
         let place = place.ok_or(HostError::STALE)?;
         let times = if facts.own { Some(self.fill(&place, number)?) } else { facts.times };
-        tell(&place, facts, times)?;
+        if let Ok(old) = directory.child(&name) {
+            self.forget(&old, path)?;
+        }
+        self.tell(&place, path, facts, times)?;
         directory.rename(&aside, &directory, &name, true)
     }
 
@@ -377,7 +385,7 @@ impl Overlay {
         let stat = old.stat()?;
         if stat.nlink > 1 {
             let times = self.fill(&old, number)?;
-            return tell(&old, facts, Some(times));
+            return self.tell(&old, path, facts, Some(times));
         }
         let aside = aside(path);
         ready(&directory, &aside)?;
@@ -387,7 +395,7 @@ impl Overlay {
             let _ = new.chown(Some(stat.uid), Some(stat.gid));
         }
         let times = self.fill(&new, number)?;
-        tell(&new, facts, Some(times))?;
+        self.tell(&new, path, facts, Some(times))?;
         directory.rename(&aside, &directory, &name, true)
     }
 
@@ -413,23 +421,60 @@ impl Overlay {
         let stat = data.stat()?;
         Ok([stat.atime, stat.mtime, stat.ctime])
     }
+
+    /// Says of a file of the host what the overlay says of it; what the file cannot have the root's index gets, for the
+    /// path that the file has or will have.
+    fn tell(
+        &self,
+        place: &Place,
+        path: &[u8],
+        facts: &Facts,
+        times: Option<[HostTime; 3]>,
+    ) -> HostResult<()> {
+        if facts.kind != HostKind::Symlink {
+            place.chmod(facts.perm)?;
+            if let Some([atime, mtime, _]) = times {
+                place.utimes(atime, mtime)?;
+            }
+        }
+        let stat = place.stat()?;
+        if self.attribute_below(place, &stat) == facts.attribute {
+            return Ok(());
+        }
+        let own = super::layered::has_attributes(facts.kind);
+        let told = if own { place.set_attribute(ATTRIBUTE, facts.attribute.as_deref()) } else { Ok(()) };
+        match &self.kept {
+            Some(kept) if !own || told.is_err() => {
+                let extra = Extra::parse(facts.attribute.as_deref().unwrap_or_default());
+                indexed(kept.set(&stat, path, extra))
+            }
+            _ => told,
+        }
+    }
+
+    /// The root's index follows what moves.
+    fn follow(&self, from: &[u8], to: &[u8]) -> HostResult<()> {
+        self.kept.as_ref().map_or(Ok(()), |kept| indexed(kept.moved(from, to)))
+    }
+
+    /// The root's index says nothing more of what is going to be no more.
+    fn forget(&self, place: &Place, path: &[u8]) -> HostResult<()> {
+        let Some(kept) = &self.kept else { return Ok(()) };
+        indexed(kept.removed(&place.stat()?, path))
+    }
 }
 
-/// Says of a file of the host what the overlay says of it.
-fn tell(place: &Place, facts: &Facts, times: Option<[HostTime; 3]>) -> HostResult<()> {
-    if facts.kind != HostKind::Symlink {
-        place.chmod(facts.perm)?;
-        if let Some([atime, mtime, _]) = times {
-            place.utimes(atime, mtime)?;
-        }
-    }
-    if super::layered::has_attributes(facts.kind) {
-        let before = place.attribute(ATTRIBUTE).unwrap_or(None);
-        if before != facts.attribute {
-            place.set_attribute(ATTRIBUTE, facts.attribute.as_deref())?;
-        }
-    }
-    Ok(())
+/// What writing in the root's index came to.
+fn indexed(written: io::Result<()>) -> HostResult<()> {
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::StorageFull => HostError::NO_SPACE,
+        _ => HostError::NOT_PERMITTED,
+    })
+}
+
+/// Where something is that moves.
+fn staged(number: Number) -> Vec<u8> {
+    [STAGE, b"/", number.to_string().as_bytes()].concat()
 }
 
 /// A name that no step needs and no guest has: the one beside the place for which something is made.

@@ -4,12 +4,11 @@
 
 use serde::Serialize;
 
-use super::layered::has_attributes;
 use super::record::Number;
 use super::{Node, Overlay};
 use crate::host::error::HostResult;
 use crate::host::fs::{HostKind, HostStat, Place};
-use crate::kernel::vfs::attr::{ATTRIBUTE, Extra};
+use crate::kernel::vfs::attr::Extra;
 
 /// Deepest directory whose path is told.
 pub(super) const DEPTH: usize = 256;
@@ -154,8 +153,7 @@ impl Overlay {
         if node.facts.own {
             push(What::Modified, Vec::new());
         }
-        let before =
-            if has_attributes(stat.kind) { place.attribute(ATTRIBUTE).unwrap_or(None) } else { None };
+        let before = self.attribute_below(&place, &stat);
         let mut changes = Vec::new();
         let (old, new) = (&before, &node.facts.attribute);
         let extra = |text: &Option<Vec<u8>>| Extra::parse(text.as_deref().unwrap_or_default());

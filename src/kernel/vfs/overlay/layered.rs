@@ -196,13 +196,14 @@ impl Layered {
     }
 
     /// The value of the one extended attribute that files of an overlay have.
-    pub fn attribute(&self, name: &str) -> HostResult<Option<Vec<u8>>> {
-        if let Some((_, node)) = self.overlay.borrow().node(self.key) {
+    pub fn attribute(&self, _name: &str) -> HostResult<Option<Vec<u8>>> {
+        let overlay = self.overlay.borrow();
+        if let Some((_, node)) = overlay.node(self.key) {
             return Ok(node.facts.attribute.clone());
         }
         match &self.lower {
-            Some(lower) if has_attributes(lower.stat()?.kind) => lower.attribute(name),
-            _ => Ok(None),
+            Some(lower) => Ok(overlay.attribute_below(lower, &lower.stat()?)),
+            None => Ok(None),
         }
     }
 

@@ -33,8 +33,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::attr::ATTRIBUTE;
+use super::keep::Kept;
 use crate::host::error::HostResult;
-use crate::host::fs::{HostKind, Place};
+use crate::host::fs::{HostKind, HostStat, Place};
 use crate::host::upper::{Upper, UpperError};
 
 pub use layered::Layered;
@@ -112,6 +114,8 @@ pub struct Overlay {
     upper: Upper,
     root: Place,
     root_path: PathBuf,
+    /// What the root's own index says of files that have no attributes.
+    kept: Option<Kept>,
     nodes: BTreeMap<Number, Node>,
     by_lower: HashMap<(u64, u64), Number>,
     /// The names that files were given: directory and name.
@@ -173,6 +177,7 @@ impl Overlay {
             upper,
             root: lower_root(root)?,
             root_path: root.to_owned(),
+            kept: Kept::of(root),
             nodes: BTreeMap::new(),
             by_lower: HashMap::new(),
             named: HashMap::new(),
@@ -302,6 +307,16 @@ impl Overlay {
             at = at.child(name)?;
         }
         Ok(at)
+    }
+
+    /// The attribute of the guest's world that a file of the root has, or that the root's index has for it.
+    fn attribute_below(&self, place: &Place, stat: &HostStat) -> Option<Vec<u8>> {
+        let own = if layered::has_attributes(stat.kind) {
+            place.attribute(ATTRIBUTE).unwrap_or(None)
+        } else {
+            None
+        };
+        own.or_else(|| Some(self.kept.as_ref()?.get(stat)?.text()?.into_bytes()))
     }
 
     /// The number under which a file is known, if it is.

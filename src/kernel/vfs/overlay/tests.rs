@@ -477,6 +477,42 @@ fn what_the_host_has_no_attributes_for_is_kept() {
 }
 
 #[test]
+fn owners_of_links_pass_through_an_overlay_and_its_commit() {
+    let Both { _dir, lower, upper, direct, layered } = both();
+    drop((direct, layered));
+    {
+        let mut world = World::new(&Source::Host(&lower));
+        world.vfs.keep_attributes(&lower).unwrap();
+        let link = world.look("s").unwrap();
+        world.vfs.set_owner(link, 5, 6, &ROOT).unwrap();
+        let inner = world.make("d/e/l", Make::Symlink(b"z"), 0o777).unwrap();
+        world.vfs.set_owner(inner, 7, 8, &ROOT).unwrap();
+    }
+    let owner = |world: &mut World, path: &str| {
+        let id = world.look(path).unwrap();
+        let attr = world.vfs.getattr(id).unwrap();
+        (attr.uid, attr.gid)
+    };
+    let overlay = Overlay::kept(&lower, &upper).unwrap();
+    let mut world = World::new(&Source::Overlay(&lower, overlay));
+    assert_eq!((owner(&mut world, "s"), owner(&mut world, "d/e/l")), ((5, 6), (7, 8)), "read");
+    let link = world.look("s").unwrap();
+    world.vfs.set_owner(link, 9, 10, &ROOT).unwrap();
+    let new = world.make("n", Make::Symlink(b"d"), 0o777).unwrap();
+    world.vfs.set_owner(new, 11, 12, &ROOT).unwrap();
+    world.act(&Act::Rename(5, 8 + 1)).unwrap();
+    let all = |world: &mut World| ["s", "n", "d/n/l"].map(|path| owner(world, path));
+    let wanted = [(9, 10), (11, 12), (7, 8)];
+    assert_eq!(all(&mut world), wanted, "changed");
+    drop(world);
+    let (_, mut again) = reopened(&lower, &upper);
+    assert_eq!(all(&mut again), wanted, "kept");
+    drop(again);
+    Overlay::existing(&upper).unwrap().commit(false).unwrap();
+    assert_eq!(all(&mut World::new(&Source::Host(&lower))), wanted, "committed");
+}
+
+#[test]
 fn a_file_that_is_only_opened_for_writing_keeps_its_times() {
     let mut both = both();
     let id = both.layered.look("a").unwrap();
