@@ -39,12 +39,7 @@ impl AddressSpace {
         if !in_one_page(addr, size_of_val(words)) || self.memory.byte(page::of(addr)) & READ == 0 {
             return self.copyin_words_apart(addr, words);
         }
-        let memory = &*self.memory;
-        for (n, word) in (0..).zip(&mut *words) {
-            let mut bytes = [0; 4];
-            memory.read(addr + 4 * n, &mut bytes);
-            *word = u32::from_le_bytes(bytes);
-        }
+        self.memory.read_words(addr, words);
         self.bus_check(Access::Read)
     }
 

@@ -290,16 +290,19 @@ impl Reservation {
     }
 
     /// Host pointer to bytes that the host lets us read or write.
+    #[inline]
     pub(super) fn opened(&self, addr: u32, len: usize, rights: u8) -> *mut u8 {
         let pointer = self.bytes(addr, len);
         if len > 0 {
-            let last = page::of(addr.wrapping_add((len - 1) as u32));
-            self.open(page::of(addr), last.saturating_sub(page::of(addr)) + 1, rights);
+            let (first, last) = (page::of(addr), page::of(addr.wrapping_add((len - 1) as u32)));
+            if first != last || rights & !self.rights(first) != 0 {
+                self.open(first, last.saturating_sub(first) + 1, rights);
+            }
         }
         pointer
     }
 
-    // The five that follow touch host memory, whatever the page bytes say.  A page that was never given memory
+    // The six that follow touch host memory, whatever the page bytes say.  A page that was never given memory
     // kills the process by SIGSEGV: callers have looked whether it is mapped.
 
     #[inline]
@@ -310,6 +313,17 @@ impl Reservation {
         unsafe { ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
     }
 
+    /// Reads words one by one.
+    #[inline]
+    pub(super) fn read_words(&self, addr: u32, to: &mut [u32]) {
+        let from = self.opened(addr, size_of_val(to), page::MAY_READ);
+        for (n, word) in to.iter_mut().enumerate() {
+            // SAFETY: as in `read`, for the four bytes of each word.
+            *word = u32::from_le_bytes(unsafe { from.add(4 * n).cast::<[u8; 4]>().read() });
+        }
+    }
+
+    #[inline]
     pub(super) fn write(&self, addr: u32, from: &[u8]) {
         let to = self.opened(addr, from.len(), page::MAY_ALL);
         // SAFETY: as in `read`.
