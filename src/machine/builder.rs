@@ -1,5 +1,6 @@
 //! What a machine is made of, said in the host's terms: roots, mounts, a program, its environment.
 
+mod directories;
 mod inherit;
 mod lent;
 mod resolver;
@@ -7,6 +8,7 @@ mod start;
 mod start_error;
 mod tree;
 
+pub use directories::{Changes, Disk, Mount};
 pub use start_error::StartError;
 
 use std::ffi::{OsStr, OsString};
@@ -42,37 +44,6 @@ pub const DEFAULT_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/bin";
 /// Address spaces that exist when the first program starts: of process 1, of the first process, and of
 /// its program.
 const SPACES_AT_BOOT: usize = 3;
-
-/// A directory of the host that the guest sees.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// The directory.
-    pub host: PathBuf,
-    /// Where the guest sees it; absolute.
-    pub guest: Vec<u8>,
-    /// The guest cannot change it.
-    pub read_only: bool,
-}
-
-/// Where the changes of a root go that is not to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Changes {
-    /// Nowhere: they are forgotten when the run ends.
-    Forgotten,
-    /// Into an overlay in this directory, which is made if it is not there.
-    Kept(PathBuf),
-}
-
-/// A directory of the host that the guest may mount as a file system of the disk `/dev/NAME`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Disk {
-    /// The name of the disk, such as `sd1a`.
-    pub name: String,
-    /// The directory.
-    pub host: PathBuf,
-    /// Nothing may be changed in it.
-    pub read_only: bool,
-}
 
 /// Builds a [`Machine`] with its first program.
 ///
