@@ -41,9 +41,15 @@ impl Lax {
         }
         let mut spans = self.spans.borrow_mut();
         let at = spans.partition_point(|span| span.1 < page);
+        let next = spans.get(at + 1).copied();
         match spans.get_mut(at) {
             Some((low, high)) if page + 1 >= *low && page <= *high => {
                 (*low, *high) = ((*low).min(page), (*high).max(page + 1));
+                // The page may have closed the gap to the span behind.
+                if let Some((_, end)) = next.filter(|&(start, _)| start == *high) {
+                    *high = end;
+                    spans.remove(at + 1);
+                }
             }
             _ => spans.insert(at, (page, page + 1)),
         }
@@ -56,7 +62,7 @@ impl Lax {
 /// Makes one of the two spans that are nearest to each other.
 fn join_nearest(spans: &mut Vec<(u32, u32)>) {
     let gaps = spans.windows(2).map(|pair| match pair {
-        [(_, end), (start, _)] => start - end,
+        [(_, end), (start, _)] => start.saturating_sub(*end),
         _ => u32::MAX,
     });
     let Some((at, _)) = gaps.enumerate().min_by_key(|&(_, gap)| gap) else { return };
@@ -184,6 +190,7 @@ mod tests {
         assert_eq!(noted([5, 6, 7, 5, 6].into_iter()), [(5, 8)]);
         assert_eq!(noted([7, 6, 5].into_iter()), [(5, 8)]);
         assert_eq!(noted([9, 1, 9, 1, 2].into_iter()), [(1, 3), (9, 10)]);
+        assert_eq!(noted([5, 7, 6, 7, 8, 9].into_iter()), [(5, 10)]);
     }
 
     #[test]

@@ -89,7 +89,9 @@ impl Vfs {
         let data = data.get(..self.room_for(id, offset, data.len())).unwrap_or(data);
         let fd = self.content(id, OpenFor::Writing)?;
         let written = fs::write_at(fd.as_fd(), data, offset)?;
-        self.takes_room(id, offset.saturating_add(written as u64), false);
+        if written > 0 {
+            self.takes_room(id, offset.saturating_add(written as u64), false);
+        }
         self.changed(id, Change::Content);
         Ok(written)
     }

@@ -2,8 +2,8 @@
 //! system without attributes forgets.  It stands in one index in the root.
 //!
 //! The index is `.bsd21/attributes` in a root that was installed: a line a file, its path (with `\x20` for what is no
-//! plain letter) and the text of [`Extra`], nothing if it is gone, or `moved=PATH` for what has another name now, with all
-//! below it.  Each line changes what the lines before it say.  The guest does not see `.bsd21`.  What is changed in a run
+//! plain letter) and the text of [`Extra`], nothing if it is gone, or `moved=PATH` (`staged=PATH`) for what has another name
+//! now, with all below it.  Each line changes what the lines before it say.  The guest does not see `.bsd21`.  What is changed in a run
 //! is added behind.
 //!
 //! Must not know what the attributes are for.  No 2.1 counterpart: there all of it is in the inode.
@@ -28,6 +28,8 @@ pub const OWN_DIRECTORY: &[u8] = b".bsd21";
 const INDEX: &str = "attributes";
 /// What a line says of a file that has another name now.
 const MOVED: &[u8] = b"moved=";
+/// The same, of a move that may be told of again although it was made.
+const STAGED: &[u8] = b"staged=";
 /// Largest index that is read.
 const LARGEST: u64 = 256 << 20;
 
@@ -80,6 +82,11 @@ impl Kept {
         self.add(from, &format!("moved={}", escaped(to)))
     }
 
+    /// As [`moved`](Self::moved), before the move is made: who repeats both tells of it again.
+    pub(in crate::kernel::vfs) fn staged(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        self.add(from, &format!("staged={}", escaped(to)))
+    }
+
     /// What was called `path` is no more, if anything was kept of it.
     pub(in crate::kernel::vfs) fn removed(&self, stat: &HostStat, path: &[u8]) -> io::Result<()> {
         match self.get(stat) {
@@ -117,9 +124,12 @@ impl Kept {
             let at = line.iter().position(|&c| c == b' ');
             let Some((path, said)) = at.and_then(|at| line.split_at_checked(at)) else { continue };
             let (path, said) = (unescaped(path), said.trim_ascii());
-            match said.strip_prefix(MOVED) {
-                Some(to) => take_along(&mut by_path, &path, &unescaped(to)),
-                None => drop(by_path.insert(path, Extra::parse(said))),
+            if let Some(to) = said.strip_prefix(MOVED) {
+                take_along(&mut by_path, &path, &unescaped(to), false);
+            } else if let Some(to) = said.strip_prefix(STAGED) {
+                take_along(&mut by_path, &path, &unescaped(to), true);
+            } else {
+                by_path.insert(path, Extra::parse(said));
             }
         }
         let mut found = HashMap::new();
@@ -133,9 +143,13 @@ impl Kept {
     }
 }
 
-/// Gives all that is kept of a path and of what is below it another name, in the place of what had that.
-fn take_along(by_path: &mut BTreeMap<Vec<u8>, Extra>, from: &[u8], to: &[u8]) {
+/// Gives all that is kept of a path and of what is below it another name, in the place of what had that.  What is
+/// told again, and was done, changes nothing.
+fn take_along(by_path: &mut BTreeMap<Vec<u8>, Extra>, from: &[u8], to: &[u8], again: bool) {
     let moved = take_out(by_path, from);
+    if again && moved.is_empty() {
+        return;
+    }
     take_out(by_path, to);
     for (path, extra) in moved {
         by_path.insert([to, path.get(from.len()..).unwrap_or_default()].concat(), extra);
@@ -316,6 +330,22 @@ mod tests {
         for path in [&b"usr/bin/a b"[..], b"\\x20", b"\n\xff", b""] {
             assert_eq!(unescaped(escaped(path).as_bytes()), path);
         }
+    }
+
+    #[test]
+    fn a_step_that_is_told_of_again_loses_nothing() {
+        let owner = |uid| Extra::parse(format!("uid={uid}").as_bytes());
+        let mut kept = BTreeMap::from([(b"dir/file".to_vec(), owner(7))]);
+        for _ in 0..2 {
+            take_along(&mut kept, b"dir", b"stage/1", true);
+        }
+        for _ in 0..2 {
+            take_along(&mut kept, b"stage/1", b"other", true);
+        }
+        assert_eq!(kept, BTreeMap::from([(b"other/file".to_vec(), owner(7))]));
+        // A move of something of which nothing is kept takes the place of what was there.
+        take_along(&mut kept, b"new", b"other", false);
+        assert!(kept.is_empty());
     }
 
     fn open(dir: &Path) -> (Vfs, Start, Ucred) {

@@ -226,6 +226,11 @@ impl Vfs {
         }
     }
 
+    /// How many unions are mounted.
+    pub(super) fn unions(&self) -> usize {
+        self.mounts.iter().filter(|mount| mount.kind == FsType::Union && !mount.on.is_empty()).count()
+    }
+
     /// Whether a directory that was given as a disk is mounted.
     pub(super) fn is_mounted_from(&self, rdev: u32) -> bool {
         self.mounts.iter().any(|mount| mount.disk == Some(rdev) && !mount.on.is_empty())

@@ -38,6 +38,8 @@ const KEPT: MountFlags = MountFlags::RDONLY
 const MNAMELEN: usize = 90;
 /// Permission bits of directories that a union makes (UN_DIRMODE).
 const SHADOW: u16 = 0o777;
+/// Unions that are mounted at once, at most.
+const MOST_UNIONS: usize = 32;
 /// Where the flags of a union are: behind the name of the other directory.
 const UNION_FLAGS: u32 = 4;
 /// Where the flags of a CD-ROM are: behind its name and what is said of exports.
@@ -196,6 +198,10 @@ fn both(cx: &mut Context<'_>, data: GuestAddr, covered: VnodeId) -> Result<What,
         Order::Below => (covered, Some(target)),
         Order::Replace => (target, None),
     };
+    // Each is looked through to the next one.
+    if cx.kernel.vfs.unions() >= MOST_UNIONS {
+        return Err(Errno::ENOMEM);
+    }
     let mode = SHADOW & !cx.proc().fd.umask;
     Ok(What::Both(UnionMount { order, cred, mode, upper, lower }, [order.prefix(), &name].concat()))
 }

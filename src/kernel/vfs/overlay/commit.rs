@@ -454,7 +454,7 @@ impl Overlay {
 
     /// The root's index follows what moves.
     fn follow(&self, from: &[u8], to: &[u8]) -> HostResult<()> {
-        self.kept.as_ref().map_or(Ok(()), |kept| indexed(kept.moved(from, to)))
+        self.kept.as_ref().map_or(Ok(()), |kept| indexed(kept.staged(from, to)))
     }
 
     /// The root's index says nothing more of what is going to be no more.
