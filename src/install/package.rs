@@ -2,8 +2,9 @@
 //!
 //! Files go to the directory that `@cwd` names before them, with the owner, group and mode of the last directives; the
 //! package's own files go to `/var/db/pkg/NAME`, where the guest's pkg_info and pkg_delete find them.  Its commands are
-//! run by [`script`](super::script) at the times at which pkg_add does: `+REQUIRE`, `+INSTALL NAME PRE-INSTALL` and the
-//! directories of `+MTREE_DIRS` before the first file, `@exec` and `+INSTALL NAME POST-INSTALL` behind the last one.
+//! run by [`script`](super::script): `+REQUIRE`, `+INSTALL NAME PRE-INSTALL` and the directories of `+MTREE_DIRS` before the
+//! first file, `@exec` and `+INSTALL NAME POST-INSTALL` behind the last one.  pkg_add runs each `@exec` at its place in the
+//! list, when the files before it have come; here all have.
 //!
 //! 2.1 counterpart: usr.sbin/pkg_install (lib/plist.c, add/extract.c, add/perform.c).
 
