@@ -423,6 +423,7 @@ fn a_packages_commands_run_in_its_root_as_pkg_add_runs_them() {
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("its +REQUIRE refuses: exit status 3 (not here)"), "{refused}");
     assert!(!world.has("usr/local/bin/two") && !world.has("log"), "no file of it comes before it agrees");
+    assert!(!world.has("var/db/pkg/two-2.0"), "pkg_info does not know it");
     let report = world.install(&world.put("two-2.0.tgz", &two(b"#!/bin/sh\nexit 0\n"))).unwrap();
     assert_eq!(
         report.notes,

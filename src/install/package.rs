@@ -220,6 +220,8 @@ impl Package {
         self.begun = true;
         for (script, when) in [("+REQUIRE", "INSTALL"), ("+INSTALL", "PRE-INSTALL")] {
             if let Outcome::Failed(why) = self.script(script, when, scripts, report) {
+                // What nobody has installed is in no list.
+                self.command(&format!("cd / && rm -rf {}", quoted(&self.directory())), scripts, report);
                 return Err(writer.failed(format!("its {script} refuses: {why}")));
             }
         }

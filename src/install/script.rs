@@ -71,7 +71,8 @@ impl Scripts {
             Ended::Exited(0) => Outcome::Done([&outcome.stdout[..], &outcome.stderr].concat()),
             Ended::Exited(status) => Outcome::Failed(format!("exit status {status}{}", said())),
             Ended::Signaled(signal) => Outcome::Failed(format!("ended by signal {signal}{}", said())),
-            other => Outcome::Failed(format!("{other:?}")),
+            Ended::Limit(limit) => Outcome::Failed(format!("{limit}{}", said())),
+            _ => Outcome::Failed(format!("did not come to its end{}", said())),
         }
     }
 }
