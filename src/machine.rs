@@ -19,10 +19,11 @@ mod outcome;
 mod processor;
 mod pulse;
 mod stdio;
+mod taped;
 mod turn;
 mod wish;
 
-pub use builder::{Builder, Changes, DEFAULT_PATH, Disk, Mount, StartError};
+pub use builder::{Builder, Changes, DEFAULT_PATH, Disk, Mount, Plan, StartError};
 pub use display::Display;
 pub use job::Notice;
 use job::{Job, Teller};
@@ -54,13 +55,14 @@ use crate::host::fs::{HostKind, Place};
 use crate::host::memory;
 use crate::host::signal::Signals;
 use crate::host::stdio::Poll;
+use crate::host::tape::{Question, Tape};
 use crate::host::temporary::Directory;
 use crate::kernel::boot::{Config, Descriptor, Program, StartFailure};
 use crate::kernel::netinet::bridge;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
 use crate::kernel::socket::lent;
-use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
+use crate::kernel::time::SECOND_NS;
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
 
 /// Instructions between two looks at the clock.  Under a virtual clock always so many: they decide who runs when.
@@ -150,8 +152,13 @@ pub struct Machine {
 impl Machine {
     /// A machine that has booted.
     pub fn new(config: Config) -> Self {
+        Self::with_tape(config, Tape::default())
+    }
+
+    /// The same where a run is recorded or played.
+    pub(crate) fn with_tape(config: Config, tape: Tape) -> Self {
         Self {
-            kernel: Box::new(Kernel::new(config)),
+            kernel: Box::new(Kernel::with_tape(config, tape)),
             slots: Vec::new(),
             first: None,
             ended: None,
@@ -292,6 +299,7 @@ impl Machine {
         let ended = self.run_to_end();
         // However it ended, what was written before is seen.
         tty::host::flush_all(&mut self.kernel);
+        self.end_tape(ended);
         // A file in memory that cannot be read back has no bytes worth having.
         let content = |file: &Option<OwnedFd>| {
             file.as_ref().and_then(|file| memory::content(file).ok()).unwrap_or_default()
@@ -369,6 +377,9 @@ impl Machine {
         if let Some(excess) = self.kernel.excess() {
             return Some(excess.into());
         }
+        if self.kernel.tape.is_on() {
+            return self.exceeded_as_taped();
+        }
         let bytes = self.kernel.memory().1.saturating_add(self.code_bytes());
         self.meter.exceeded().or_else(|| self.meter.host_is_full(bytes))
     }
@@ -395,8 +406,7 @@ impl Machine {
     fn time_of_trap(&self, before: Option<u64>) -> u64 {
         match before {
             Some(before) => self.kernel.clock.uptime().saturating_sub(before) * u64::from(MEASURED),
-            None if self.kernel.clock.is_virtual() => TRAP_COST * VIRTUAL_NS_PER_INSTRUCTION,
-            None => 0,
+            None => self.kernel.clock.time_of(TRAP_COST),
         }
     }
 
@@ -412,6 +422,18 @@ impl Machine {
         let looked = self.debugger.is_some().then_some(LOOK_NS);
         let ours = [self.meter.patience(), self.until_told(), self.until_stopped(), written, looked];
         let ours = ours.into_iter().flatten().min();
+        if self.kernel.tape.follows_host() {
+            let (uptime, plays) = (self.kernel.clock.uptime(), self.kernel.tape.plays());
+            self.kernel.tape.flush();
+            let due = next.map(|due| self.kernel.tape.until(due, uptime));
+            let timeout = [due, ours].into_iter().flatten().min();
+            if !vfs::poll_host(&mut self.kernel, &wake, timeout) && !plays {
+                host::stdio::wait(wake.iter(), timeout);
+            }
+            let ahead = self.kernel.tape.time(uptime, true);
+            self.kernel.clock.advance(ahead);
+            return true;
+        }
         if self.kernel.clock.is_virtual() {
             // Whoever reads our output takes it in the host's time, even while the guest's timers run.
             let timeout = if next.is_some() { Some(0) } else { ours };
@@ -452,13 +474,16 @@ impl Machine {
             let left = until.saturating_sub(self.kernel.clock.uptime());
             let timeout = self.meter.patience().map_or(left, |patience| patience.min(left));
             // Nobody is left who could do anything about a signal but end.
-            let signalled = self.signals.as_ref().is_some_and(Signals::any);
-            if timeout == 0 || signalled || self.meter.exceeded().is_some() || self.kernel.clock.is_virtual()
-            {
+            let signalled = || self.signals.as_ref().is_some_and(Signals::any);
+            let signalled = self.kernel.tape.ask(Question::Signals, false, signalled);
+            let counted = self.kernel.clock.is_virtual() && !self.kernel.tape.follows_host();
+            if timeout == 0 || signalled || self.exceeded().is_some() || counted {
                 return;
             }
             let wake = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
             vfs::poll_host(&mut self.kernel, wake.as_slice(), Some(timeout));
+            let ahead = self.kernel.tape.time(self.kernel.clock.uptime(), true);
+            self.kernel.clock.advance(ahead);
         }
     }
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio as HostStdio};
 use clap::Args;
 
 use super::host::HostOptions;
+use super::record;
 use super::run::MachineOptions;
 use super::{Failure, GuestOptions, missing, status};
 use crate::gdb::back::Maker;
@@ -16,6 +17,7 @@ use crate::gdb::serve::{Parted, Way};
 use crate::gdb::{Session, serve};
 use crate::image::to_elf;
 use crate::machine::{Machine, Stdio};
+use crate::replay::{Recording, Where};
 
 /// Runs a program under gdb.
 #[derive(Clone, Debug, Args)]
@@ -56,11 +58,29 @@ struct Place {
 
 impl Gdb {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some((recording, place)) = record::in_place_of(&self.guest, true)? {
+            return self.debug_recording(recording, place);
+        }
         Self { guest: self.guest.settled()?, ..self.clone() }.debug()
     }
 
+    /// The same for a run that was recorded: it goes back, too, and needs nothing of the host.
+    fn debug_recording(&self, recording: Recording, where_to: Where) -> Result<u8, Failure> {
+        let image = std::fs::read(recording.path_now(&where_to, &recording.plan().image())).ok();
+        let place = self.place(image, &recording.plan().program())?;
+        let file = place.symbols.as_ref().map(|path| path.as_os_str().as_encoded_bytes().to_vec());
+        let machine = recording.machine(&where_to)?;
+        let again = move || recording.machine(&where_to).map_err(|error| error.to_string());
+        let session = Session::new(machine, file.unwrap_or_default());
+        // What is shown the machine shows itself, once.
+        self.hold(session.repeatable(Maker::new(again, |_, _| {})), &place)
+    }
+
     fn debug(&self) -> Result<u8, Failure> {
-        let place = self.place()?;
+        let program = self.guest.command.first();
+        let image = program.and_then(|program| missing::contents(&self.guest, program));
+        let name = program.map(|program| program.to_string_lossy().into_owned());
+        let place = self.place(image, &name.unwrap_or_default())?;
         let file = place.symbols.as_ref().map(|path| path.as_os_str().as_encoded_bytes().to_vec());
         let input = self.input()?;
         let mut session = Session::new(self.make(&input)?, file.unwrap_or_default());
@@ -69,7 +89,12 @@ impl Gdb {
             let make = move || again.make(&input).map_err(|failure| failure.to_string());
             session = session.repeatable(Maker::new(make, show));
         }
-        let (way, child) = self.meet(&place)?;
+        self.hold(session, &place)
+    }
+
+    /// Holds the session.
+    fn hold(&self, mut session: Session, place: &Place) -> Result<u8, Failure> {
+        let (way, child) = self.meet(place)?;
         let parted = serve(&mut session, way);
         let result = match parted {
             // Whoever lets go lets it run.
@@ -111,15 +136,13 @@ impl Gdb {
     }
 
     /// A directory for the socket and the symbols.
-    fn place(&self) -> Result<Place, Failure> {
+    fn place(&self, image: Option<Vec<u8>>, program: &str) -> Result<Place, Failure> {
         let host = |e: io::Error| {
             Failure::usage(format!("cannot make a temporary directory: {}", status::plain(&e)))
         };
         let directory = tempfile::Builder::new().prefix("bsd21-gdb-").tempdir().map_err(host)?;
-        let program = self.guest.command.first();
-        let image = program.and_then(|program| missing::contents(&self.guest, program));
         let symbols = image.and_then(|image| to_elf::convert(&image).ok()).and_then(|elf| {
-            let path = directory.path().join(program.map(Path::new)?.file_name()?);
+            let path = directory.path().join(Path::new(program).file_name()?);
             std::fs::write(&path, elf).ok().map(|()| path)
         });
         Ok(Place { directory, symbols })

@@ -6,8 +6,11 @@ use std::fmt::Write;
 
 /// What a person wants, and the commands that do it.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Run a program", &["run", "shell", "attach"]),
-    ("See what it does", &["trace", "explain", "syscalls", "kdump", "inspect", "gdb", "survey"]),
+    ("Run a program", &["run", "shell", "attach", "resume"]),
+    (
+        "See what it does",
+        &["trace", "explain", "syscalls", "kdump", "inspect", "gdb", "record", "replay", "survey"],
+    ),
     ("Keep it working", &["capture", "verify", "overlay"]),
     ("Set up", &["install", "doctor", "binfmt", "generate"]),
 ];

@@ -98,6 +98,11 @@ impl HostOptions {
         Ok(builder.descriptors(others))
     }
 
+    /// Whether the run ends with its first program.
+    pub(super) fn kills_on_exit(&self) -> bool {
+        self.kill_on_exit
+    }
+
     /// The printer, if one is wanted, and the machine that has it.
     pub(super) fn printer(
         &self,

@@ -24,6 +24,7 @@ mod overlay;
 mod place;
 mod printer;
 mod processor;
+mod record;
 mod run;
 mod running;
 mod shell;
@@ -100,6 +101,25 @@ enum Command {
         after_help = "Examples:\n  bsd21 capture -o cases/ls -- ./prog file.txt\n  bsd21 capture --root /mnt/bsd -o cases/sort -- /usr/bin/sort words"
     )]
     Capture(Box<Deferred<capture::Capture>>),
+    /// Record a run with all that it gets from the host, to be played again.
+    #[command(
+        after_help = "Examples:\n  bsd21 record -o vi.rec --root /mnt/bsd -- /usr/bin/vi notes\n  bsd21 record -o server.rec --pack --net host -- ./server 8080\n\n\
+        Exit status: as with bsd21 run."
+    )]
+    Record(Box<Deferred<record::Record>>),
+    /// Play a recorded run, without the host, and say whether it is the same.
+    #[command(
+        after_help = "Examples:\n  bsd21 replay vi.rec\n  bsd21 replay --quiet --no-translate server.rec\n\n\
+        Exit status: 0 where the run is the same to its end, 1 where it is another one or was cut off, 125 for a recording that \
+        cannot be played."
+    )]
+    Replay(Deferred<record::Replay>),
+    /// Go on with a run that was left by run --snapshot-at or --snapshot-on, or with a recorded one.
+    #[command(
+        after_help = "Examples:\n  bsd21 run --snapshot-on pause -o waits.snap ./server\n  bsd21 resume waits.snap\n  bsd21 resume --at 1000000 vi.rec\n\n\
+        Exit status: as with bsd21 run; 125 for a file that cannot be gone on with."
+    )]
+    Resume(Deferred<record::Resume>),
     /// Run recorded cases and say what is not as it was.
     #[command(
         after_help = "Examples:\n  bsd21 verify cases\n  bsd21 verify --jobs 4 --format junit cases > junit.xml\n  bsd21 verify --bless cases/ls\n\nExit status: 0 when all cases passed, 1 when one did not or was skipped (--allow-skip), 2 for a usage error."
@@ -197,6 +217,9 @@ impl Command {
             Self::Survey(command) => command.0.run(),
             Self::Syscalls(command) => command.0.run(),
             Self::Capture(command) => command.0.run(),
+            Self::Record(command) => command.0.run(),
+            Self::Replay(command) => command.0.run(),
+            Self::Resume(command) => command.0.run(),
             Self::Verify(command) => command.0.run(),
             Self::Explain(command) => command.0.run(),
             Self::Overlay(command) => command.0.run(),

@@ -199,6 +199,21 @@ impl GuestOptions {
         self.read_only || self.overlay == Some(None) && self.root.is_some()
     }
 
+    /// Whether a run of such a guest can be recorded; why not.
+    pub(super) fn is_recordable(&self) -> Result<(), Failure> {
+        let wrong = [
+            (
+                matches!(self.overlay, Some(Some(_))),
+                "--overlay DIR: what a recorded run changes is forgotten: leave it out",
+            ),
+            (self.host_owners, "--host-owners: a recorded run changes nothing of the host"),
+        ];
+        match wrong.into_iter().find(|(wrong, _)| *wrong) {
+            Some((_, why)) => Err(Failure::usage(why)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a variable is taken away from the guest's environment.
     pub(super) fn takes_away(&self, name: &str) -> bool {
         self.variables.iter().any(|variable| variable == name)

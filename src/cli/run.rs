@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::host::{self, HostOptions};
+use super::printer::Printer;
 use super::processor::ProcessorOptions;
+use super::record::{self, SnapshotOptions};
 use super::terminal::host_term;
 use super::{Failure, GuestOptions, TraceOptions, missing, running, status};
 use crate::capture::case;
@@ -126,7 +128,12 @@ impl MachineOptions {
 
     /// The machine of a builder that knows already what the program inherits.
     pub(super) fn finish(&self, builder: Builder) -> Result<Machine, Failure> {
-        let mut machine = super::log::listen(self.apply(builder)?).build()?;
+        self.boot(self.apply(builder)?)
+    }
+
+    /// The machine of a builder that knows everything.
+    pub(super) fn boot(&self, builder: Builder) -> Result<Machine, Failure> {
+        let mut machine = super::log::listen(builder).build()?;
         if let Some(directory) = &self.core_dir {
             machine
                 .keep_cores(directory)
@@ -210,17 +217,55 @@ impl MachineOptions {
     }
 }
 
-/// Runs a program.
+/// What `run` and `record` have besides.
 #[derive(Clone, Debug, Args)]
-pub(super) struct Run {
+pub(super) struct RunOptions {
     /// Say nothing of the guest: what it asked for and did not get, which signal ended it, what the run waits
     /// for.
     #[arg(short = 'q', long = "quiet")]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// With --net host: what the guest binds to port GUEST is at the host's port HOST; a reserved port that the host's
     /// user may not have is another one there anyway.
     #[arg(long, value_name = "HOST:GUEST[/udp]", value_parser = parse_forward)]
     port: Vec<Forward>,
+}
+
+impl RunOptions {
+    /// The machine that all options together describe, and its printer.
+    pub(super) fn describe(
+        &self,
+        machine: &MachineOptions,
+        host: &HostOptions,
+        guest: &GuestOptions,
+    ) -> Result<(Builder, Option<Printer>), Failure> {
+        warn(guest, self.quiet);
+        let builder = guest.zoned(machine.term(guest.builder()?, guest), machine.is_virtual());
+        if !self.port.is_empty() && machine.net != NetName::Host {
+            return Err(Failure::usage(
+                "--port says where a port of the guest is at the host: it needs --net host",
+            ));
+        }
+        let builder = self.port.iter().fold(builder, |builder, &forward| builder.forward(forward));
+        let (builder, printer) = host.printer(builder, guest, machine.is_virtual())?;
+        Ok((machine.apply(host.apply(builder, machine.is_virtual())?)?, printer))
+    }
+
+    /// Says how the run has ended, where that is wanted.
+    pub(super) fn report(&self, machine: &Machine, guest: &GuestOptions, ended: Ended) {
+        if !self.quiet {
+            report_end(machine, guest, ended);
+            report(machine);
+        }
+    }
+}
+
+/// Runs a program.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    run: RunOptions,
+    #[command(flatten)]
+    snapshot: SnapshotOptions,
     #[command(flatten)]
     processor: ProcessorOptions,
     #[command(flatten)]
@@ -234,24 +279,26 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let guest = self.guest.settled()?;
-        warn(&guest, self.quiet);
-        let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
-        if !self.port.is_empty() && self.machine.net != NetName::Host {
-            return Err(Failure::usage(
-                "--port says where a port of the guest is at the host: it needs --net host",
-            ));
+        let file = self.snapshot.file()?;
+        let (builder, printer) = self.run.describe(&self.machine, &self.host, &guest)?;
+        if let Some(file) = file {
+            guest.is_recordable()?;
+            let boot = |builder| {
+                let mut machine = self.machine.boot(builder)?;
+                self.processor.apply(&mut machine);
+                self.host.watch(&mut machine, self.run.quiet);
+                Ok(machine)
+            };
+            let (counted, kill) = (self.machine.is_virtual(), self.host.kills_on_exit());
+            return record::snapshot(&self.snapshot, file, builder, counted, kill, boot);
         }
-        let builder = self.port.iter().fold(builder, |builder, &forward| builder.forward(forward));
-        let (builder, printer) = self.host.printer(builder, &guest, self.machine.is_virtual())?;
-        let mut machine = self.machine.build(builder, &self.host)?;
+        let mut machine = self.machine.boot(builder)?;
+        self.host.terminal.listen(&mut machine)?;
         self.processor.apply(&mut machine);
-        announce(&guest, self.quiet);
-        self.host.watch(&mut machine, self.quiet);
+        announce(&guest, self.run.quiet);
+        self.host.watch(&mut machine, self.run.quiet);
         let result = finish(&mut machine).and_then(|ended| {
-            if !self.quiet {
-                report_end(&machine, &guest, ended);
-                report(&machine);
-            }
+            self.run.report(&machine, &guest, ended);
             self.processor.report(&machine);
             status::of_run(ended)
         });
@@ -289,6 +336,13 @@ impl Trace {
             return running::show(name, &self.trace);
         }
         let tracer = Tracer::new(self.trace.options()?, self.trace.destination()?);
+        if let Some((recording, place)) = record::in_place_of(&self.guest, true)? {
+            let builder = recording.builder(&place)?.observer(Box::new(tracer.clone()));
+            let mut machine = recording.finish(builder)?;
+            let verdict = recording.play(&mut machine);
+            self.complete(&tracer, &machine);
+            return Ok(record::judge(verdict, machine.instructions()));
+        }
         let guest = self.guest.settled()?;
         warn(&guest, self.trace.quiet());
         let builder = guest.zoned(self.machine.term(guest.builder()?, &guest), self.machine.is_virtual());
@@ -306,6 +360,18 @@ impl Trace {
                 report(&machine);
             }
         }
+        self.complete(&tracer, &machine);
+        drop(machine);
+        if let Some(printer) = printer {
+            printer.finish();
+        }
+        ended.and_then(status::of_run)
+    }
+}
+
+impl Trace {
+    /// Writes the rest of a trace.
+    fn complete(&self, tracer: &Tracer, machine: &Machine) {
         match tracer.finish(machine.kernel()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 super::complain(&format_args!("{}: {}", self.trace.target(), status::plain(&error)));
@@ -313,11 +379,6 @@ impl Trace {
             // Whoever reads a pipe may have seen enough.
             _ => {}
         }
-        drop(machine);
-        if let Some(printer) = printer {
-            printer.finish();
-        }
-        ended.and_then(status::of_run)
     }
 }
 
@@ -362,10 +423,16 @@ pub(super) fn report(machine: &Machine) {
     }
 }
 
-/// Runs a machine to its end, with the host's signals passed on.
-pub(super) fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
+/// Passes the host's signals on to a machine.
+pub(super) fn catch_signals(machine: &mut Machine) -> Result<(), Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::internal(&anyhow::Error::new(e).context("cannot catch signals")))?;
     machine.pass_on(signals);
+    Ok(())
+}
+
+/// Runs a machine to its end, with the host's signals passed on.
+pub(super) fn finish(machine: &mut Machine) -> Result<Ended, Failure> {
+    catch_signals(machine)?;
     Ok(machine.run().ended)
 }

@@ -102,6 +102,11 @@ impl TerminalOptions {
         self.tty.is_some()
     }
 
+    /// Whether others may ask the machine.
+    pub(super) fn is_asked(&self) -> bool {
+        self.attach.is_some()
+    }
+
     /// Lets others ask the machine, if that is wanted.
     pub(super) fn listen(&self, machine: &mut Machine) -> Result<(), Failure> {
         if let Some(name) = &self.attach {

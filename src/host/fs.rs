@@ -42,6 +42,23 @@ pub enum HostKind {
     Unknown,
 }
 
+impl HostKind {
+    /// The type with a number, as `as u8` gives it.
+    pub fn of_number(number: u8) -> Option<Self> {
+        let all = [
+            Self::Regular,
+            Self::Directory,
+            Self::Symlink,
+            Self::Fifo,
+            Self::Socket,
+            Self::CharDevice,
+            Self::BlockDevice,
+            Self::Unknown,
+        ];
+        all.get(usize::from(number)).copied()
+    }
+}
+
 impl From<FileType> for HostKind {
     fn from(kind: FileType) -> HostKind {
         match kind {

@@ -22,6 +22,7 @@ pub mod signal;
 pub mod special;
 pub mod stdio;
 pub mod system;
+pub mod tape;
 pub mod temporary;
 pub mod terminal;
 pub mod tree;

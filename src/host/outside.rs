@@ -8,6 +8,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 
 use super::net::Socket;
+use super::tape::Tape;
 
 /// The host's way to other machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +25,10 @@ impl Outside {
     /// The way that the host has now; none where it reaches nobody else.
     pub fn look() -> Option<Self> {
         // An address for documentation: the route to it is that to anybody.
-        let socket = Socket::datagram().ok()?;
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
-        let (address, _) = socket.name().ok()?;
+        let tape = Tape::default();
+        let socket = Socket::datagram(&tape).ok()?;
+        socket.connect(&tape, (Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+        let (address, _) = socket.name(&tape).ok()?;
         if address.is_loopback() || address.is_unspecified() {
             return None;
         }

@@ -10,6 +10,7 @@ use rustix::io::Errno as Linux;
 use super::door::{AtEnd, Door, Size};
 use super::error::HostResult;
 use super::stdio::{Stream, can_read};
+use super::tape::Tape;
 
 /// The two streams; the first may be missing.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Door for Pair {
 
     fn write(&mut self, data: &[u8]) -> HostResult<usize> {
         match &self.screen {
-            Some(screen) => screen.write(data),
+            Some(screen) => screen.write(&Tape::default(), data),
             None => Ok(data.len()),
         }
     }

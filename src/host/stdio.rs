@@ -12,8 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{self, OFlags, SeekFrom};
 use rustix::io::Errno as Linux;
 
-use super::error::HostResult;
-use super::fs::{HostKind, HostStat, stat_of};
+use super::error::{HostError, HostResult};
+use super::fs::{HostKind, HostStat, HostTime, stat_of};
+use super::tape::{Answer, Question, Tape};
 
 /// Bytes that a ready pipe or terminal takes without waiting (PIPE_BUF).
 const ATOMIC: usize = 4096;
@@ -43,6 +44,64 @@ pub struct Stream {
     pub readable: bool,
     /// Open for writing.
     pub writable: bool,
+    /// The number of the standard stream that it stands for, or [`NO_STANDARD`].
+    pub number: u8,
+    /// What the host has said about it, where that is not asked again.
+    frozen: Option<HostStat>,
+    /// The host puts what is written at the end.
+    appends: bool,
+}
+
+/// The number of a stream that is none of the standard ones.
+pub const NO_STANDARD: u8 = 9;
+
+/// What a run that is recorded knows of a stream: what it is, and what the host says about it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Facts {
+    number: u8,
+    stat: HostStat,
+    kind: StreamKind,
+    readable: bool,
+    writable: bool,
+    appends: bool,
+}
+
+impl Answer for Facts {
+    fn put(&self, to: &mut Vec<u8>) {
+        let stat = &self.stat;
+        let flags = u8::from(self.readable) | u8::from(self.writable) << 1 | u8::from(self.appends) << 2;
+        (self.number, self.kind as u8, flags, stat.kind as u8).put(to);
+        (stat.dev, stat.ino, stat.perm, stat.nlink).put(to);
+        (stat.uid, stat.gid, stat.rdev).put(to);
+        (stat.size, stat.blocks).put(to);
+    }
+
+    fn get(from: &mut &[u8]) -> Option<Self> {
+        let (number, kind, flags, of_host): (u8, u8, u8, u8) = Answer::get(from)?;
+        let (dev, ino, perm, nlink) = Answer::get(from)?;
+        let (uid, gid, rdev) = Answer::get(from)?;
+        let (size, blocks) = Answer::get(from)?;
+        let kinds =
+            [StreamKind::Terminal, StreamKind::Pipe, StreamKind::File, StreamKind::Null, StreamKind::Device];
+        let stat = HostStat {
+            dev,
+            ino,
+            kind: HostKind::of_number(of_host)?,
+            perm,
+            nlink,
+            uid,
+            gid,
+            rdev,
+            size,
+            blocks,
+            atime: HostTime::default(),
+            mtime: HostTime::default(),
+            ctime: HostTime::default(),
+        };
+        let kind = *kinds.get(usize::from(kind))?;
+        let flag = |bit: u8| flags & bit != 0;
+        Some(Self { number, stat, kind, readable: flag(1), writable: flag(2), appends: flag(4) })
+    }
 }
 
 impl Stream {
@@ -73,12 +132,37 @@ impl Stream {
         let access = fs::fcntl_getfl(&fd)? & OFlags::ACCMODE;
         let readable = access != OFlags::WRONLY;
         let writable = access != OFlags::RDONLY;
-        Ok(Stream { fd, kind, readable, writable })
+        let appends = fs::fcntl_getfl(&fd)?.contains(OFlags::APPEND);
+        Ok(Stream { fd, kind, readable, writable, number: NO_STANDARD, frozen: None, appends })
+    }
+
+    /// Freezes what the host says about it, for a run that is recorded; gives what is known of it.
+    pub fn freeze(&mut self) -> HostResult<Facts> {
+        let stat = self.stat()?;
+        self.frozen = Some(stat);
+        let Stream { number, kind, readable, writable, appends, .. } = *self;
+        Ok(Facts { number, stat, kind, readable, writable, appends })
+    }
+
+    /// A stream of a recording that is played: nothing of the host is behind it.
+    pub fn played(facts: &Facts) -> HostResult<Stream> {
+        let fd = fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, fs::Mode::empty())?;
+        let Facts { number, stat, kind, readable, writable, appends } = *facts;
+        Ok(Stream { fd, kind, readable, writable, number, frozen: Some(stat), appends })
+    }
+
+    /// From now on it is the standard stream of this process; what was none is a pipe that nobody is at.
+    pub fn go_live(&mut self) {
+        if let Ok(Some(standard)) =
+            Stream::standard(u32::from(self.number)).map(|s| s.filter(|_| self.number < 3))
+        {
+            (self.fd, self.kind) = (standard.fd, standard.kind);
+        }
     }
 
     /// Whether the host puts what is written at the end.
     pub fn appends(&self) -> bool {
-        fs::fcntl_getfl(&self.fd).is_ok_and(|flags| flags.contains(OFlags::APPEND))
+        self.appends
     }
 
     /// The descriptor: for polling, and for the terminal layer.
@@ -88,40 +172,75 @@ impl Stream {
 
     /// What the host says about it.
     pub fn stat(&self) -> HostResult<HostStat> {
-        stat_of(self.fd.as_fd())
+        match self.frozen {
+            Some(stat) => Ok(stat),
+            None => stat_of(self.fd.as_fd()),
+        }
     }
 
-    /// Whether a read would return at once.
-    pub fn can_read(&self) -> bool {
-        self.kind == StreamKind::File || ready(self.fd(), PollFlags::IN)
-    }
-
-    /// Whether a write would return at once.
-    pub fn can_write(&self) -> bool {
+    fn takes_now(&self) -> bool {
         self.kind == StreamKind::File || ready(self.fd(), PollFlags::OUT)
     }
 
+    fn gives_now(&self) -> bool {
+        self.kind == StreamKind::File || ready(self.fd(), PollFlags::IN)
+    }
+
+    /// Whether a read would return at once.
+    pub fn can_read(&self, tape: &Tape) -> bool {
+        tape.ask(Question::Stream, false, || self.gives_now())
+    }
+
+    /// Whether a write would return at once.
+    pub fn can_write(&self, tape: &Tape) -> bool {
+        tape.ask(Question::Stream, true, || self.takes_now())
+    }
+
     /// Bytes that wait to be read.
-    pub fn waiting(&self) -> HostResult<u64> {
-        Ok(rustix::io::ioctl_fionread(&self.fd)?)
+    pub fn waiting(&self, tape: &Tape) -> HostResult<u64> {
+        tape.ask(Question::Stream, Ok(0), || Ok(rustix::io::ioctl_fionread(&self.fd)?))
     }
 
     /// Reads what is there; `EAGAIN` if nothing is there yet, 0 at the end.
-    pub fn read(&self, buffer: &mut [u8]) -> HostResult<usize> {
-        if !self.can_read() {
+    pub fn read(&self, tape: &Tape, buffer: &mut [u8]) -> HostResult<usize> {
+        if !tape.is_on() {
+            return self.read_now(buffer);
+        }
+        let bytes = tape.ask(Question::StreamRead, Err(HostError::WOULD_BLOCK), || {
+            let mut bytes = vec![0; buffer.len()];
+            let count = self.read_now(&mut bytes)?;
+            bytes.truncate(count);
+            Ok(bytes)
+        })?;
+        buffer.iter_mut().zip(&bytes).for_each(|(to, byte)| *to = *byte);
+        Ok(bytes.len().min(buffer.len()))
+    }
+
+    fn read_now(&self, buffer: &mut [u8]) -> HostResult<usize> {
+        if !self.gives_now() {
             return Err(Linux::AGAIN.into());
         }
         Ok(rustix::io::read(&self.fd, buffer)?)
     }
 
     /// Writes as much as goes without waiting; `EAGAIN` if nothing does.
-    pub fn write(&self, data: &[u8]) -> HostResult<usize> {
+    pub fn write(&self, tape: &Tape, data: &[u8]) -> HostResult<usize> {
+        if !tape.is_on() {
+            return self.write_now(data);
+        }
+        let count = tape.ask(Question::StreamWrite, Ok(data.len()), || self.write_now(data))?;
+        let given = data.get(..count).unwrap_or(data);
+        tape.gave(self.number, given);
+        Ok(given.len())
+    }
+
+    fn write_now(&self, data: &[u8]) -> HostResult<usize> {
         if self.kind == StreamKind::File {
             return self.write_file(data);
         }
         let mut done = 0;
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
-            if !self.can_write() {
+            if !self.takes_now() {
                 break;
             }
             let piece = rest.get(..ATOMIC).unwrap_or(rest);
@@ -137,19 +256,26 @@ impl Stream {
     }
 
     /// The offset of a file; `ESPIPE` for anything else.
-    pub fn tell(&self) -> HostResult<u64> {
-        Ok(fs::tell(&self.fd)?)
+    pub fn tell(&self, tape: &Tape) -> HostResult<u64> {
+        if self.kind == StreamKind::Pipe {
+            return Err(Linux::SPIPE.into());
+        }
+        tape.ask(Question::Stream, Err(HostError(Linux::SPIPE)), || Ok(fs::tell(&self.fd)?))
     }
 
     /// Moves the offset of a file.
-    pub fn seek(&self, offset: u64) -> HostResult<()> {
-        fs::seek(&self.fd, SeekFrom::Start(offset))?;
-        Ok(())
+    pub fn seek(&self, tape: &Tape, offset: u64) -> HostResult<()> {
+        tape.ask(Question::Stream, Ok(()), || {
+            fs::seek(&self.fd, SeekFrom::Start(offset))?;
+            Ok(())
+        })
     }
 
     /// Sets the size of a file.
     pub fn set_size(&self, size: u64) -> HostResult<()> {
-        Ok(fs::ftruncate(&self.fd, size)?)
+        let done = fs::ftruncate(&self.fd, size);
+        // What a recorded run is told does not depend on who is behind the stream.
+        if self.frozen.is_some() { Ok(()) } else { Ok(done?) }
     }
 
     fn write_file(&self, data: &[u8]) -> HostResult<usize> {
@@ -234,35 +360,38 @@ mod tests {
 
     #[test]
     fn an_empty_pipe_would_block_and_a_closed_one_ends() {
+        let off = Tape::default();
         let (reader, writer) = pipe().unwrap();
         let (reader, writer) = (Stream::new(reader.into()).unwrap(), Stream::new(writer.into()).unwrap());
         assert_eq!((reader.kind, reader.readable, reader.writable), (StreamKind::Pipe, true, false));
         let mut buffer = [0; 8];
-        assert!(reader.read(&mut buffer).unwrap_err().would_block());
-        assert_eq!(writer.write(b"abc").unwrap(), 3);
-        assert_eq!(reader.read(&mut buffer).unwrap(), 3);
+        assert!(reader.read(&off, &mut buffer).unwrap_err().would_block());
+        assert_eq!(writer.write(&off, b"abc").unwrap(), 3);
+        assert_eq!(reader.read(&off, &mut buffer).unwrap(), 3);
         drop(writer);
-        assert_eq!(reader.read(&mut buffer).unwrap(), 0);
+        assert_eq!(reader.read(&off, &mut buffer).unwrap(), 0);
     }
 
     #[test]
     fn a_full_pipe_takes_a_part_and_then_would_block() {
+        let off = Tape::default();
         let (_reader, writer) = pipe().unwrap();
         let writer = Stream::new(writer.into()).unwrap();
         let data = vec![0; 1 << 20];
-        let first = writer.write(&data).unwrap();
+        let first = writer.write(&off, &data).unwrap();
         assert!(first > 0 && first < data.len());
-        assert!(writer.write(&data).unwrap_err().would_block());
+        assert!(writer.write(&off, &data).unwrap_err().would_block());
     }
 
     #[test]
     fn a_file_is_written_at_the_hosts_own_offset() {
+        let off = Tape::default();
         let mut file = tempfile::tempfile().unwrap();
         use std::io::{Seek, Write};
         file.write_all(b"12345").unwrap();
         let stream = Stream::new(file.try_clone().unwrap().into()).unwrap();
         assert_eq!(stream.kind, StreamKind::File);
-        stream.write(b"678").unwrap();
+        stream.write(&off, b"678").unwrap();
         assert_eq!(file.stream_position().unwrap(), 8);
     }
 }

@@ -37,7 +37,7 @@ impl Interest {
 }
 
 /// What a descriptor is ready for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
     /// The number that it was given.
     pub token: u64,

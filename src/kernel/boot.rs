@@ -21,6 +21,7 @@ use super::time::{Clock, Itimer, SECOND_NS, Timeout, Usage};
 use super::vm::Vmspace;
 use super::{Context, Kernel, RunQueues, net, netinet, proc, sched, socket, sysctl, tty, vfs};
 use crate::host::stdio::Stream;
+use crate::host::tape::Tape;
 use crate::trapframe::Trapframe;
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
@@ -157,6 +158,11 @@ impl From<ExecError> for StartFailure {
 impl Kernel {
     /// A kernel with process 1 only.
     pub fn new(config: Config) -> Self {
+        Self::with_tape(config, Tape::default())
+    }
+
+    /// The same where a run is recorded or played.
+    pub fn with_tape(config: Config, tape: Tape) -> Self {
         let mut kernel = Kernel {
             procs: proc::Table::default(),
             files: file::Table::default(),
@@ -168,6 +174,7 @@ impl Kernel {
             ttys: tty::Ttys::default(),
             ipc: super::ipc::Ipc::default(),
             clock: config.clock,
+            tape,
             system: config.system,
             init: None,
             leader: None,

@@ -42,6 +42,7 @@ pub mod tty;
 pub mod vfs;
 pub mod vm;
 
+use crate::host::tape::Tape;
 pub use context::Context;
 use proc::ProcId;
 pub use sched::RunQueues;
@@ -71,6 +72,8 @@ pub struct Kernel {
     pub ipc: ipc::Ipc,
     /// The clock.
     pub clock: time::Clock,
+    /// Who asks the host, where a run is recorded or played.
+    pub tape: Tape,
     /// Names and numbers that sysctl answers.
     pub system: sysctl::System,
     /// Processes that wait for the processor.

@@ -3,12 +3,14 @@
 mod directories;
 mod inherit;
 mod lent;
+mod plan;
 mod resolver;
 mod start;
 mod start_error;
 mod tree;
 
 pub use directories::{Changes, Disk, Mount};
+pub use plan::Plan;
 pub use start_error::StartError;
 
 use std::ffi::{OsStr, OsString};
@@ -25,6 +27,7 @@ use crate::host::door::Door;
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::{HostSignal, outlive_file_limits};
 use crate::host::stdio::Stream;
+use crate::host::tape::{Question, Tape};
 use crate::host::temporary;
 use crate::kernel::boot::{Config, Inherited};
 use crate::kernel::event::Observer;
@@ -35,12 +38,15 @@ use crate::kernel::time::Clock;
 use crate::kernel::tty::host::Charset;
 use crate::kernel::vfs::Options;
 use crate::kernel::vfs::attr::Owners;
+use crate::kernel::vfs::reads::Reads;
 use crate::mem::AddressSpace;
 use crate::trapframe::fpu::INITIAL_CONTROL;
 
 /// Where bare program names are looked for, and the PATH of a guest that is given none.
 pub const DEFAULT_PATH: &str = "/sbin:/bin:/usr/sbin:/usr/bin:/usr/local/bin";
 
+/// Descriptors that a run may have whose recording does not say.
+const DESCRIPTORS: u64 = 1024;
 /// Address spaces that exist when the first program starts: of process 1, of the first process, and of
 /// its program.
 const SPACES_AT_BOOT: usize = 3;
@@ -125,6 +131,19 @@ pub struct Builder {
     cancel: Option<Arc<AtomicBool>>,
     observer: Option<Box<dyn Observer>>,
     collector: Option<Collector>,
+    /// Who asks the host.
+    tape: Tape,
+    /// What is the current directory, where that is not this process's.
+    here: Option<PathBuf>,
+    /// Whatever the guest writes is kept apart from the host's directories.
+    pub(super) apart: bool,
+    /// Where directories are that the guest sees at the paths that they had, by their paths then.
+    pub(super) moves: Vec<(PathBuf, PathBuf)>,
+    /// A recording has a terminal of its own, or a printer.
+    own_terminal: bool,
+    printed: bool,
+    /// Which files the run reads.
+    reads: Option<Reads>,
 }
 
 impl Default for Builder {
@@ -173,6 +192,13 @@ impl Default for Builder {
             cancel: None,
             observer: None,
             collector: None,
+            tape: Tape::default(),
+            here: None,
+            apart: false,
+            moves: Vec::new(),
+            own_terminal: false,
+            printed: false,
+            reads: None,
         };
         for (name, value) in [
             ("PATH", DEFAULT_PATH),
@@ -439,6 +465,12 @@ impl Builder {
         self
     }
 
+    /// Notes which files of the host the run reads, and what they hold.
+    pub fn note_reads(mut self, reads: Reads) -> Self {
+        self.reads = Some(reads);
+        self
+    }
+
     /// Keeps every event of the run for [`Outcome::events`](super::Outcome::events).
     pub fn collect_events(mut self) -> Self {
         self.collector = Some(Collector::default());
@@ -481,25 +513,30 @@ impl Builder {
         let above = self.temporary.take().unwrap_or_else(std::env::temp_dir);
         let lent = self.lend_files(&above).map_err(StartError::Temporary)?;
         self.settle_mounts()?;
-        let here = std::env::current_dir().map_err(StartError::CurrentDirectory)?;
+        let here = match self.here.take() {
+            Some(here) => here,
+            None => std::env::current_dir().map_err(StartError::CurrentDirectory)?,
+        };
         let scratch = match self.scratch.is_empty() {
             true => None,
             false => Some(temporary::directory(&above).map_err(StartError::Temporary)?),
         };
-        let descriptors = raise_descriptor_limit();
+        let tape = std::mem::take(&mut self.tape);
+        let descriptors = tape.learn(Question::Boot, raise_descriptor_limit).unwrap_or(DESCRIPTORS);
         outlive_file_limits();
         AddressSpace::reserve(SPACES_AT_BOOT).map_err(StartError::Memory)?;
         let owners = Owners { host: host_identity(), guest: (self.uid, self.gid) };
         let mut vfs =
             self.tree(&here, above, scratch.as_ref(), Options { owners, repeatable, seed: self.seed })?;
         vfs.set_descriptors(descriptors);
+        vfs.reads = self.reads.take();
         let config = Config {
             vfs,
             clock: self.clock.take().unwrap_or_else(Clock::host),
             system: System::new(&host_name(repeatable)),
             network: self.network,
         };
-        let mut machine = Machine::new(config);
+        let mut machine = Machine::with_tape(config, tape);
         if !repeatable {
             machine.kernel_mut().procs.set_last_pid(inherit::number_before_first());
         }
@@ -511,7 +548,11 @@ impl Builder {
             machine.kernel_mut().lent.add(display.lent());
         }
         if let Some(printer) = self.printer.take() {
-            let stream = Stream::new(printer).map_err(|e| StartError::Temporary(e.0.into()))?;
+            let mut stream = Stream::new(printer).map_err(|e| StartError::Temporary(e.0.into()))?;
+            inherit::taped(&machine.kernel().tape, &mut stream)?;
+            machine.kernel_mut().vfs.lend_printer(stream);
+        } else if self.printed {
+            let stream = inherit::played(&machine.kernel().tape)?;
             machine.kernel_mut().vfs.lend_printer(stream);
         }
         machine.requests.unheeded = std::mem::take(&mut self.unheeded);

@@ -6,7 +6,9 @@
 //!
 //! Must not know how a debugger is spoken to.  2.1 counterpart: none; its ptrace is the guests' own.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use iced_x86::{Decoder, DecoderOptions, InstructionInfoFactory, OpAccess, Register, UsedMemory};
 
@@ -100,6 +102,8 @@ pub(super) struct Debugger {
     stepped: bool,
     /// Calls that have begun and were told, by process.
     inside: BTreeMap<i32, u32>,
+    /// Set by somebody who wants the machine to stop at the next instruction.
+    flag: Option<Rc<Cell<bool>>>,
     /// Contents of watched memory, by process.
     seen: BTreeMap<(i32, u32), Vec<u8>>,
 }
@@ -122,6 +126,9 @@ impl Debugger {
             return None;
         }
         self.passed = None;
+        if self.flag.as_ref().is_some_and(|flag| flag.take()) {
+            return Some(Stop::Count);
+        }
         let frame = &proc.frame;
         if self.stepped && self.stops.step == Some(pid) {
             return Some(Stop::Step(pid));
@@ -260,6 +267,18 @@ impl Machine {
         self.debugger.get_or_insert_default();
     }
 
+    /// Has the machine stop at the next instruction of any process once a flag is set, as if so many had been counted.
+    pub fn stop_when(&mut self, flag: Rc<Cell<bool>>) {
+        self.debugger.get_or_insert_default().flag = Some(flag);
+    }
+
+    /// Nothing stops the machine any more.
+    pub fn forget_stops(&mut self) {
+        if let Some(debugger) = &mut self.debugger {
+            (debugger.stops, debugger.flag) = (Stops::default(), None);
+        }
+    }
+
     /// Runs until something of `stops`, a fault of a process, or the end.
     pub fn run_until(&mut self, stops: &Stops) -> Stop {
         let debugger = self.debugger.get_or_insert_default();
@@ -275,8 +294,10 @@ impl Machine {
             debugger.passed = Some((proc.pid, proc.instructions + turn.done));
         }
         let went = self.go();
-        // Whoever looks at the stopped machine sees what it has written.
-        tty::host::flush_all(&mut self.kernel);
+        // Whoever looks at the stopped machine sees what it has written; what a recording says is not asked out of turn.
+        if !self.kernel.tape.is_on() {
+            tty::host::flush_all(&mut self.kernel);
+        }
         match went {
             Some(ended) => Stop::Ended(ended),
             None => self.debugger.as_mut().and_then(|d| d.stop.take()).unwrap_or(Stop::Count),

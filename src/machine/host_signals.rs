@@ -9,6 +9,7 @@ use syscalls::signal::Signal;
 
 use super::Machine;
 use crate::host::signal::{Came, HostSignal, Signals};
+use crate::host::tape::Question;
 use crate::kernel::proc::leader;
 use crate::kernel::signal::{SIGKILL, pgsignal};
 use crate::kernel::tty;
@@ -80,7 +81,9 @@ impl Machine {
     /// Passes on what has come since the last look.
     #[inline]
     pub(super) fn pass_host_signals(&mut self) {
-        if self.signals.as_ref().is_some_and(Signals::any) {
+        if self.kernel.tape.is_on() {
+            self.pass_as_taped();
+        } else if self.signals.as_ref().is_some_and(Signals::any) {
             self.pass_those_that_came();
         }
     }
@@ -93,7 +96,7 @@ impl Machine {
         }
     }
 
-    fn pass_one(&mut self, came: Came) {
+    pub(super) fn pass_one(&mut self, came: Came) {
         let number = guest_signal(came.signal).raw();
         if came.by_terminal {
             self.requests.of_keys = Some(came.signal);
@@ -134,6 +137,14 @@ impl Machine {
     /// Whether a signal asks for the end once too often.  Keys are not counted while the first program lives:
     /// at a shell's prompt they mean something else, and a terminal has a key that stops us.
     fn is_one_too_many(&mut self, came: Came) -> bool {
+        if self.kernel.tape.plays() {
+            return self.kernel.tape.ask(Question::Signals, false, || false);
+        }
+        let too_many = self.insists(came);
+        self.kernel.tape.ask(Question::Signals, false, || too_many)
+    }
+
+    fn insists(&mut self, came: Came) -> bool {
         let asks = matches!(came.signal, HostSignal::Interrupt | HostSignal::Quit | HostSignal::Terminate);
         if !asks || self.requests.unheeded.contains(&came.signal) {
             return false;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::Machine;
 use super::host_signals::guest_signal;
 use crate::host::signal::{HostSignal, stop_by};
+use crate::host::tape::Question;
 use crate::kernel::proc::{ProcId, leader};
 use crate::kernel::tty;
 
@@ -62,7 +63,7 @@ impl Machine {
     /// Stops this process if the first program has stopped, and returns when it is continued.
     #[inline]
     pub(super) fn stop_with_first(&mut self) {
-        if leader::has_stopped(&self.kernel) && self.signals.is_some() {
+        if leader::has_stopped(&self.kernel) && (self.signals.is_some() || self.kernel.tape.is_on()) {
             self.look_at_stop();
         }
     }
@@ -77,7 +78,8 @@ impl Machine {
         };
         // Others of its group may have a screen to clear before they stop as well.
         let since = *self.job.stopped.get_or_insert_with(Instant::now);
-        if others && since.elapsed() < GRACE {
+        let waits = others && self.kernel.tape.ask(Question::Stop, true, || since.elapsed() < GRACE);
+        if waits {
             return;
         }
         self.job.stopped = None;
@@ -96,10 +98,11 @@ impl Machine {
         leader::take_terminal(&mut self.kernel);
         tty::host::give_back(&mut self.kernel);
         self.pulse.flush(&mut self.kernel);
-        stop_by(signal);
-        let continued = self.signals.as_ref().is_some_and(|signals| {
+        self.kernel.tape.flush();
+        let continued = self.kernel.tape.ask(Question::Stop, true, || {
+            stop_by(signal);
             // What a handler has noted is looked at in the next round.
-            signals.has_come(HostSignal::Continue)
+            self.signals.as_ref().is_some_and(|signals| signals.has_come(HostSignal::Continue))
         });
         if !continued {
             // The host does not stop whom nobody could continue.

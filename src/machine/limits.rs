@@ -50,6 +50,8 @@ pub enum Limit {
     Host(u64),
     /// Whoever runs the machine has [given up](super::Builder::cancel).
     Interrupted,
+    /// The recording that is played has nothing more, or the run is another one.
+    Recording,
 }
 
 impl From<Excess> for Limit {
@@ -78,6 +80,7 @@ impl fmt::Display for Limit {
                 )
             }
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Recording => f.write_str("the recording ends here"),
             Self::Output(most) => write!(f, "--max-output: the run wrote more than {most} bytes"),
         }
     }
@@ -106,11 +109,16 @@ impl Meter {
         if self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Some(Limit::Interrupted);
         }
-        if let Some(limit) = self.limits.cpu
-            && Duration::from_nanos(self.cpu_ns) > limit
-        {
-            return Some(Limit::Cpu(limit));
-        }
+        self.cpu_exceeded().or_else(|| self.wall_exceeded())
+    }
+
+    /// The limit of processor time, if that has been hit.
+    pub(super) fn cpu_exceeded(&self) -> Option<Limit> {
+        let limit = self.limits.cpu.filter(|&limit| Duration::from_nanos(self.cpu_ns) > limit)?;
+        Some(Limit::Cpu(limit))
+    }
+
+    fn wall_exceeded(&self) -> Option<Limit> {
         match self.limits.wall {
             Some(limit) if self.started.elapsed() > limit => Some(Limit::Wall(limit)),
             _ => None,

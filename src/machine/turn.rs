@@ -8,7 +8,6 @@ use super::{Machine, SLICE_NS, TRAP_COST, debug, slice_after};
 use crate::kernel::netinet::bridge;
 use crate::kernel::proc::ProcId;
 use crate::kernel::socket::lent;
-use crate::kernel::time::VIRTUAL_NS_PER_INSTRUCTION;
 use crate::kernel::tty;
 use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
@@ -83,7 +82,9 @@ impl Machine {
                     };
                     self.kernel.procs[id].instructions += stopped.retired;
                     self.instructions += stopped.retired;
-                    self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
+                    let time = self.kernel.clock.time_of(stopped.retired + TRAP_COST);
+                    self.kernel.clock.advance(time);
+                    self.kernel.tape.now_at(self.instructions, self.kernel.procs[id].pid);
                     let over = matches!(stopped.trap, Trap::Budget);
                     let before = self.look_before_trap();
                     if matches!(stopped.trap, Trap::Syscall) {
@@ -106,6 +107,7 @@ impl Machine {
             turn.left = turn.left.saturating_sub(retired + TRAP_COST);
             if turn.left == 0 || over || self.kernel.wants_resched() || is_refused() {
                 self.look_at_code(index);
+                self.look_at_host(id);
                 let now = self.kernel.clock.uptime();
                 self.charge(id, now - turn.charged, std::mem::take(&mut turn.system));
                 if over && !self.kernel.clock.is_virtual() {

@@ -120,7 +120,7 @@ pub fn take_terminal(kernel: &mut Kernel) {
 pub fn lend_terminal(kernel: &mut Kernel) {
     let (Some(tty), Some(group)) = (terminal(kernel), first_group(kernel)) else { return };
     let Some(terminal) = kernel.ttys.get(tty) else { return };
-    if !terminal.is_in_hosts_foreground() {
+    if !terminal.is_in_hosts_foreground(&kernel.tape) {
         return take_terminal(kernel);
     }
     let Some(leader) = &mut kernel.leader else { return };

@@ -21,6 +21,7 @@ use super::records::Records;
 use super::socket::{SockState, SocketId};
 use super::unix;
 use crate::host::net::Local;
+use crate::host::tape::Tape;
 use crate::kernel::{Context, Kernel};
 
 /// Largest piece that moves at once.
@@ -106,7 +107,7 @@ pub fn connect(cx: &mut Context<'_>, so: SocketId, path: &[u8]) -> Result<(), Er
     let Some(name) = cx.kernel.lent.names.iter().find(|name| name.guest == path) else {
         return Err(Errno::ECONNREFUSED);
     };
-    let host = Local::connect(&name.host).map_err(|_| Errno::ECONNREFUSED)?;
+    let host = Local::connect(&cx.kernel.tape, &name.host).map_err(|_| Errno::ECONNREFUSED)?;
     let filter = (name.filter)(&name.secret);
     begin(cx, so, host, filter)
 }
@@ -132,12 +133,20 @@ pub fn begin(cx: &mut Context<'_>, so: SocketId, host: Local, filter: Box<dyn Fi
 /// The host's sockets that something is expected of: which, and whether for reading and for writing.
 pub fn interests(kernel: &Kernel) -> Vec<(usize, BorrowedFd<'_>, bool, bool)> {
     let all = kernel.lent.connections.iter().enumerate();
-    let wanted = all.map(|(at, connection)| {
+    let wanted = all.filter_map(|(at, connection)| {
         let read = !connection.datagrams && !connection.ended && connection.back.len() < MOST_WAITING;
         let waits = connection.datagrams && kernel.sockets[connection.so].rcv.cc > 0;
-        (at, connection.host.fd(), read, waits || !connection.out.is_empty())
+        Some((at, connection.host.fd()?, read, waits || !connection.out.is_empty()))
     });
     wanted.filter(|(_, _, read, write)| *read || *write).collect()
+}
+
+/// What was a recording's has no peer any more: whoever has it is told.  Gives how many there were.
+pub fn lose_all(kernel: &mut Kernel) -> usize {
+    let gone = kernel.lent.connections.iter_mut().filter(|connection| connection.host.fd().is_none());
+    let lost = gone.map(|connection| connection.ended = true).count();
+    look(kernel);
+    lost
 }
 
 /// Moves what can be moved.
@@ -182,8 +191,8 @@ impl Connection {
             return self.pass_messages(cx);
         }
         self.take(cx);
-        self.write();
-        if !self.read() || !self.give(cx) {
+        self.write(&cx.kernel.tape);
+        if !self.read(&cx.kernel.tape) || !self.give(cx) {
             return false;
         }
         let state = cx.kernel.sockets[self.so].state;
@@ -201,7 +210,7 @@ impl Connection {
         while let Some(record) = cx.kernel.sockets[self.so].rcv.records.front() {
             let data = record.iter().filter(|m| m.kind == MbufType::Data);
             let message: Vec<u8> = data.flat_map(|m| m.bytes().iter().copied()).collect();
-            match self.host.send(&self.filter.to_host(&message)) {
+            match self.host.send(&cx.kernel.tape, &self.filter.to_host(&message)) {
                 Err(error) if error.would_block() => return true,
                 Err(_) => return false,
                 Ok(_) => {
@@ -235,9 +244,9 @@ impl Connection {
     }
 
     /// Gives the host what it takes.
-    fn write(&mut self) {
+    fn write(&mut self, tape: &Tape) {
         while !self.out.is_empty() {
-            match self.host.send(&self.out) {
+            match self.host.send(tape, &self.out) {
                 Ok(length) => drop(self.out.drain(..length.min(self.out.len()))),
                 Err(error) if error.would_block() => return,
                 Err(_) => {
@@ -249,10 +258,10 @@ impl Connection {
     }
 
     /// Takes what the host has sent; false where the connection is broken.
-    fn read(&mut self) -> bool {
+    fn read(&mut self, tape: &Tape) -> bool {
         let mut piece = [0; PIECE];
         while !self.ended && self.back.len() < MOST_WAITING {
-            match self.host.receive(&mut piece) {
+            match self.host.receive(tape, &mut piece) {
                 Ok(0) => self.ended = true,
                 Ok(length) => {
                     let bytes = self.filter.to_guest(piece.get(..length).unwrap_or_default());

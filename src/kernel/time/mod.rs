@@ -39,8 +39,8 @@ pub const VIRTUAL_EPOCH_NS: u64 = 820_454_400 * SECOND_NS;
 enum Source {
     /// The host's clocks; holds its monotonic clock at boot.
     Host { boot: u64 },
-    /// Retired instructions and idle jumps; holds the uptime.
-    Virtual { uptime: u64 },
+    /// Retired instructions and idle jumps; holds the uptime, and the time of an instruction.
+    Virtual { uptime: u64, instruction_ns: u64 },
 }
 
 /// The clock of the machine.
@@ -74,7 +74,29 @@ impl Clock {
 
     /// The same with another time of day at the start, in nanoseconds since the epoch.
     pub fn deterministic_from(start: u64) -> Self {
-        Self::new(Source::Virtual { uptime: 0 }, start)
+        Self::new(Source::Virtual { uptime: 0, instruction_ns: VIRTUAL_NS_PER_INSTRUCTION }, start)
+    }
+
+    /// A clock that follows retired instructions, quick ones, for a run that is recorded: what the host's time is ahead
+    /// is added now and then.
+    pub fn recorded(start: u64) -> Self {
+        Self::new(Source::Virtual { uptime: 0, instruction_ns: 1 }, start)
+    }
+
+    /// From now on it follows the host's clocks; the uptime goes on.
+    pub fn go_live(&mut self) {
+        let uptime = self.uptime();
+        self.source = Source::Host { boot: host::monotonic().saturating_sub(uptime) };
+        self.boot_time = host::realtime().saturating_sub(uptime);
+    }
+
+    /// What instructions take under a virtual clock, in nanoseconds.
+    #[inline]
+    pub fn time_of(&self, instructions: u64) -> u64 {
+        match self.source {
+            Source::Host { .. } => 0,
+            Source::Virtual { instruction_ns, .. } => instructions * instruction_ns,
+        }
     }
 
     fn new(source: Source, boot_time: u64) -> Self {
@@ -98,7 +120,7 @@ impl Clock {
     pub fn uptime(&self) -> u64 {
         match self.source {
             Source::Host { boot } => host::monotonic().saturating_sub(boot),
-            Source::Virtual { uptime } => uptime,
+            Source::Virtual { uptime, .. } => uptime,
         }
     }
 
@@ -140,7 +162,7 @@ impl Clock {
 
     /// Lets a virtual clock go on, by instructions or to the next event; others go on by themselves.
     pub fn advance(&mut self, by: u64) {
-        if let Source::Virtual { uptime } = &mut self.source {
+        if let Source::Virtual { uptime, .. } = &mut self.source {
             *uptime += by;
         }
     }

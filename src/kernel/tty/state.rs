@@ -11,6 +11,7 @@ use super::clist::{CBSIZE, Clist, Slush};
 use super::host::{Charset, Line};
 use super::pty::Pty;
 use super::settings::{default_settings, flag};
+use crate::host::tape::{Question, Tape};
 use crate::kernel::file::select::Selinfo;
 use crate::kernel::proc::{PgrpId, SessionId};
 use crate::kernel::vfs::VnodeId;
@@ -226,9 +227,9 @@ impl Tty {
     }
 
     /// Whether the terminal of the host is ours to use, if it is one.
-    pub fn is_in_hosts_foreground(&self) -> bool {
+    pub fn is_in_hosts_foreground(&self, tape: &Tape) -> bool {
         match &self.driver {
-            Driver::Host(line) => line.door.is_foreground(),
+            Driver::Host(line) => line.is_foreground(tape),
             Driver::Pty(_) => true,
         }
     }
@@ -356,8 +357,9 @@ impl Ttys {
     }
 
     /// The node of the host's terminal that a descriptor is.
-    pub fn host_node(&self, fd: BorrowedFd<'_>) -> Option<VnodeId> {
-        self.lines().find(|line| line.door.is(fd)).and_then(|line| line.node)
+    pub fn host_node(&self, tape: &Tape, fd: BorrowedFd<'_>) -> Option<VnodeId> {
+        let is = |line: &&Line| tape.ask(Question::Terminal, true, || line.door.is(fd));
+        self.lines().find(is).and_then(|line| line.node)
     }
 
     /// The node of the first of the host's terminals.
@@ -375,9 +377,9 @@ impl Ttys {
 
     /// What the host is to be asked about one of its terminals: whether something was typed (false), and whether
     /// it takes more output (true).
-    pub fn host_interest(&self, id: usize) -> [Option<(BorrowedFd<'_>, bool)>; 2] {
+    pub fn host_interest(&self, tape: &Tape, id: usize) -> [Option<(BorrowedFd<'_>, bool)>; 2] {
         let Some(Tty { driver: Driver::Host(line), state, .. }) = self.all.get(id) else { return [None; 2] };
-        let keys = line.door.keys_fd().filter(|_| line.takes_keys());
+        let keys = line.door.keys_fd().filter(|_| line.takes_keys(tape));
         let sends = line.has_output() && !line.is_gone() && !state.contains(State::TTSTOP);
         let screen = line.door.screen_fd().filter(|_| sends);
         [keys.map(|fd| (fd, false)), screen.map(|fd| (fd, true))]

@@ -50,6 +50,7 @@ impl Vfs {
         if purpose == OpenFor::Writing {
             self.disarm(id)?;
         }
+        self.note_read(id);
         let vnode = &self.vnodes[id];
         let Some(node) = vnode.host() else { return Err(Errno::ENXIO) };
         let moved = purpose == OpenFor::Writing && node.place.moves_on_write();

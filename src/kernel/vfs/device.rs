@@ -333,7 +333,7 @@ pub fn write(cx: &mut Context<'_>, device: Device, uio: &mut Uio) -> Result<(), 
             let mut piece = [0; PIECE];
             while uio.resid > 0 {
                 let length = uio.move_in(cx, &mut piece)?;
-                cx.kernel.vfs.console_write(piece.get(..length).unwrap_or_default());
+                cx.kernel.vfs.console_write(&cx.kernel.tape, piece.get(..length).unwrap_or_default());
             }
             Ok(())
         }

@@ -5,6 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use super::overlay::Layered;
 use crate::host::change::{HostSpace, NodeKind};
@@ -85,6 +86,14 @@ impl Hold {
     /// Opens a regular file; anything else is refused with `ENXIO`.
     pub fn open_file(&self, purpose: OpenFor) -> HostResult<OwnedFd> {
         either!(self, held => held.open_file(purpose))
+    }
+
+    /// The path at the host of what is read.
+    pub fn below_path(&self) -> Option<PathBuf> {
+        match self {
+            Hold::Host(held) => held.host_path(),
+            Hold::Layered(held) => held.below_path(),
+        }
     }
 
     /// The place of the host, where that is what is changed.

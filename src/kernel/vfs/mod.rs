@@ -34,6 +34,7 @@ mod own;
 mod own_names;
 mod path;
 pub(in crate::kernel) mod procfs;
+pub mod reads;
 mod repeat;
 mod room;
 mod setattr;
@@ -150,6 +151,8 @@ pub struct Vfs {
     name_counts: NameCounts,
     /// The file of a kernel for roots that have none, and its vnode once somebody has looked.
     kernel_file: Option<Rc<[u8]>>,
+    /// Which files of the host a recorded run reads.
+    pub reads: Option<reads::Reads>,
     kernel_vnode: Option<VnodeId>,
 }
 
@@ -510,6 +513,11 @@ impl Vfs {
 
     /// A new vnode for a place of the host.
     fn host_vnode(&self, mount: mount::MountId, place: Hold, stat: &HostStat) -> HostResult<Vnode> {
+        if let Some(reads) = self.reads.as_ref().filter(|reads| reads.wants_names())
+            && let Some(path) = place.below_path()
+        {
+            reads.met(path);
+        }
         let inode = match &self.repeat {
             Some(repeat) => Inode::new(repeat.extra((stat.dev, stat.ino))),
             None => Rc::default(),

@@ -5,14 +5,16 @@
 //!
 //! Must not know how terminals edit lines.  2.1 counterpart: none; the place of the console's driver.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use syscalls::Errno;
 
 use super::vnode::{Body, Vnode, VnodeId, Vtype};
 use super::{Vfs, device};
+use crate::host::door::{Door, Nobody};
 use crate::host::error::HostError;
 use crate::host::stdio::{Poll, Stream, StreamKind, wait};
+use crate::host::tape::{List, Question, Tape};
 use crate::host::terminal;
 use crate::kernel::boot::{Descriptor, Opened};
 use crate::kernel::file::select::{Selinfo, Which, selrecord, selwakeup};
@@ -31,7 +33,7 @@ const PIECE: usize = 65536;
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// Parked reads (false) and writes (true).
-    parked: HashSet<(FileId, bool)>,
+    parked: BTreeSet<(FileId, bool)>,
     /// Who selects on a stream, for reading and for writing.
     selecting: HashMap<VnodeId, [Selinfo; 2]>,
 }
@@ -57,6 +59,15 @@ impl Vfs {
         self.vnodes.graft(dev, b"lpt0", printer);
     }
 
+    /// What is over streams of a recording is over those of this process from now on.
+    pub fn streams_go_live(&mut self) {
+        for id in self.vnodes.ids() {
+            if let Body::Stream(stream) = &mut self.vnodes[id].body {
+                stream.go_live();
+            }
+        }
+    }
+
     /// The host stream behind a vnode.
     pub fn stream(&self, id: VnodeId) -> Option<&Stream> {
         match &self.vnodes[id].body {
@@ -66,11 +77,14 @@ impl Vfs {
     }
 
     /// Writes to the console: standard error, as far as it takes it.
-    pub(super) fn console_write(&mut self, data: &[u8]) {
-        if let Ok(Some(stream)) = Stream::standard(2) {
-            // The console of a machine that nobody looks at loses what is written.
-            let _ = stream.write(data);
+    pub(super) fn console_write(&mut self, tape: &Tape, data: &[u8]) {
+        // The console of a machine that nobody looks at loses what is written.
+        if !tape.plays()
+            && let Ok(Some(stream)) = Stream::standard(2)
+        {
+            let _ = stream.write(&Tape::default(), data);
         }
+        tape.gave(2, data);
     }
 }
 
@@ -111,7 +125,7 @@ pub fn open_descriptors(cx: &mut Context<'_>, mut descriptors: Vec<Descriptor>) 
         flag.set(FileFlag::READ, stream.readable);
         flag.set(FileFlag::WRITE, stream.writable);
         flag.set(FileFlag::APPEND, stream.appends());
-        let offset = stream.tell().unwrap_or(0);
+        let offset = stream.tell(&cx.kernel.tape).unwrap_or(0);
         let shared = stream.kind != StreamKind::File;
         let vnode = match stream.kind {
             StreamKind::Terminal => terminal_vnode(cx, &stream)?,
@@ -143,12 +157,21 @@ fn open_vnode(cx: &mut Context<'_>, number: usize, vnode: VnodeId, flag: FileFla
 
 /// The node of a host terminal: one for all streams to it.
 fn terminal_vnode(cx: &mut Context<'_>, stream: &Stream) -> Result<VnodeId, Errno> {
-    let known = cx.kernel.ttys.host_node(stream.fd());
+    let known = cx.kernel.ttys.host_node(&cx.kernel.tape, stream.fd());
     let node = match known {
         Some(node) => node,
         None => {
-            let door = terminal::Terminal::new(stream.fd()).ok_or(Errno::ENOTTY)?;
-            cx.kernel.attach_terminal(Box::new(door))
+            let mut door = None;
+            let there = cx.kernel.tape.ask(Question::Terminal, true, || {
+                door = terminal::Terminal::new(stream.fd());
+                door.is_some()
+            });
+            let played = || -> Box<dyn Door> { Box::new(Nobody) };
+            let door = door.map_or_else(played, |door| Box::new(door));
+            if !there {
+                return Err(Errno::ENOTTY);
+            }
+            cx.kernel.attach_terminal(door)
         }
     };
     control_by(cx, node);
@@ -189,7 +212,7 @@ pub(super) fn read(cx: &mut Context<'_>, file: FileId, vnode: VnodeId, mut uio: 
         let room = (uio.resid as usize).min(PIECE);
         let Some(stream) = cx.kernel.vfs.stream(vnode) else { return Err(Errno::EBADF.into()) };
         let piece = buffer.get_mut(..room).unwrap_or_default();
-        match stream.read(piece) {
+        match stream.read(&cx.kernel.tape, piece) {
             Ok(0) => break,
             Ok(length) => {
                 if let Err(errno) = uio.move_out(cx, piece.get(..length).unwrap_or_default()) {
@@ -229,7 +252,7 @@ fn write_rest(
     let mut buffer = vec![0; (requested as usize).min(PIECE)];
     let mut result = Ok(());
     if cx.kernel.keeps_output()
-        && let Some(offset) = cx.kernel.vfs.stream(vnode).and_then(|stream| stream.tell().ok())
+        && let Some(offset) = cx.kernel.vfs.stream(vnode).and_then(|stream| stream.tell(&cx.kernel.tape).ok())
         && !cx.kernel.account_extent(offset)
     {
         return Err(Errno::EFBIG.into());
@@ -245,7 +268,7 @@ fn write_rest(
         };
         let allowed = cx.kernel.account_output(length);
         let Some(stream) = cx.kernel.vfs.stream(vnode) else { return Err(Errno::EBADF.into()) };
-        match stream.write(buffer.get(..allowed).unwrap_or_default()) {
+        match stream.write(&cx.kernel.tape, buffer.get(..allowed).unwrap_or_default()) {
             // What goes beyond the allowance is taken and lost: the run is over.
             Ok(written) if written == allowed => {
                 cx.kernel.wrote(written);
@@ -281,7 +304,8 @@ fn skip(cx: &Context<'_>, uio: &mut Uio, length: usize) -> Result<(), Errno> {
 
 /// Where a regular file of the host stands now is where the open file stands.
 fn note_offset(cx: &mut Context<'_>, file: FileId, vnode: VnodeId) {
-    if let Some(offset) = cx.kernel.vfs.stream(vnode).and_then(|stream| stream.tell().ok()) {
+    let Kernel { vfs, tape, .. } = &*cx.kernel;
+    if let Some(offset) = vfs.stream(vnode).and_then(|stream| stream.tell(tape).ok()) {
         cx.kernel.files[file].offset = offset as i64;
     }
 }
@@ -331,8 +355,8 @@ fn asleep(file: FileId, write: bool) -> Sleep {
 pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool {
     let Some(stream) = cx.kernel.vfs.stream(vnode) else { return true };
     let at = match which {
-        Which::Read if stream.can_read() => return true,
-        Which::Write if stream.can_write() => return true,
+        Which::Read if stream.can_read(&cx.kernel.tape) => return true,
+        Which::Write if stream.can_write(&cx.kernel.tape) => return true,
         Which::Read => 0,
         Which::Write => 1,
         Which::Except => return false,
@@ -350,6 +374,50 @@ pub(super) fn select(cx: &mut Context<'_>, vnode: VnodeId, which: Which) -> bool
 pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>) -> bool {
     forget_the_gone(kernel);
     bridge::settle(kernel);
+    if !kernel.tape.is_on() {
+        let Some(targets) = wait_for_host(kernel, wake, timeout_ns) else { return false };
+        targets.into_iter().for_each(|target| serve(kernel, target));
+        return true;
+    }
+    let number = |target: &Target| match *target {
+        Target::Parked(file, write) => (0u8, file.index(), usize::from(write)),
+        Target::Selecting(vnode, at) => (1, vnode.index(), at),
+        Target::Network => (2, 0, 0),
+        Target::Lent => (3, 0, 0),
+        Target::Terminal(id) => (4, id, 0),
+    };
+    let asked = kernel.tape.ask(Question::Wait, None, || {
+        let targets = wait_for_host(kernel, wake, timeout_ns)?;
+        Some(List(targets.iter().map(number).collect()))
+    });
+    let Some(List(numbers)) = asked else { return false };
+    for (kind, index, at) in numbers {
+        let waiting = &kernel.vfs.waiting;
+        let target = match kind {
+            0 => waiting
+                .parked
+                .iter()
+                .find(|(file, write)| (file.index(), usize::from(*write)) == (index, at))
+                .map(|&(file, write)| Target::Parked(file, write)),
+            1 => waiting
+                .selecting
+                .keys()
+                .find(|vnode| vnode.index() == index)
+                .map(|&vnode| Target::Selecting(vnode, at)),
+            2 => Some(Target::Network),
+            3 => Some(Target::Lent),
+            _ => kernel.ttys.hosts().contains(&index).then_some(Target::Terminal(index)),
+        };
+        // A recording that names nobody here is another run's, which the next look at the run tells.
+        if let Some(target) = target {
+            serve(kernel, target);
+        }
+    }
+    true
+}
+
+/// Waits for what is waited for; those that need not wait any more, or none where nobody waits for anything.
+fn wait_for_host(kernel: &Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>) -> Option<Vec<Target>> {
     let waiting = &kernel.vfs.waiting;
     let mut polls: Vec<(Target, Poll<'_>)> = Vec::new();
     for &(file, write) in &waiting.parked {
@@ -357,7 +425,9 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
             polls.push((Target::Parked(file, write), Poll::new(stream, write)));
         }
     }
-    for &vnode in waiting.selecting.keys() {
+    let mut selecting: Vec<VnodeId> = waiting.selecting.keys().copied().collect();
+    selecting.sort_unstable();
+    for vnode in selecting {
         for (at, write) in [(0, false), (1, true)] {
             if let Some(stream) = kernel.vfs.stream(vnode) {
                 polls.push((Target::Selecting(vnode, at), Poll::new(stream, write)));
@@ -365,7 +435,7 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
         }
     }
     for id in kernel.ttys.hosts() {
-        for (fd, write) in kernel.ttys.host_interest(id).into_iter().flatten() {
+        for (fd, write) in kernel.ttys.host_interest(&kernel.tape, id).into_iter().flatten() {
             polls.push((Target::Terminal(id), Poll::either(fd, !write, write)));
         }
     }
@@ -376,28 +446,28 @@ pub fn poll_host(kernel: &mut Kernel, wake: &[Poll<'_>], timeout_ns: Option<u64>
         polls.push((Target::Lent, Poll::either(fd, read, write)));
     }
     if polls.is_empty() {
-        return false;
+        return None;
     }
     let ready = wait(polls.iter().map(|(_, poll)| poll).chain(wake), timeout_ns);
-    let targets: Vec<Target> =
-        polls.iter().zip(ready).filter(|(_, ready)| *ready).map(|((target, _), _)| *target).collect();
-    for target in targets {
-        match target {
-            Target::Parked(file, write) => {
-                kernel.vfs.waiting.parked.remove(&(file, write));
-                kernel.wakeup(Channel::HostFile(file));
-            }
-            Target::Selecting(vnode, at) => {
-                let Some(infos) = kernel.vfs.waiting.selecting.get_mut(&vnode) else { continue };
-                let mut info = infos.get_mut(at).map(std::mem::take).unwrap_or_default();
-                selwakeup(kernel, &mut info);
-            }
-            Target::Lent => lent::service(kernel),
-            Target::Network => bridge::service(kernel),
-            Target::Terminal(id) => tty::host::service(kernel, id),
+    Some(polls.iter().zip(ready).filter(|(_, ready)| *ready).map(|((target, _), _)| *target).collect())
+}
+
+/// Wakes who need not wait any more.
+fn serve(kernel: &mut Kernel, target: Target) {
+    match target {
+        Target::Parked(file, write) => {
+            kernel.vfs.waiting.parked.remove(&(file, write));
+            kernel.wakeup(Channel::HostFile(file));
         }
+        Target::Selecting(vnode, at) => {
+            let Some(infos) = kernel.vfs.waiting.selecting.get_mut(&vnode) else { return };
+            let mut info = infos.get_mut(at).map(std::mem::take).unwrap_or_default();
+            selwakeup(kernel, &mut info);
+        }
+        Target::Lent => lent::service(kernel),
+        Target::Network => bridge::service(kernel),
+        Target::Terminal(id) => tty::host::service(kernel, id),
     }
-    true
 }
 
 /// Who is to be woken.

@@ -58,7 +58,7 @@ pub fn host_socket_at(cx: &mut Context<'_>, path: &[u8], datagrams: bool) -> Res
     cx.kernel.vfs.access(vnode, Want::WRITE, &cred)?;
     let vnode = cx.kernel.vfs.vnode(vnode);
     let place = vnode.host().and_then(|node| node.place.on_host()).ok_or(Errno::ECONNREFUSED)?;
-    Local::to(place, datagrams).map_err(|error| match Errno::from(error) {
+    Local::to(&cx.kernel.tape, place, datagrams).map_err(|error| match Errno::from(error) {
         Errno::EPROTOTYPE => Errno::EPROTOTYPE,
         _ => Errno::ECONNREFUSED,
     })

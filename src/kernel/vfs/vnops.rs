@@ -462,7 +462,7 @@ pub fn vn_ioctl(cx: &mut Context<'_>, file: FileId, command: u32, data: &mut Vec
             cx.kernel.vfs.getattr(vnode)?.size.cast_signed().wrapping_sub(cx.kernel.files[file].offset)
         }
         request::FIONREAD => match cx.kernel.vfs.stream(vnode) {
-            Some(stream) => stream.waiting()?.cast_signed(),
+            Some(stream) => stream.waiting(&cx.kernel.tape)?.cast_signed(),
             None => 0,
         },
         request::FIONBIO | request::FIOASYNC => return Ok(()),

@@ -7,7 +7,8 @@ use super::{Builder, StartError};
 use crate::host::inherit::{self, HostLimit};
 use crate::host::random;
 use crate::host::signal::HostSignal;
-use crate::host::stdio::Stream;
+use crate::host::stdio::{Facts, NO_STANDARD, Stream};
+use crate::host::tape::{List, Question, Tape};
 use crate::kernel::boot::{Descriptor, Inherited, Opened};
 use crate::kernel::limits::Resource;
 use crate::kernel::signal::sigmask;
@@ -88,6 +89,61 @@ pub(super) fn handed_over(others: &[u32], own_terminal: bool) -> Result<Vec<Desc
         descriptors.push((number, Opened::Stream(stream)));
     }
     Ok(descriptors)
+}
+
+/// Freezes a stream of a run that is recorded, and writes down what it is.
+pub(super) fn taped(tape: &Tape, stream: &mut Stream) -> Result<(), StartError> {
+    if tape.is_on() {
+        let facts = stream.freeze().map_err(|e| StartError::Stream(e.0.into()))?;
+        tape.learn(Question::Descriptor, || facts);
+    }
+    Ok(())
+}
+
+/// What a recording has in the place of a stream.
+pub(super) fn played(tape: &Tape) -> Result<Stream, StartError> {
+    let facts: Option<Facts> = tape.get(Question::Descriptor);
+    let damaged = || StartError::Recording("what it says of descriptors is damaged".to_owned());
+    Stream::played(&facts.ok_or_else(damaged)?).map_err(|e| StartError::Stream(e.0.into()))
+}
+
+/// What a descriptor is in a recording: a stream, the null device or the terminal.
+const STREAM: u8 = 0;
+const NULL: u8 = 1;
+const TERMINAL: u8 = 2;
+
+/// Writes down the descriptors of a run that is recorded.
+pub(super) fn taped_all(tape: &Tape, descriptors: &mut [Descriptor]) -> Result<(), StartError> {
+    let kind = |opened: &Opened| match opened {
+        Opened::Stream(_) => STREAM,
+        Opened::Null => NULL,
+        Opened::Terminal => TERMINAL,
+    };
+    let all = descriptors.iter().map(|(number, opened)| (*number, kind(opened))).collect();
+    tape.learn(Question::Descriptor, || List(all));
+    for (number, opened) in descriptors {
+        if let Opened::Stream(stream) = opened {
+            stream.number = u8::try_from(*number).ok().filter(|&n| n < 3).unwrap_or(NO_STANDARD);
+            taped(tape, stream)?;
+        }
+    }
+    Ok(())
+}
+
+/// The descriptors of a recording.
+pub(super) fn played_all(tape: &Tape) -> Result<Vec<Descriptor>, StartError> {
+    let all = tape.learn(Question::Descriptor, List::<(u32, u8)>::default).unwrap_or_default();
+    let open = |(number, kind)| {
+        Ok((
+            number,
+            match kind {
+                STREAM => Opened::Stream(played(tape)?),
+                TERMINAL => Opened::Terminal,
+                _ => Opened::Null,
+            },
+        ))
+    };
+    all.0.into_iter().map(open).collect()
 }
 
 /// A limit of the host in the guest's words.

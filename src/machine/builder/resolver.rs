@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use crate::host::look;
+use crate::host::tape::Question;
 use crate::kernel::Kernel;
 
 /// Largest file that is offered.
@@ -15,8 +16,10 @@ const LARGEST: u64 = 64 << 10;
 pub(super) fn offer(kernel: &mut Kernel) {
     for (path, keeps) in [("/etc/resolv.conf", names_server as fn(&str) -> bool), ("/etc/hosts", names_host)]
     {
-        let content = look::open_named(Path::new(path)).and_then(|file| look::whole(&file, LARGEST));
-        if let Ok(content) = content {
+        let content = kernel.tape.learn(Question::Boot, || {
+            look::open_named(Path::new(path)).and_then(|file| look::whole(&file, LARGEST)).ok()
+        });
+        if let Some(content) = content.flatten() {
             kernel.vfs.offer(path.as_bytes(), only(&content, keeps).as_bytes());
         }
     }

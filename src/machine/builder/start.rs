@@ -6,8 +6,9 @@ use std::path::Path;
 use syscalls::errno::Errno;
 
 use super::{Builder, StartError, inherit};
-use crate::host::door::Door;
+use crate::host::door::{Door, Nobody};
 use crate::host::escape::Escaping;
+use crate::host::tape::Question;
 use crate::host::terminal::Terminal;
 use crate::kernel::boot::{Descriptor, Opened, Program, StartFailure};
 use crate::kernel::proc::exec::ExecError;
@@ -29,10 +30,14 @@ impl Builder {
             Some(login) => self.logged_in(machine, login)?,
             None => self.named(machine, here)?,
         };
-        let descriptors = match self.descriptors.take() {
+        let mut descriptors = match self.descriptors.take() {
+            _ if machine.kernel().tape.plays() => inherit::played_all(&machine.kernel().tape)?,
             Some(others) => inherit::handed_over(&others, own)?,
             None => self.streams(machine, own)?,
         };
+        if machine.kernel().tape.is_on() && !machine.kernel().tape.plays() {
+            inherit::taped_all(&machine.kernel().tape, &mut descriptors)?;
+        }
         let program = match first.paths.as_slice() {
             [only] if self.program.is_empty() => String::from_utf8_lossy(only).into_owned(),
             _ => self.program.to_string_lossy().into_owned(),
@@ -66,18 +71,25 @@ impl Builder {
 
     /// Gives the guest its terminal; whether that is one of its own and its standard streams with it.
     fn attach_terminal(&mut self, machine: &mut Machine) -> bool {
-        if let Some(door) = self.door.take() {
+        let played = || -> Box<dyn Door> { Box::new(Nobody) };
+        if let Some(door) = self.door.take().or_else(|| self.own_terminal.then(played)) {
             machine.kernel_mut().attach_terminal(door);
             return true;
         }
-        if self.terminal
-            && let Some(door) = Terminal::controlling()
-        {
+        let mut door = None;
+        let there = self.terminal
+            && machine.kernel().tape.ask(Question::Terminal, false, || {
+                door = Terminal::controlling();
+                door.is_some()
+            });
+        if let Some(door) = door {
             let door: Box<dyn Door> = match self.escape {
                 Some(escape) => Box::new(Escaping::new(Box::new(door), escape)),
                 None => Box::new(door),
             };
             machine.kernel_mut().attach_terminal(door);
+        } else if there {
+            machine.kernel_mut().attach_terminal(played());
         }
         false
     }

@@ -49,6 +49,9 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// A recording is not what it must be.
+    #[error("the recording: {0}")]
+    Recording(String),
     /// A standard stream cannot be made.
     #[error("cannot make a standard stream of the guest: {0}")]
     Stream(std::io::Error),

@@ -45,19 +45,27 @@ impl Builder {
             }
             None => {
                 let everything = here == Path::new("/");
-                let root = if everything { Source::Host(here) } else { Source::Empty };
+                let place = self.now_at(here);
+                let root = match everything {
+                    true if self.apart => {
+                        let refused = |error| StartError::Overlay { path: place.clone(), error };
+                        Source::Overlay(&place, Overlay::private(&place, &above).map_err(refused)?)
+                    }
+                    true => Source::Host(&place),
+                    false => Source::Empty,
+                };
                 mounted(Path::new("/"), vfs.mount_root(&root, flags_of(false)))?;
                 let own = Temporary::new(above).map_err(|e| StartError::Temporary(e.0.into()))?;
                 mounted(Path::new("/tmp"), vfs.mount_private(own, b"/tmp"))?;
                 let own = |path: &Path, read_only| Mount {
-                    host: path.to_owned(),
+                    host: self.now_at(path),
                     guest: path.as_os_str().as_bytes().to_vec(),
                     read_only,
                 };
                 let program = normalize(&here.join(Path::new(&self.program)));
                 if let Some(directory) = program.parent()
                     && !(directory.starts_with(here) && visible_below(here, directory))
-                    && directory.is_dir()
+                    && self.now_at(directory).is_dir()
                 {
                     mounts.push((own(directory, true), false));
                 }
@@ -70,7 +78,15 @@ impl Builder {
         mounts.sort_by_key(|(m, _)| m.guest.iter().filter(|&&b| b == b'/').count());
         for (mount, special) in &mounts {
             tracing::debug!(target: "bsd21::mount", host = %mount.host.display(), guest = %mount.guest.escape_ascii(), mount.read_only, "lends");
-            let source = if *special { Source::Special(&mount.host) } else { Source::Host(&mount.host) };
+            let source = match special {
+                true => Source::Special(&mount.host),
+                false if self.apart && !mount.read_only && !self.read_only && mount.host.is_dir() => {
+                    let refused = |error| StartError::Overlay { path: mount.host.clone(), error };
+                    let overlay = Overlay::private(&mount.host, &temporary).map_err(refused)?;
+                    Source::Overlay(&mount.host, overlay)
+                }
+                false => Source::Host(&mount.host),
+            };
             mounted(&mount.host, vfs.mount(&source, &mount.guest, flags_of(mount.read_only)))?;
         }
         if let Some(above) = scratch {
@@ -95,6 +111,12 @@ impl Builder {
             mounted(Path::new("/proc"), vfs.mount(&source, b"/proc", MountFlags::empty()))?;
         }
         Ok(vfs)
+    }
+
+    /// Where a directory is that the guest sees at its path of another time or host.
+    fn now_at(&self, then: &Path) -> PathBuf {
+        let moved = self.moves.iter().find_map(|(from, to)| Some(to.join(then.strip_prefix(from).ok()?)));
+        moved.unwrap_or_else(|| then.to_owned())
     }
 
     /// The overlay over the root, if changes are not to go there.

@@ -40,7 +40,7 @@ fn serve(cx: &mut Context<'_>, so: SocketId, id: InpcbId, request: UserRequest<'
         UserRequest::Connect { nam } => {
             let to = peer(SockaddrIn::from_mbuf(nam)?)?;
             set_options(cx.kernel, id);
-            cx.kernel.inet.host(id)?.connect(ports::outward(cx.kernel, true, to))?;
+            cx.kernel.inet.host(id)?.connect(&cx.kernel.tape, ports::outward(cx.kernel, true, to))?;
             let inp = cx.kernel.inet.inp_mut(id);
             (inp.faddr, inp.fport) = to;
             learn_name(cx.kernel, id);
@@ -48,7 +48,7 @@ fn serve(cx: &mut Context<'_>, so: SocketId, id: InpcbId, request: UserRequest<'
         }
         UserRequest::Disconnect if !connected => return Err(Errno::ENOTCONN),
         UserRequest::Disconnect => {
-            cx.kernel.inet.host(id)?.disconnect()?;
+            cx.kernel.inet.host(id)?.disconnect(&cx.kernel.tape)?;
             let inp = cx.kernel.inet.inp_mut(id);
             (inp.faddr, inp.fport) = (INADDR_ANY, 0);
             learn_name(cx.kernel, id);
@@ -71,7 +71,7 @@ fn serve(cx: &mut Context<'_>, so: SocketId, id: InpcbId, request: UserRequest<'
 fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     udp_usrreq::attach(kernel, so)?;
     let id = sotoinpcb(kernel, so)?;
-    match Socket::datagram() {
+    match Socket::datagram(&kernel.tape) {
         Ok(socket) => kernel.inet.inp_mut(id).host = Some(Bridge::new(socket)),
         Err(error) => {
             in_pcb::detach(kernel, id);
@@ -92,8 +92,8 @@ fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>, connected: bool
     set_options(cx.kernel, id);
     let host = cx.kernel.inet.host(id)?;
     let sent = match to {
-        Some(to) => host.send_to(&data, ports::outward(cx.kernel, true, to)),
-        None => host.send(&data, false),
+        Some(to) => host.send_to(&cx.kernel.tape, &data, ports::outward(cx.kernel, true, to)),
+        None => host.send(&cx.kernel.tape, &data, false),
     };
     if cx.kernel.inet.inp(id).lport == 0 {
         learn_name(cx.kernel, id);
@@ -130,7 +130,7 @@ fn receive_all(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
     while kernel.inet.has(id) && wants(kernel, id).0.read {
         let so = socket_of(kernel, id);
         let Ok(host) = kernel.inet.host(id) else { return };
-        let received: HostResult<_> = host.receive_from(buffer);
+        let received: HostResult<_> = host.receive_from(&kernel.tape, buffer);
         match received {
             Ok((length, from)) => {
                 let (addr, port) = ports::inward(kernel, true, from);

@@ -30,7 +30,7 @@ const TTL: u8 = 64;
 
 /// Gives a raw socket of ICMP one of the host; EPERM where the host has none for its user.
 pub(in crate::kernel::netinet) fn attach(kernel: &mut Kernel, id: InpcbId) -> Result<(), Errno> {
-    let socket = Socket::icmp().map_err(|_| Errno::EPERM)?;
+    let socket = Socket::icmp(&kernel.tape).map_err(|_| Errno::EPERM)?;
     kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
     note(kernel, id);
     Ok(())
@@ -62,8 +62,8 @@ pub(in crate::kernel::netinet) fn send(
     let Some(bridge) = kernel.inet.bridge_mut(id) else { return Err(Errno::EINVAL) };
     bridge.number = [i1, i0];
     // A host that has no such time to live keeps its own.
-    let _ = bridge.socket.set(HostOption::TimeToLive(ttl.max(1)));
-    bridge.socket.send_to(&data, (to, 0))?;
+    bridge.socket.set(HostOption::TimeToLive(ttl.max(1)));
+    kernel.inet.host(id)?.send_to(&kernel.tape, &data, (to, 0))?;
     record::message(kernel, id, Way::Out, to, &data);
     note(kernel, id);
     Ok(())
@@ -75,7 +75,7 @@ pub(super) fn receive(kernel: &mut Kernel, id: InpcbId) {
     while kernel.inet.has(id) && kernel.sockets[socket_of(kernel, id)].rcv.space() > 0 {
         let so = socket_of(kernel, id);
         let Some(bridge) = kernel.inet.bridge(id) else { break };
-        let Ok((len, (from, _))) = bridge.socket.receive_from(&mut buffer) else { break };
+        let Ok((len, (from, _))) = bridge.socket.receive_from(&kernel.tape, &mut buffer) else { break };
         let Some(answer) = buffer.get_mut(..len).filter(|answer| answer.len() >= 8) else { continue };
         if answer[0] == ECHOREPLY {
             answer[4..6].copy_from_slice(&bridge.number);

@@ -5,6 +5,7 @@
 
 use super::super::{INADDR_ANY, SockaddrIn, in_control};
 use crate::host::outside::Outside;
+use crate::host::tape::Question;
 use crate::kernel::Kernel;
 use crate::kernel::net::interface::{Driver, IfCounts, IfFlags, Ifnet};
 use crate::kernel::net::route::{rt_add, rtf};
@@ -16,7 +17,7 @@ const IFT_ETHER: u8 = 6;
 
 /// Adds the interface, where the host reaches other machines.
 pub(in crate::kernel::netinet) fn show(kernel: &mut Kernel) {
-    let Some(outside) = Outside::look() else { return };
+    let Some(outside) = kernel.tape.ask(Question::Network, None, Outside::look) else { return };
     kernel.inet.outside = Some(outside.address);
     let index = kernel.net.if_attach(
         Ifnet {

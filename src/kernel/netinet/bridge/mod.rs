@@ -27,6 +27,7 @@ use super::in_pcb::{InpcbId, List};
 use super::tcp_fsm::TcpState;
 use super::{INADDR_ANY, Inet, SockaddrIn};
 use crate::host::net::{Address, HostOption, Socket};
+use crate::host::tape::{List as Answers, Question};
 use crate::host::watch::{Interest, Watch};
 use crate::kernel::socket::socket::{SocketId, SocketOptions};
 use crate::kernel::{Context, Kernel};
@@ -157,9 +158,9 @@ pub fn settle(kernel: &mut Kernel) {
         }
         let none = Interest::default();
         watched.count = watched.count + usize::from(before == none) - usize::from(now == none);
-        if let Some(watch) = &watched.watch {
+        if let (Some(watch), Some(fd)) = (&watched.watch, bridge.socket.fd()) {
             // A socket that is already broken is told of by whoever uses it next.
-            let _ = watch.set(bridge.socket.fd(), token, before, now);
+            let _ = watch.set(fd, token, before, now);
         }
     }
 }
@@ -175,10 +176,13 @@ pub fn service(kernel: &mut Kernel) {
     // Nobody's process runs here; the first one lends its name.
     let Some(init) = kernel.init else { return };
     settle(kernel);
-    let ready = match &kernel.inet.watched.watch {
-        Some(watch) if kernel.inet.watched.count > 0 => watch.ready(),
-        _ => return,
-    };
+    let watched = &kernel.inet.watched;
+    if watched.count == 0 {
+        return;
+    }
+    let Answers(ready) = kernel.tape.ask(Question::Ready, Answers::default(), || {
+        Answers(watched.watch.as_ref().map(Watch::ready).unwrap_or_default())
+    });
     let mut cx = Context::new(kernel, init);
     for ready in ready {
         let Some(id) = cx.kernel.inet.numbered(ready.token) else { continue };
@@ -205,6 +209,18 @@ pub fn look(kernel: &mut Kernel) {
     if kernel.inet.bridged {
         service(kernel);
     }
+}
+
+/// Sockets that were a recording's have no peers any more: whoever has one is told.
+pub fn lose_all(kernel: &mut Kernel) -> usize {
+    let streams: Vec<InpcbId> = kernel.inet.list(List::Tcp).into_iter().collect();
+    let lost =
+        |kernel: &Kernel, id| kernel.inet.bridge(id).is_some_and(|bridge| bridge.socket.fd().is_none());
+    let gone: Vec<InpcbId> = streams.into_iter().filter(|&id| lost(kernel, id)).collect();
+    for &id in &gone {
+        stream::lose(kernel, id);
+    }
+    gone.len()
 }
 
 /// Whether data of closed sockets still wait for the host.
@@ -246,7 +262,7 @@ pub(super) fn set_options(kernel: &Kernel, id: InpcbId) {
         None => all.push(HostOption::Broadcast(options.contains(SocketOptions::BROADCAST))),
     }
     for option in all {
-        let _ = host.set(option);
+        host.set(option);
     }
 }
 

@@ -59,15 +59,15 @@ pub(super) fn bind(kernel: &mut Kernel, id: InpcbId, (addr, port): Address) -> R
     let udp = kernel.inet.inp(id).tcp.is_none();
     let outer = kernel.inet.ports.outer(udp, port);
     let host = kernel.inet.host(id)?;
-    let bound = host.bind((addr, outer));
+    let bound = host.bind(&kernel.tape, (addr, outer));
     let refused = |error: &HostError| Errno::from(*error) == Errno::EACCES;
     match bound {
         Err(error) if refused(&error) && outer == port && (1..IPPORT_RESERVED).contains(&port) => {
-            host.bind((addr, 0))?;
+            host.bind(&kernel.tape, (addr, 0))?;
         }
         other => other?,
     }
-    let (_, real) = host.name()?;
+    let (_, real) = host.name(&kernel.tape)?;
     if port == 0 || real == port {
         return Ok(());
     }
@@ -101,6 +101,6 @@ fn is_ours(kernel: &Kernel, addr: Ipv4Addr) -> bool {
 
 /// The own address of a host's socket as the guest sees it.
 pub(super) fn name(kernel: &Kernel, udp: bool, host: &Socket) -> HostResult<Address> {
-    let (addr, port) = host.name()?;
+    let (addr, port) = host.name(&kernel.tape)?;
     Ok((addr, kernel.inet.ports.inner(udp, port)))
 }

@@ -53,7 +53,7 @@ fn serve(cx: &mut Context<'_>, so: SocketId, id: InpcbId, request: UserRequest<'
             if cx.kernel.inet.inp(id).lport == 0 {
                 bind(cx, id, None)?;
             }
-            cx.kernel.inet.host(id)?.listen(backlog)?;
+            cx.kernel.inet.host(id)?.listen(&cx.kernel.tape, backlog)?;
             set_state(cx.kernel, id, TcpState::Listen);
         }
         UserRequest::Connect { nam } => return connect(cx, id, nam),
@@ -102,7 +102,7 @@ fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     tcp_usrreq::attach(kernel, so)?;
     let id = sotoinpcb(kernel, so)?;
     if kernel.sockets[so].head.is_none() {
-        match Socket::stream() {
+        match Socket::stream(&kernel.tape) {
             Ok(socket) => kernel.inet.inp_mut(id).host = Some(Bridge::new(socket)),
             Err(error) => {
                 in_pcb::detach(kernel, id);
@@ -121,7 +121,7 @@ fn connect(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
     let to = peer(sin)?;
     set_options(cx.kernel, id);
     let so = socket_of(cx.kernel, id);
-    let begun = cx.kernel.inet.host(id)?.connect(ports::outward(cx.kernel, false, to));
+    let begun = cx.kernel.inet.host(id)?.connect(&cx.kernel.tape, ports::outward(cx.kernel, false, to));
     match begun {
         // The guest is told as of any attempt that fails later.
         Err(error) if Errno::from(error) == Errno::ECONNREFUSED => {
@@ -144,7 +144,7 @@ fn connect(cx: &mut Context<'_>, id: InpcbId, nam: &Mbuf) -> Result<(), Errno> {
 /// Looks what became of a connection that was begun.
 fn complete(kernel: &mut Kernel, id: InpcbId) {
     let Ok(host) = kernel.inet.host(id) else { return };
-    match host.connected() {
+    match host.connected(&kernel.tape) {
         Ok(true) => {
             let so = socket_of(kernel, id);
             learn_name(kernel, id);
@@ -179,7 +179,10 @@ pub(super) fn wants(kernel: &Kernel, id: InpcbId) -> (Interest, bool) {
 /// The host says that urgent data come: where they end, and the byte itself.
 pub(super) fn urgent(kernel: &mut Kernel, id: InpcbId) {
     let Some(bridge) = kernel.inet.bridge_mut(id) else { return };
-    let (Ok(before), Some(byte)) = (bridge.socket.waiting(), bridge.socket.urgent()) else { return };
+    let (Ok(before), Some(byte)) = (bridge.socket.waiting(&kernel.tape), bridge.socket.urgent(&kernel.tape))
+    else {
+        return;
+    };
     let so = socket_of(kernel, id);
     let socket = &mut kernel.sockets[so];
     socket.oobmark = socket.rcv.cc.saturating_add(before);
@@ -228,7 +231,8 @@ fn has_room(kernel: &Kernel, id: InpcbId) -> bool {
 
 fn accept(cx: &mut Context<'_>, id: InpcbId) {
     while cx.kernel.inet.has(id) && has_room(cx.kernel, id) {
-        let Ok((socket, from)) = cx.kernel.inet.host(id).and_then(|host| Ok(host.accept()?)) else {
+        let Ok((socket, from)) = cx.kernel.inet.host(id).and_then(|host| Ok(host.accept(&cx.kernel.tape)?))
+        else {
             return;
         };
         let head = socket_of(cx.kernel, id);
@@ -283,7 +287,7 @@ fn receive_pieces(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
             return;
         }
         let piece = buffer.get_mut(..room).unwrap_or_default();
-        let received = bridge.socket.receive(piece);
+        let received = bridge.socket.receive(&kernel.tape, piece);
         if let Some(bridge) = kernel.inet.bridge_mut(id) {
             let length = *received.as_ref().unwrap_or(&0);
             bridge.drained = length < room && !received.as_ref().is_ok_and(|&length| length == 0);
@@ -357,7 +361,7 @@ fn transmit(kernel: &mut Kernel, id: InpcbId) {
         let Some(bridge) = kernel.inet.bridge(id) else { return };
         // The last mbuf ends with the urgent byte.
         let urgent = bridge.urgent && first.len() as u32 == kernel.sockets[so].snd.cc;
-        match bridge.socket.send(first.bytes(), urgent) {
+        match bridge.socket.send(&kernel.tape, first.bytes(), urgent) {
             Ok(count) => {
                 if kernel.inet.tap.is_some() {
                     let sent = kernel.sockets[so].snd.copy_data(0, count as u32);
@@ -393,7 +397,7 @@ fn all_sent(kernel: &mut Kernel, id: InpcbId) {
     };
     if let Ok(host) = kernel.inet.host(id) {
         // A connection that is gone already has no end to be told of.
-        let _ = host.shut_down();
+        let _ = host.shut_down(&kernel.tape);
     }
     record::ended(kernel, id, Way::Out);
     set_state(kernel, id, next);
@@ -442,6 +446,11 @@ fn host_error(kernel: &mut Kernel, id: InpcbId, error: HostError) {
     if !error.would_block() {
         fail(kernel, id, Some(error.into()));
     }
+}
+
+/// The host's socket is not there any more: its peer has vanished.
+pub(super) fn lose(kernel: &mut Kernel, id: InpcbId) {
+    fail(kernel, id, Some(Errno::ECONNRESET));
 }
 
 /// Ends a connection with an error (`tcp_drop`).

@@ -5,6 +5,7 @@
 //!
 //! Must not know line editing.  2.1 counterpart: i386/isa/syscons.c, its place.
 
+mod asked;
 mod charset;
 mod output;
 
@@ -22,6 +23,8 @@ use super::state::{Driver, State, TTYHOG};
 use super::{TtyId, input, modem};
 use crate::host::door::{AtEnd, Door, Nobody};
 use crate::host::escape::Wish;
+use crate::host::tape::Tape;
+use crate::host::terminal::Terminal;
 use crate::kernel::Kernel;
 use crate::kernel::proc::leader;
 use crate::kernel::signal::SIGWINCH;
@@ -58,6 +61,8 @@ pub struct Line {
     vacant: bool,
     /// When the keys are looked at next.
     next_look: u64,
+    /// What the other side was when it was asked last.
+    known: asked::Known,
 }
 
 impl Line {
@@ -75,12 +80,13 @@ impl Line {
             gone: false,
             vacant: false,
             next_look: 0,
+            known: asked::Known::default(),
         }
     }
 
     /// Whether keys come here.
-    pub fn takes_keys(&self) -> bool {
-        self.door.is_taken() && !self.gone && !self.ended && self.ahead.len() < AHEAD
+    pub fn takes_keys(&self, tape: &Tape) -> bool {
+        self.is_taken(tape) && !self.gone && !self.ended && self.ahead.len() < AHEAD
     }
 
     /// Whether output waits for the host.
@@ -147,8 +153,8 @@ impl Kernel {
 }
 
 /// The size of the host's window, in the guest's form.
-fn window(door: &dyn Door) -> Winsize {
-    let size = door.size();
+fn window(tape: &Tape, line: &Line) -> Winsize {
+    let size = line.size(tape);
     Winsize {
         row: size.rows.into(),
         col: size.columns.into(),
@@ -161,7 +167,7 @@ fn window(door: &dyn Door) -> Winsize {
 pub(super) fn opened(kernel: &mut Kernel, id: TtyId) {
     let tty = &mut kernel.ttys[id];
     let Some(line) = tty.host() else { return };
-    let (size, habits) = (window(&*line.door), line.door.habits());
+    let (size, habits) = (window(&kernel.tape, line), line.habits(&kernel.tape));
     tty.winsize = size;
     if let Some((erase, speed)) = habits {
         if erase != 0 {
@@ -178,7 +184,7 @@ pub(super) fn opened(kernel: &mut Kernel, id: TtyId) {
 pub fn resized(kernel: &mut Kernel) {
     for id in kernel.ttys.hosts() {
         let tty = &mut kernel.ttys[id];
-        let Some(size) = tty.host().map(|line| window(&*line.door)) else { continue };
+        let Some(size) = tty.host().map(|line| window(&kernel.tape, line)) else { continue };
         if tty.state.contains(State::ISOPEN) && size != tty.winsize {
             tty.winsize = size;
             signal_foreground(kernel, id, SIGWINCH);
@@ -191,13 +197,13 @@ pub fn resized(kernel: &mut Kernel) {
 pub(super) fn wants_input(kernel: &mut Kernel, id: TtyId) -> bool {
     let Some(line) = kernel.ttys[id].host() else { return true };
     line.wanted = true;
-    if line.door.is_taken() || line.gone {
+    if line.is_taken(&kernel.tape) || line.gone {
         return true;
     }
-    if line.door.take() {
+    if line.take(&kernel.tape) {
         take_keys(kernel, id);
-    } else if !line.door.is_foreground() {
-        return line.door.stop_in_background();
+    } else if !line.is_foreground(&kernel.tape) {
+        return line.stop_in_background(&kernel.tape);
     } else {
         // It is in nobody's way, and yet its modes cannot be had.
         keys_ended(kernel, id);
@@ -212,6 +218,27 @@ pub fn take_again(kernel: &mut Kernel) {
             && line.wanted
         {
             line.door.take_again();
+        }
+    }
+    resized(kernel);
+}
+
+/// Terminals of a recording are this process's own from now on; who is at one where there is none hears the line hang up.
+pub fn go_live(kernel: &mut Kernel) {
+    let hosts = kernel.ttys.hosts();
+    // One process has one terminal.
+    let mut own = Terminal::controlling();
+    for id in hosts {
+        let Some(line) = kernel.ttys[id].host() else { continue };
+        if let Some(door) = own.take() {
+            line.door = Box::new(door);
+            line.known = asked::Known::default();
+            if line.wanted {
+                line.door.take();
+            }
+        } else {
+            line.known = asked::Known::default();
+            keys_ended(kernel, id);
         }
     }
     resized(kernel);
@@ -249,7 +276,7 @@ pub(super) fn stopped(kernel: &mut Kernel, id: TtyId, what: u32) {
 pub(super) fn pressed(kernel: &mut Kernel, id: TtyId, signal: u32) {
     let first = leader::first_group(kernel);
     let tty = &mut kernel.ttys[id];
-    let (group, shares) = (tty.pgrp, tty.host().is_some_and(|line| line.door.shares_keys()));
+    let (group, shares) = (tty.pgrp, tty.host().is_some_and(|line| line.shares_keys(&kernel.tape)));
     if shares && first.is_some() && group == first {
         kernel.ttys.pressed.push(signal);
     }
@@ -258,7 +285,7 @@ pub(super) fn pressed(kernel: &mut Kernel, id: TtyId, signal: u32) {
 /// The last of its guests has closed the terminal.
 pub(super) fn closed(kernel: &mut Kernel, id: TtyId) {
     if let Some(line) = kernel.ttys[id].host()
-        && line.door.close()
+        && line.close(&kernel.tape)
     {
         line.vacate();
     }
@@ -267,7 +294,7 @@ pub(super) fn closed(kernel: &mut Kernel, id: TtyId) {
 /// What a person at one of the terminals wants of this program: the terminal, the wish, and what can be wished.
 pub fn wish(kernel: &mut Kernel) -> Option<(TtyId, Wish, String)> {
     kernel.ttys.hosts().find_map(|id| {
-        let (wish, help) = kernel.ttys[id].host()?.door.wish()?;
+        let (wish, help) = kernel.ttys[id].host()?.wish(&kernel.tape)?;
         Some((id, wish, help))
     })
 }
@@ -275,7 +302,8 @@ pub fn wish(kernel: &mut Kernel) -> Option<(TtyId, Wish, String)> {
 /// Shows a text on a terminal of the host, past its guests.
 pub fn show(kernel: &mut Kernel, id: TtyId, text: &[u8]) {
     flush(kernel, id);
-    if let Some(line) = kernel.ttys[id].host() {
+    let plays = kernel.tape.plays();
+    if let Some(line) = kernel.ttys[id].host().filter(|_| !plays) {
         // What is not taken at once is not worth waiting for.
         let _ = line.door.write(text);
     }
@@ -310,7 +338,7 @@ pub fn next_key(kernel: &mut Kernel) -> Option<u64> {
     let now = kernel.clock.uptime();
     let hosts = kernel.ttys.hosts();
     let next = hosts.filter_map(|id| {
-        let line = kernel.ttys[id].host().filter(|line| line.takes_keys())?;
+        let line = kernel.ttys[id].host().filter(|line| line.takes_keys(&kernel.tape))?;
         let next = line.door.look(now, true)?;
         // It is found there at the next look.
         line.next_look = line.next_look.min(next);
@@ -330,9 +358,9 @@ fn take_keys(kernel: &mut Kernel, id: TtyId) {
     let now = kernel.clock.uptime();
     let mut buffer = [0; INPUT];
     let mut ended = false;
-    while let Some(line) = kernel.ttys[id].host().filter(|line| line.takes_keys()) {
+    while let Some(line) = kernel.ttys[id].host().filter(|line| line.takes_keys(&kernel.tape)) {
         line.door.look(now, false);
-        match line.door.read(&mut buffer) {
+        match line.read(&kernel.tape, &mut buffer) {
             Ok(0) => {
                 ended = true;
                 break;
@@ -347,7 +375,7 @@ fn take_keys(kernel: &mut Kernel, id: TtyId) {
             Err(error) if error.is_interrupted() => {}
             Err(error) if error.would_block() => break,
             // In the background the terminal is not ours to read.
-            Err(_) if !line.door.is_foreground() => break,
+            Err(_) if !line.is_foreground(&kernel.tape) => break,
             Err(_) => {
                 ended = true;
                 break;
@@ -369,7 +397,7 @@ fn take_keys(kernel: &mut Kernel, id: TtyId) {
 
 /// Whether the other side has told of another size; the host's own terminal has a signal for that.
 fn window_changed(kernel: &mut Kernel, id: TtyId) -> bool {
-    kernel.ttys[id].host().is_some_and(|line| line.door.resized())
+    kernel.ttys[id].host().is_some_and(|line| line.resized(&kernel.tape))
 }
 
 /// Enters typed characters as long as the queue takes them, and keys that send signals in any case.
@@ -412,7 +440,7 @@ fn signal_ahead(kernel: &mut Kernel, id: TtyId) -> Option<u8> {
 fn keys_ended(kernel: &mut Kernel, id: TtyId) {
     let Some(line) = kernel.ttys[id].host() else { return };
     line.ended = true;
-    if line.door.at_end() == AtEnd::HangUp {
+    if line.at_end(&kernel.tape) == AtEnd::HangUp {
         hung_up(kernel, id);
     }
 }
@@ -423,7 +451,7 @@ fn end_of_file(kernel: &mut Kernel, id: TtyId) {
     let tty = &mut kernel.ttys[id];
     let (canonical, empty) = (tty.has_local(flag::ICANON), tty.waiting() == 0);
     let end = tty.termios.cc[key::VEOF];
-    let Some(line) = tty.host().filter(|line| line.door.at_end() == AtEnd::EndOfFile) else { return };
+    let Some(line) = tty.host().filter(|line| line.at_end(&kernel.tape) == AtEnd::EndOfFile) else { return };
     if !empty || !line.ahead.is_empty() {
         return;
     }

@@ -13,6 +13,7 @@ use super::super::transfer::Transfer;
 use super::super::{TtyId, output::Processing};
 use super::charset::to_host;
 use super::{Line, hung_up};
+use crate::host::tape::{Question, Tape};
 use crate::kernel::{Context, Kernel};
 
 /// Bytes that wait for the host before the queue fills.
@@ -23,6 +24,8 @@ const OFFERED: usize = 16384;
 const BATCH: usize = 1024;
 /// Bytes that are offered at once to a host that makes the carriage returns.
 const REWRITTEN: usize = 8192;
+/// The number of terminals among streams.
+const SCREEN: u8 = 3;
 /// Bytes of a writer that are processed at once.
 const PIECE: usize = 8192;
 
@@ -152,7 +155,8 @@ fn move_output(kernel: &mut Kernel, id: TtyId) {
 /// The end of a call: what it has written goes out with what others write, but before an observer tells of
 /// the call.
 pub(in crate::kernel::tty) fn call_is_over(kernel: &mut Kernel, id: TtyId) {
-    if kernel.observed() {
+    // What is recorded is the same whoever looks on.
+    if kernel.observed() && !kernel.tape.is_on() {
         return flush(kernel, id);
     }
     move_output(kernel, id);
@@ -166,7 +170,7 @@ pub fn flush(kernel: &mut Kernel, id: TtyId) {
     while !kernel.ttys[id].state.contains(State::TTSTOP) {
         move_output(kernel, id);
         let Some(line) = kernel.ttys[id].host().filter(|line| line.pending.len() > 0) else { return };
-        let lost = send(line);
+        let lost = send_asking(&kernel.tape, line);
         let waits = line.pending.len() > 0;
         kernel.ttys[id].state.set(State::BUSY, waits);
         if waits {
@@ -185,6 +189,26 @@ pub fn flush_all(kernel: &mut Kernel) {
     for id in kernel.ttys.hosts() {
         flush(kernel, id);
     }
+}
+
+/// The same where a run is recorded or played: what the host takes, and whether it takes anything any more.
+fn send_asking(tape: &Tape, line: &mut Line) -> bool {
+    if !tape.is_on() {
+        return send(line);
+    }
+    let bytes = line.pending.rest().to_vec();
+    let (taken, lost) = tape.ask(Question::Screen, (bytes.len(), false), || {
+        let lost = send(line);
+        (bytes.len() - line.pending.len(), lost)
+    });
+    if tape.plays() {
+        line.pending.pass(taken);
+        if lost {
+            line.pending.clear();
+        }
+    }
+    tape.gave(SCREEN, bytes.get(..taken).unwrap_or(&bytes));
+    lost
 }
 
 /// Writes as much as the host takes; gives whether nobody takes anything any more.

@@ -164,7 +164,7 @@ pub fn lseek(cx: &mut Context<'_>, fd: Fd, _pad: Unused, offset: Off, whence: Wh
         // Others may share the host's offset.
         Whence::Cur if stream == Some(StreamKind::File) => {
             let stream = cx.kernel.vfs.stream(vnode);
-            stream.and_then(|stream| stream.tell().ok()).map_or(0, u64::cast_signed)
+            stream.and_then(|stream| stream.tell(&cx.kernel.tape).ok()).map_or(0, u64::cast_signed)
         }
         Whence::Cur => cx.kernel.files[file].offset,
         Whence::End => cx.kernel.vfs.getattr(vnode)?.size.cast_signed(),
@@ -176,7 +176,7 @@ pub fn lseek(cx: &mut Context<'_>, fd: Fd, _pad: Unused, offset: Off, whence: Wh
         && let Some(stream) = cx.kernel.vfs.stream(vnode)
     {
         // The host has no offsets below zero; reading there would fail anyway.
-        stream.seek(u64::try_from(offset).map_err(|_| Errno::EINVAL)?)?;
+        stream.seek(&cx.kernel.tape, u64::try_from(offset).map_err(|_| Errno::EINVAL)?)?;
     }
     cx.kernel.files[file].offset = offset;
     Ok(offset)

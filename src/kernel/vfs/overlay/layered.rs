@@ -168,6 +168,11 @@ impl Layered {
         !self.overlay.borrow().node(self.key).is_some_and(|(_, node)| node.facts.own)
     }
 
+    /// The path at the host of what is read, while that is the root's.
+    pub fn below_path(&self) -> Option<std::path::PathBuf> {
+        self.lower.as_ref().filter(|_| self.reads_below())?.host_path()
+    }
+
     /// The names of a directory, sorted.
     pub fn entries(&self) -> HostResult<Vec<HostEntry>> {
         let mut entries = match &self.lower {
