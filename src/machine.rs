@@ -157,6 +157,8 @@ impl Machine {
 
     /// The same where a run is recorded or played.
     pub(crate) fn with_tape(config: Config, tape: Tape) -> Self {
+        // What is looked at between two slices of a recorded run is asked of the tape.
+        let budget = if tape.follows_host() { LONGEST.0 } else { BUDGET };
         Self {
             kernel: Box::new(Kernel::with_tape(config, tape)),
             slots: Vec::new(),
@@ -174,7 +176,7 @@ impl Machine {
             collector: None,
             instructions: 0,
             traps: 0,
-            budget: BUDGET,
+            budget,
             code: 0,
             options: Options::default(),
             library: Rc::default(),

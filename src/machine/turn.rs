@@ -84,7 +84,9 @@ impl Machine {
                     self.instructions += stopped.retired;
                     let time = self.kernel.clock.time_of(stopped.retired + TRAP_COST);
                     self.kernel.clock.advance(time);
-                    self.kernel.tape.now_at(self.instructions, self.kernel.procs[id].pid);
+                    if self.kernel.tape.is_on() {
+                        self.kernel.tape.now_at(self.instructions, self.kernel.procs[id].pid);
+                    }
                     let over = matches!(stopped.trap, Trap::Budget);
                     let before = self.look_before_trap();
                     if matches!(stopped.trap, Trap::Syscall) {

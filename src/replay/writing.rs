@@ -108,6 +108,17 @@ pub fn record(
     Ok((builder.taped(&plan, tape).note_reads(reads), Writing { inner, pack }))
 }
 
+/// The directories in a directory, or nothing.
+fn directories_in(path: &Path) -> Vec<PathBuf> {
+    let is_directory = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+    let entries = is_directory.then(|| std::fs::read_dir(path).ok()).flatten();
+    let directories = entries.into_iter().flatten().filter_map(Result::ok);
+    directories
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
 impl Writing {
     /// Puts the rest away: the run is over.
     pub fn finish(self, machine: &Machine) -> io::Result<()> {
@@ -129,6 +140,9 @@ impl Writing {
         if self.pack {
             let mut names = inner.reads.names();
             names.extend(inner.known.iter().cloned());
+            // A directory has as many links as directories in it.
+            let inside: Vec<PathBuf> = names.iter().flat_map(|name| directories_in(name)).collect();
+            names.extend(inside);
             for name in names {
                 let whole = inner.known.contains(&name);
                 if let Some(packed) = files::pack(&name, whole) {

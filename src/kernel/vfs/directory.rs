@@ -125,11 +125,15 @@ impl Vfs {
         }
         let covered = self.covered_in(id)?;
         let hides_own = self.is_own(id, super::keep::OWN_DIRECTORY);
-        let Vfs { mounts, vnodes, identities, .. } = self;
+        let Vfs { mounts, vnodes, identities, reads, .. } = self;
         let vnode = &vnodes[id];
         if let Some(node) = vnode.host() {
             let unit = mounts[vnode.mount.0].unit;
-            for found in node.place.entries()? {
+            let entries = node.place.entries()?;
+            if let Some(reads) = reads.as_ref().filter(|reads| reads.wants_names()) {
+                reads.met_in(node.place.below_path(), &entries);
+            }
+            for found in entries {
                 if vnode.grafts.contains_key(&found.name) || found.name.len() > super::namei::NAME_MAX {
                     continue;
                 }

@@ -5,7 +5,9 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -13,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::mount::FsType;
 use super::{Vfs, VnodeId};
-use crate::host::fs::{OpenFor, read_at};
+use crate::host::fs::{HostEntry, OpenFor, read_at};
 
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 16;
@@ -61,6 +63,14 @@ impl Reads {
     /// Whether names are wanted.
     pub(super) fn wants_names(&self) -> bool {
         self.0.borrow().names.is_some()
+    }
+
+    /// Notes the names in a directory.
+    pub(super) fn met_in(&self, directory: Option<PathBuf>, entries: &[HostEntry]) {
+        let Some(directory) = directory else { return };
+        for entry in entries {
+            self.met(directory.join(OsStr::from_bytes(&entry.name)));
+        }
     }
 
     /// Notes a name.
