@@ -42,13 +42,13 @@ fn memory_of(hash: &mut Running, space: &AddressSpace) {
 impl Machine {
     /// The end of a slice: lets the clock follow the host's time, and has the state written down or compared.
     #[inline]
-    pub(super) fn look_at_host(&mut self, id: ProcId) {
+    pub(super) fn catch_up(&mut self, id: ProcId) {
         if self.kernel.tape.is_on() {
-            self.look_at_host_taped(id);
+            self.catch_up_taped(id);
         }
     }
 
-    fn look_at_host_taped(&mut self, id: ProcId) {
+    fn catch_up_taped(&mut self, id: ProcId) {
         if self.kernel.tape.follows_host() {
             let ahead = self.kernel.tape.time(self.kernel.clock.uptime(), false);
             self.kernel.clock.advance(ahead);
