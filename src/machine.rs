@@ -426,6 +426,7 @@ impl Machine {
     /// Waits for the next thing to happen; false where nothing can.
     fn idle(&mut self) -> bool {
         tty::host::flush_all(&mut self.kernel);
+        self.check_before_wait();
         let keys = tty::host::next_key(&mut self.kernel);
         let next = [self.kernel.next_wake(), keys].into_iter().flatten().min();
         let signals = self.signals.as_ref().map(|signals| Poll::either(signals.wake_fd(), true, false));
@@ -437,7 +438,6 @@ impl Machine {
         let ours = ours.into_iter().flatten().min();
         if self.kernel.tape.follows_host() {
             let (uptime, plays) = (self.kernel.clock.uptime(), self.kernel.tape.plays());
-            self.kernel.tape.flush();
             let due = next.map(|due| self.kernel.tape.until(due, uptime));
             let timeout = [due, ours].into_iter().flatten().min();
             if !vfs::poll_host(&mut self.kernel, &wake, timeout) && !plays {

@@ -241,7 +241,10 @@ impl Observer for Trigger {
     fn event(&mut self, _: &Kernel, _: ProcId, _: u64, event: &Event) {
         let happens = match (event, self.awaited) {
             (Event::Enter(call), Awaited::Call(number)) => call.number == number,
-            (Event::SignalPosted { signal }, Awaited::Signal(number)) => *signal == number,
+            (
+                Event::SignalPosted { signal } | Event::SignalDelivered { signal, .. },
+                Awaited::Signal(number),
+            ) => *signal == number,
             _ => false,
         };
         if happens {

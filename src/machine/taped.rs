@@ -60,7 +60,14 @@ impl Machine {
             }
             hash.mix(self.kernel.clock.uptime())
         };
-        self.kernel.tape.check(state);
+        self.kernel.tape.check(false, state);
+    }
+
+    /// The machine is going to wait: what was written down is put away, and what it is like.
+    pub(super) fn check_before_wait(&mut self) {
+        if self.kernel.tape.is_on() {
+            self.kernel.tape.check(true, || self.kernel.clock.uptime());
+        }
     }
 
     /// The limit that has been hit: those of the host's clock as they are written down.

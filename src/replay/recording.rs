@@ -224,7 +224,7 @@ impl Recording {
     pub fn verdict(&self, machine: &Machine, ended: Ended) -> Verdict {
         match machine.kernel().tape.difference() {
             Some(difference) => Verdict::Differs(difference),
-            None if ended == Ended::Limit(Limit::Recording) => Verdict::CutOff,
+            None if ended == Ended::Limit(Limit::Recording) || self.ending.is_none() => Verdict::CutOff,
             None => Verdict::Equal,
         }
     }
@@ -270,7 +270,7 @@ impl Recording {
             }
             (None, Some(Ending::Snapshot { .. })) => self.run_up(machine),
             (None, None) => match machine.run().ended {
-                Ended::Limit(Limit::Recording) => self.verdict(machine, Ended::Deadlock),
+                ended @ Ended::Limit(Limit::Recording) => self.verdict(machine, ended),
                 _ => return Err(unfit("its run comes to its end".to_owned())),
             },
             (Some(at), _) => self.run_to_count(machine, at)?,

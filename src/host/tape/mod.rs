@@ -274,17 +274,17 @@ impl Tape {
         }
     }
 
-    /// Now and then: what the run is like, which `state` says, is written down or compared.
-    pub fn check(&self, state: impl FnOnce() -> u64) {
+    /// Now and then, and `before_wait`: what the run is like, which `state` says, is written down or compared.
+    pub fn check(&self, before_wait: bool, state: impl FnOnce() -> u64) {
         let at = self.at.get();
         match &mut *self.way.borrow_mut() {
             Way::Off => {}
             Way::Record(recorder) => {
                 recorder.asked();
-                if recorder.is_due(at) {
-                    let state = recorder.output.mix(state());
+                if recorder.is_due(at) || before_wait && recorder.holds_any() {
+                    let state = recorder.output.mix(state()) as u32;
                     recorder.note(Question::Check, at, &state);
-                    recorder.flush_if_time();
+                    recorder.flush_if(before_wait);
                 }
             }
             Way::Play(player) => player.check(at, self.pid.get(), state),
@@ -308,7 +308,7 @@ impl Tape {
         }
     }
 
-    /// Puts what was written down where it outlives this process: the run is going to wait.
+    /// Puts what was written down where it outlives this process.
     pub fn flush(&self) {
         if let Way::Record(recorder) = &mut *self.way.borrow_mut() {
             recorder.flush();

@@ -187,8 +187,8 @@ impl Player {
             self.questions += 1;
             return;
         }
-        if let Some(then) = self.answer::<u64>(Question::Check, at, pid)
-            && then != self.output.mix(state())
+        if let Some(then) = self.answer::<u32>(Question::Check, at, pid)
+            && then != self.output.mix(state()) as u32
         {
             self.differs(at, pid, "registers, time or output are not what they were".to_owned());
         }

@@ -94,8 +94,13 @@ impl Recorder {
         due
     }
 
-    pub(super) fn flush_if_time(&mut self) {
-        if self.flushed.elapsed() >= HELD {
+    /// Whether something was written down that was not put away.
+    pub(super) fn holds_any(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    pub(super) fn flush_if(&mut self, wanted: bool) {
+        if wanted || self.flushed.elapsed() >= HELD {
             self.flush();
         }
     }

@@ -129,11 +129,11 @@ impl Vfs {
         let vnode = &vnodes[id];
         if let Some(node) = vnode.host() {
             let unit = mounts[vnode.mount.0].unit;
-            let entries = node.place.entries()?;
+            let there = node.place.entries()?;
             if let Some(reads) = reads.as_ref().filter(|reads| reads.wants_names()) {
-                reads.met_in(node.place.below_path(), &entries);
+                reads.met_in(node.place.below_path(), &there);
             }
-            for found in entries {
+            for found in there {
                 if vnode.grafts.contains_key(&found.name) || found.name.len() > super::namei::NAME_MAX {
                     continue;
                 }
