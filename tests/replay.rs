@@ -30,6 +30,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// bsd21 without anything to read.
+fn unfed(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bsd21")).args(args).stdin(Stdio::null()).output().expect("bsd21")
+}
+
 fn bsd21(args: &[&str], input: &[u8]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_bsd21"))
         .args(args)
@@ -195,7 +200,7 @@ fn recorded(directory: &Path, program: &str, options: &[&str]) -> String {
     let root = fixtures();
     let root = root.to_str().expect("a name");
     let args = [&["record", "-q", "-o", &file, "--root", root], options, &["--", program]].concat();
-    bsd21(&args, b"one\ntwo\n");
+    unfed(&args);
     file
 }
 
@@ -338,7 +343,7 @@ fn resumes(program: &str, points: u64, seed: u64) {
         let mut machine = recording.machine(&place).expect("a machine");
         recording.run_to(&mut machine, Some(at)).expect("the same run");
         assert_eq!(machine.instructions(), at, "{program}");
-        machine.go_live();
+        machine.go_live(false);
         assert_eq!(end_of(&mut machine), expected, "{program} from {at}");
     }
 }
@@ -417,7 +422,7 @@ fn what_is_no_recording_or_cannot_be_recorded_is_said_in_one_line() {
     );
     refused(&["run", "-o", name, &image("hello")], "--output needs --snapshot-at or --snapshot-on");
     let file = recorded(directory.path(), "/hello", &[]);
-    refused(&["resume", &file], "its run has come to its end");
+    refused(&["resume", &file], "its run has come to its end: --at says where to go on instead");
     refused(&["resume", "--at", "99999999", &file], "its run ends at instruction");
 }
 

@@ -16,7 +16,7 @@ use crate::gdb::back::Maker;
 use crate::gdb::serve::{Parted, Way};
 use crate::gdb::{Session, serve};
 use crate::image::to_elf;
-use crate::machine::{Machine, Stdio};
+use crate::machine::{Ended, Limit, Machine, Stdio};
 use crate::replay::{Recording, Where};
 
 /// Runs a program under gdb.
@@ -98,7 +98,11 @@ impl Gdb {
         let parted = serve(&mut session, way);
         let result = match parted {
             // Whoever lets go lets it run.
-            Ok(Parted::Detached | Parted::Ended) => status::of_run(session.run_on()),
+            Ok(Parted::Detached | Parted::Ended) => match session.run_on() {
+                // A recording is over where its run was over, or left.
+                Ended::Limit(Limit::Recording) => Ok(0),
+                ended => status::of_run(ended),
+            },
             Ok(Parted::Killed) => Ok(0),
             Err(why) => Err(Failure::usage(format!("gdb: {why}"))),
         };

@@ -180,7 +180,7 @@ impl Resume {
         let mut machine = recording.machine(&self.place.settle(false))?;
         self.processor.apply(&mut machine);
         recording.run_to(&mut machine, self.at)?;
-        for lost in machine.go_live() {
+        for lost in machine.go_live(true) {
             if !self.quiet {
                 complain(&lost);
             }

@@ -121,20 +121,22 @@ impl Machine {
         tty::host::flush_all(&mut self.kernel);
     }
 
-    /// From now on the host is asked again: this process's standard streams, its terminal and its clock are the guest's.
-    /// Gives what could not go on, a line each.
-    pub fn go_live(&mut self) -> Vec<String> {
+    /// From now on the host is asked again: this process's standard streams, where these are `lent`, its terminal and its
+    /// clock are the guest's.  Gives what could not go on, a line each.
+    pub fn go_live(&mut self, lent: bool) -> Vec<String> {
         let follows_host = self.kernel.tape.follows_host();
         self.forget_stops();
         self.kernel.tape.go_live();
         if follows_host {
             self.kernel.clock.go_live();
         }
-        self.kernel.vfs.streams_go_live();
-        tty::host::go_live(&mut self.kernel);
+        if lent {
+            self.kernel.vfs.streams_go_live();
+        }
+        tty::host::go_live(&mut self.kernel, lent);
         let connections = bridge::lose_all(&mut self.kernel);
-        let lent = lent::lose_all(&mut self.kernel);
-        let lines = [(connections, "of the host's network"), (lent, "to sockets of the host")];
+        let sockets = lent::lose_all(&mut self.kernel);
+        let lines = [(connections, "of the host's network"), (sockets, "to sockets of the host")];
         let lost = lines.into_iter().filter(|(count, _)| *count > 0);
         lost.map(|(count, what)| format!("{count} connections {what} are gone: their peers have vanished"))
             .collect()

@@ -223,11 +223,11 @@ pub fn take_again(kernel: &mut Kernel) {
     resized(kernel);
 }
 
-/// Terminals of a recording are this process's own from now on; who is at one where there is none hears the line hang up.
-pub fn go_live(kernel: &mut Kernel) {
+/// The first terminal of a recording is this process's own from now on, where that is `lent`; the lines of others hang up.
+pub fn go_live(kernel: &mut Kernel, lent: bool) {
     let hosts = kernel.ttys.hosts();
     // One process has one terminal.
-    let mut own = Terminal::controlling();
+    let mut own = if lent { Terminal::controlling() } else { None };
     for id in hosts {
         let Some(line) = kernel.ttys[id].host() else { continue };
         if let Some(door) = own.take() {
