@@ -190,6 +190,9 @@ fn a_connection_of_the_hosts_network_is_played_without_it() {
     assert_eq!(text(&recorded.stdout), "connect: 0\nfrom the guest\nthe end: 0\n");
     let (played, _) = equal(file, &["--no-translate"]);
     assert_eq!(text(&played.stdout), text(&recorded.stdout));
+    // Who looks on changes nothing.
+    let traced = text(&bsd21(&["trace", file], b"").stderr);
+    assert!(traced.contains("connect(3, ") && traced.ends_with(", equal\n"), "{traced}");
     server.join().expect("the server ends");
 }
 

@@ -278,9 +278,10 @@ pub(super) fn sotoinpcb(kernel: &Kernel, so: SocketId) -> Result<InpcbId, Errno>
 
 /// Gives a socket a control block (`in_pcballoc`).
 pub(super) fn alloc(kernel: &mut Kernel, so: SocketId, list: List) -> InpcbId {
-    kernel.sequence += 1;
-    let sequence = kernel.sequence;
     let inet = &mut kernel.inet;
+    // Not by the machine's number of events, which depends on who listens.
+    inet.made += 1;
+    let sequence = inet.made;
     let id = inet.pcbs.insert(Inpcb {
         socket: so,
         list,

@@ -184,6 +184,8 @@ pub struct Inet {
     routers: Vec<igmp::RouterInfo>,
     /// TCP's own.
     tcp: tcp_var::Globals,
+    /// Control blocks that were made so far.
+    made: u64,
     /// A socket got no port because none is free.
     pub(crate) ports_taken: bool,
     /// Where packets are recorded.
