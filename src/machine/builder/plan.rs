@@ -144,6 +144,9 @@ impl Builder {
         if self.root.is_some() {
             self.changes.get_or_insert(Changes::Forgotten);
         }
+        // What cannot be kept apart is not written.
+        self.disks.iter_mut().for_each(|disk| disk.read_only = true);
+        self.special.iter_mut().for_each(|mount| mount.read_only = true);
         self.apart = true;
         self.tape = tape;
         self
