@@ -223,6 +223,11 @@ impl Code {
         self.at + hole as u64
     }
 
+    /// Reads the table's entry for the guest address in R11; R9 is lost.
+    pub(super) fn look_into_table(&mut self) -> Done {
+        self.op(DWORD, 0x8b, R9, Operand::Host { base: R15, index: Some((R11, 3)), disp: -TABLE_BIAS })
+    }
+
     /// `jmp` through the table to the guest address in R11.
     pub(super) fn jump_by_table(&mut self) -> Done {
         self.op(DWORD, 0xff, 4, Operand::Host { base: R15, index: Some((R11, 3)), disp: -TABLE_BIAS })

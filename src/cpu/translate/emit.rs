@@ -272,6 +272,13 @@ impl Emitter {
         self.late.push(Late::Unlinked { hole, target });
     }
 
+    /// Leaves to the interpreter, before anything of the instruction has happened, where the guest address in R11 lies
+    /// beyond the code segment: the table has no place for it.
+    pub(super) fn check_segment(&mut self) -> Done {
+        self.may_fault();
+        self.code.look_into_table()
+    }
+
     /// Goes on at the guest address in R11, by the table where the direction flag is clear, as code expects it.
     pub(super) fn jump_by_table(&mut self) -> Done {
         if self.down {

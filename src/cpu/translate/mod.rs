@@ -42,6 +42,7 @@ mod verify;
 
 use super::Options;
 use super::block::{Part, Seen};
+use super::state::CODE_END;
 use crate::mem::{Executable, Jumps, guarded, sets_segment_bases};
 use crate::trapframe::eflags::DF;
 use emit::Fault;
@@ -210,7 +211,7 @@ impl Ready {
             return None;
         }
         let memory = Executable::new(MEMORY).ok()?;
-        let jumps = Jumps::new().ok()?;
+        let jumps = Jumps::new(CODE_END).ok()?;
         let (bytes, routines) = routine::routines();
         let (start, table) =
             (memory.address(0), jumps.address().wrapping_add_signed(code::TABLE_BIAS.into()));

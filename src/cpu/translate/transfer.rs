@@ -100,6 +100,7 @@ pub(super) fn ret(e: &mut Emitter, pops: i32) -> Done {
     let place = e.stack(0);
     e.may_fault();
     e.code.op(DWORD, 0x8b, R11, place)?;
+    e.check_segment()?;
     e.delta = e.delta.wrapping_add(pops);
     e.flush()?;
     e.jump_by_table()
@@ -122,6 +123,7 @@ pub(super) fn call(e: &mut Emitter, step: &Step<'_>) -> Done {
 pub(super) fn indirect(e: &mut Emitter, step: &Step<'_>, rm: Rm, call: bool) -> Done {
     e.settle()?;
     load_r11(e, rm)?;
+    e.check_segment()?;
     if call {
         push_next(e, step)?;
     }
