@@ -73,8 +73,10 @@ impl Machine {
                         slot.image = Some(proc.image_generation);
                         slot.cpu.reset();
                     }
-                    let stopped = if self.debugger.is_none() {
+                    let stopped = if self.debugger.is_none() && self.profiled.is_none() {
                         slot.cpu.run(&mut proc.frame, &mut proc.vm.space, turn.left)
+                    } else if let Some(stopped) = self.execute_profiled(&mut turn) {
+                        stopped
                     } else if let Some(stopped) = self.execute_watched(&mut turn) {
                         stopped
                     } else {
