@@ -98,6 +98,7 @@ impl Log {
     }
 
     /// Takes the transfers out, in their order.
+    #[inline]
     pub fn take(&self, mut each: impl FnMut(Transfer)) {
         let len = self.len();
         for transfer in self.transfers.iter().take(len) {

@@ -17,6 +17,11 @@ pub trait Profiler: std::fmt::Debug {
     /// A process is about to execute, and the log needs to know where its routines are.
     fn resume(&mut self, kernel: &Kernel, id: ProcId, log: &Log);
 
+    /// Instructions that are executed at a time, at most.
+    fn most(&self) -> u64 {
+        u64::MAX
+    }
+
     /// It has executed so many of at most so many instructions, and the log has what it told.
     fn ran(&mut self, log: &Log, budget: u64, retired: u64, frame: &Trapframe);
 }
@@ -45,7 +50,7 @@ impl Machine {
         loop {
             profiler.resume(&self.kernel, turn.id, log);
             let proc = &mut self.kernel.procs[turn.id];
-            let budget = log.room().min(turn.left - turn.done);
+            let budget = log.room().min(turn.left - turn.done).min(profiler.most());
             let stopped = slot.cpu.run(&mut proc.frame, &mut proc.vm.space, budget);
             profiler.ran(log, budget, stopped.retired, &proc.frame);
             turn.done += stopped.retired;

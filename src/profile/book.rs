@@ -11,7 +11,7 @@ use super::Options;
 use super::map::Map;
 use super::module::{Module, Modules};
 use super::task::{Routines, Task, Walk};
-use super::tree::{NodeId, Routine, TOP, Tree};
+use super::tree::{Home, NO_PIECE, NodeId, Routine, TOP, Tree};
 use crate::cpu::profile::Log;
 use crate::kernel::Kernel;
 use crate::kernel::event::{Event, Observer, Outcome};
@@ -40,9 +40,9 @@ pub(super) struct Book {
     tasks: HashMap<i32, Task>,
     current: Option<i32>,
     /// Maps so far.
-    serial: u64,
+    serial: u32,
     /// The map that the log has.
-    logged: u64,
+    logged: u32,
     /// Time is that of the virtual clock.
     pub(super) is_virtual: bool,
     /// What could not be counted.
@@ -78,10 +78,10 @@ impl Book {
             self.roots.push(key);
             self.roots.len() - 1
         });
-        self.tree.child(TOP, Routine::Root(number as u32))
+        self.tree.child(TOP, Home { routine: Routine::Root(number as u32), piece: NO_PIECE })
     }
 
-    fn next_serial(&mut self) -> u64 {
+    fn next_serial(&mut self) -> u32 {
         self.serial += 1;
         self.serial
     }
@@ -135,7 +135,7 @@ impl Book {
         let now = kernel.clock.uptime();
         self.is_virtual = kernel.clock.is_virtual();
         let Some(task) = self.tasks.get_mut(&pid) else { return };
-        let node = self.tree.child(task.node, Routine::Call(call.number));
+        let node = self.tree.child(task.node, Home { routine: Routine::Call(call.number), piece: NO_PIECE });
         task.call = Some((node, now));
         task.returned |= call.number == SYS_SIGRETURN;
         if let Some(node) = self.tree.nodes.get_mut(node as usize) {
@@ -228,11 +228,11 @@ impl Profiler for Shared {
         let mut walk = Walk { tree, routines, task };
         let mut left = budget as u32;
         log.take(|transfer| {
-            walk.tree.count(walk.task.node, left.wrapping_sub(transfer.left).into());
+            walk.count(left.wrapping_sub(transfer.left));
             left = transfer.left;
             walk.transfer(transfer);
         });
         let rest = (budget - retired) as u32;
-        walk.tree.count(walk.task.node, left.wrapping_sub(rest).into());
+        walk.count(left.wrapping_sub(rest));
     }
 }

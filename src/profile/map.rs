@@ -18,7 +18,7 @@ pub(super) enum Place {
     /// A routine with a name, by its number among those of all modules.
     Named(u32),
     /// Code of a module that has none; by what was called of it.
-    Unnamed(usize),
+    Unnamed,
     /// The trampoline.
     Trampoline,
     /// Code of no module.
@@ -98,7 +98,7 @@ impl Map {
                 };
                 match region.module.routine(inside) {
                     Some((index, range)) => (Place::Named(region.module.first + index as u32), moved(range)),
-                    None => (Place::Unnamed(region.number), moved(region.module.gap(inside))),
+                    None => (Place::Unnamed, moved(region.module.gap(inside))),
                 }
             }
             Err(gap) => (Place::Elsewhere, gap),

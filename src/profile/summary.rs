@@ -298,7 +298,7 @@ pub(super) fn last_part(path: &str) -> &str {
 fn functions(book: &Book) -> (Vec<Function>, Vec<usize>) {
     let mut named: HashMap<Routine, Function> = HashMap::new();
     for node in book.tree.nodes.iter().skip(1) {
-        named.entry(node.routine).or_insert_with(|| function(book, node.routine));
+        named.entry(node.home.routine).or_insert_with(|| function(book, node.home.routine));
     }
     let mut functions: Vec<Function> = named.values().cloned().collect();
     functions.sort();
@@ -309,7 +309,8 @@ fn functions(book: &Book) -> (Vec<Function>, Vec<usize>) {
         .map(|(routine, function)| (*routine, places.get(function).copied().unwrap_or_default()))
         .collect();
     let of_node = book.tree.nodes.iter();
-    let of_node = of_node.map(|node| of_routine.get(&node.routine).copied().unwrap_or_default()).collect();
+    let of_node =
+        of_node.map(|node| of_routine.get(&node.home.routine).copied().unwrap_or_default()).collect();
     (functions, of_node)
 }
 

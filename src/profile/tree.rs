@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 /// Most paths that are told apart; what comes later is counted by routine, right below its process.
 const MOST: usize = 1 << 20;
+/// Calls that a node remembers.
+const REMEMBERED: usize = 4;
 
 /// A routine as a node names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +22,16 @@ pub(super) enum Routine {
     Call(u32),
 }
 
+/// A routine, and the piece of code that it is: jumps inside of it stay in the routine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Home {
+    pub(super) routine: Routine,
+    pub(super) piece: u64,
+}
+
+/// The piece of code of what is none.
+pub(super) const NO_PIECE: u64 = u64::MAX;
+
 /// Number of a node.
 pub(super) type NodeId = u32;
 
@@ -32,19 +44,55 @@ pub(super) struct Served {
     pub(super) time: u64,
 }
 
+/// A call that was made before, and where it led.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Remembered {
+    /// The address that it returns to, and the address called.
+    pub(super) next: u32,
+    pub(super) target: u32,
+    /// Number of the map of the process, from 1.
+    pub(super) serial: u32,
+    pub(super) child: NodeId,
+    /// The routine begins there.
+    pub(super) entry: bool,
+    /// It returns to another routine than that of the caller.
+    pub(super) odd: bool,
+}
+
 /// A path.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) parent: NodeId,
-    pub(super) routine: Routine,
     /// Instructions of its own.
     pub(super) own: u64,
     /// How often it was entered at its beginning.
     pub(super) entries: u64,
+    /// Calls from here, by the addresses that they return to.
+    remembered: [Remembered; REMEMBERED],
+    pub(super) parent: NodeId,
+    pub(super) home: Home,
     /// Of a call of the kernel.
     pub(super) served: Served,
-    /// The child that was last asked for.
-    last: (Routine, NodeId),
+}
+
+impl Node {
+    fn new(parent: NodeId, home: Home) -> Self {
+        Self { own: 0, entries: 0, remembered: Default::default(), parent, home, served: Served::default() }
+    }
+
+    /// Where a call is remembered that returns to an address.
+    #[inline(always)]
+    pub(super) fn remembered(&self, next: u32) -> &Remembered {
+        &self.remembered[(next >> 1 ^ next >> 4) as usize & (REMEMBERED - 1)]
+    }
+
+    /// Remembers a call.
+    pub(super) fn remember(&mut self, call: Remembered) {
+        self.remembered[(call.next >> 1 ^ call.next >> 4) as usize & (REMEMBERED - 1)] = call;
+    }
+
+    fn is_root(&self) -> bool {
+        matches!(self.home.routine, Routine::Root(_))
+    }
 }
 
 /// All paths.
@@ -59,65 +107,35 @@ pub(super) const TOP: NodeId = 0;
 
 impl Tree {
     pub(super) fn new() -> Self {
-        let top = Routine::Root(u32::MAX);
-        let node = Node {
-            parent: TOP,
-            routine: top,
-            own: 0,
-            entries: 0,
-            served: Served::default(),
-            last: (top, TOP),
-        };
-        Self { nodes: vec![node], children: HashMap::new() }
+        let top = Home { routine: Routine::Root(u32::MAX), piece: NO_PIECE };
+        Self { nodes: vec![Node::new(TOP, top)], children: HashMap::new() }
     }
 
     /// The node of a routine that is called from another node.
-    #[inline]
-    pub(super) fn child(&mut self, of: NodeId, routine: Routine) -> NodeId {
-        match self.nodes.get(of as usize) {
-            Some(node) if node.last.0 == routine => node.last.1,
-            _ => self.find(of, routine),
+    pub(super) fn child(&mut self, of: NodeId, home: Home) -> NodeId {
+        let next = self.nodes.len();
+        match self.children.get(&(of, home.routine)) {
+            Some(&found) => found,
+            None if next >= MOST && self.root(of) != of => self.child(self.root(of), home),
+            None => {
+                self.children.insert((of, home.routine), next as NodeId);
+                self.nodes.push(Node::new(of, home));
+                next as NodeId
+            }
         }
     }
 
     /// The node of a routine that has taken another one's place.
-    pub(super) fn sibling(&mut self, of: NodeId, routine: Routine) -> NodeId {
-        let parent = self.nodes.get(of as usize).map_or(TOP, |node| node.parent);
-        // In the place of a process's name nothing can be.
-        let is_root = self.nodes.get(of as usize).is_none_or(|node| matches!(node.routine, Routine::Root(_)));
-        self.child(if is_root { of } else { parent }, routine)
-    }
-
-    fn find(&mut self, of: NodeId, routine: Routine) -> NodeId {
-        let next = self.nodes.len();
-        let found = match self.children.get(&(of, routine)) {
-            Some(&found) => found,
-            None if next >= MOST && self.root(of) != of => return self.child(self.root(of), routine),
-            None => {
-                self.children.insert((of, routine), next as NodeId);
-                self.nodes.push(Node {
-                    parent: of,
-                    routine,
-                    own: 0,
-                    entries: 0,
-                    served: Served::default(),
-                    last: (Routine::Root(u32::MAX), TOP),
-                });
-                next as NodeId
-            }
-        };
-        if let Some(node) = self.nodes.get_mut(of as usize) {
-            node.last = (routine, found);
-        }
-        found
+    pub(super) fn sibling(&mut self, of: NodeId, home: Home) -> NodeId {
+        // In the place of a process nothing can be.
+        let parent = self.nodes.get(of as usize).filter(|node| !node.is_root()).map(|node| node.parent);
+        self.child(parent.unwrap_or(of), home)
     }
 
     /// The root of a node.
     fn root(&self, of: NodeId) -> NodeId {
         let mut at = of;
-        while let Some(node) = self.nodes.get(at as usize)
-            && !matches!(node.routine, Routine::Root(_))
-        {
+        while let Some(node) = self.nodes.get(at as usize).filter(|node| !node.is_root()) {
             at = node.parent;
         }
         at
@@ -127,26 +145,24 @@ impl Tree {
     pub(super) fn transplant(&mut self, node: NodeId, root: NodeId) -> NodeId {
         let mut path = Vec::new();
         let mut at = node;
-        while let Some(node) = self.nodes.get(at as usize)
-            && !matches!(node.routine, Routine::Root(_))
-        {
-            path.push(node.routine);
+        while let Some(node) = self.nodes.get(at as usize).filter(|node| !node.is_root()) {
+            path.push(node.home);
             at = node.parent;
         }
-        path.into_iter().rev().fold(root, |at, routine| self.child(at, routine))
+        path.into_iter().rev().fold(root, |at, home| self.child(at, home))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn count(&mut self, node: NodeId, instructions: u64) {
         if let Some(node) = self.nodes.get_mut(node as usize) {
             node.own = node.own.wrapping_add(instructions);
         }
     }
 
-    #[inline]
-    pub(super) fn enter(&mut self, node: NodeId) {
+    #[inline(always)]
+    pub(super) fn enter(&mut self, node: NodeId, times: bool) {
         if let Some(node) = self.nodes.get_mut(node as usize) {
-            node.entries = node.entries.wrapping_add(1);
+            node.entries = node.entries.wrapping_add(times.into());
         }
     }
 }
