@@ -1,5 +1,7 @@
 //! Profiles are exact: sums are retired instructions, every tier tells the same, and an account of single steps agrees.
 
+#[path = "profile/coverage.rs"]
+mod coverage;
 #[path = "profile/oracle.rs"]
 mod oracle;
 #[path = "profile/pprof.rs"]
@@ -15,9 +17,11 @@ use bsd21::machine::{Builder, Limits, Machine, Outcome, Stdio as Stream};
 use bsd21::profile::{By, Format, Kind, Options, Profile, Summary};
 
 /// Programs that need more than to be started, and what they are given.
-const ARGUMENTS: [(&str, &[&str]); 6] = [
+const ARGUMENTS: [(&str, &[&str]); 8] = [
     ("args", &["one", "two"]),
     ("debug", &["IMAGE"]),
+    ("paths", &["IMAGE"]),
+    ("process", &["IMAGE"]),
     ("faults", &["write"]),
     ("status", &["7"]),
     ("attempt", &["20"]),
@@ -26,7 +30,7 @@ const ARGUMENTS: [(&str, &[&str]); 6] = [
 /// Programs that wait for somebody, that fill tables, or that a root is needed for.
 const LEFT_OUT: [&str; 8] = ["hold", "screen", "kvm", "dynamic", "bomb", "COMPILER", "kmem", "seekdir"];
 /// Most instructions of a run that is made again in single steps.
-const SHORT: u64 = 400_000;
+const SHORT: u64 = 90_000;
 
 fn images() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin")
@@ -57,11 +61,23 @@ fn programs() -> Vec<(PathBuf, Vec<String>)> {
     found.into_iter().map(with_arguments).collect()
 }
 
-fn builder(program: &Path, args: &[String], place: &Path) -> Builder {
+/// The argument of programs that execute themselves.
+fn itself(program: &Path) -> [String; 1] {
+    [program.display().to_string()]
+}
+
+/// Writes a program.
+fn write_program(path: &Path, bytes: &[u8]) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, bytes).expect("a program");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+}
+
+fn builder(program: &Path, args: &[String]) -> Builder {
     Machine::builder()
         .program(program)
         .args(args)
-        .cwd(place)
+        .cwd("/tmp")
         .clear_env()
         .clock(Clock::deterministic())
         .limits(Limits { cpu: Some(std::time::Duration::from_secs(20)), ..Limits::default() })
@@ -85,9 +101,8 @@ fn tiers() -> Vec<(&'static str, Processor)> {
 }
 
 fn profile(program: &Path, args: &[String], processor: Processor, options: Options) -> (Summary, Outcome) {
-    let place = tempfile::tempdir().expect("a directory");
     let profile = Profile::new(options);
-    let built = builder(program, args, place.path()).observer(profile.observer()).build();
+    let built = builder(program, args).observer(profile.observer()).build();
     let mut machine = built.unwrap_or_else(|e| panic!("{}: {e}", program.display()));
     machine.set_processors(processor, false);
     profile.watch(&mut machine);
@@ -126,10 +141,11 @@ fn each(check: impl Fn(&Path, &[String]) + Sync) {
 fn sums_are_retired_instructions_in_every_tier() {
     each(|program, args| {
         let name = program.display();
-        let place = tempfile::tempdir().expect("a directory");
-        let plain = builder(program, args, place.path()).build().expect("a program").run();
         let mut first: Option<Vec<u8>> = None;
         for (tier, processor) in tiers() {
+            let mut plain = builder(program, args).build().expect("a program");
+            plain.set_processors(processor, false);
+            let plain = plain.run();
             let (summary, outcome) = profile(program, args, processor, Options::default());
             assert_eq!(
                 outcome.instructions, plain.instructions,
@@ -184,9 +200,8 @@ fn entries(summary: &Summary) -> BTreeMap<String, u64> {
 }
 
 fn stepped(program: &Path, args: &[String]) -> oracle::Account {
-    let place = tempfile::tempdir().expect("a directory");
     let oracle = oracle::Oracle::new(program);
-    let built = builder(program, args, place.path()).observer(Box::new(oracle.clone())).build();
+    let built = builder(program, args).observer(Box::new(oracle.clone())).build();
     let mut machine = built.expect("a program");
     machine.profile(Box::new(oracle.clone()), std::rc::Rc::new(bsd21::cpu::profile::Log::new(false)));
     machine.run();
@@ -222,7 +237,7 @@ fn single_steps_execute_the_same_addresses_as_often() {
 #[test]
 fn calls_of_every_kind_are_counted_where_they_belong() {
     let program = images().join("paths");
-    let (summary, outcome) = profile(&program, &[], Processor::default(), Options::default());
+    let (summary, outcome) = profile(&program, &itself(&program), Processor::default(), Options::default());
     assert_eq!(String::from_utf8_lossy(&outcome.stdout), "ok\n");
     let entries = entries(&summary);
     // fib(14) and fib(10): twice the Fibonacci number behind, less one.
@@ -236,11 +251,11 @@ fn calls_of_every_kind_are_counted_where_they_belong() {
     assert_eq!((entries.get("in_child"), entries.get("main")), (Some(&1), Some(&2)));
     let paths = folded(&summary);
     // The loop is as long as it was told to be; where it falls to is in its place.
-    assert_eq!(paths.get("paths;start;main;spin"), Some(&200_001));
+    assert_eq!(paths.get("paths;start;main;spin"), Some(&20_001));
     assert_eq!(paths.get("paths;start;main;behind"), Some(&(8 + 4)));
     // Code behind a jump out of twenty frames is where it was before.
     let deepest = format!("paths;start;main{};back", ";deep".repeat(21));
-    assert_eq!(paths.get(&deepest), Some(&4));
+    assert_eq!(paths.get(&deepest), Some(&8));
     assert!(paths.contains_key("paths;start;main;raise_here;kill;[sigtramp];handler;leaf"), "{paths:?}");
     assert!(paths.contains_key("paths;start;main;wrong;[sigtramp];leaver;back"), "{paths:?}");
     assert!(
@@ -250,7 +265,7 @@ fn calls_of_every_kind_are_counted_where_they_belong() {
     assert!(paths.contains_key("paths;start;main;fib;fib;fib"), "recursion is a path of its own");
     // By process: the same instructions, once for each.
     let options = Options { by_process: true, ..Options::default() };
-    let (summary, _) = profile(&program, &[], Processor::default(), options);
+    let (summary, _) = profile(&program, &itself(&program), Processor::default(), options);
     let names: Vec<_> = summary.functions.iter().filter(|f| f.kind == Kind::Process).collect();
     assert_eq!(names.len(), 2, "{names:?}");
     assert_eq!(folded(&summary).values().sum::<u64>(), outcome.instructions);
@@ -264,7 +279,7 @@ fn speedscope_reads_its_form() {
     let program = images().join("paths");
     for by in [By::Function, By::Address] {
         let options = Options { addresses: by == By::Address, ..Options::default() };
-        let (summary, outcome) = profile(&program, &[], Processor::default(), options);
+        let (summary, outcome) = profile(&program, &itself(&program), Processor::default(), options);
         let file: serde_json::Value =
             serde_json::from_slice(&Format::Speedscope.write(&summary, by)).expect("JSON");
         let schema: serde_json::Value =
@@ -285,7 +300,7 @@ fn speedscope_reads_its_form() {
 #[test]
 fn pprof_reads_its_form() {
     let program = images().join("paths");
-    let (summary, outcome) = profile(&program, &[], Processor::default(), Options::default());
+    let (summary, outcome) = profile(&program, &itself(&program), Processor::default(), Options::default());
     let decoded = pprof::decode(&Format::Pprof.write(&summary, By::Function));
     assert_eq!(decoded.kinds[0], ("instructions".to_owned(), "count".to_owned()));
     let sum: u64 = decoded.samples.iter().map(|(_, values)| values[0]).sum();
@@ -306,6 +321,7 @@ fn by_command(options: &[&str], program: &Path) -> (Vec<u8>, String) {
         .args(options)
         .arg("-o")
         .arg(&file)
+        .arg(program)
         .arg(program)
         .current_dir(place.path())
         .stdin(Stdio::null())
@@ -337,7 +353,7 @@ fn callgrind_annotate_reads_its_form() {
         return;
     }
     let program = images().join("paths");
-    let (summary, outcome) = profile(&program, &[], Processor::default(), Options::default());
+    let (summary, outcome) = profile(&program, &itself(&program), Processor::default(), Options::default());
     let place = tempfile::tempdir().expect("a directory");
     let file = place.path().join("callgrind.out.1");
     std::fs::write(&file, Format::Callgrind.write(&summary, By::Function)).expect("a file");
@@ -379,12 +395,12 @@ fn damaged_programs_and_those_without_symbols_are_counted_too() {
     stripped.truncate(table);
     stripped[16..20].fill(0);
     let file = place.path().join("stripped");
-    std::fs::write(&file, &stripped).expect("a file");
-    let (summary, outcome) = profile(&file, &[], Processor::default(), Options::default());
+    write_program(&file, &stripped);
+    let (summary, outcome) = profile(&file, &itself(&file), Processor::default(), Options::default());
     assert_eq!(folded(&summary).values().sum::<u64>(), outcome.instructions);
     assert!(folded(&summary).keys().any(|path| path.matches("[stripped+0x").count() > 10), "recursion");
     let interpreted = Processor { translate: None, ..Processor::default() };
-    assert_eq!(folded(&profile(&file, &[], interpreted, Options::default()).0), folded(&summary));
+    assert_eq!(folded(&profile(&file, &itself(&file), interpreted, Options::default()).0), folded(&summary));
     // With damaged symbols, and damaged code: any count is right that is the run's.
     let mut x = 1_u64;
     let mut random = |below: usize| {
@@ -402,12 +418,12 @@ fn damaged_programs_and_those_without_symbols_are_counted_too() {
             damaged.truncate(table + random(damaged.len() - table));
         }
         let file = place.path().join(format!("damaged{round}"));
-        std::fs::write(&file, &damaged).expect("a file");
+        write_program(&file, &damaged);
         let processor = if round % 2 == 0 { Processor::default() } else { interpreted };
         let options = Options { addresses: round % 4 < 2, ..Options::default() };
         let run = Profile::new(options);
         let limits = Limits { cpu: Some(std::time::Duration::from_millis(50)), ..Limits::default() };
-        let built = builder(&file, &[], place.path()).limits(limits).observer(run.observer()).build();
+        let built = builder(&file, &itself(&file)).limits(limits).observer(run.observer()).build();
         let Ok(mut machine) = built else { continue };
         machine.set_processors(processor, false);
         run.watch(&mut machine);
@@ -421,5 +437,62 @@ fn damaged_programs_and_those_without_symbols_are_counted_too() {
         for format in [Format::Text, Format::Speedscope, Format::Pprof, Format::Callgrind] {
             assert!(!format.write(&summary, By::Call).is_empty());
         }
+    }
+}
+
+/// Programs of an old tree, by the command line: sums in both tiers, and names of the library's functions.
+#[test]
+fn programs_of_an_old_tree_are_counted() {
+    let Some(root) = std::env::var_os("BSD21_ROOT").map(PathBuf::from) else {
+        println!("skipped: BSD21_ROOT is not set");
+        return;
+    };
+    let loop_of_sh = "i=0; while test $i -lt 5; do i=`expr $i + 1`; done; echo $i | sed s/5/five/";
+    let awk = "BEGIN { for (i = 0; i < 20000; i++) s += i * i % 7; print s }";
+    let runs: [(&str, &[&str], &[&str]); 3] = [
+        ("/bin/sh", &["-c", loop_of_sh], &["sh;", "expr;", "sed;"]),
+        ("/usr/bin/awk", &[awk], &["awk;"]),
+        ("/bin/ls", &["-l", "/usr/bin"], &["ls;"]),
+    ];
+    for (program, args, starts) in runs {
+        if !root.join(program.trim_start_matches('/')).exists() {
+            println!("skipped: no {program}");
+            continue;
+        }
+        let place = tempfile::tempdir().expect("a directory");
+        let run = |tier: &[&str]| {
+            let file = place.path().join("folded");
+            let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+                .args(["profile", "--read-only", "--format", "folded", "-o"])
+                .arg(&file)
+                .args(tier)
+                .arg("--root")
+                .arg(&root)
+                .arg(program)
+                .args(args)
+                .stdin(Stdio::null())
+                .output()
+                .expect("bsd21 runs");
+            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+            std::fs::read_to_string(&file).expect("a profile")
+        };
+        let first = run(&[]);
+        assert!(first == run(&[]), "{program}: twice");
+        assert!(first == run(&["--no-translate"]), "{program}: interpreted");
+        for start in starts {
+            assert!(first.lines().any(|line| line.starts_with(start)), "{program}: {start}");
+        }
+        let sum: u64 = first.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum();
+        let output = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+            .args(["run", "--stats", "--clock", "virtual", "--read-only", "--root"])
+            .arg(&root)
+            .arg(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("bsd21 runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let retired = said.lines().find(|line| line.ends_with("instructions retired")).expect("statistics");
+        assert_eq!(retired.split_whitespace().next(), Some(sum.to_string().as_str()), "{program}");
     }
 }

@@ -5,6 +5,7 @@
 mod attach;
 mod binfmt;
 mod capture;
+mod coverage;
 mod deferred;
 mod doctor;
 mod explain;
@@ -100,6 +101,12 @@ enum Command {
         The clock is virtual unless --clock host is given: the same run gives the same profile."
     )]
     Profile(Box<Deferred<profile::ProfileArgs>>),
+    /// Run a program and say what was executed of it and of its libraries.
+    #[command(
+        after_help = "Examples:\n  bsd21 coverage ./prog\n  bsd21 coverage -o prog.drcov --format drcov ./prog\n  \
+        bsd21 coverage -o prog.info --format lcov ./prog && genhtml -o html prog.info"
+    )]
+    Coverage(Box<Deferred<coverage::Coverage>>),
     /// Show what an executable file is: format, layout, symbols, libraries, system calls.
     #[command(after_help = "Examples:\n  bsd21 inspect ./prog\n  bsd21 inspect --format json /mnt/bsd/bin/*")]
     Inspect(Deferred<inspect::Inspect>),
@@ -202,6 +209,7 @@ impl Command {
             Self::Gdb(command) => command.0.run(),
             Self::Trace(command) => command.0.run(),
             Self::Profile(command) => command.0.run(),
+            Self::Coverage(command) => command.0.run(),
             Self::Inspect(command) => command.0.run(),
             Self::Survey(command) => command.0.run(),
             Self::Syscalls(command) => command.0.run(),

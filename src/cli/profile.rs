@@ -29,7 +29,7 @@ pub(super) struct Counted {
 /// Counts what a program executes.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ProfileArgs {
-    /// Write the profile to a file [default: standard error, or for text of one page and a terminal that].
+    /// Write the profile to a file [default: standard error].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// How to write it.
@@ -104,7 +104,7 @@ impl Counted {
 
 impl ProfileArgs {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        if self.format == FormatName::Pprof && self.output.is_none() && io::stdout().is_terminal() {
+        if self.format == FormatName::Pprof && self.output.is_none() && io::stderr().is_terminal() {
             return Err(Failure::usage("--format pprof is no text: -o FILE"));
         }
         let mut file = self.output.as_deref().map(create).transpose()?;

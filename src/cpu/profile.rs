@@ -26,8 +26,11 @@ const PIECE: usize = 1 << 10;
 
 /// [`Transfer::kind`] of a return.
 pub const RETURN: u32 = u32::MAX;
-/// [`Transfer::kind`] of anything that is neither call nor return.
+/// [`Transfer::kind`] of a jump to somewhere.
 pub const JUMP: u32 = u32::MAX - 1;
+/// [`Transfer::kind`] of whatever else leaves a routine, or perhaps does not: by a jump to a fixed address, or to what
+/// lies behind.
+pub const ON: u32 = u32::MAX - 2;
 
 /// Control goes from one place to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub struct Transfer {
     pub esp: u32,
     /// Where control goes.
     pub target: u32,
-    /// [`RETURN`], [`JUMP`], or of a call the address that it returns to.
+    /// [`RETURN`], [`JUMP`], [`ON`], or of a call the address that it returns to.
     pub kind: u32,
 }
 
@@ -284,7 +287,8 @@ impl State<'_> {
         let kind = match ins.flow_control() {
             F::Call | F::IndirectCall if is_transfer(ins) => ins.next_ip32(),
             F::Return => RETURN,
-            _ if alone || self.eip != ins.next_ip32() => JUMP,
+            F::IndirectBranch => JUMP,
+            _ if alone || self.eip != ins.next_ip32() => ON,
             _ => return,
         };
         self.tell_transfer(log, self.left, self.eip, kind);

@@ -1,7 +1,6 @@
 //! Who listens to the kernel and to processors, and keeps what they say.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -37,7 +36,7 @@ pub(super) struct Book {
     pub(super) tree: Tree,
     /// What roots are called: number and name of a process, or name alone.
     pub(super) roots: Vec<(Option<i32>, String)>,
-    tasks: HashMap<i32, Task>,
+    tasks: Tasks,
     current: Option<i32>,
     /// Maps so far.
     serial: u32,
@@ -47,6 +46,36 @@ pub(super) struct Book {
     pub(super) is_virtual: bool,
     /// What could not be counted.
     pub(super) retired: u64,
+}
+
+/// Processes by their numbers.
+#[derive(Debug, Default)]
+struct Tasks(Vec<Option<Box<Task>>>);
+
+impl Tasks {
+    fn get(&self, pid: i32) -> Option<&Task> {
+        self.0.get(usize::try_from(pid).ok()?)?.as_deref()
+    }
+
+    fn get_mut(&mut self, pid: i32) -> Option<&mut Task> {
+        self.0.get_mut(usize::try_from(pid).ok()?)?.as_deref_mut()
+    }
+
+    fn insert(&mut self, pid: i32, task: Task) {
+        let Ok(index) = usize::try_from(pid) else { return };
+        if index >= self.0.len() {
+            self.0.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.0.get_mut(index) {
+            *place = Some(Box::new(task));
+        }
+    }
+
+    fn remove(&mut self, pid: i32) {
+        if let Some(place) = usize::try_from(pid).ok().and_then(|index| self.0.get_mut(index)) {
+            *place = None;
+        }
+    }
 }
 
 /// The book for those that listen.
@@ -61,7 +90,7 @@ impl Book {
             routines: Routines::new(),
             tree: Tree::new(),
             roots: Vec::new(),
-            tasks: HashMap::new(),
+            tasks: Tasks::default(),
             current: None,
             serial: 0,
             logged: 0,
@@ -108,7 +137,7 @@ impl Book {
 
     /// A call has mapped a file, or what was mapped is gone.
     fn mapped(&mut self, kernel: &Kernel, proc: &Proc, call: &Call, value: u32) {
-        let Some(task) = self.tasks.get(&proc.pid) else { return };
+        let Some(task) = self.tasks.get(proc.pid) else { return };
         if task.generation != proc.image_generation {
             return;
         }
@@ -126,7 +155,7 @@ impl Book {
             map.library(at, number, module);
         }
         let serial = self.next_serial();
-        if let Some(task) = self.tasks.get_mut(&proc.pid) {
+        if let Some(task) = self.tasks.get_mut(proc.pid) {
             task.remap(map, serial);
         }
     }
@@ -134,8 +163,8 @@ impl Book {
     fn enter(&mut self, kernel: &Kernel, pid: i32, call: &Call) {
         let now = kernel.clock.uptime();
         self.is_virtual = kernel.clock.is_virtual();
-        let Some(task) = self.tasks.get_mut(&pid) else { return };
-        let node = self.tree.child(task.node, Home { routine: Routine::Call(call.number), piece: NO_PIECE });
+        let Some(task) = self.tasks.get_mut(pid) else { return };
+        let node = self.tree.kernel(task.node, call.number);
         task.call = Some((node, now));
         task.returned |= call.number == SYS_SIGRETURN;
         if let Some(node) = self.tree.nodes.get_mut(node as usize) {
@@ -145,7 +174,7 @@ impl Book {
 
     fn leave(&mut self, kernel: &Kernel, pid: i32, failed: bool) {
         let now = kernel.clock.uptime();
-        let Some((node, since)) = self.tasks.get_mut(&pid).and_then(|task| task.call.take()) else { return };
+        let Some((node, since)) = self.tasks.get_mut(pid).and_then(|task| task.call.take()) else { return };
         // What the call itself costs on the virtual clock has passed before it began.
         let cost = if self.is_virtual { TRAP_COST * VIRTUAL_NS_PER_INSTRUCTION } else { 0 };
         if let Some(node) = self.tree.nodes.get_mut(node as usize) {
@@ -155,7 +184,7 @@ impl Book {
     }
 
     fn fork(&mut self, kernel: &Kernel, parent: i32, child: i32) {
-        let Some(task) = self.tasks.get(&parent).cloned() else { return };
+        let Some(task) = self.tasks.get(parent).cloned() else { return };
         let id = kernel.procs.find(child);
         let Some(proc) = id.and_then(|id| kernel.procs.get(id)) else { return };
         let root = self.root(child, &proc.comm);
@@ -182,7 +211,7 @@ impl Observer for Shared {
             }
             Event::Fork { child } => book.fork(kernel, proc.pid, *child),
             Event::SignalDelivered { handler, .. } if *handler != 0 => {
-                if let Some(task) = book.tasks.get_mut(&proc.pid) {
+                if let Some(task) = book.tasks.get_mut(proc.pid) {
                     let (eip, esp) = (proc.frame.eip, proc.frame.get(Gpr::Esp));
                     // Another one that has not run yet is interrupted at once.
                     if task.signalled {
@@ -194,7 +223,7 @@ impl Observer for Shared {
             }
             Event::Exit { .. } => {
                 book.leave(kernel, proc.pid, false);
-                book.tasks.remove(&proc.pid);
+                book.tasks.remove(proc.pid);
             }
             _ => {}
         }
@@ -207,10 +236,10 @@ impl Profiler for Shared {
         let mut book = self.0.borrow_mut();
         let book = &mut *book;
         book.current = Some(proc.pid);
-        if book.tasks.get(&proc.pid).is_none_or(|task| task.generation != proc.image_generation) {
+        if book.tasks.get(proc.pid).is_none_or(|task| task.generation != proc.image_generation) {
             book.begin(kernel, proc);
         }
-        let Some(task) = book.tasks.get_mut(&proc.pid) else { return };
+        let Some(task) = book.tasks.get_mut(proc.pid) else { return };
         if task.serial != book.logged {
             book.logged = task.serial;
             log.set_extents(Rc::<Map>::clone(&task.map));
@@ -224,7 +253,7 @@ impl Profiler for Shared {
         let book = &mut *book;
         book.retired += retired;
         let (tree, routines) = (&mut book.tree, &mut book.routines);
-        let Some(task) = book.current.and_then(|pid| book.tasks.get_mut(&pid)) else { return };
+        let Some(task) = book.current.and_then(|pid| book.tasks.get_mut(pid)) else { return };
         let mut walk = Walk { tree, routines, task };
         let mut left = budget as u32;
         log.take(|transfer| {

@@ -78,6 +78,8 @@ fn functions(text: &mut String, summary: &Summary) {
         call.1.iter_mut().zip(total).for_each(|(all, more)| *all += more);
     }
     let (mut objects, mut names) = (Names::default(), Names::default());
+    // There are no source files.
+    text.push_str("\nfl=(1) ???\n");
     for (index, costs) in costs {
         let Some(function) = summary.functions.get(index) else { continue };
         let _ = writeln!(text, "\nob={}", objects.of(object(summary, index)));
@@ -109,6 +111,7 @@ fn object(summary: &Summary, index: usize) -> &str {
 
 fn addresses(text: &mut String, summary: &Summary) {
     let (mut objects, mut names) = (Names::default(), Names::default());
+    text.push_str("\nfl=(1) ???\n");
     let mut before = (None, String::new());
     for executed in &summary.executed {
         let (name, _) = summary.function_at(executed.module, executed.address);

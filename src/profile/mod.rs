@@ -13,12 +13,15 @@
 //! | `task` | where in the tree a process is |
 //! | `book` | who listens to kernel and processors |
 //! | `summary` | what the formats print |
+//! | [`covered`], `coverage` | what was executed, and the forms of that |
 //! | `text`, `folded`, `speedscope`, `pprof`, `callgrind` | the formats of profiles |
 //!
 //! Must not know the command line.  2.1 counterpart: gprof(1), which had to be compiled in, and kgmon(8).
 
 mod book;
 mod callgrind;
+mod coverage;
+pub mod covered;
 mod folded;
 mod map;
 mod module;
@@ -35,6 +38,7 @@ use std::rc::Rc;
 use crate::cpu::profile::Log;
 use crate::machine::Machine;
 use book::{Book, Shared};
+pub use coverage::CoverageFormat;
 pub use summary::{By, Call, Executed, File, Function, Kind, Path, Row, Summary};
 
 /// What is counted.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::map::{Map, Place};
 use super::tree::{Home, NO_PIECE, NodeId, Remembered, Routine, Tree};
-use crate::cpu::profile::{JUMP, RETURN, Transfer};
+use crate::cpu::profile::{JUMP, ON, RETURN, Transfer};
 
 /// Calls that have not returned and are told apart; whatever they call is as if they had called it themselves.
 const DEPTH: usize = 512;
@@ -161,7 +161,7 @@ impl Walk<'_> {
         if std::mem::take(&mut self.task.signalled) {
             return self.interrupt(eip, esp);
         }
-        self.settle(eip, esp);
+        self.go_on(eip, esp);
     }
 
     /// A signal's handler is about to run.
@@ -191,11 +191,12 @@ impl Walk<'_> {
         if kind == JUMP {
             return self.settle(target, esp);
         }
-        if let Some(node) = self.tree.nodes.get(self.task.node as usize) {
-            let call = node.remembered(kind);
-            let known = call.next == kind && call.target == target && call.serial == self.task.serial;
+        if kind == ON {
+            return self.go_on(target, esp);
+        }
+        if let Some(call) = self.tree.remembered(self.task.node, kind, target, self.task.serial) {
             let below = self.task.pending.last().is_none_or(|pending| pending.esp > esp);
-            if known && below && self.task.pending.len() < DEPTH {
+            if below && self.task.pending.len() < DEPTH {
                 let next = if call.odd { ODD } else { kind };
                 let (child, entry) = (call.child, call.entry);
                 self.task.pending.push(Pending { esp, next, caller: self.task.node, signal: false });
@@ -229,9 +230,9 @@ impl Walk<'_> {
         let deep = self.task.pending.len() >= DEPTH;
         self.push(Pending { esp, next: if odd { ODD } else { next }, caller, signal: false }, to.home);
         self.tree.enter(self.task.node, to.entry);
-        if !deep && let Some(node) = self.tree.nodes.get_mut(caller as usize) {
+        if !deep {
             let (serial, child) = (self.task.serial, self.task.node);
-            node.remember(Remembered { next, target, serial, child, entry: to.entry, odd });
+            self.tree.remember(Remembered { caller, next, target, serial, child, entry: to.entry, odd });
         }
     }
 
@@ -262,6 +263,14 @@ impl Walk<'_> {
         }
     }
 
+    /// Control is at an address, and nothing is known of how it came there.
+    fn go_on(&mut self, eip: u32, esp: u32) {
+        let to = self.routines.at(self.task, eip);
+        if self.tree.nodes.get(self.task.node as usize).is_some_and(|n| n.home.piece != to.home.piece) {
+            self.settle_elsewhere(eip, esp);
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn settle_elsewhere(&mut self, eip: u32, esp: u32) {
@@ -279,7 +288,23 @@ impl Walk<'_> {
         if self.tree.nodes.get(self.task.node as usize).is_some_and(|n| n.home.piece == to.home.piece) {
             return false;
         }
-        self.task.node = self.tree.sibling(self.task.node, to.home);
+        let (caller, serial) = (self.task.node, self.task.serial);
+        self.task.node = match self.tree.remembered(caller, ON, eip, serial) {
+            Some(known) => known.child,
+            None => {
+                let (child, entry) = (self.tree.sibling(caller, to.home), to.entry);
+                self.tree.remember(Remembered {
+                    caller,
+                    next: ON,
+                    target: eip,
+                    serial,
+                    child,
+                    entry,
+                    odd: false,
+                });
+                child
+            }
+        };
         to.entry
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 /// Most paths that are told apart; what comes later is counted by routine, right below its process.
 const MOST: usize = 1 << 20;
-/// Calls that a node remembers.
-const REMEMBERED: usize = 4;
+/// Calls that are remembered: a power of two.
+const REMEMBERED: usize = 1 << 14;
 
 /// A routine as a node names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +32,9 @@ pub(super) struct Home {
 /// The piece of code of what is none.
 pub(super) const NO_PIECE: u64 = u64::MAX;
 
+/// [`Remembered::next`] of a call of the kernel, whose number is the target.
+pub(super) const KERNEL: u32 = u32::MAX - 3;
+
 /// Number of a node.
 pub(super) type NodeId = u32;
 
@@ -47,7 +50,9 @@ pub(super) struct Served {
 /// A call that was made before, and where it led.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Remembered {
-    /// The address that it returns to, and the address called.
+    /// Who called.
+    pub(super) caller: NodeId,
+    /// The address that it returns to, or one of [`KERNEL`] and what is no call; and the address called.
     pub(super) next: u32,
     pub(super) target: u32,
     /// Number of the map of the process, from 1.
@@ -66,8 +71,6 @@ pub(super) struct Node {
     pub(super) own: u64,
     /// How often it was entered at its beginning.
     pub(super) entries: u64,
-    /// Calls from here, by the addresses that they return to.
-    remembered: [Remembered; REMEMBERED],
     pub(super) parent: NodeId,
     pub(super) home: Home,
     /// Of a call of the kernel.
@@ -76,18 +79,7 @@ pub(super) struct Node {
 
 impl Node {
     fn new(parent: NodeId, home: Home) -> Self {
-        Self { own: 0, entries: 0, remembered: Default::default(), parent, home, served: Served::default() }
-    }
-
-    /// Where a call is remembered that returns to an address.
-    #[inline(always)]
-    pub(super) fn remembered(&self, next: u32) -> &Remembered {
-        &self.remembered[(next >> 1 ^ next >> 4) as usize & (REMEMBERED - 1)]
-    }
-
-    /// Remembers a call.
-    pub(super) fn remember(&mut self, call: Remembered) {
-        self.remembered[(call.next >> 1 ^ call.next >> 4) as usize & (REMEMBERED - 1)] = call;
+        Self { own: 0, entries: 0, parent, home, served: Served::default() }
     }
 
     fn is_root(&self) -> bool {
@@ -100,6 +92,7 @@ impl Node {
 pub(super) struct Tree {
     pub(super) nodes: Vec<Node>,
     children: HashMap<(NodeId, Routine), NodeId>,
+    remembered: Vec<Remembered>,
 }
 
 /// What has no parent.
@@ -108,7 +101,38 @@ pub(super) const TOP: NodeId = 0;
 impl Tree {
     pub(super) fn new() -> Self {
         let top = Home { routine: Routine::Root(u32::MAX), piece: NO_PIECE };
-        Self { nodes: vec![Node::new(TOP, top)], children: HashMap::new() }
+        Self {
+            nodes: vec![Node::new(TOP, top)],
+            children: HashMap::new(),
+            remembered: vec![Remembered::default(); REMEMBERED],
+        }
+    }
+
+    /// Where a call is remembered.
+    fn place(caller: NodeId, next: u32, target: u32) -> usize {
+        let spread = caller.wrapping_mul(0x9e37_79b1) ^ (next ^ target).wrapping_mul(0x85eb_ca6b);
+        (spread >> 12) as usize & (REMEMBERED - 1)
+    }
+
+    /// A call that was made before from a node to an address.
+    #[inline(always)]
+    pub(super) fn remembered(
+        &self,
+        caller: NodeId,
+        next: u32,
+        target: u32,
+        serial: u32,
+    ) -> Option<Remembered> {
+        let found = self.remembered.get(Self::place(caller, next, target))?;
+        let same = found.caller == caller && found.next == next && found.target == target;
+        (same && found.serial == serial).then_some(*found)
+    }
+
+    /// Remembers a call.
+    pub(super) fn remember(&mut self, call: Remembered) {
+        if let Some(place) = self.remembered.get_mut(Self::place(call.caller, call.next, call.target)) {
+            *place = call;
+        }
     }
 
     /// The node of a routine that is called from another node.
@@ -123,6 +147,17 @@ impl Tree {
                 next as NodeId
             }
         }
+    }
+
+    /// The node of a call of the kernel.
+    pub(super) fn kernel(&mut self, of: NodeId, number: u32) -> NodeId {
+        if let Some(call) = self.remembered(of, KERNEL, number, 0) {
+            return call.child;
+        }
+        let child = self.child(of, Home { routine: Routine::Call(number), piece: NO_PIECE });
+        let (next, target, serial) = (KERNEL, number, 0);
+        self.remember(Remembered { caller: of, next, target, serial, child, entry: false, odd: false });
+        child
     }
 
     /// The node of a routine that has taken another one's place.

@@ -4,7 +4,7 @@ use super::{go, take, then};
 use crate::cpu::general;
 use crate::cpu::is_fault;
 use crate::cpu::op::{Exit, Op, Ops};
-use crate::cpu::profile::JUMP;
+use crate::cpu::profile::ON;
 use crate::cpu::state::State;
 use crate::mem::View;
 
@@ -65,7 +65,7 @@ pub(in crate::cpu) fn fall_across<'a>(
     take!(ops, op, _here);
     let blocks = st.blocks;
     if let Some(log) = &blocks.log {
-        st.tell_transfer(log, left, op.imm, JUMP);
+        st.tell_transfer(log, left, op.imm, ON);
     }
     go(st, ops, view, left, op)
 }

@@ -11,7 +11,7 @@ use super::routine::Routines;
 use super::split::{ESP, Memory};
 use super::undefined::{Habits, Undefined};
 use super::{Done, LOOK_UP, MISMATCH, RESERVE, Told};
-use crate::cpu::profile::{self, JUMP};
+use crate::cpu::profile::{self, ON};
 use crate::cpu::state::offset;
 use crate::trapframe::eflags::DF;
 
@@ -262,7 +262,7 @@ impl Emitter {
     /// Goes on in another block.
     pub(super) fn jump(&mut self, target: u32) -> Done {
         if self.leaves_routine(target) {
-            self.tell(Some(target), JUMP)?;
+            self.tell(Some(target), ON)?;
         }
         self.go_on(target)
     }
