@@ -5,7 +5,7 @@
 //!
 //! 2.1 counterpart: the pager of a `vm_object` (vm/vnode_pager.c).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -81,17 +81,26 @@ pub(super) fn is_shared(id: FileId) -> bool {
 }
 
 thread_local! {
-    /// Shared memory, as far as it lives: what it may take in all, and each.
-    static SHARED: RefCell<(u64, Vec<Weak<Object>>)> = RefCell::default();
+    /// Shared memory, as far as it lives.
+    static SHARED: RefCell<Vec<Weak<Object>>> = RefCell::default();
+    /// What it may take in all.
+    static MOST_SHARED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Bytes that shared memory of this thread may take of the host at most.
+#[inline]
+pub fn most_shared_bytes() -> u64 {
+    MOST_SHARED.get()
 }
 
 /// Bytes that shared memory of this thread takes of the host, each page once; looked at closely only where it could
 /// be more than `much`.
 pub fn shared_bytes(much: u64) -> u64 {
-    SHARED.with_borrow_mut(|(most, objects)| {
-        if *most <= much {
-            return *most;
-        }
+    let most = MOST_SHARED.get();
+    if most <= much {
+        return most;
+    }
+    SHARED.with_borrow_mut(|objects| {
         objects.retain(|object| object.strong_count() > 0);
         let bytes =
             |object: Rc<Object>| fstat(&object.fd).map_or(0, |stat| stat.st_blocks.unsigned_abs() * 512);
@@ -123,8 +132,8 @@ impl Object {
         ftruncate(&fd, u64::from(len))?;
         let id = FileId { dev: u64::MAX, ino: SERIAL.fetch_add(1, Ordering::Relaxed) };
         let object = Rc::new(Self { fd, id, sharing: Sharing::Shared, anonymous: true, writable: true, len });
-        SHARED.with_borrow_mut(|(most, objects)| {
-            *most += u64::from(len);
+        MOST_SHARED.set(MOST_SHARED.get() + u64::from(len));
+        SHARED.with_borrow_mut(|objects| {
             if objects.len().is_power_of_two() {
                 objects.retain(|object| object.strong_count() > 0);
             }
@@ -138,7 +147,7 @@ impl Drop for Object {
     fn drop(&mut self) {
         // While the thread ends the lists are gone already.
         if self.len > 0 {
-            let _ = SHARED.try_with(|shared| shared.borrow_mut().0 -= u64::from(self.len));
+            let _ = MOST_SHARED.try_with(|most| most.set(most.get().saturating_sub(self.len.into())));
             return;
         }
         let _ = OBJECTS.try_with(|objects| {
