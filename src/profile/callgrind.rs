@@ -74,6 +74,7 @@ fn functions(text: &mut String, summary: &Summary) {
         of_function.iter_mut().zip(own).for_each(|(all, more)| *all += more);
         let Some(caller) = path.parent.and_then(|parent| summary.paths.get(parent)) else { continue };
         let call = costs.entry(caller.function).or_default().calls.entry(path.function).or_default();
+        // Readers take no number for an answer: code that is entered elsewhere than at its beginning is called once.
         call.0 += path.entries.max(path.call.count);
         call.1.iter_mut().zip(total).for_each(|(all, more)| *all += more);
     }
@@ -89,7 +90,7 @@ fn functions(text: &mut String, summary: &Summary) {
             let Some(called) = summary.functions.get(callee) else { continue };
             let _ = writeln!(text, "cob={}", objects.of(object(summary, callee)));
             let _ = writeln!(text, "cfn={}", names.of(&called.name));
-            let _ = writeln!(text, "calls={count} {:#x}", called.address);
+            let _ = writeln!(text, "calls={} {:#x}", count.max(1), called.address);
             let _ = writeln!(text, "{:#x} {}", function.address, line(total));
         }
     }
