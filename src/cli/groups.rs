@@ -7,7 +7,10 @@ use std::fmt::Write;
 /// What a person wants, and the commands that do it.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run a program", &["run", "shell", "attach"]),
-    ("See what it does", &["trace", "explain", "syscalls", "kdump", "inspect", "gdb", "survey"]),
+    (
+        "See what it does",
+        &["trace", "explain", "syscalls", "kdump", "profile", "coverage", "inspect", "gdb", "survey"],
+    ),
     ("Keep it working", &["capture", "verify", "overlay"]),
     ("Set up", &["install", "doctor", "binfmt", "generate"]),
 ];

@@ -170,6 +170,12 @@ impl Code {
         self.put(&value.to_le_bytes());
     }
 
+    /// `mov` of a number to a register of 64 bits.
+    pub(super) fn set_wide(&mut self, to: u8, value: u64) {
+        self.put(&[0x48 | to >> 3, 0xb8 | to & 7]);
+        self.put(&value.to_le_bytes());
+    }
+
     /// `lea to, [from + distance]` of 32 bits; nothing where that changes nothing.
     pub(super) fn lea(&mut self, to: u8, from: u8, distance: i32) -> Done {
         if to == from && distance == 0 {

@@ -50,6 +50,7 @@ pub(super) use enter::{Left, regain};
 use routine::Routines;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ops::Range;
 use undefined::{Habits, Undefined};
 
 /// Memory for code.
@@ -142,6 +143,19 @@ pub(super) struct Source<'a> {
     pub(super) next: Option<u32>,
     /// Its bytes may change unseen.
     pub(super) mixed: bool,
+    /// What it tells of the way that the program takes, where anybody wants to know.
+    pub(super) told: Option<Told>,
+}
+
+/// What a block tells.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// Where the address of the place for the next transfer is.
+    pub(super) next: u64,
+    /// Its routine: jumps inside of it are not told.
+    pub(super) extent: Range<u32>,
+    /// Address of its counter.
+    pub(super) counter: Option<usize>,
 }
 
 impl Translator {
