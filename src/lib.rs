@@ -15,7 +15,7 @@
 //! Modules depend one way only; each may use those before it:
 //!
 //! `syscalls` | [`trapframe`] | [`mem`] | [`cpu`] | [`image`] | [`host`] | [`cd9660`] | [`kernel`] | [`trace`] |
-//! [`machine`] | [`replay`] | [`capture`] | [`survey`] | [`install`] | [`doctor`] | [`gdb`] |
+//! [`machine`] | [`mod@profile`] | [`replay`] | [`capture`] | [`survey`] | [`install`] | [`doctor`] | [`gdb`] |
 //! [`cli`]
 #![deny(unsafe_code)]
 
@@ -31,6 +31,7 @@ pub mod install;
 pub mod kernel;
 pub mod machine;
 pub mod mem;
+pub mod profile;
 pub mod replay;
 pub mod survey;
 pub mod trace;

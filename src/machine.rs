@@ -17,6 +17,7 @@ pub mod login;
 mod mounts;
 mod outcome;
 mod processor;
+mod profiler;
 mod pulse;
 mod stdio;
 mod taped;
@@ -32,6 +33,8 @@ use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 use processor::Slot;
 pub use processor::Statistics;
+use profiler::Profiled;
+pub use profiler::Profiler;
 pub use stdio::Stdio;
 use turn::Turn;
 
@@ -69,7 +72,7 @@ const BUDGET: u64 = 100_000;
 /// The most of them under the host's clock, and the time that they may take.
 const LONGEST: (u64, u64) = (10 * BUDGET, SECOND_NS / 1000);
 /// What a trap counts for in the budget, in instructions.
-const TRAP_COST: u64 = 200;
+pub const TRAP_COST: u64 = 200;
 /// Of so many traps the time of one is measured.
 const MEASURED: u32 = 32;
 /// Time after which another process of the same priority gets its turn (hz/10 ticks).
@@ -128,6 +131,8 @@ pub struct Machine {
     /// What a debugger wants, where there is one, and the turn that it has interrupted.
     debugger: Option<Box<debug::Debugger>>,
     turn: Option<Turn>,
+    /// Who counts what is executed, if anybody does.
+    profiled: Option<Profiled>,
     /// The end of the last turn was a look at the host.
     looked: bool,
     /// Short turns since the clock was looked at, and what of their time was the kernel's.
@@ -189,6 +194,7 @@ impl Machine {
             library: Rc::default(),
             debugger: None,
             turn: None,
+            profiled: None,
             control: None,
             sessions: Vec::new(),
             logins: login::Login::default(),

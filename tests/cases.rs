@@ -12,6 +12,7 @@ use bsd21::capture::find;
 use bsd21::capture::image::{Cache, Places};
 use bsd21::capture::report::human_case;
 use bsd21::capture::verify::{self, Options, Report, Verdict};
+use bsd21::cpu;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -32,25 +33,42 @@ fn main() {
         ..Options::default()
     };
     let linked = Arc::new(linked);
-    let mut trials: Vec<Trial> = cases
-        .into_iter()
-        .map(|found| {
-            let options = if is_linked(&found.directory) { &linked } else { &options };
-            let skipped = cannot_run(&found.directory, options, &cache);
-            let (options, cache) = (Arc::clone(options), Arc::clone(&cache));
-            let trial = Trial::test(found.name.clone(), move || {
-                let began = std::time::Instant::now();
-                let (verdict, notes) = verify::one(&found.directory, &options, &cache);
-                let find::Found { name, directory } = found;
-                let report = Report { name, directory, verdict, notes, took: began.elapsed() };
-                match report.verdict {
-                    Verdict::Pass | Verdict::Blessed(_) => Ok(()),
-                    _ => Err(Failed::from(human_case(&report))),
-                }
-            });
-            trial.with_ignored_flag(skipped)
-        })
-        .collect();
+    let trial = |found: &find::Found, often: Option<u16>| {
+        let usual = cpu::Options::default();
+        let options = if is_linked(&found.directory) { &linked } else { &options };
+        let skipped = cannot_run(&found.directory, options, &cache);
+        let processors = cpu::Options { translate: often, ..usual };
+        let options = Options { processors, ..(**options).clone() };
+        let cache = Arc::clone(&cache);
+        let name = match often {
+            _ if often == usual.translate => found.name.clone(),
+            Some(often) => format!("{} translated after {often}", found.name),
+            None => format!("{} interpreted", found.name),
+        };
+        let find::Found { name: case, directory } = found.clone();
+        let trial = Trial::test(name, move || {
+            let began = std::time::Instant::now();
+            let (verdict, notes) = verify::one(&directory, &options, &cache);
+            let report = Report { name: case, directory, verdict, notes, took: began.elapsed() };
+            match report.verdict {
+                Verdict::Pass | Verdict::Blessed(_) => Ok(()),
+                _ => Err(Failed::from(human_case(&report))),
+            }
+        });
+        trial.with_ignored_flag(skipped)
+    };
+    let usual = cpu::Options::default().translate;
+    let mut trials: Vec<Trial> = cases.iter().map(|found| trial(found, usual)).collect();
+    if !bless && usual.is_some() && cpu::Options::can_translate() {
+        // What is translated and when makes no difference that anybody could see.
+        let others = [Some(0), Some(1), Some(20), None];
+        trials.extend(
+            others
+                .iter()
+                .flat_map(|&often| cases.iter().map(move |found| (found, often)))
+                .map(|(found, often)| trial(found, often)),
+        );
+    }
     let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/bin");
     trials.push(Trial::test("every_image_has_a_case", move || every_image_has_a_case(&images, &directory)));
     let conclusion = libtest_mimic::run(&arguments, trials);

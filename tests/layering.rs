@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module may name those before it, and itself.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "syscalls",
     "trapframe",
     "mem",
@@ -15,6 +15,7 @@ const LAYERS: [&str; 17] = [
     "kernel",
     "trace",
     "machine",
+    "profile",
     "replay",
     "capture",
     "survey",

@@ -241,8 +241,8 @@ fn finish(
     let places = places(case, target, given_root)?;
     let wanted = Wanted {
         text: options.keep_trace.then_some(0..u64::MAX),
-        max_wall: None,
         cancel: options.cancel.clone(),
+        ..Wanted::default()
     };
     let (case, recorded) = record(case, new, &places, &wanted, cache)?;
     write(&case, &recorded, new)?;

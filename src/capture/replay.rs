@@ -20,6 +20,7 @@ use super::live::Recorder;
 use super::observer::Listener;
 use super::player::{Player, Shown, Watched};
 use super::tree;
+use crate::cpu;
 use crate::host::door::Door;
 use crate::host::signal::Signals;
 use crate::host::{look, memory, temporary};
@@ -41,6 +42,8 @@ pub struct Wanted {
     pub max_wall: Option<Duration>,
     /// Set from outside when the run shall be given up.
     pub cancel: Option<Arc<AtomicBool>>,
+    /// How the processor works.
+    pub processors: cpu::Options,
 }
 
 /// What came of a run.
@@ -121,6 +124,7 @@ pub fn replay(
         builder = builder.cancel(Arc::clone(flag));
     }
     let mut machine = builder.observer(Box::new(listener)).build()?;
+    machine.set_processors(wanted.processors, false);
     let outcome = machine.run();
     let ended = match outcome.ended {
         Ended::Exited(status) => End::Exit(status),

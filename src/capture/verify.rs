@@ -16,6 +16,7 @@ use super::find::Found;
 use super::image::{Cache, Missing, Places};
 use super::record::{self, RecordError};
 use super::replay::{ReplayError, Wanted, replay};
+use crate::cpu;
 
 /// How to verify.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,8 @@ pub struct Options {
     pub max_wall: Option<Duration>,
     /// Set from outside when everything shall be given up.
     pub cancel: Option<Arc<AtomicBool>>,
+    /// How the processor works.
+    pub processors: cpu::Options,
 }
 
 impl Options {
@@ -203,6 +206,7 @@ fn try_judge(
         text: keeps_text.then_some(0..u64::MAX),
         max_wall: options.max_wall,
         cancel: options.cancel.clone(),
+        processors: options.processors,
     };
     let own = case.compare.as_ref().map(|own| own.iter().copied().collect());
     let aspects: Aspects = options.compare.or(own).unwrap_or_default();

@@ -9,7 +9,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Run a program", &["run", "shell", "attach", "resume"]),
     (
         "See what it does",
-        &["trace", "explain", "syscalls", "kdump", "inspect", "gdb", "record", "replay", "survey"],
+        &[
+            "trace", "explain", "syscalls", "kdump", "profile", "coverage", "inspect", "gdb", "record",
+            "replay", "survey",
+        ],
     ),
     ("Keep it working", &["capture", "verify", "overlay"]),
     ("Set up", &["install", "doctor", "binfmt", "generate"]),

@@ -5,6 +5,7 @@
 mod attach;
 mod binfmt;
 mod capture;
+mod coverage;
 mod deferred;
 mod doctor;
 mod explain;
@@ -24,6 +25,7 @@ mod overlay;
 mod place;
 mod printer;
 mod processor;
+mod profile;
 mod record;
 mod run;
 mod running;
@@ -93,6 +95,19 @@ enum Command {
         bsd21 trace --kernel=socket -e %network ./server\n  bsd21 trace -e inject=open:error=ENOSPC:when=3 ./prog"
     )]
     Trace(Box<Deferred<run::Trace>>),
+    /// Run a program and say where its instructions went: exact counts by function and by path of calls.
+    #[command(
+        after_help = "Examples:\n  bsd21 profile ./prog\n  bsd21 profile -o prog.folded --format folded ./prog\n  \
+        bsd21 profile -o cc.json --format speedscope --root /mnt/bsd /usr/bin/cc -c x.c\n  bsd21 profile --by process --root /mnt/bsd /bin/sh configure\n\n\
+        The clock is virtual unless --clock host is given: the same run gives the same profile."
+    )]
+    Profile(Box<Deferred<profile::ProfileArgs>>),
+    /// Run a program and say what was executed of it and of its libraries.
+    #[command(
+        after_help = "Examples:\n  bsd21 coverage ./prog\n  bsd21 coverage -o prog.drcov --format drcov ./prog\n  \
+        bsd21 coverage -o prog.info --format lcov ./prog && genhtml -o html prog.info"
+    )]
+    Coverage(Box<Deferred<coverage::Coverage>>),
     /// Show what an executable file is: format, layout, symbols, libraries, system calls.
     #[command(after_help = "Examples:\n  bsd21 inspect ./prog\n  bsd21 inspect --format json /mnt/bsd/bin/*")]
     Inspect(Deferred<inspect::Inspect>),
@@ -213,6 +228,8 @@ impl Command {
             Self::Attach(command) => command.0.run(),
             Self::Gdb(command) => command.0.run(),
             Self::Trace(command) => command.0.run(),
+            Self::Profile(command) => command.0.run(),
+            Self::Coverage(command) => command.0.run(),
             Self::Inspect(command) => command.0.run(),
             Self::Survey(command) => command.0.run(),
             Self::Syscalls(command) => command.0.run(),

@@ -119,6 +119,12 @@ impl MachineOptions {
         self.clock == Some(ClockName::Virtual)
     }
 
+    /// The same with a clock that makes runs repeatable, unless another one is wanted, or the host's network.
+    pub(super) fn repeatable(&self) -> Self {
+        let clock = self.clock.or((self.net != NetName::Host).then_some(ClockName::Virtual));
+        Self { clock, ..self.clone() }
+    }
+
     /// The machine, ready to run.
     pub(super) fn build(&self, builder: Builder, host: &HostOptions) -> Result<Machine, Failure> {
         let mut machine = self.finish(host.apply(builder, self.is_virtual())?)?;

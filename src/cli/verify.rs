@@ -135,6 +135,7 @@ impl Verify {
             any_image: self.any_image,
             max_wall: self.max_wall,
             cancel,
+            processors: Default::default(),
         };
         let progress = self.progress(cases.len() as u64);
         let reports = verify::all(&cases, jobs.unwrap_or(1), &options, &mut |report| {

@@ -13,18 +13,20 @@
 use super::Options;
 use super::decode::{self, Decoded};
 use super::fast::float::Units;
-use super::fast::general::{closed, fall};
+use super::fast::general::{closed, fall, fall_across};
 use super::fast::pair;
 use super::fast::warm;
 use super::lower;
 use super::op::{Handler, Link, Links, Op};
+use super::profile::{self, Log};
 use super::state::{CODE_END, Slot};
-use super::translate::{Source, Translator};
+use super::translate::{Source, Told, Translator};
 use crate::mem::AddressSpace;
 use iced_x86::{FlowControl, Instruction, OpKind, Register, RflagsBits as F};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
 
 /// Budget that no run has: such a header cannot be entered.
 const CLOSED: u32 = u32::MAX;
@@ -74,6 +76,8 @@ pub(super) struct Blocks {
     pub(super) links: Box<Links>,
     pub(super) units: Units,
     pub(super) translator: Translator,
+    /// Where they tell what way programs take, if anybody wants to know.
+    pub(super) log: Option<Rc<Log>>,
     /// Header of the block that starts at an address.
     by_address: Map<u32>,
     /// Headers of the blocks with bytes in a granule.
@@ -86,13 +90,14 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(log: Option<Rc<Log>>) -> Self {
         Self {
             arena: vec![nowhere()],
             decoded: Vec::new(),
             links: Box::new([const { Cell::new(Link { eip: 0, at: 0 }) }; Link::COUNT]),
             units: Units::default(),
             translator: Translator::default(),
+            log,
             granules: Map::default(),
             by_address: Map::default(),
             by_granule: Map::default(),
@@ -143,19 +148,26 @@ impl Blocks {
     /// Decodes the block at an address; `None` when its first instruction cannot be decoded.
     #[inline(never)]
     pub(super) fn build(&mut self, space: &AddressSpace, eip: u32, options: &Options) -> Option<u32> {
-        let code = read(space, eip, options);
+        let code = read(space, eip, options, self.log.as_deref());
         let last = code.last()?;
         let at = self.arena.len() as u32;
         let mut ops = self.operations(&code, options);
         if goes_on(&last.d.ins) {
             let mut op = blank(last.d.ins.next_ip32());
             op.imm = op.eip;
-            ops.push(Lowered { handler: fall, op, d: None, flags: true });
+            let across = self.log.as_ref().is_some_and(|log| !log.extent(eip).contains(&op.eip));
+            let handler = if across { fall_across } else { fall };
+            ops.push(Lowered { handler, op, d: None, flags: true });
         }
         if is_mixed(space, &code) {
             ops.iter_mut().for_each(|lowered| lowered.handler = warm::alone);
         } else if options.fast {
             fuse(&mut ops);
+        }
+        if let Some(counter) = self.counter(&code) {
+            let mut op = blank(eip);
+            op.imm = counter;
+            ops.insert(0, Lowered { handler: warm::tick, op, d: None, flags: true });
         }
         let mut head = blank(eip);
         head.imm = code.len() as u32;
@@ -196,8 +208,15 @@ impl Blocks {
             return self.clear();
         }
         if let Some(&at) = self.by_address.get(&eip) {
-            self.translate_code(space, at, &read(space, eip, options), options);
+            let code = read(space, eip, options, self.log.as_deref());
+            self.translate_code(space, at, &code, options);
         }
+    }
+
+    /// The counter of a block, where blocks are counted and this one is not counted otherwise.
+    fn counter(&self, code: &[Part]) -> Option<u32> {
+        let log = self.log.as_ref().filter(|_| !code.iter().any(|part| profile::is_repeated(&part.d.ins)))?;
+        log.counter(code.iter().map(|part| (part.d.ins.ip32(), part.d.ins.len() as u8)))
     }
 
     /// Whether instructions are those of the operations that a block has.  The way of working may have changed since
@@ -215,9 +234,17 @@ impl Blocks {
         let flags = live_flags(code);
         let next = code.last().filter(|part| goes_on(&part.d.ins)).map(|part| part.d.ins.next_ip32());
         let mixed = is_mixed(space, code);
-        let source = Source { eip: head.eip, first: at + 2, code, flags: &flags, next, mixed };
-        let decoded = head.imm as usize;
-        let same = code.len() == decoded && self.is_decoded(&source);
+        let (eip, decoded) = (head.eip, head.imm as usize);
+        let counts = self.log.as_ref().is_some_and(|log| log.counts());
+        let counter = if counts { self.counter(code) } else { None };
+        let told = self.log.as_deref().map(|log| Told {
+            next: log.next_address(),
+            extent: log.extent(eip),
+            counter: counter.and_then(|counter| log.counter_address(counter)),
+        });
+        let first = at + 2 + u32::from(counter.is_some());
+        let source = Source { eip, first, code, flags: &flags, next, mixed, told };
+        let same = code.len() == decoded && self.is_decoded(&source) && counts == counter.is_some();
         let place = if same { self.translator.translate(&source, options) } else { None };
         let Some(head) = self.arena.get_mut(at as usize) else { return };
         match place {
@@ -238,6 +265,11 @@ impl Blocks {
     fn operations(&mut self, code: &[Part], options: &Options) -> Vec<Lowered> {
         let live = live_flags(code);
         let total = code.len();
+        let told = self.log.as_ref().zip(code.first()).map(|(log, first)| log.extent(first.d.ins.ip32()));
+        let is_told = |d: &Decoded| {
+            told.as_ref()
+                .is_some_and(|extent| profile::is_transfer(&d.ins) || profile::leaves(&d.ins, extent))
+        };
         let mut ops = Vec::with_capacity(total + 1);
         for (i, (part, Seen { own: flags, .. })) in code.iter().zip(live).enumerate() {
             let d = &part.d;
@@ -248,7 +280,11 @@ impl Blocks {
             op.len = d.ins.len() as u8;
             op.rest = (total - i) as u8;
             op.aux = op.rest - 1;
-            let special = if options.fast { lower::lower(d, &mut self.units, &mut op, flags) } else { None };
+            let special = if options.fast && !is_told(d) {
+                lower::lower(d, &mut self.units, &mut op, flags)
+            } else {
+                None
+            };
             let handler = special.unwrap_or_else(|| {
                 let index = self.decoded.len() as u32;
                 self.decoded.push(*d);
@@ -393,12 +429,15 @@ pub(super) fn blank(eip: u32) -> Op {
 }
 
 /// The instructions of a block.
-fn read(space: &AddressSpace, eip: u32, options: &Options) -> Vec<Part> {
+fn read(space: &AddressSpace, eip: u32, options: &Options, log: Option<&Log>) -> Vec<Part> {
+    let extent = log.map(|log| log.extent(eip));
+    let inside = |at: u32| extent.as_ref().is_none_or(|extent| extent.contains(&at));
+    let counts = log.is_some_and(Log::counts);
     let most = usize::from(options.block.clamp(1, 64));
     let mut code: Vec<Part> = Vec::new();
     let mut jumps = 0;
     let mut at = eip;
-    while code.len() < most && at < CODE_END {
+    while code.len() < most && at < CODE_END && inside(at) {
         let Ok(d) = decode::at(space, at) else { break };
         at = d.ins.next_ip32();
         let more = goes_on(&d.ins);
@@ -406,9 +445,15 @@ fn read(space: &AddressSpace, eip: u32, options: &Options) -> Vec<Part> {
         if mixed && code.last().is_some_and(|part| !part.mixed) {
             break;
         }
+        // Counted blocks are executed from their beginning to their end, but for what repeats itself.
+        if counts && !code.is_empty() && profile::is_repeated(&d.ins) {
+            break;
+        }
+        let more =
+            more && !(counts && (profile::is_repeated(&d.ins) || d.ins.flow_control() != FlowControl::Next));
         let target = lower::jumps_to(&d.ins).filter(|&to| {
-            let room = options.fast && jumps < JUMPS && code.len() + 1 < most;
-            room && to != eip && decode::at(space, to).is_ok()
+            let room = options.fast && !counts && jumps < JUMPS && code.len() + 1 < most;
+            room && to != eip && inside(to) && decode::at(space, to).is_ok()
         });
         code.push(Part { d, followed: target.is_some(), mixed });
         if mixed && may_store(&d.ins) {

@@ -7,6 +7,7 @@
 //! Knows blocks as a whole.  2.1 counterpart: the text cache of the machine below it.
 
 use super::block::Blocks;
+use super::profile::Log;
 use super::tally::Tally;
 use crate::mem::Text;
 use std::cell::{Cell, RefCell};
@@ -19,9 +20,9 @@ const KEPT: usize = 32;
 /// A set of blocks, and who it belongs to.
 pub(super) type Shared = Rc<RefCell<Blocks>>;
 
-/// A set of blocks that nobody else knows.
-pub(super) fn blocks() -> Shared {
-    Rc::new(RefCell::new(Blocks::new()))
+/// A set of blocks that nobody else knows; `log`: they tell of the way that programs take.
+pub(super) fn blocks(log: Option<&Rc<Log>>) -> Shared {
+    Rc::new(RefCell::new(Blocks::new(log.cloned())))
 }
 
 /// The sets of blocks of a machine.
@@ -31,6 +32,7 @@ pub struct Library {
     nothing: Shared,
     bytes: Cell<usize>,
     pub(super) tally: Rc<Tally>,
+    log: Option<Rc<Log>>,
 }
 
 impl std::fmt::Debug for Library {
@@ -49,7 +51,17 @@ impl Library {
     /// A library that knows nothing; `reasons`: it counts why translated code is left.
     pub fn new(reasons: bool) -> Self {
         let tally = Rc::new(Tally::new(reasons));
-        Self { sets: RefCell::default(), nothing: blocks(), bytes: Cell::new(0), tally }
+        Self { sets: RefCell::default(), nothing: blocks(None), bytes: Cell::new(0), tally, log: None }
+    }
+
+    /// A library whose processors tell the way that programs take.
+    pub fn telling(log: Rc<Log>) -> Self {
+        Self { nothing: blocks(Some(&log)), log: Some(log), ..Self::default() }
+    }
+
+    /// What its processors tell.
+    pub fn log(&self) -> Option<&Rc<Log>> {
+        self.log.as_ref()
     }
 
     /// The set of a process that has not run yet, in which nothing is.
@@ -64,7 +76,7 @@ impl Library {
             sets.retain(|_, set| Rc::strong_count(set) > 1);
             self.bytes.set(sets.values().map(|set| set.borrow().counted.get()).sum());
         }
-        Rc::clone(sets.entry(texts).or_insert_with(blocks))
+        Rc::clone(sets.entry(texts).or_insert_with(|| blocks(self.log.as_ref())))
     }
 
     /// Takes account of what a set takes now.

@@ -12,6 +12,7 @@
 //! | `translate` | blocks that run often as code of the host |
 //! | `library` | blocks that processes have in common |
 //! | `tally` | how instructions were executed |
+//! | [`profile`] | the way that programs take, told |
 //! | [`x87`] | the x87 unit |
 //!
 //! 2.1 counterpart: the machine below it.
@@ -25,6 +26,7 @@ mod general;
 mod library;
 mod lower;
 mod op;
+pub mod profile;
 mod run;
 mod state;
 mod tally;
@@ -108,6 +110,8 @@ pub struct Cpu {
     astray: bool,
     /// Blocks that were built outside of texts.
     outside: u32,
+    /// Instructions run at a stretch.
+    most: u64,
 }
 
 impl Cpu {
@@ -121,13 +125,14 @@ impl Cpu {
         Self {
             options,
             clock: 0,
-            blocks: blocks(),
+            blocks: blocks(None),
             library: None,
             tally: Rc::default(),
             shared: false,
             alone: false,
             astray: false,
             outside: 0,
+            most: MOST,
         }
     }
 
@@ -144,6 +149,7 @@ impl Cpu {
             alone: false,
             astray: true,
             outside: 0,
+            most: if library.log().is_some() { 0 } else { MOST },
         }
     }
 
@@ -177,7 +183,7 @@ impl Cpu {
     pub fn release(&mut self) {
         (self.blocks, self.shared) = match &self.library {
             Some(library) => (library.nothing(), true),
-            None => (blocks(), false),
+            None => (blocks(None), false),
         };
         self.astray = true;
     }
@@ -202,10 +208,13 @@ impl Cpu {
         self.clock = clock;
     }
 
-    /// Executes at most `budget` instructions.
+    /// Executes at most `budget` instructions; fewer where what they tell would have no room in the library's log.
     pub fn run(&mut self, frame: &mut Trapframe, space: &mut AddressSpace, budget: u64) -> Stopped {
-        if budget <= MOST {
+        if budget <= self.most {
             return self.slice(frame, space, budget);
+        }
+        if let Some(room) = self.library.as_ref().and_then(|library| library.log()).map(|log| log.room()) {
+            return self.slice(frame, space, budget.min(room));
         }
         let mut retired = 0;
         loop {
@@ -243,7 +252,8 @@ impl Cpu {
             _ => {
                 space.let_texts_go();
                 if self.shared {
-                    (self.blocks, self.shared) = (blocks(), false);
+                    let log = self.library.as_ref().and_then(|library| library.log());
+                    (self.blocks, self.shared) = (blocks(log), false);
                 }
             }
         }

@@ -101,6 +101,7 @@ fn resume(st: &mut State<'_>) -> Exit {
     let left = st.left - i64::from(op.rest);
     if left < 0 {
         st.eip = op.eip;
+        st.tell_short(op.eip, op.rest);
         return Exit::Last;
     }
     (before.next)(st, rest.iter(), st.view, left)
@@ -192,13 +193,21 @@ fn execute(st: &mut State<'_>, space: &AddressSpace) -> Result<(), Trap> {
     if traced {
         st.left = kept;
     }
+    if st.blocks.log.is_some() {
+        let fault = matches!(done, Err(trap) if is_fault(trap));
+        st.tell_alone(&decoded.ins, kept - st.left + i64::from(!fault));
+    }
     match done {
         Err(trap) if is_fault(trap) => {
             st.eip = eip;
             st.left += 1;
             Err(trap)
         }
-        Ok(()) if traced && !st.shadow => Err(Trap::SingleStep),
-        done => done,
+        done => {
+            if done.is_ok() {
+                st.tell(&decoded.ins, true);
+            }
+            if done.is_ok() && traced && !st.shadow { Err(Trap::SingleStep) } else { done }
+        }
     }
 }

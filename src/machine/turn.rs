@@ -72,7 +72,7 @@ impl Machine {
                 slot.image = Some(proc.image_generation);
                 slot.cpu.reset();
             }
-            let (retired, over) = if self.debugger.is_none() {
+            let (retired, over) = if self.debugger.is_none() && self.profiled.is_none() {
                 let stopped = slot.cpu.run(&mut proc.frame, &mut proc.vm.space, turn.left);
                 proc.instructions += stopped.retired;
                 let before = self.note_executed(id, stopped.retired);
@@ -151,7 +151,7 @@ impl Machine {
         self.look_before_trap()
     }
 
-    /// Goes on with a turn as far as a debugger allows; gives the instructions, and whether no more were allowed.
+    /// Goes on with a turn as far as a debugger allows, or for somebody who counts; gives the instructions, and whether no more were allowed.
     #[cold]
     fn go_on_watched(&mut self, turn: &mut Turn) -> Option<(u64, bool)> {
         let id = turn.id;
@@ -159,17 +159,23 @@ impl Machine {
             self.kernel.answer_fault(id, fault.signal, fault.code);
             return Some((fault.retired, false));
         }
-        let stopped = self.execute_watched(turn)?;
+        let stopped = match self.execute_profiled(turn) {
+            Some(stopped) => stopped,
+            None => self.execute_watched(turn)?,
+        };
         self.kernel.procs[id].instructions += stopped.retired;
         let before = self.note_executed(id, stopped.retired);
         let over = matches!(stopped.trap, Trap::Budget);
         if matches!(stopped.trap, Trap::Syscall) {
             self.kernel.call(id);
         } else if !over && !is_refused() {
-            if self.hold_fault(turn, stopped) {
+            if self.debugger.is_none() {
+                self.kernel.trap(id, stopped.trap);
+            } else if self.hold_fault(turn, stopped) {
                 return None;
+            } else {
+                self.kernel.check_signals(id);
             }
-            self.kernel.check_signals(id);
         }
         turn.system += self.time_of_trap(before);
         Some((stopped.retired, over))

@@ -1,4 +1,5 @@
-//! Where the code of each guest address is: a table of 2^32 addresses, of which the host holds what is used.
+//! Where the code of each guest address is: a table of 2^32 addresses, of which the host holds what is used.  Addresses
+//! behind the code segment have no place in it: whoever looks there is caught.
 //!
 //! Translated code jumps through it without a look, `jmp [table + address * 8]`; what was never set holds zero, and
 //! the jump to it is caught ([`super::guarded`]).  Before the table lie a page that is open and one that is shut:
@@ -23,22 +24,28 @@ const IN_A_PAGE: u32 = (PAGE / ENTRY) as u32;
 /// The table; unmapped when dropped.
 pub struct Jumps {
     table: NonNull<AtomicU64>,
+    /// The first address that has no place.
+    end: u32,
     /// Pages of the host that something was put on.
     pages: Cell<usize>,
 }
 
 impl Jumps {
-    /// Reserves the table, 32 GiB of addresses; refused where the host has no room for it.
-    pub fn new() -> io::Result<Self> {
+    /// Reserves the table, 32 GiB of addresses, with places for guest addresses below `end`, which begins a page;
+    /// refused where the host has no room for it.
+    pub fn new(end: u32) -> io::Result<Self> {
         let (flags, open) = (MapFlags::PRIVATE | MapFlags::NORESERVE, ProtFlags::READ | ProtFlags::WRITE);
         // SAFETY: a new anonymous mapping at an address of the host's choice touches nothing.
         let start = unsafe { mm::mmap_anonymous(ptr::null_mut(), TABLE + 2 * PAGE, open, flags)? };
-        // SAFETY: the second page of the mapping that was just made.
+        // SAFETY: the second page of the mapping that was just made, and the end of its table.
         unsafe {
             let shut = start.cast::<u8>().add(PAGE).cast();
             mm::mprotect(shut, PAGE, MprotectFlags::empty())?;
-            NonNull::new(start.cast::<u8>().add(2 * PAGE).cast())
-                .map(|table| Self { table, pages: Cell::new(0) })
+            let table = start.cast::<u8>().add(2 * PAGE);
+            let places = ENTRY * end as usize;
+            mm::mprotect(table.add(places).cast(), TABLE - places, MprotectFlags::empty())?;
+            NonNull::new(table.cast())
+                .map(|table| Self { table, end, pages: Cell::new(0) })
                 .ok_or(io::ErrorKind::OutOfMemory.into())
         }
     }
@@ -48,31 +55,35 @@ impl Jumps {
         self.table.as_ptr() as u64
     }
 
-    fn entry(&self, eip: u32) -> &AtomicU64 {
-        // SAFETY: the table has an entry for every 32-bit number, readable and writable as long as it lives.
-        unsafe { self.table.add(eip as usize).as_ref() }
+    /// The place of an address, if it has one.
+    #[inline]
+    fn entry(&self, eip: u32) -> Option<&AtomicU64> {
+        // SAFETY: the table has an entry for every number below `end`, readable and writable as long as it lives.
+        (eip < self.end).then(|| unsafe { self.table.add(eip as usize).as_ref() })
     }
 
     /// Where the code of an address is; zero: nobody has said.
     #[inline]
     pub fn get(&self, eip: u32) -> u64 {
-        self.entry(eip).load(Ordering::Relaxed)
+        self.entry(eip).map_or(0, |entry| entry.load(Ordering::Relaxed))
     }
 
     /// Sets where the code of an address is.
     pub fn set(&self, eip: u32, code: u64) {
-        self.entry(eip).store(code, Ordering::Relaxed);
+        if let Some(entry) = self.entry(eip) {
+            entry.store(code, Ordering::Relaxed);
+        }
     }
 
     /// Gives the neighbourhood of an address something to jump to, where it has nothing yet.
     pub fn prepare(&self, eip: u32, code: u64) {
         let first = eip & !(IN_A_PAGE - 1);
-        if self.entry(eip).load(Ordering::Relaxed) != 0 {
+        if eip >= self.end || self.get(eip) != 0 {
             return;
         }
         self.pages.set(self.pages.get() + 1);
         for eip in first..=first + (IN_A_PAGE - 1) {
-            if self.entry(eip).load(Ordering::Relaxed) == 0 {
+            if self.get(eip) == 0 {
                 self.set(eip, code);
             }
         }

@@ -4,6 +4,7 @@ use super::{go, take, then};
 use crate::cpu::general;
 use crate::cpu::is_fault;
 use crate::cpu::op::{Exit, Op, Ops};
+use crate::cpu::profile::ON;
 use crate::cpu::state::State;
 use crate::mem::View;
 
@@ -25,18 +26,23 @@ fn execute(st: &mut State<'_>, op: &Op) -> bool {
     let Some(decoded) = st.blocks.decoded.get(op.imm as usize) else { return false };
     let behind = i64::from(op.rest) - 1;
     st.left += behind;
+    let before = st.left;
     st.eip = op.end();
     if let Err(trap) = general::execute(st, decoded) {
         if is_fault(trap) {
             st.left += 1;
             st.eip = op.eip;
         }
+        st.tell_ended(op, &decoded.ins, before, is_fault(trap));
         st.trap = trap;
         st.ended = true;
         return false;
     }
+    st.tell(&decoded.ins, false);
     // A repeated instruction may have taken more than the rest of the block can spare.
-    if op.aux != 0 || st.left < behind || st.eip != op.end() || st.code_hit.get() {
+    let leaves = op.aux != 0 || st.left < behind || st.eip != op.end() || st.code_hit.get();
+    st.tell_executed(op, &decoded.ins, before, leaves);
+    if leaves {
         return false;
     }
     st.left -= behind;
@@ -46,6 +52,21 @@ fn execute(st: &mut State<'_>, op: &Op) -> bool {
 /// The end of a block that control reaches from above: goes on at `imm`.
 pub(in crate::cpu) fn fall<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
+    go(st, ops, view, left, op)
+}
+
+/// The end of a block at the end of a routine.
+pub(in crate::cpu) fn fall_across<'a>(
+    st: &mut State<'a>,
+    mut ops: Ops<'a>,
+    view: View<'a>,
+    left: i64,
+) -> Exit {
+    take!(ops, op, _here);
+    let blocks = st.blocks;
+    if let Some(log) = &blocks.log {
+        st.tell_transfer(log, left, op.imm, ON);
+    }
     go(st, ops, view, left, op)
 }
 

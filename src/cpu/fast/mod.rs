@@ -209,6 +209,7 @@ fn load_update_anywhere(st: &State<'_>, w: Width, addr: u32) -> Option<u32> {
 fn careful(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
     st.left = left.wrapping_add(i64::from(op.rest));
     st.eip = op.eip;
+    st.tell_short(op.eip, op.rest);
     out(Exit::Careful)
 }
 
@@ -218,6 +219,7 @@ fn careful(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
 fn leave(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
     st.left = left.wrapping_add(i64::from(op.rest)).wrapping_sub(1);
     st.eip = op.end();
+    st.tell_short(op.end(), op.rest.saturating_sub(1));
     out(Exit::Lookup)
 }
 

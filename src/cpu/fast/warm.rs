@@ -28,6 +28,16 @@ fn hot(st: &mut State<'_>, op: &Op, left: i64) -> Exit {
     out(Exit::Hot)
 }
 
+/// Counts an execution of a block, for whoever wants to know.
+pub(in crate::cpu) fn tick<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
+    take!(ops, op, _here);
+    let blocks = st.blocks;
+    if let Some(log) = &blocks.log {
+        log.count(op.imm);
+    }
+    then!(op, st, ops, view, left)
+}
+
 /// Passes over the count of a block that cannot be translated.
 pub(in crate::cpu) fn pass<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
@@ -73,5 +83,6 @@ pub(in crate::cpu) fn left_code(st: &mut State<'_>, at: u32) -> Exit {
 /// there, which has code of its own.
 pub(in crate::cpu) fn rejoin<'a>(st: &mut State<'a>, mut ops: Ops<'a>, view: View<'a>, left: i64) -> Exit {
     take!(ops, op, _here);
+    st.tell_short(op.eip, op.rest);
     find(st, view, left.wrapping_add(i64::from(op.rest)), op.eip)
 }

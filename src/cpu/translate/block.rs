@@ -52,9 +52,11 @@ pub(super) fn write(
 ) -> Done<Option<Block>> {
     let (places, next) = places(source);
     let mut e = Emitter::new(origin, at, routines, habits, source.first);
+    e.told.clone_from(&source.told);
     if source.mixed {
         verify::write(&mut e, source)?;
     }
+    e.tick()?;
     let count_at = count_at(source, &places);
     if count_at.is_none() {
         // Leaving here means going on with the first operation, before which instructions without one may lie.
@@ -117,7 +119,8 @@ fn places(source: &Source<'_>) -> (Vec<Place>, Option<u32>) {
             op += 1;
         }
         if ins.is_jcc_short_or_near() && ins.near_branch32() <= ins.ip32() {
-            if ins.near_branch32() == source.eip && places.len() <= TWICE {
+            let counted = source.told.as_ref().is_some_and(|told| told.counter.is_some());
+            if ins.near_branch32() == source.eip && places.len() <= TWICE && !counted {
                 let again = places.clone();
                 if let Some(last) = places.last_mut() {
                     last.round = true;

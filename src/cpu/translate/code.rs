@@ -170,6 +170,12 @@ impl Code {
         self.put(&value.to_le_bytes());
     }
 
+    /// `mov` of a number to a register of 64 bits.
+    pub(super) fn set_wide(&mut self, to: u8, value: u64) {
+        self.put(&[0x48 | to >> 3, 0xb8 | to & 7]);
+        self.put(&value.to_le_bytes());
+    }
+
     /// `lea to, [from + distance]` of 32 bits; nothing where that changes nothing.
     pub(super) fn lea(&mut self, to: u8, from: u8, distance: i32) -> Done {
         if to == from && distance == 0 {
@@ -221,6 +227,11 @@ impl Code {
     /// The address behind a hole.
     pub(super) fn behind(&self, hole: Hole) -> u64 {
         self.at + hole as u64
+    }
+
+    /// Reads the table's entry for the guest address in R11; R9 is lost.
+    pub(super) fn look_into_table(&mut self) -> Done {
+        self.op(DWORD, 0x8b, R9, Operand::Host { base: R15, index: Some((R11, 3)), disp: -TABLE_BIAS })
     }
 
     /// `jmp` through the table to the guest address in R11.

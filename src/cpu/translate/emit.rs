@@ -6,11 +6,12 @@
 //!
 //! Knows no instruction; reference for the conventions: `docs/cpu.md`, Translation.
 
-use super::code::{Code, DWORD, DWORD_0F, Hole, Operand, R8, R9, R11, R13, R14, host};
+use super::code::{Code, DWORD, DWORD_0F, Hole, Operand, QWORD, R8, R9, R10, R11, R13, R14, host};
 use super::routine::Routines;
 use super::split::{ESP, Memory};
 use super::undefined::{Habits, Undefined};
-use super::{Done, LOOK_UP, MISMATCH};
+use super::{Done, LOOK_UP, MISMATCH, RESERVE, Told};
+use crate::cpu::profile::{self, ON};
 use crate::cpu::state::offset;
 use crate::trapframe::eflags::DF;
 
@@ -91,6 +92,8 @@ pub(super) struct Emitter {
     /// The block uses the x87 unit.
     pub(super) fpu: bool,
     pub(super) returns: Vec<u32>,
+    /// What the block tells of the way that the program takes.
+    pub(super) told: Option<Told>,
     /// Where a number of instructions is to be filled in, and whether it is taken away by adding.
     counts: Vec<(usize, bool)>,
     late: Vec<Late>,
@@ -127,6 +130,7 @@ impl Emitter {
             taken: false,
             fpu: false,
             returns: Vec::new(),
+            told: None,
             counts: Vec::new(),
             late: Vec::new(),
             links: Vec::new(),
@@ -257,6 +261,19 @@ impl Emitter {
 
     /// Goes on in another block.
     pub(super) fn jump(&mut self, target: u32) -> Done {
+        if self.leaves_routine(target) {
+            self.tell(Some(target), ON)?;
+        }
+        self.go_on(target)
+    }
+
+    /// Calls: goes on in another block, which returns to an address.
+    pub(super) fn call(&mut self, target: u32, next: u32) -> Done {
+        self.tell(Some(target), next)?;
+        self.go_on(target)
+    }
+
+    fn go_on(&mut self, target: u32) -> Done {
         if self.down {
             return self.end(target, LOOK_UP);
         }
@@ -267,9 +284,57 @@ impl Emitter {
         Ok(())
     }
 
+    /// Counts an execution of the block; changes no flags.
+    pub(super) fn tick(&mut self) -> Done {
+        let Some(counter) = self.told.as_ref().and_then(|told| told.counter) else { return Ok(()) };
+        let cell = Operand::Host { base: R9, index: None, disp: 0 };
+        self.code.set_wide(R9, counter as u64);
+        self.code.op(QWORD, 0x8b, R10, cell)?;
+        self.code.op(QWORD, 0x8d, R10, Operand::Host { base: R10, index: None, disp: 1 })?;
+        self.code.op(QWORD, 0x89, R10, cell)
+    }
+
+    /// Whether a jump is to be told.
+    fn leaves_routine(&self, target: u32) -> bool {
+        self.told.as_ref().is_some_and(|told| !told.extent.contains(&target))
+    }
+
+    /// Tells a transfer to an address, or to the one in R11, with all of the block's instructions so far taken from
+    /// the budget; changes no flags.
+    pub(super) fn tell(&mut self, target: Option<u32>, kind: u32) -> Done {
+        use profile::offset::{ESP as OF_ESP, KIND, LEFT as OF_LEFT, SIZE, TARGET};
+        let Some(next) = self.told.as_ref().map(|told| told.next) else { return Ok(()) };
+        self.settle()?;
+        self.flush()?;
+        let field = |base: u8, disp: i32| Operand::Host { base, index: None, disp };
+        self.code.set_wide(R10, next);
+        self.code.op(QWORD, 0x8b, R9, field(R10, 0))?;
+        self.code.op(DWORD, 0x89, R8, field(R9, OF_ESP))?;
+        match target {
+            Some(target) => {
+                self.code.op(DWORD, 0xc7, 0, field(R9, TARGET))?;
+                self.code.put(&target.to_le_bytes());
+            }
+            None => self.code.op(DWORD, 0x89, R11, field(R9, TARGET))?,
+        }
+        self.code.op(DWORD, 0xc7, 0, field(R9, KIND))?;
+        self.code.put(&kind.to_le_bytes());
+        self.code.op(QWORD, 0x8d, R9, field(R9, SIZE))?;
+        self.code.op(QWORD, 0x89, R9, field(R10, 0))?;
+        self.code.op(DWORD, 0x8d, R10, field(R14, RESERVE as i32))?;
+        self.code.op(DWORD, 0x89, R10, field(R9, OF_LEFT - SIZE))
+    }
+
     fn link(&mut self, hole: Hole, target: u32) {
         self.links.push((self.code.behind(hole) - 4, target));
         self.late.push(Late::Unlinked { hole, target });
+    }
+
+    /// Leaves to the interpreter, before anything of the instruction has happened, where the guest address in R11 lies
+    /// beyond the code segment: the table has no place for it.
+    pub(super) fn check_segment(&mut self) -> Done {
+        self.may_fault();
+        self.code.look_into_table()
     }
 
     /// Goes on at the guest address in R11, by the table where the direction flag is clear, as code expects it.
@@ -308,7 +373,8 @@ impl Emitter {
 
     /// The jump before a hole is taken to another block.
     pub(super) fn taken_to(&mut self, hole: Hole, target: u32, last: bool) {
-        if last && self.delta == 0 && self.undefined == Undefined::None && !self.down {
+        let plain = self.delta == 0 && self.undefined == Undefined::None && !self.down;
+        if last && plain && !self.leaves_routine(target) {
             return self.link(hole, target);
         }
         let count = Count { executed: self.executed + 1, taken: self.taken };

@@ -42,6 +42,7 @@ mod verify;
 
 use super::Options;
 use super::block::{Part, Seen};
+use super::state::CODE_END;
 use crate::mem::{Executable, Jumps, guarded, sets_segment_bases};
 use crate::trapframe::eflags::DF;
 use emit::Fault;
@@ -49,6 +50,7 @@ pub(super) use enter::{Left, regain};
 use routine::Routines;
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ops::Range;
 use undefined::{Habits, Undefined};
 
 /// Memory for code.
@@ -141,6 +143,19 @@ pub(super) struct Source<'a> {
     pub(super) next: Option<u32>,
     /// Its bytes may change unseen.
     pub(super) mixed: bool,
+    /// What it tells of the way that the program takes, where anybody wants to know.
+    pub(super) told: Option<Told>,
+}
+
+/// What a block tells.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// Where the address of the place for the next transfer is.
+    pub(super) next: u64,
+    /// Its routine: jumps inside of it are not told.
+    pub(super) extent: Range<u32>,
+    /// Address of its counter.
+    pub(super) counter: Option<usize>,
 }
 
 impl Translator {
@@ -210,7 +225,7 @@ impl Ready {
             return None;
         }
         let memory = Executable::new(MEMORY).ok()?;
-        let jumps = Jumps::new().ok()?;
+        let jumps = Jumps::new(CODE_END).ok()?;
         let (bytes, routines) = routine::routines();
         let (start, table) =
             (memory.address(0), jumps.address().wrapping_add_signed(code::TABLE_BIAS.into()));

@@ -10,6 +10,7 @@ use super::emit::Emitter;
 use super::instruction::{Step, load_r11, target};
 use super::split::{ESP, Memory, Rm, Split};
 use super::{Done, Unserved};
+use crate::cpu::profile::{JUMP, RETURN};
 
 pub(super) fn push_register(e: &mut Emitter, register: u8) -> Done {
     let from = if register == ESP && e.delta != 0 {
@@ -100,8 +101,10 @@ pub(super) fn ret(e: &mut Emitter, pops: i32) -> Done {
     let place = e.stack(0);
     e.may_fault();
     e.code.op(DWORD, 0x8b, R11, place)?;
+    e.check_segment()?;
     e.delta = e.delta.wrapping_add(pops);
     e.flush()?;
+    e.tell(None, RETURN)?;
     e.jump_by_table()
 }
 
@@ -115,17 +118,19 @@ fn push_next(e: &mut Emitter, step: &Step<'_>) -> Done {
 pub(super) fn call(e: &mut Emitter, step: &Step<'_>) -> Done {
     let to = target(step)?;
     push_next(e, step)?;
-    e.jump(to)
+    e.call(to, step.d.ins.next_ip32())
 }
 
 /// A call or jump to an address in a register or in memory.
 pub(super) fn indirect(e: &mut Emitter, step: &Step<'_>, rm: Rm, call: bool) -> Done {
     e.settle()?;
     load_r11(e, rm)?;
+    e.check_segment()?;
     if call {
         push_next(e, step)?;
     }
     e.flush()?;
+    e.tell(None, if call { step.d.ins.next_ip32() } else { JUMP })?;
     e.jump_by_table()
 }
 

@@ -13,6 +13,8 @@ mod dwarf;
 mod stabs;
 mod types;
 
+use std::collections::BTreeMap;
+
 use super::aout::Header;
 use super::inspect::{Symbol, symbols};
 use super::{Activation, Backing, Circumstances, Kind, Plan, activate};
@@ -87,6 +89,35 @@ pub fn convert(file: &[u8]) -> Result<Vec<u8>, ConvertError> {
     let table = sections.len() as u32;
     sections.extend(symbol_table(&symbols, &sections, table + 1));
     Ok(write(sections, plan.entry))
+}
+
+/// What stabs say of a source file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Its path as the compiler was given it.
+    pub path: String,
+    /// Addresses of first instructions, and their lines.
+    pub lines: Vec<(u32, u16)>,
+    /// Functions: name, address, line.
+    pub functions: Vec<(String, u32, u16)>,
+}
+
+/// The source files of a program or library with stabs, in order of their paths.
+pub fn sources(file: &[u8]) -> Vec<Source> {
+    let Some(header) = Header::decode(file) else { return Vec::new() };
+    let mut sources: BTreeMap<String, Source> = BTreeMap::new();
+    for unit in stabs::read(file, &header, &symbols(file)) {
+        let path = |name: &str| {
+            if name.starts_with('/') { name.to_owned() } else { format!("{}{name}", unit.directory) }
+        };
+        for line in &unit.lines {
+            let path = path(line.file.as_deref().unwrap_or(&unit.file));
+            sources.entry(path).or_default().lines.push((line.address, line.line));
+        }
+        let functions = unit.functions.iter().map(|f| (f.name.clone(), f.from, f.line));
+        sources.entry(path(&unit.file)).or_default().functions.extend(functions);
+    }
+    sources.into_iter().map(|(path, source)| Source { path, ..source }).collect()
 }
 
 /// The sections that are in memory.
