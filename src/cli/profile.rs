@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::host::HostOptions;
 use super::processor::ProcessorOptions;
+use super::record;
 use super::run::{self, MachineOptions};
 use super::{Failure, GuestOptions, status};
 use crate::machine::{Builder, Ended, Machine};
@@ -71,6 +72,14 @@ enum ByName {
 impl Counted {
     /// Runs the program, or what else is given in its place, and has a profile count it.
     pub(super) fn run(&self, profile: &Profile) -> Result<Ended, Failure> {
+        if let Some((recording, place)) = record::in_place_of(&self.guest, true)? {
+            let builder = recording.builder(&place)?.observer(profile.observer());
+            let mut machine = recording.finish(builder)?;
+            self.processor.apply(&mut machine);
+            profile.watch(&mut machine);
+            let verdict = recording.play(&mut machine);
+            return Ok(Ended::Exited(record::judge(verdict, machine.instructions())));
+        }
         let counted =
             Self { guest: self.guest.settled()?, machine: self.machine.repeatable(), ..self.clone() };
         counted.count(profile)
