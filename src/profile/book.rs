@@ -17,7 +17,6 @@ use crate::kernel::event::{Event, Observer, Outcome};
 use crate::kernel::file::FileObject;
 use crate::kernel::proc::{Proc, ProcId};
 use crate::kernel::syscall::Call;
-use crate::kernel::time::VIRTUAL_NS_PER_INSTRUCTION;
 use crate::kernel::vfs::VnodeId;
 use crate::machine::{Profiler, TRAP_COST};
 use crate::trapframe::{Gpr, Trapframe};
@@ -176,7 +175,7 @@ impl Book {
         let now = kernel.clock.uptime();
         let Some((node, since)) = self.tasks.get_mut(pid).and_then(|task| task.call.take()) else { return };
         // What the call itself costs on the virtual clock has passed before it began.
-        let cost = if self.is_virtual { TRAP_COST * VIRTUAL_NS_PER_INSTRUCTION } else { 0 };
+        let cost = kernel.clock.time_of(TRAP_COST);
         if let Some(node) = self.tree.nodes.get_mut(node as usize) {
             node.served.time += now.saturating_sub(since) + cost;
             node.served.errors += u64::from(failed);
