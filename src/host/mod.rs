@@ -25,6 +25,7 @@ pub mod system;
 pub mod temporary;
 pub mod terminal;
 pub mod tree;
+pub mod unreached;
 pub mod upper;
 pub mod watch;
 mod watcher;
