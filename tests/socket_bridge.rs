@@ -9,7 +9,7 @@ mod root;
 mod world;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use bsd21::kernel::netinet::bridge::ports::Forward;
@@ -26,6 +26,8 @@ const MSG_OOB: u32 = 1;
 const EINVAL: u32 = 22;
 const EPERM: u32 = 1;
 const EWOULDBLOCK: u32 = 35;
+const ECONNREFUSED: u32 = 61;
+const IP_HDRINCL: u32 = 2;
 const SIGURG: u32 = 16;
 const FIOSETOWN: u32 = 0x8004_667c;
 
@@ -261,6 +263,94 @@ fn an_echo_request_is_answered_where_the_host_lets_its_user_send_one() {
     assert_eq!((answer[9], &answer[12..16]), (1, &[127, 0, 0, 1][..]), "a header of IP");
     assert_eq!((answer[20], &answer[24..]), (0, &[0x12, 0x34, 0, 0, 0xee, 0][..]), "with the guest's number");
     assert_eq!(world.call(0, nr::SOCKET, &[2, 3, 2]), Err(EPERM), "IGMP");
+}
+
+/// A raw socket of ICMP, where the host has one for its user.
+fn raw(world: &mut World, test: &str) -> Option<u32> {
+    let fd = world.call(0, nr::SOCKET, &[2, 3, 1]);
+    if fd == Err(EPERM) {
+        eprintln!("skipped: {test}: not for this user");
+    }
+    fd.ok()
+}
+
+/// A port that nobody has.
+fn nobodys() -> u16 {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    socket.local_addr().expect("a name").port()
+}
+
+/// The message that comes: that the port of `to` was not reached from that of `from`.
+fn says_unreached(world: &mut World, fd: u32, from: u16, to: u16, len: u16) {
+    let got = call(world, nr::READ, &[fd, ARENA + 0x200, 200]);
+    assert_eq!(got, Ok(20 + 8 + 28));
+    let message = world.read(0, 0x200, 56);
+    assert_eq!((message[9], &message[12..16]), (1, &[127, 0, 0, 1][..]), "a header of IP");
+    assert_eq!(message[20..22], [3, 3], "no such port");
+    let quoted = &message[28..];
+    assert_eq!((quoted[0], quoted[9], &quoted[16..20]), (0x45, 17, &[127, 0, 0, 1][..]), "our header");
+    // The length is in the order of the host, as raw sockets see it.
+    assert_eq!(quoted[2..4], (28 + len).to_le_bytes());
+    let expected = [from.to_be_bytes(), to.to_be_bytes(), (8 + len).to_be_bytes()].concat();
+    assert_eq!(quoted[20..26], expected, "the ports of our datagram");
+}
+
+#[test]
+fn what_the_host_hears_of_a_datagram_is_a_message_for_raw_sockets() {
+    let name = "what_the_host_hears_of_a_datagram_is_a_message_for_raw_sockets";
+    let Some((mut world, _root)) = world(name) else { return };
+    let Some(icmp) = raw(&mut world, name) else { return };
+    let nobody = nobodys();
+    let udp = world.call(0, nr::SOCKET, &[2, 2, 0]).expect("a socket");
+    world.write(0, 0x100, &sin(nobody));
+    world.write(0, 0, b"to nobody");
+    assert_eq!(world.call(0, nr::SENDTO, &[udp, ARENA, 9, 0, ARENA + 0x100, 16]), Ok(9));
+    let from = port(&mut world, nr::GETSOCKNAME, udp);
+    says_unreached(&mut world, icmp, from, nobody, 9);
+    // A socket that is not connected is not told, by the next datagram as little as by a read.
+    world.write(0, 0x100, &sin(nobody));
+    assert_eq!(world.call(0, nr::SENDTO, &[udp, ARENA, 9, 0, ARENA + 0x100, 16]), Ok(9));
+    says_unreached(&mut world, icmp, from, nobody, 9);
+    world.words(0, 0x80, &[1]);
+    assert_eq!(world.call(0, nr::IOCTL, &[udp, FIONBIO, ARENA + 0x80]), Ok(0));
+    assert_eq!(world.call(0, nr::READ, &[udp, ARENA, 10]), Err(EWOULDBLOCK));
+    // One that is connected is.
+    world.write(0, 0x100, &sin(nobody));
+    assert_eq!(world.call(0, nr::CONNECT, &[udp, ARENA + 0x100, 16]), Ok(0));
+    assert_eq!(world.call(0, nr::WRITE, &[udp, ARENA, 4]), Ok(4));
+    says_unreached(&mut world, icmp, from, nobody, 4);
+    assert_eq!(world.call(0, nr::READ, &[udp, ARENA, 10]), Err(ECONNREFUSED));
+    assert_eq!(world.call(0, nr::READ, &[udp, ARENA, 10]), Err(EWOULDBLOCK), "once");
+}
+
+#[test]
+fn a_datagram_with_a_header_of_its_own_finds_the_end_of_a_route() {
+    let name = "a_datagram_with_a_header_of_its_own_finds_the_end_of_a_route";
+    let Some((mut world, _root)) = world(name) else { return };
+    let Some(icmp) = raw(&mut world, name) else { return };
+    let (nobody, from) = (nobodys(), nobodys());
+    let sender = world.call(0, nr::SOCKET, &[2, 3, 255]).expect("a raw socket");
+    world.write(0, 0x100, &sin(0));
+    let to = [sender, ARENA, 40, 0, ARENA + 0x100, 16];
+    assert_eq!(world.call(0, nr::SENDTO, &to), Err(EPERM), "a protocol that the host does not send");
+    world.words(0, 0x80, &[1]);
+    assert_eq!(world.call(0, nr::SETSOCKOPT, &[sender, 0, IP_HDRINCL, ARENA + 0x80, 4]), Ok(0));
+    let mut packet = vec![0x45, 0, 40, 0, 0, 0, 0, 0, 1, 17, 0, 0, 0, 0, 0, 0, 127, 0, 0, 1];
+    packet.extend([from.to_be_bytes(), nobody.to_be_bytes(), 20_u16.to_be_bytes(), [0; 2]].concat());
+    packet.extend([7; 12]);
+    world.write(0, 0, &packet);
+    for _ in 0..3 {
+        assert_eq!(world.call(0, nr::SENDTO, &to), Ok(40));
+        says_unreached(&mut world, icmp, from, nobody, 12);
+    }
+    // Who listens gets the datagram, from that port.
+    let listener = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    let there = listener.local_addr().expect("a name").port();
+    world.write(0, 22, &there.to_be_bytes());
+    assert_eq!(world.call(0, nr::SENDTO, &to), Ok(40));
+    let mut buffer = [0; 64];
+    let (length, guest) = listener.recv_from(&mut buffer).expect("a datagram");
+    assert_eq!((&buffer[..length], guest.port()), (&[7; 12][..], from));
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 #[path = "terminal/attach.rs"]
 mod attach;
+#[path = "terminal/network.rs"]
+mod network;
 #[path = "terminal/record.rs"]
 mod record;
 #[path = "terminal/session.rs"]

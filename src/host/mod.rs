@@ -26,6 +26,7 @@ pub mod tape;
 pub mod temporary;
 pub mod terminal;
 pub mod tree;
+pub mod unreached;
 pub mod upper;
 pub mod watch;
 mod watcher;

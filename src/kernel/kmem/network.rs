@@ -8,7 +8,7 @@ use zerocopy::IntoBytes;
 use super::trees::{Leaf, NODE, Placed, Tree};
 use super::{BootFile, place};
 use crate::kernel::Kernel;
-use crate::kernel::net::radix::OFFSET;
+use crate::kernel::net::radix::{self, OFFSET};
 use crate::kernel::net::{Net, RtId, layout as net};
 use crate::kernel::netinet::layout as inet;
 
@@ -89,21 +89,21 @@ fn nodes(net: &Net, tree: usize, own: u32) -> Vec<Placed> {
         let known = mask.as_ref().and_then(|mask| net.table.masks().iter().position(|other| other == mask));
         known.map_or(0, place::mask_address)
     };
-    let leaf = |bits: &[u8], mask: &Option<crate::kernel::net::radix::Mask>, id: RtId| Leaf {
+    let leaf = |bits: &[u8], own: &radix::Leaf<RtId>| Leaf {
         bits: bits.to_vec(),
-        at: place::route(id.index()),
-        key: place::route_addresses(id.index()),
-        mask: mask_at(mask),
-        prefix: mask.as_ref().map(|mask| mask.index()),
+        at: place::route(own.route.index()),
+        key: place::route_addresses(own.route.index()),
+        mask: mask_at(&own.mask),
+        prefix: own.mask.as_ref().map(|mask| mask.index()),
         duped: Vec::new(),
     };
     let leaves = if tree == ROUTES {
         let of_key = |(bits, of_key): (&[u8], &[_])| {
-            let mut all = of_key.iter().map(|(mask, id)| leaf(bits, mask, *id));
+            let mut all = of_key.iter().map(|own| leaf(bits, own));
             let first = all.next()?;
             Some(Leaf { duped: all.collect(), ..first })
         };
-        net.table.by_key().filter_map(of_key).collect()
+        net.table.by_key().into_iter().filter_map(of_key).collect()
     } else {
         let mut leaves: Vec<Leaf> = (0..)
             .zip(net.table.masks())

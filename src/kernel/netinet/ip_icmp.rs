@@ -220,7 +220,7 @@ fn badcode(kernel: &mut Kernel) -> Fate {
 }
 
 /// What an error of a type and code means to protocols.
-fn what_happened(kind: u8, code: u8) -> Option<CtlInput> {
+pub(super) fn what_happened(kind: u8, code: u8) -> Option<CtlInput> {
     Some(match (kind, code) {
         (ICMP_UNREACH, 0 | 6 | 9 | 11) => CtlInput::UnreachNet,
         (ICMP_UNREACH, 1 | 7 | 8 | 10 | 12) => CtlInput::UnreachHost,

@@ -228,7 +228,7 @@ fn attach(kernel: &mut Kernel, so: SocketId, protocol: i32) -> Result<(), Errno>
         return Err(Errno::EACCES);
     }
     let bridged = kernel.inet.is_bridged();
-    if bridged && protocol != ipproto::ICMP {
+    if bridged && protocol != ipproto::ICMP && protocol != ipproto::RAW {
         return Err(Errno::EPERM);
     }
     soreserve(&mut kernel.sockets[so], RIP_SPACE, RIP_SPACE)?;

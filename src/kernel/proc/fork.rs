@@ -80,7 +80,8 @@ pub fn fork1(cx: &mut Context<'_>, is_vfork: bool) -> Sysret<(u32, u32)> {
         priority: of_parent.usrpri,
         usrpri: of_parent.usrpri,
         nice: of_parent.nice,
-        estcpu: of_parent.estcpu,
+        // Its priority is the parent's until the next look at all priorities.
+        estcpu: 0,
         slptime: 0,
         rtprio: of_parent.rtprio,
         usage: Usage::default(),
@@ -125,4 +126,23 @@ pub(super) fn wait_for_vfork(cx: &mut Context<'_>, child: ProcId) -> Sysret<(u32
         Sleep { channel, priority: priority::PWAIT, catch: false, wmesg: "ppwait", timeout_ticks: None },
         Resume::Proc(super::Resume::Vfork(child)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Kernel;
+    use crate::kernel::boot::Config;
+    use crate::kernel::cred::Pcred;
+
+    #[test]
+    fn a_forked_process_has_used_nothing() {
+        let mut kernel = Kernel::new(Config::bare());
+        let id = kernel.first_process(Pcred::new(0, 0), b"root");
+        kernel.procs[id].state = State::Run;
+        (kernel.procs[id].estcpu, kernel.procs[id].usrpri) = (40, 60);
+        let (pid, _) = fork1(&mut Context::new(&mut kernel, id), false).expect("there is room");
+        let child = kernel.procs.iter().find(|(_, proc)| proc.pid as u32 == pid).expect("it is there").1;
+        assert_eq!((child.estcpu, child.usrpri, child.priority), (0, 60, 60));
+    }
 }

@@ -7,7 +7,7 @@ use syscalls::errno::Errno;
 use super::super::in_pcb::{self, InpcbId, List, sotoinpcb};
 use super::super::{INADDR_ANY, SockaddrIn, in_control, udp_usrreq};
 use super::record::{self, Way};
-use super::{Bridge, bind, learn_name, note, peer, piece, ports, set_options, socket_of};
+use super::{Bridge, bind, learn_name, note, peer, piece, ports, set_options, socket_of, unreached};
 use crate::host::error::HostResult;
 use crate::host::net::Socket;
 use crate::host::watch::Interest;
@@ -72,7 +72,10 @@ fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     udp_usrreq::attach(kernel, so)?;
     let id = sotoinpcb(kernel, so)?;
     match Socket::datagram(&kernel.tape) {
-        Ok(socket) => kernel.inet.inp_mut(id).host = Some(Bridge::new(socket)),
+        Ok(socket) => {
+            kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
+            unreached::listen(kernel, id);
+        }
         Err(error) => {
             in_pcb::detach(kernel, id);
             return Err(error.into());
@@ -90,11 +93,18 @@ fn send(cx: &mut Context<'_>, id: InpcbId, message: Message<'_>, connected: bool
     };
     let data: Vec<u8> = message.m.iter().flat_map(|m| m.bytes().iter().copied()).collect();
     set_options(cx.kernel, id);
-    let host = cx.kernel.inet.host(id)?;
-    let sent = match to {
-        Some(to) => host.send_to(&cx.kernel.tape, &data, ports::outward(cx.kernel, true, to)),
-        None => host.send(&cx.kernel.tape, &data, false),
+    let go = |kernel: &Kernel| -> Result<HostResult<usize>, Errno> {
+        let host = kernel.inet.host(id)?;
+        Ok(match to {
+            Some(to) => host.send_to(&kernel.tape, &data, ports::outward(kernel, true, to)),
+            None => host.send(&kernel.tape, &data, false),
+        })
     };
+    let mut sent = go(cx.kernel)?;
+    // An error of an earlier datagram is not this one's.
+    if sent.is_err() && unreached::receive(cx.kernel, id) {
+        sent = go(cx.kernel)?;
+    }
     if cx.kernel.inet.inp(id).lport == 0 {
         learn_name(cx.kernel, id);
     }
@@ -128,6 +138,7 @@ pub(super) fn receive(kernel: &mut Kernel, id: InpcbId) {
 
 fn receive_all(kernel: &mut Kernel, id: InpcbId, buffer: &mut [u8]) {
     while kernel.inet.has(id) && wants(kernel, id).0.read {
+        unreached::receive(kernel, id);
         let so = socket_of(kernel, id);
         let Ok(host) = kernel.inet.host(id) else { return };
         let received: HostResult<_> = host.receive_from(&kernel.tape, buffer);

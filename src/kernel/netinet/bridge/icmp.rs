@@ -14,7 +14,7 @@ use super::super::in_pcb::{InpFlags, InpcbId};
 use super::super::ip::{IP_HEADER, Ip, store};
 use super::super::{INADDR_ANY, SockaddrIn, ipproto};
 use super::record::{self, Way};
-use super::{Bridge, note, piece, socket_of};
+use super::{Bridge, note, piece, ports, socket_of, unreached};
 use crate::host::net::{HostOption, Socket};
 use crate::kernel::Kernel;
 use crate::kernel::socket::chain::Chain;
@@ -28,15 +28,19 @@ const ECHOREPLY: u8 = 0;
 const MAXTTL: u8 = 255;
 const TTL: u8 = 64;
 
-/// Gives a raw socket of ICMP one of the host; EPERM where the host has none for its user.
+/// Gives a raw socket one of the host, EPERM where the host has none for its user: of ICMP one for echo requests, any
+/// other one for datagrams with headers.
 pub(in crate::kernel::netinet) fn attach(kernel: &mut Kernel, id: InpcbId) -> Result<(), Errno> {
-    let socket = Socket::icmp(&kernel.tape).map_err(|_| Errno::EPERM)?;
+    let icmp = i32::from(kernel.inet.inp(id).protocol) == ipproto::ICMP;
+    let socket = if icmp { Socket::icmp(&kernel.tape) } else { Socket::datagram(&kernel.tape) };
+    let socket = socket.map_err(|_| Errno::EPERM)?;
     kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
+    unreached::listen(kernel, id);
     note(kernel, id);
     Ok(())
 }
 
-/// Sends an echo request; the host sends nothing else.
+/// Sends an echo request, or a datagram whose header the guest has made; the host sends nothing else.
 pub(in crate::kernel::netinet) fn send(
     kernel: &mut Kernel,
     id: InpcbId,
@@ -52,10 +56,17 @@ pub(in crate::kernel::netinet) fn send(
     }
     let mut data: Vec<u8> = message.m.to_vec();
     let mut ttl = MAXTTL;
+    let icmp = i32::from(inp.protocol) == ipproto::ICMP;
     if inp.flags.contains(InpFlags::HDRINCL) {
         let ip = Ip::from_host(&data).ok_or(Errno::EINVAL)?;
         (to, ttl) = (ip.dst, ip.ttl);
         data.drain(..ip.hlen().min(data.len()));
+        if !icmp && i32::from(ip.p) == ipproto::UDP {
+            return send_datagram(kernel, id, &ip, &data);
+        }
+    }
+    if !icmp {
+        return Err(Errno::EPERM);
     }
     let &[ECHO, _, _, _, i1, i0, ..] = &data[..] else { return Err(Errno::EPERM) };
     let to = if to == INADDR_ANY { Ipv4Addr::LOCALHOST } else { to };
@@ -63,15 +74,49 @@ pub(in crate::kernel::netinet) fn send(
     bridge.number = [i1, i0];
     // A host that has no such time to live keeps its own.
     bridge.socket.set(HostOption::TimeToLive(ttl.max(1)));
-    kernel.inet.host(id)?.send_to(&kernel.tape, &data, (to, 0))?;
+    let sent = kernel.inet.host(id)?.send_to(&kernel.tape, &data, (to, 0));
+    // An error of an earlier message is not this one's.
+    if sent.is_err() && unreached::receive(kernel, id) {
+        kernel.inet.host(id)?.send_to(&kernel.tape, &data, (to, 0))?;
+    } else {
+        sent?;
+    }
     record::message(kernel, id, Way::Out, to, &data);
+    note(kernel, id);
+    Ok(())
+}
+
+/// Sends a datagram with a header of the guest's: from the port that it names, if the host has that for us.
+fn send_datagram(kernel: &mut Kernel, id: InpcbId, ip: &Ip, datagram: &[u8]) -> Result<(), Errno> {
+    let &[s1, s0, d1, d0, _, _, _, _, ref data @ ..] = datagram else { return Err(Errno::EINVAL) };
+    let to = (ip.dst, u16::from_be_bytes([d1, d0]));
+    let Some(bridge) = kernel.inet.bridge_mut(id) else { return Err(Errno::EINVAL) };
+    let unbound = bridge.number != [s1, s0];
+    bridge.number = [s1, s0];
+    bridge.socket.set(HostOption::TimeToLive(ip.ttl.max(1)));
+    bridge.socket.set(HostOption::TypeOfService(ip.tos));
+    if unbound {
+        let from = (INADDR_ANY, u16::from_be_bytes([s1, s0]));
+        let _ = kernel.inet.host(id)?.bind(&kernel.tape, from);
+    }
+    let outward = ports::outward(kernel, true, to);
+    if kernel.inet.host(id)?.send_to(&kernel.tape, data, outward).is_err() {
+        unreached::receive(kernel, id);
+        kernel.inet.host(id)?.send_to(&kernel.tape, data, outward)?;
+    }
+    record::datagram(kernel, id, Way::Out, to, data);
     note(kernel, id);
     Ok(())
 }
 
 /// Takes the answers that the host has received.
 pub(super) fn receive(kernel: &mut Kernel, id: InpcbId) {
+    unreached::receive(kernel, id);
     let mut buffer = piece(kernel);
+    if i32::from(kernel.inet.inp(id).protocol) != ipproto::ICMP {
+        // Datagrams are for whoever has the port: a raw socket gets those of protocols that nobody serves.
+        while kernel.inet.host(id).is_ok_and(|host| host.receive_from(&kernel.tape, &mut buffer).is_ok()) {}
+    }
     while kernel.inet.has(id) && kernel.sockets[socket_of(kernel, id)].rcv.space() > 0 {
         let so = socket_of(kernel, id);
         let Some(bridge) = kernel.inet.bridge(id) else { break };

@@ -14,6 +14,7 @@ pub(super) mod interface;
 pub mod ports;
 mod record;
 mod stream;
+mod unreached;
 
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
@@ -52,7 +53,7 @@ pub struct Bridge {
     /// What is waited for, and whether that is to be looked at again.
     interest: Interest,
     noted: bool,
-    /// The guest's number in echo requests.
+    /// The guest's number in echo requests, or the port that it sends datagrams from by itself.
     number: [u8; 2],
     /// How far a record of it has come.
     flow: record::Flow,
