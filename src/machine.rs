@@ -18,6 +18,7 @@ mod mounts;
 mod outcome;
 mod processor;
 mod pulse;
+pub mod snapshot;
 mod stdio;
 mod turn;
 mod wish;
@@ -31,6 +32,7 @@ use outcome::{Both, Collector};
 pub use outcome::{Happened, Outcome};
 use processor::Slot;
 pub use processor::Statistics;
+pub use snapshot::{Snapshot, SnapshotError};
 pub use stdio::Stdio;
 use turn::Turn;
 
@@ -115,9 +117,9 @@ pub struct Machine {
     /// Everybody has been sent SIGKILL.
     killing: bool,
     /// The directory of the host for the guest's scratch directories.
-    scratch: Option<Directory>,
+    scratch: Option<Rc<Directory>>,
     /// And for files that only this run sees.
-    lent: Option<Directory>,
+    lent: Option<Rc<Directory>>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
@@ -308,6 +310,7 @@ impl Machine {
 
     /// Runs until every process has ended; tells how the first one did.
     fn run_to_end(&mut self) -> Ended {
+        self.forget_stops();
         loop {
             if let Some(ended) = self.go() {
                 return ended;
@@ -317,6 +320,7 @@ impl Machine {
 
     /// Runs until every process has ended, or, with `None`, until a debugger wants to stop.
     fn go(&mut self) -> Option<Ended> {
+        self.kernel.settle_memory();
         let mut now = match self.turn.take() {
             Some(turn) => self.take_turn(turn)?,
             // The clock is read once a round: it costs more than the rest of a switch.

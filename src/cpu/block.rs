@@ -23,8 +23,9 @@ use super::translate::{Source, Translator};
 use crate::mem::AddressSpace;
 use iced_x86::{FlowControl, Instruction, OpKind, Register, RflagsBits as F};
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
 
 /// Budget that no run has: such a header cannot be entered.
 const CLOSED: u32 = u32::MAX;
@@ -81,6 +82,8 @@ pub(super) struct Blocks {
     /// The granules of a block.
     granules: Map<Vec<u32>>,
     garbage: usize,
+    /// Addresses at which no block begins and none has an instruction: a debugger stops there.
+    pub(super) breaks: Rc<BTreeSet<u32>>,
     /// What they took when a library last counted them.
     pub(super) counted: Cell<usize>,
 }
@@ -97,6 +100,7 @@ impl Blocks {
             by_address: Map::default(),
             by_granule: Map::default(),
             garbage: 0,
+            breaks: Rc::default(),
             counted: Cell::new(0),
         }
     }
@@ -143,7 +147,7 @@ impl Blocks {
     /// Decodes the block at an address; `None` when its first instruction cannot be decoded.
     #[inline(never)]
     pub(super) fn build(&mut self, space: &AddressSpace, eip: u32, options: &Options) -> Option<u32> {
-        let code = read(space, eip, options);
+        let code = read(space, eip, options, &self.breaks);
         let last = code.last()?;
         let at = self.arena.len() as u32;
         let mut ops = self.operations(&code, options);
@@ -196,7 +200,7 @@ impl Blocks {
             return self.clear();
         }
         if let Some(&at) = self.by_address.get(&eip) {
-            self.translate_code(space, at, &read(space, eip, options), options);
+            self.translate_code(space, at, &read(space, eip, options, &self.breaks), options);
         }
     }
 
@@ -393,12 +397,12 @@ pub(super) fn blank(eip: u32) -> Op {
 }
 
 /// The instructions of a block.
-fn read(space: &AddressSpace, eip: u32, options: &Options) -> Vec<Part> {
+fn read(space: &AddressSpace, eip: u32, options: &Options, breaks: &BTreeSet<u32>) -> Vec<Part> {
     let most = usize::from(options.block.clamp(1, 64));
     let mut code: Vec<Part> = Vec::new();
     let mut jumps = 0;
     let mut at = eip;
-    while code.len() < most && at < CODE_END {
+    while code.len() < most && at < CODE_END && !breaks.contains(&at) {
         let Ok(d) = decode::at(space, at) else { break };
         at = d.ins.next_ip32();
         let more = goes_on(&d.ins);
@@ -408,7 +412,7 @@ fn read(space: &AddressSpace, eip: u32, options: &Options) -> Vec<Part> {
         }
         let target = lower::jumps_to(&d.ins).filter(|&to| {
             let room = options.fast && jumps < JUMPS && code.len() + 1 < most;
-            room && to != eip && decode::at(space, to).is_ok()
+            room && to != eip && !breaks.contains(&to) && decode::at(space, to).is_ok()
         });
         code.push(Part { d, followed: target.is_some(), mixed });
         if mixed && may_store(&d.ins) {

@@ -39,6 +39,7 @@ pub use library::Library;
 use library::{Shared, blocks};
 use run::Why;
 use state::{State, copy_registers};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 pub use tally::{Reason, Tally};
 
@@ -107,6 +108,8 @@ pub struct Cpu {
     astray: bool,
     /// Blocks that were built outside of texts.
     outside: u32,
+    /// Where it stops before an instruction.
+    breaks: Rc<BTreeSet<u32>>,
 }
 
 impl Cpu {
@@ -127,6 +130,7 @@ impl Cpu {
             alone: false,
             astray: false,
             outside: 0,
+            breaks: Rc::default(),
         }
     }
 
@@ -143,6 +147,7 @@ impl Cpu {
             alone: false,
             astray: true,
             outside: 0,
+            breaks: Rc::default(),
         }
     }
 
@@ -156,7 +161,18 @@ impl Cpu {
         if !self.shared {
             self.blocks.borrow_mut().clear();
         }
-        (self.alone, self.astray, self.outside) = (false, true, 0);
+        (self.alone, self.astray, self.outside) = (!self.breaks.is_empty(), true, 0);
+    }
+
+    /// Sets addresses before whose instructions a run ends as if its budget were used up, unless one is its first.
+    /// Meanwhile nothing decoded is shared with others.
+    pub fn stop_at(&mut self, breaks: &Rc<BTreeSet<u32>>) {
+        if self.breaks == *breaks {
+            return;
+        }
+        self.breaks = Rc::clone(breaks);
+        self.alone = !breaks.is_empty();
+        self.release();
     }
 
     /// Bytes of the host's memory that decoded and translated code takes, but for what belongs to a library, which
@@ -194,6 +210,11 @@ impl Cpu {
     /// How instructions were executed, by all processors of a library where this is of one.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The count that `rdtsc` shows.
+    pub fn clock(&self) -> u64 {
+        self.clock
     }
 
     /// Sets the count that `rdtsc` shows.
@@ -244,6 +265,7 @@ impl Cpu {
                 if self.shared {
                     (self.blocks, self.shared) = (blocks(), false);
                 }
+                self.blocks.borrow_mut().breaks = Rc::clone(&self.breaks);
             }
         }
     }
@@ -272,7 +294,7 @@ impl Cpu {
         }
         let mut stretch = self.stretch(frame, space, total, clock_end, false);
         if stretch.why != Why::Trap {
-            stretch = self.go_on(frame, space, stretch, clock_end);
+            stretch = self.go_on(frame, space, stretch, total, clock_end);
         }
         let retired = (total - stretch.left) as u64;
         self.clock = self.clock.wrapping_add(retired);
@@ -328,6 +350,7 @@ impl Cpu {
         frame: &mut Trapframe,
         space: &AddressSpace,
         mut stretch: Stretch,
+        total: i64,
         clock_end: u64,
     ) -> Stretch {
         while stretch.why != Why::Trap {
@@ -335,8 +358,13 @@ impl Cpu {
                 self.drop_written(space);
             }
             let eip = frame.eip;
+            if space.is_touched() || stretch.left < total && self.breaks.contains(&eip) {
+                return Stretch { why: Why::Trap, trap: Trap::Budget, ..stretch };
+            }
             let mut alone = false;
             match stretch.why {
+                // The first instruction of a run.
+                Why::Build if self.breaks.contains(&eip) => alone = true,
                 Why::Build => {
                     if self.shared && !space.is_text(eip, 1) {
                         self.outside += 1;

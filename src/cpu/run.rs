@@ -30,6 +30,9 @@ pub(super) enum Why {
 pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut alone: bool) -> Why {
     while st.left > 0 {
         if alone || !options.cache || st.system & TF != 0 || !st.flat() || st.shadow {
+            if !alone && blocks.breaks.contains(&st.eip) {
+                return Why::Build;
+            }
             alone = false;
             match step(st) {
                 Some(why) => return why,
@@ -138,6 +141,10 @@ fn look_up(st: &mut State<'_>, blocks: &Blocks, options: &Options) -> Result<Exi
 #[inline(never)]
 fn last_steps(st: &mut State<'_>) -> Option<Why> {
     while st.left > 0 {
+        if st.blocks.breaks.contains(&st.eip) {
+            // Behind a branch that left the block.
+            return Some(Why::Build);
+        }
         let why = step(st);
         if why.is_some() {
             return why;

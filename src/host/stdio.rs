@@ -6,12 +6,14 @@
 //!
 //! Must not know descriptors of a guest.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{self, OFlags, SeekFrom};
+use rustix::fs::{self, Mode, OFlags, SeekFrom};
 use rustix::io::Errno as Linux;
 
+use super::change;
 use super::error::HostResult;
 use super::fs::{HostKind, HostStat, stat_of};
 
@@ -34,15 +36,17 @@ pub enum StreamKind {
 }
 
 /// A host descriptor that a guest reads and writes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stream {
-    fd: OwnedFd,
+    fd: Rc<OwnedFd>,
     /// What it is.
     pub kind: StreamKind,
     /// Open for reading.
     pub readable: bool,
     /// Open for writing.
     pub writable: bool,
+    /// What is written stays with the run.
+    kept: bool,
 }
 
 impl Stream {
@@ -73,7 +77,26 @@ impl Stream {
         let access = fs::fcntl_getfl(&fd)? & OFlags::ACCMODE;
         let readable = access != OFlags::WRONLY;
         let writable = access != OFlags::RDONLY;
-        Ok(Stream { fd, kind, readable, writable })
+        Ok(Stream { fd: Rc::new(fd), kind, readable, writable, kept: false })
+    }
+
+    /// The same stream over another file, at the same offset.
+    pub fn over(&self, file: OwnedFd) -> HostResult<Stream> {
+        let stream = Stream { fd: Rc::new(file), ..*self };
+        stream.seek(self.tell()?)?;
+        Ok(stream)
+    }
+
+    /// The same file, which is read, with an offset of its own.
+    pub fn opened_again(&self) -> HostResult<Stream> {
+        let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        self.over(fs::open(link, flags, Mode::empty())?)
+    }
+
+    /// What is written is kept with the run: no file of the host changes.
+    pub fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// Whether the host puts what is written at the end.
@@ -116,6 +139,7 @@ impl Stream {
 
     /// Writes as much as goes without waiting; `EAGAIN` if nothing does.
     pub fn write(&self, data: &[u8]) -> HostResult<usize> {
+        self.note_change();
         if self.kind == StreamKind::File {
             return self.write_file(data);
         }
@@ -149,7 +173,14 @@ impl Stream {
 
     /// Sets the size of a file.
     pub fn set_size(&self, size: u64) -> HostResult<()> {
+        self.note_change();
         Ok(fs::ftruncate(&self.fd, size)?)
+    }
+
+    fn note_change(&self) {
+        if !self.kept {
+            change::note();
+        }
     }
 
     fn write_file(&self, data: &[u8]) -> HostResult<usize> {

@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -515,7 +516,7 @@ impl Builder {
             machine.kernel_mut().vfs.lend_printer(stream);
         }
         machine.requests.unheeded = std::mem::take(&mut self.unheeded);
-        (machine.scratch, machine.lent) = (scratch, lent);
+        (machine.scratch, machine.lent) = (scratch.map(Rc::new), lent.map(Rc::new));
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);

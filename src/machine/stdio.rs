@@ -43,7 +43,10 @@ impl Stdio {
             Self::Bytes(bytes) => stream(Stream::new(memory::file(&bytes)?).ok()),
             Self::Captured => {
                 let file = memory::file(&[])?;
-                Opened { kept: Some(file.try_clone()?), stream: Stream::new(file).ok() }
+                let kept = Some(file.try_clone()?);
+                let mut stream = Stream::new(file).ok();
+                stream.as_mut().into_iter().for_each(Stream::keep);
+                Opened { kept, stream }
             }
             Self::Closed => stream(None),
         })

@@ -14,7 +14,7 @@ use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
 /// A process's turn at the processor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Turn {
     pub(super) id: ProcId,
     /// Uptime at its beginning.

@@ -88,7 +88,7 @@ fn under(key: &[u8], mask: &Mask) -> Vec<u8> {
 pub(in crate::kernel) type Leaf<T> = (Option<Mask>, T);
 
 /// A table (`struct radix_node_head`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head<T> {
     /// By key; those of one key from the most to the least specific.
     leaves: BTreeMap<Vec<u8>, Vec<Leaf<T>>>,

@@ -21,6 +21,7 @@ use super::records::Records;
 use super::socket::{SockState, SocketId};
 use super::unix;
 use crate::host::net::Local;
+use crate::kernel::shared::Alone;
 use crate::kernel::{Context, Kernel};
 
 /// Largest piece that moves at once.
@@ -37,7 +38,7 @@ pub trait Filter: std::fmt::Debug {
 }
 
 /// A name, and what is behind it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Name {
     /// The guest's path.
     pub guest: Vec<u8>,
@@ -50,10 +51,10 @@ pub struct Name {
 }
 
 /// All names and connections.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lent {
     names: Vec<Name>,
-    connections: Vec<Connection>,
+    connections: Alone<Vec<Connection>>,
     /// Sockets of the host in trees that the guest sees may be connected to by their names there.
     pub outside: bool,
 }
@@ -93,6 +94,11 @@ impl Lent {
     /// Lends a name.
     pub fn add(&mut self, name: Name) {
         self.names.push(name);
+    }
+
+    /// Whether there is a connection.
+    pub(in crate::kernel) fn is_connected(&self) -> bool {
+        !self.connections.is_empty()
     }
 
     /// Whether a path is lent.

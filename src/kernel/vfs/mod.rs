@@ -71,6 +71,7 @@ use crate::host::error::HostResult;
 use crate::host::fs::{self, HostKind, HostStat};
 use crate::kernel::Kernel;
 use crate::kernel::cred::Ucred;
+use crate::kernel::shared::Shared;
 use crate::mem::FileId;
 
 /// Preferred transfer size of files (f_iosize of 2.1's usual file system).
@@ -103,7 +104,7 @@ impl Default for Options {
 }
 
 /// Mounts, vnodes, names.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Vfs {
     options: Options,
     /// A privileged emulator gives files of the host away where the guest does.
@@ -512,7 +513,7 @@ impl Vfs {
     fn host_vnode(&self, mount: mount::MountId, place: Hold, stat: &HostStat) -> HostResult<Vnode> {
         let inode = match &self.repeat {
             Some(repeat) => Inode::new(repeat.extra((stat.dev, stat.ino))),
-            None => Rc::default(),
+            None => Shared::default(),
         };
         if self.repeat.is_none() {
             inode.refresh(&place, stat);

@@ -72,7 +72,7 @@ fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     udp_usrreq::attach(kernel, so)?;
     let id = sotoinpcb(kernel, so)?;
     match Socket::datagram() {
-        Ok(socket) => kernel.inet.inp_mut(id).host = Some(Bridge::new(socket)),
+        Ok(socket) => *kernel.inet.inp_mut(id).host = Some(Bridge::new(socket)),
         Err(error) => {
             in_pcb::detach(kernel, id);
             return Err(error.into());

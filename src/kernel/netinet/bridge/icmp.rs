@@ -31,7 +31,7 @@ const TTL: u8 = 64;
 /// Gives a raw socket of ICMP one of the host; EPERM where the host has none for its user.
 pub(in crate::kernel::netinet) fn attach(kernel: &mut Kernel, id: InpcbId) -> Result<(), Errno> {
     let socket = Socket::icmp().map_err(|_| Errno::EPERM)?;
-    kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
+    *kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
     note(kernel, id);
     Ok(())
 }

@@ -27,7 +27,7 @@ const REWRITTEN: usize = 8192;
 const PIECE: usize = 8192;
 
 /// Bytes that wait for the host.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
     bytes: Vec<u8>,
     /// So many of them have been sent.
