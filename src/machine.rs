@@ -61,7 +61,6 @@ use crate::kernel::boot::{Config, Descriptor, Program, StartFailure};
 use crate::kernel::netinet::bridge;
 use crate::kernel::proc::ProcId;
 use crate::kernel::signal::SIGKILL;
-use crate::kernel::socket::lent;
 use crate::kernel::time::{SECOND_NS, VIRTUAL_NS_PER_INSTRUCTION};
 use crate::kernel::{Kernel, event::Observer, tty, vfs};
 
@@ -72,7 +71,7 @@ const LONGEST: (u64, u64) = (10 * BUDGET, SECOND_NS / 1000);
 /// What a trap counts for in the budget, in instructions.
 const TRAP_COST: u64 = 200;
 /// Of so many traps the time of one is measured.
-const MEASURED: u32 = 8;
+const MEASURED: u32 = 32;
 /// Time after which another process of the same priority gets its turn (hz/10 ticks).
 const SLICE_NS: u64 = SECOND_NS / 10;
 
@@ -129,6 +128,11 @@ pub struct Machine {
     /// What a debugger wants, where there is one, and the turn that it has interrupted.
     debugger: Option<Box<debug::Debugger>>,
     turn: Option<Turn>,
+    /// The end of the last turn was a look at the host.
+    looked: bool,
+    /// Short turns since the clock was looked at, and what of their time was the kernel's.
+    short_turns: u8,
+    unclaimed: u64,
     /// Traps that were served.
     traps: u32,
     /// Instructions of a slice.
@@ -168,6 +172,9 @@ impl Machine {
             captured: [None, None, None],
             collector: None,
             instructions: 0,
+            looked: false,
+            short_turns: 0,
+            unclaimed: 0,
             traps: 0,
             budget: BUDGET,
             code: 0,
@@ -328,11 +335,9 @@ impl Machine {
         };
         loop {
             self.kernel.run_timeouts_until(now);
-            bridge::look(&mut self.kernel);
-            lent::look(&mut self.kernel);
-            tty::host::look(&mut self.kernel, now);
-            self.pass_host_signals();
-            self.look_outside(now);
+            if !std::mem::take(&mut self.looked) {
+                self.look_at_host(now);
+            }
             self.note_ends();
             if let Some(how) = self.kernel.rebooted {
                 self.send_the_rest();
@@ -340,7 +345,6 @@ impl Machine {
             }
             self.look_after_others();
             self.stop_with_first();
-            self.pulse.beat(&mut self.kernel);
             if let Some(limit) = self.exceeded() {
                 return Some(Ended::Limit(limit));
             }
@@ -369,11 +373,17 @@ impl Machine {
     }
 
     /// The limit that has been hit, if one has.
+    #[inline(always)]
     fn exceeded(&mut self) -> Option<Limit> {
+        if self.kernel.is_within_allowance() && self.meter.is_idle() { None } else { self.exceeded_closely() }
+    }
+
+    #[inline(never)]
+    fn exceeded_closely(&mut self) -> Option<Limit> {
         if let Some(excess) = self.kernel.excess() {
             return Some(excess.into());
         }
-        let bytes = self.kernel.memory().1.saturating_add(self.code_bytes());
+        let bytes = self.kernel.allowance.taken().saturating_add(self.code_bytes());
         self.meter.exceeded().or_else(|| self.meter.host_is_full(bytes))
     }
 
@@ -466,7 +476,15 @@ impl Machine {
         }
     }
 
+    #[inline]
     fn note_ends(&mut self) {
+        if !self.kernel.reaped.is_empty() {
+            self.note_each_end();
+        }
+    }
+
+    #[cold]
+    fn note_each_end(&mut self) {
         for (pid, status) in std::mem::take(&mut self.kernel.reaped) {
             // Numbers come round again: the first end with this one is the first program's.
             if Some(pid) == self.first {

@@ -42,6 +42,7 @@ use state::{State, copy_registers};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 pub use tally::{Reason, Tally};
+use translate::Left;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,9 +280,9 @@ impl Cpu {
     }
 
     /// Executes at most `budget` instructions, which are not more than [`MOST`].
+    #[inline]
     fn slice(&mut self, frame: &mut Trapframe, space: &AddressSpace, budget: u64) -> Stopped {
         let total = budget as i64;
-        let clock_end = self.clock.wrapping_add(total as u64);
         frame.eflags &= !RF;
         if self.astray || space.texts_changed() {
             self.choose(space);
@@ -289,18 +290,46 @@ impl Cpu {
         if space.code_written() {
             self.drop_written(space);
         }
+        let left = {
+            let blocks = self.blocks.borrow();
+            let stale = blocks.translator.is_stale();
+            if stale { None } else { blocks.translator.go(frame, space, &self.tally, total) }
+        };
+        // Most turns end with a call, whose result is put together apart from all others: they would have to wait for
+        // each other's stores.
+        match left {
+            Some(left) if left.calls() && !space.has_bus_fault() => {
+                let retired = (total - left.left) as u64;
+                self.clock = self.clock.wrapping_add(retired);
+                Stopped { trap: Trap::Syscall, retired }
+            }
+            left => self.stretches(frame, space, total, left),
+        }
+    }
+
+    /// Executes at most `total` instructions, or what is left of them where translated code has been left.
+    #[inline(never)]
+    fn stretches(
+        &mut self,
+        frame: &mut Trapframe,
+        space: &AddressSpace,
+        total: i64,
+        left: Option<Left>,
+    ) -> Stopped {
+        let clock_end = self.clock.wrapping_add(total as u64);
         if self.blocks.borrow().translator.is_stale() {
             self.renew(space);
         }
-        let mut stretch = self.stretch(frame, space, total, clock_end, false);
+        let rest = left.as_ref().map_or(total, |left| left.left);
+        let mut stretch = self.stretch(frame, space, rest, clock_end, false, left);
         if stretch.why != Why::Trap {
             stretch = self.go_on(frame, space, stretch, total, clock_end);
         }
-        let retired = (total - stretch.left) as u64;
-        self.clock = self.clock.wrapping_add(retired);
         if is_fault(stretch.trap) {
             frame.eflags |= RF;
         }
+        let retired = (total - stretch.left) as u64;
+        self.clock = self.clock.wrapping_add(retired);
         let trap = space.take_bus_fault().map_or(stretch.trap, Trap::Page);
         Stopped { trap, retired }
     }
@@ -318,7 +347,7 @@ impl Cpu {
     }
 
     /// Runs until something ends the run or the blocks must change; `alone` says that the first instruction cannot
-    /// be in a block.
+    /// be in a block, `from` where translated code has been left.
     #[inline(always)]
     fn stretch(
         &self,
@@ -327,13 +356,15 @@ impl Cpu {
         left: i64,
         clock_end: u64,
         alone: bool,
+        from: Option<Left>,
     ) -> Stretch {
         let Trapframe { gpr, eip, eflags, seg, fpu } = &mut *frame;
         let blocks = &*self.blocks.borrow();
         let mut st = State::new(gpr, *eip, *eflags, *seg, fpu, space, blocks, &self.tally);
         st.left = left;
         st.clock_end = clock_end;
-        let why = run::run(&mut st, blocks, &self.options, alone);
+        let from = from.map(|left| left.settle(&mut st));
+        let why = run::run(&mut st, blocks, &self.options, alone, from);
         translate::regain(&mut st);
         copy_registers(gpr, &st.regs);
         *eip = st.eip;
@@ -377,7 +408,7 @@ impl Cpu {
                 Why::Hot => self.blocks.borrow_mut().translate(space, eip, &self.options),
                 Why::Code | Why::Trap => {}
             }
-            stretch = self.stretch(frame, space, stretch.left, clock_end, alone);
+            stretch = self.stretch(frame, space, stretch.left, clock_end, alone, None);
         }
         stretch
     }

@@ -25,9 +25,20 @@ pub(super) enum Why {
 
 /// Runs until something ends the run or the blocks must change.
 ///
-/// `alone` says that the first instruction cannot be in a block.
+/// `alone` says that the first instruction cannot be in a block, `left` where translated code has been left.
 #[inline(always)]
-pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut alone: bool) -> Why {
+pub(super) fn run(
+    st: &mut State<'_>,
+    blocks: &Blocks,
+    options: &Options,
+    mut alone: bool,
+    left: Option<u32>,
+) -> Why {
+    if let Some(exit) = left
+        && let Some(why) = behind_code(st, exit)
+    {
+        return why;
+    }
     while st.left > 0 {
         if alone || !options.cache || st.system & TF != 0 || !st.flat() || st.shadow {
             if !alone && blocks.breaks.contains(&st.eip) {
@@ -58,6 +69,16 @@ pub(super) fn run(st: &mut State<'_>, blocks: &Blocks, options: &Options, mut al
     }
     st.trap = Trap::Budget;
     Why::Trap
+}
+
+/// What follows where translated code has been left; says whether the loop ends with it.
+#[inline(never)]
+fn behind_code(st: &mut State<'_>, exit: u32) -> Option<Why> {
+    let mut exit = fast::warm::left_code(st, exit);
+    while let Some(next) = followed(st, exit) {
+        exit = next;
+    }
+    behind(st, exit)
 }
 
 /// Goes on where a handler or translated code has left that to this loop.

@@ -45,14 +45,40 @@ impl Slot {
     }
 }
 
-/// The processor in the middle of a run.
-pub(crate) struct State<'a> {
+/// What translated code knows of the processor: the first fields of [`State`], or the registers of a frame by themselves.
+#[repr(C)]
+pub(crate) struct Core {
     /// General registers and a zero.
     pub(crate) regs: [u32; 9],
-    /// The arithmetic flags.
-    pub(crate) flags: Flags,
+    /// Address of the next instruction, where nothing else says it.
+    pub(crate) eip: u32,
+    /// EFLAGS without the arithmetic flags.
+    pub(crate) system: u32,
+    /// The arithmetic flags on the way into translated code and out of it: `lahf` above `seto`.
+    pub(crate) host_flags: u32,
     /// Instructions that may still be started; blocks take all of theirs when they are entered.
     pub(crate) left: i64,
+    /// Where translated code leaves a status word to look at.
+    pub(crate) scratch: u32,
+}
+
+/// The processor in the middle of a run.  It begins as [`Core`] does.
+#[repr(C)]
+pub(crate) struct State<'a> {
+    /// See [`Core`].
+    pub(crate) regs: [u32; 9],
+    /// See [`Core`].
+    pub(crate) eip: u32,
+    /// See [`Core`].
+    pub(crate) system: u32,
+    /// See [`Core`].
+    pub(crate) host_flags: u32,
+    /// See [`Core`].
+    pub(crate) left: i64,
+    /// See [`Core`].
+    pub(crate) scratch: u32,
+    /// The arithmetic flags.
+    pub(crate) flags: Flags,
     /// All decoded operations.
     pub(crate) arena: &'a [Op],
     /// Where the block of an address is, keyed by low address bits.
@@ -61,8 +87,6 @@ pub(crate) struct State<'a> {
     pub(crate) blocks: &'a Blocks,
     /// What is counted.
     pub(crate) tally: &'a Tally,
-    /// Address of the next instruction, where nothing else says it.
-    pub(crate) eip: u32,
     /// Index of the operation whose link misses.
     pub(crate) from: u32,
     /// Index of the operation that translated code leaves to the interpreter.
@@ -74,8 +98,6 @@ pub(crate) struct State<'a> {
     pub(crate) trap: Trap,
     /// A general handler has set [`State::trap`].
     pub(crate) ended: bool,
-    /// EFLAGS without the arithmetic flags.
-    pub(crate) system: u32,
     /// Segment selectors.
     pub(crate) seg: [u16; 6],
     /// Memory.
@@ -88,25 +110,28 @@ pub(crate) struct State<'a> {
     pub(crate) code_hit: Cell<bool>,
     /// Instructions retired at the start of the run plus the budget: the clock is this minus `left`.
     pub(crate) clock_end: u64,
-    /// The arithmetic flags on the way into translated code and out of it: `lahf` above `seto`.
-    pub(crate) host_flags: u32,
-    /// Where translated code leaves a status word to look at.
-    pub(crate) scratch: u32,
     /// The x87 unit of the host holds the guest's state: see [`Translator::regain`](super::translate::regain).
     pub(crate) lent: bool,
 }
 
-/// Where translated code finds the fields of [`State`].
+/// Where translated code finds the fields of [`Core`].
 pub(super) mod offset {
-    use super::State;
+    use super::{Core, State};
     use std::mem::offset_of;
 
-    pub(crate) const REGS: usize = offset_of!(State<'static>, regs);
-    pub(crate) const SCRATCH: usize = offset_of!(State<'static>, scratch);
-    pub(crate) const HOST_FLAGS: usize = offset_of!(State<'static>, host_flags);
-    pub(crate) const LEFT: usize = offset_of!(State<'static>, left);
-    pub(crate) const EIP: usize = offset_of!(State<'static>, eip);
-    pub(crate) const SYSTEM: usize = offset_of!(State<'static>, system);
+    pub(crate) const REGS: usize = offset_of!(Core, regs);
+    pub(crate) const SCRATCH: usize = offset_of!(Core, scratch);
+    pub(crate) const HOST_FLAGS: usize = offset_of!(Core, host_flags);
+    pub(crate) const LEFT: usize = offset_of!(Core, left);
+    pub(crate) const EIP: usize = offset_of!(Core, eip);
+    pub(crate) const SYSTEM: usize = offset_of!(Core, system);
+
+    const _: () = {
+        assert!(offset_of!(State<'static>, regs) == REGS && offset_of!(State<'static>, eip) == EIP);
+        assert!(offset_of!(State<'static>, system) == SYSTEM && offset_of!(State<'static>, left) == LEFT);
+        assert!(offset_of!(State<'static>, host_flags) == HOST_FLAGS);
+        assert!(offset_of!(State<'static>, scratch) == SCRATCH);
+    };
 }
 
 /// EFLAGS bits that `popf` changes for a user.
@@ -128,28 +153,28 @@ impl<'a> State<'a> {
     ) -> Self {
         Self {
             regs: registers(gpr),
-            flags: Flags::from_eflags(eflags),
+            eip,
+            system: eflags & !ARITHMETIC,
+            host_flags: 0,
             left: 0,
+            scratch: 0,
+            flags: Flags::from_eflags(eflags),
             arena: &blocks.arena,
             links: &blocks.links,
             blocks,
             tally,
-            eip,
             from: 0,
             resume: 0,
             #[cfg(by_loop)]
             then: None,
             trap: Trap::Budget,
             ended: false,
-            system: eflags & !ARITHMETIC,
             seg,
             view: space.view(),
             fpu,
             shadow: false,
             code_hit: Cell::new(false),
             clock_end: 0,
-            host_flags: 0,
-            scratch: 0,
             lent: false,
         }
     }
@@ -213,7 +238,7 @@ impl<'a> State<'a> {
 
     /// Whether the segments that the fast forms assume are loaded: flat data in DS, ES and SS.
     pub(crate) fn flat(&self) -> bool {
-        [Seg::Ds, Seg::Es, Seg::Ss].iter().all(|&s| selects(self.seg[s as usize], USER_DATA))
+        is_flat(&self.seg)
     }
 
     /// Linear address of `len` bytes at an offset in a segment; all bases are zero.
@@ -292,12 +317,18 @@ impl<'a> State<'a> {
     }
 }
 
+/// Whether the segments that the fast forms assume are loaded.
+#[inline(always)]
+pub(super) fn is_flat(seg: &[u16; 6]) -> bool {
+    [Seg::Ds, Seg::Es, Seg::Ss].iter().all(|&s| selects(seg[s as usize], USER_DATA))
+}
+
 /// The registers of a frame and a zero.
 ///
 /// The results of a call, which the kernel has just set, are taken by themselves: a wide load of them and their
 /// neighbours would have to wait, as [`copy_registers`] says.
 #[inline(always)]
-fn registers(gpr: &[u32; 8]) -> [u32; 9] {
+pub(super) fn registers(gpr: &[u32; 8]) -> [u32; 9] {
     use std::hint::black_box;
     let &[eax, ecx, edx, ebx, esp, ebp, esi, edi] = gpr;
     [black_box(eax), ecx, black_box(edx), ebx, esp, ebp, esi, edi, 0]

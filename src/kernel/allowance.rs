@@ -23,6 +23,15 @@ pub struct Allowance {
     foreign: u64,
     /// What the run has gone beyond, first of all.
     exceeded: Option<Excess>,
+    /// Written pages, shared memory and output when memory was last accounted, and what was taken then.
+    accounted: ([u64; 3], u64),
+}
+
+impl Allowance {
+    /// Bytes that were taken of memory when it was last accounted.
+    pub fn taken(&self) -> u64 {
+        self.accounted.1
+    }
 }
 
 /// An allowance that was not enough.
@@ -45,7 +54,14 @@ impl Kernel {
         (allowance.procs, allowance.memory, allowance.output) = (procs, memory, output);
         (allowance.foreign, allowance.exceeded) = (foreign, None);
         mem::budget::allow(u64::MAX);
-        self.account_memory();
+        self.account_closely();
+    }
+
+    /// Whether nothing was taken since memory was last accounted, so that the run is within what it may have.
+    #[inline]
+    pub fn is_within_allowance(&self) -> bool {
+        let unchanged = self.allowance.memory.is_none() || self.is_accounted();
+        unchanged && self.allowance.exceeded.is_none()
     }
 
     /// The allowance that the run has gone beyond.
@@ -90,13 +106,42 @@ impl Kernel {
         kept.saturating_add(mem::shared_bytes(much.saturating_sub(kept)))
     }
 
-    /// Looks at what guests have of memory, and sets what they may still take.
+    /// Looks at what guests have of memory, and sets what they may still take, where that can have changed.
+    #[inline]
     pub(in crate::kernel) fn account_memory(&mut self) {
+        if !self.is_accounted() {
+            self.account_closely();
+        }
+    }
+
+    /// Whether nothing has changed since memory was last accounted.
+    #[inline]
+    fn is_accounted(&self) -> bool {
+        let [own, shared, written] = self.allowance.accounted.0;
+        own == mem::budget::own_pages()
+            && shared == mem::most_shared_bytes()
+            && written == self.allowance.written
+            && self.observer.is_none()
+            && !mem::budget::is_refused()
+    }
+
+    /// Counts that stay the same where what is taken does, unless shared memory is looked at closely.
+    #[inline]
+    fn memory_in_use(&self) -> [u64; 3] {
+        [mem::budget::own_pages(), mem::most_shared_bytes(), self.allowance.written]
+    }
+
+    pub(in crate::kernel) fn account_closely(&mut self) {
         let Some(most) = self.allowance.memory else { return };
+        let in_use = self.memory_in_use();
         let refused = mem::budget::is_refused();
         let own = mem::budget::own_pages().saturating_sub(self.allowance.foreign);
         let bytes = own * u64::from(PAGE_SIZE);
         let beside = self.beside(most.saturating_sub(bytes));
+        // Shared memory is looked at closely each time where it may be too much.
+        let close = bytes.saturating_add(in_use[1]) > most / 2;
+        let accounted = if close { [u64::MAX; 3] } else { in_use };
+        self.allowance.accounted = (accounted, bytes.saturating_add(beside));
         if refused || bytes.saturating_add(beside) > most {
             self.exceed(Excess::Memory(most));
         }

@@ -63,7 +63,7 @@ impl Kernel {
     pub fn settle_memory(&mut self) {
         let own: u64 = self.procs.iter().map(|(_, proc)| proc.vm.space.own_pages()).sum();
         self.allowance.set_foreign(mem::budget::own_pages().saturating_sub(own));
-        self.account_memory();
+        self.account_closely();
     }
 
     /// Puts another stream in the place of each.

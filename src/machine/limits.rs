@@ -32,6 +32,8 @@ const RESERVE: u64 = 64 << 20;
 const MODEST: u64 = 64 << 20;
 /// Time between two looks at the host's memory.
 const LOOK: Duration = Duration::from_millis(50);
+/// Rounds of the machine between two looks where nothing else asks for one.
+const ROUNDS: u8 = 32;
 
 /// The limit that a run has hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,11 +96,22 @@ pub(super) struct Meter {
     pub(super) cpu_ns: u64,
     /// The host's memory is looked at, the next time then; never where runs must be repeatable.
     pub(super) host: Option<Instant>,
+    /// Looks so far.
+    rounds: u8,
 }
 
 impl Meter {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, started: Instant::now(), cancel: None, cpu_ns: 0, host: None }
+        Self { limits, started: Instant::now(), cancel: None, cpu_ns: 0, host: None, rounds: 0 }
+    }
+
+    /// Whether there is nothing to measure now.  The host's memory is looked at from time to time, and only where a
+    /// run has more than a little.
+    #[inline]
+    pub(super) fn is_idle(&mut self) -> bool {
+        self.rounds = self.rounds.wrapping_add(1);
+        let unlimited = self.cancel.is_none() && self.limits.cpu.is_none() && self.limits.wall.is_none();
+        unlimited && (self.host.is_none() || !self.rounds.is_multiple_of(ROUNDS))
     }
 
     /// The same for a copy of the run, whose time on the host's clock begins now.

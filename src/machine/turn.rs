@@ -13,6 +13,11 @@ use crate::kernel::tty;
 use crate::mem::budget::is_refused;
 use crate::trapframe::Trap;
 
+/// Instructions of a short turn, calls counted as [`TRAP_COST`] says.
+const SHORT: u64 = 5 * TRAP_COST;
+/// Short turns for one look at the clock; odd, so that two processes that take turns are both looked at.
+const SHORT_TURNS: u8 = 3;
+
 /// A process's turn at the processor.
 #[derive(Clone, Debug)]
 pub(super) struct Turn {
@@ -44,11 +49,12 @@ impl Machine {
         if slot.owner != Some(id) {
             (slot.owner, slot.image) = (Some(id), None);
         }
+        let system = std::mem::take(&mut self.unclaimed);
         self.take_turn(Turn {
             id,
             started,
             charged: started,
-            system: 0,
+            system,
             left: self.budget,
             done: 0,
             fault: None,
@@ -62,75 +68,117 @@ impl Machine {
             tracing::info_span!(target: "bsd21::process", "process", pid = proc.pid, comm = proc.comm.escape_ascii().to_string()).entered()
         });
         while let Some(proc) = self.kernel.running(id) {
-            let (retired, over) = match turn.fault.take() {
-                Some(fault) => {
-                    self.kernel.answer_fault(id, fault.signal, fault.code);
-                    (fault.retired, false)
+            let slot = &mut self.slots[index];
+            if slot.image != Some(proc.image_generation) {
+                slot.image = Some(proc.image_generation);
+                slot.cpu.reset();
+            }
+            let (retired, over) = if self.debugger.is_none() {
+                let stopped = slot.cpu.run(&mut proc.frame, &mut proc.vm.space, turn.left);
+                proc.instructions += stopped.retired;
+                let before = self.note_executed(stopped.retired);
+                let over = matches!(stopped.trap, Trap::Budget);
+                if matches!(stopped.trap, Trap::Syscall) {
+                    self.kernel.call(id);
+                } else if !over && !is_refused() {
+                    // Memory that the run may not have is no fault of the program's: the run ends.
+                    self.kernel.trap(id, stopped.trap);
                 }
-                None => {
-                    let slot = &mut self.slots[index];
-                    if slot.image != Some(proc.image_generation) {
-                        slot.image = Some(proc.image_generation);
-                        slot.cpu.reset();
-                    }
-                    let stopped = if self.debugger.is_none() {
-                        slot.cpu.run(&mut proc.frame, &mut proc.vm.space, turn.left)
-                    } else if let Some(stopped) = self.execute_watched(&mut turn) {
-                        stopped
-                    } else {
-                        self.turn = Some(turn);
-                        return None;
-                    };
-                    self.kernel.procs[id].instructions += stopped.retired;
-                    self.instructions += stopped.retired;
-                    self.kernel.clock.advance((stopped.retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
-                    let over = matches!(stopped.trap, Trap::Budget);
-                    let before = self.look_before_trap();
-                    if matches!(stopped.trap, Trap::Syscall) {
-                        self.kernel.call(id);
-                    } else if !over && !is_refused() {
-                        // Memory that the run may not have is no fault of the program's: the run ends.
-                        if self.debugger.is_none() {
-                            self.kernel.trap(id, stopped.trap);
-                        } else if self.hold_fault(&mut turn, stopped) {
-                            self.turn = Some(turn);
-                            return None;
-                        } else {
-                            self.kernel.check_signals(id);
-                        }
-                    }
-                    turn.system += self.time_of_trap(before);
-                    (stopped.retired, over)
-                }
+                turn.system += self.time_of_trap(before);
+                (stopped.retired, over)
+            } else if let Some(watched) = self.go_on_watched(&mut turn) {
+                watched
+            } else {
+                self.turn = Some(turn);
+                return None;
             };
             turn.left = turn.left.saturating_sub(retired + TRAP_COST);
             if turn.left == 0 || over || self.kernel.wants_resched() || is_refused() {
-                self.look_at_code(index);
-                let now = self.kernel.clock.uptime();
-                self.charge(id, now - turn.charged, std::mem::take(&mut turn.system));
-                if over && !self.kernel.clock.is_virtual() {
-                    self.budget = slice_after(self.budget, now - turn.charged);
+                if over {
+                    self.look_at_code(index);
                 }
-                turn.charged = now;
-                turn.left = self.budget;
+                let before = turn.charged;
+                let now = self.look_at_clock(&mut turn);
+                if over && !self.kernel.clock.is_virtual() {
+                    self.budget = slice_after(self.budget, now - before);
+                    turn.left = self.budget;
+                }
                 self.kernel.run_timeouts_until(now);
-                bridge::look(&mut self.kernel);
-                lent::look(&mut self.kernel);
-                tty::host::look(&mut self.kernel, now);
-                self.pass_host_signals();
-                self.look_outside(now);
-                self.pulse.beat(&mut self.kernel);
+                self.look_at_host(now);
+                self.looked = true;
                 self.kernel.check_signals(id);
                 // Whoever runs when the tenth of a second is over gives way, however late it began (`roundrobin`).
                 let over = now / SLICE_NS != turn.started / SLICE_NS || self.exceeded().is_some();
                 if over || self.kernel.wants_resched() {
                     self.kernel.yield_current();
+                    self.unclaimed = turn.system;
                     return Some(now);
                 }
             }
         }
-        let now = self.kernel.clock.uptime();
-        self.charge(id, now - turn.charged, turn.system);
+        self.looked = false;
+        let now = self.look_at_clock(&mut turn);
+        self.unclaimed = turn.system;
         Some(now)
+    }
+
+    /// Charges a process with its turn so far and allows it more; gives the uptime.
+    ///
+    /// A turn may be so short that looking at the clock would take as long.  Of [`SHORT_TURNS`] such turns one looks, and
+    /// is charged with the time of all: a sample, as each beat of 2.1's `statclock` is one.
+    fn look_at_clock(&mut self, turn: &mut Turn) -> u64 {
+        let short = turn.charged == turn.started && self.budget.saturating_sub(turn.left) < SHORT;
+        self.short_turns = if short { (self.short_turns + 1) % SHORT_TURNS } else { 0 };
+        if self.short_turns != 0 && !self.kernel.clock.is_virtual() {
+            return turn.started;
+        }
+        let now = self.kernel.clock.uptime();
+        self.charge(turn.id, now - turn.charged, std::mem::take(&mut turn.system));
+        (turn.charged, turn.left) = (now, self.budget);
+        now
+    }
+
+    /// Counts executed instructions, which make the virtual clock go on; gives the clock where the time of the trap
+    /// behind them is measured.
+    #[inline(always)]
+    fn note_executed(&mut self, retired: u64) -> Option<u64> {
+        self.instructions += retired;
+        self.kernel.clock.advance((retired + TRAP_COST) * VIRTUAL_NS_PER_INSTRUCTION);
+        self.look_before_trap()
+    }
+
+    /// Goes on with a turn as far as a debugger allows; gives the instructions, and whether no more were allowed.
+    #[cold]
+    fn go_on_watched(&mut self, turn: &mut Turn) -> Option<(u64, bool)> {
+        let id = turn.id;
+        if let Some(fault) = turn.fault.take() {
+            self.kernel.answer_fault(id, fault.signal, fault.code);
+            return Some((fault.retired, false));
+        }
+        let stopped = self.execute_watched(turn)?;
+        self.kernel.procs[id].instructions += stopped.retired;
+        let before = self.note_executed(stopped.retired);
+        let over = matches!(stopped.trap, Trap::Budget);
+        if matches!(stopped.trap, Trap::Syscall) {
+            self.kernel.call(id);
+        } else if !over && !is_refused() {
+            if self.hold_fault(turn, stopped) {
+                return None;
+            }
+            self.kernel.check_signals(id);
+        }
+        turn.system += self.time_of_trap(before);
+        Some((stopped.retired, over))
+    }
+
+    /// Looks at the host's network, terminals and signals, and at who asks for something.
+    #[inline]
+    pub(super) fn look_at_host(&mut self, now: u64) {
+        bridge::look(&mut self.kernel);
+        lent::look(&mut self.kernel);
+        tty::host::look(&mut self.kernel, now);
+        self.pass_host_signals();
+        self.look_outside(now);
+        self.pulse.beat(&mut self.kernel);
     }
 }

@@ -36,6 +36,9 @@ impl AddressSpace {
     /// are they read: a wide load would have to wait for all of these stores.
     #[inline]
     pub fn copyin_words(&self, addr: u32, words: &mut [u32]) -> Result<(), Fault> {
+        if words.is_empty() {
+            return Ok(());
+        }
         if !in_one_page(addr, size_of_val(words)) || self.memory.byte(page::of(addr)) & READ == 0 {
             return self.copyin_words_apart(addr, words);
         }
@@ -43,14 +46,14 @@ impl AddressSpace {
         self.bus_check(Access::Read)
     }
 
-    /// Words that do not lie in one page that can be read at once, or none.
+    /// Words that do not lie in one page that can be read at once.
     #[inline(never)]
     fn copyin_words_apart(&self, addr: u32, words: &mut [u32]) -> Result<(), Fault> {
         let view = self.view();
         for (n, word) in (0..).zip(&mut *words) {
             *word = view.load32(addr.wrapping_add(4 * n))?;
         }
-        if words.is_empty() { Ok(()) } else { self.bus_check(Access::Read) }
+        self.bus_check(Access::Read)
     }
 
     #[inline(never)]

@@ -53,6 +53,12 @@ impl Jumps {
         unsafe { self.table.add(eip as usize).as_ref() }
     }
 
+    /// Where the code of an address is; zero: nobody has said.
+    #[inline]
+    pub fn get(&self, eip: u32) -> u64 {
+        self.entry(eip).load(Ordering::Relaxed)
+    }
+
     /// Sets where the code of an address is.
     pub fn set(&self, eip: u32, code: u64) {
         self.entry(eip).store(code, Ordering::Relaxed);

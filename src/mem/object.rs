@@ -87,17 +87,26 @@ pub(super) fn is_shared(id: FileId) -> bool {
 }
 
 thread_local! {
-    /// Shared memory, as far as it lives: what it may take in all, and each.
-    static SHARED: RefCell<(u64, Vec<Weak<Object>>)> = RefCell::default();
+    /// Shared memory, as far as it lives.
+    static SHARED: RefCell<Vec<Weak<Object>>> = RefCell::default();
+    /// What it may take in all.
+    static MOST_SHARED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Bytes that shared memory of this thread may take of the host at most.
+#[inline]
+pub fn most_shared_bytes() -> u64 {
+    MOST_SHARED.get()
 }
 
 /// Bytes that shared memory of this thread takes of the host, each page once; looked at closely only where it could
 /// be more than `much`.
 pub fn shared_bytes(much: u64) -> u64 {
-    SHARED.with_borrow_mut(|(most, objects)| {
-        if *most <= much {
-            return *most;
-        }
+    let most = MOST_SHARED.get();
+    if most <= much {
+        return most;
+    }
+    SHARED.with_borrow_mut(|objects| {
         objects.retain(|object| object.strong_count() > 0);
         let bytes =
             |object: Rc<Object>| fstat(&object.fd).map_or(0, |stat| stat.st_blocks.unsigned_abs() * 512);
@@ -146,13 +155,12 @@ impl Object {
             return;
         }
         if !counts {
-            return SHARED.with_borrow_mut(|(most, objects)| {
-                *most -= u64::from(self.len);
-                objects.retain(|object| object.as_ptr() != Rc::as_ptr(self));
-            });
+            MOST_SHARED.set(MOST_SHARED.get().saturating_sub(self.len.into()));
+            let other = |object: &Weak<Self>| object.as_ptr() != Rc::as_ptr(self);
+            return SHARED.with_borrow_mut(|objects| objects.retain(other));
         }
-        SHARED.with_borrow_mut(|(most, objects)| {
-            *most += u64::from(self.len);
+        MOST_SHARED.set(MOST_SHARED.get() + u64::from(self.len));
+        SHARED.with_borrow_mut(|objects| {
             if objects.len().is_power_of_two() {
                 objects.retain(|object| object.strong_count() > 0);
             }
@@ -223,7 +231,7 @@ impl Drop for Object {
             if !self.counts.get() {
                 return;
             }
-            let _ = SHARED.try_with(|shared| shared.borrow_mut().0 -= u64::from(self.len));
+            let _ = MOST_SHARED.try_with(|most| most.set(most.get().saturating_sub(self.len.into())));
             return;
         }
         let _ = OBJECTS.try_with(|objects| {

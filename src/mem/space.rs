@@ -392,13 +392,19 @@ impl AddressSpace {
         all.filter(|&page| self.is_resident(page)).count() as u32
     }
 
+    /// Whether [`take_bus_fault`](Self::take_bus_fault) has something to give.
+    #[inline]
+    pub fn has_bus_fault(&self) -> bool {
+        self.memory.header().bus_fault.load(Ordering::Relaxed) != 0
+    }
+
     /// The bus error that the host reported since the last call: a file was truncated from outside.
     pub fn take_bus_fault(&self) -> Option<Fault> {
-        let raw = &self.memory.header().bus_fault;
-        if raw.load(Ordering::Relaxed) == 0 {
+        if !self.has_bus_fault() {
             return None;
         }
-        let address = u32::try_from(raw.swap(0, Ordering::Relaxed).wrapping_sub(1)).ok()?;
+        let raw = self.memory.header().bus_fault.swap(0, Ordering::Relaxed);
+        let address = u32::try_from(raw.wrapping_sub(1)).ok()?;
         // The zeros that the handler put there are open to everybody.
         self.memory.lax.note(page::of(address));
         Some(Fault { address, access: Access::Read, cause: FaultCause::BeyondEof })

@@ -129,6 +129,30 @@ fn stopped_output_waits_and_goes_on() {
     assert_eq!(session.ends().code(), Some(0));
 }
 
+/// What is typed may have ended before the guest reads it, or between two of its reads.
+#[test]
+fn who_reads_after_the_last_key_finds_the_end() {
+    use std::io::Write;
+    for pause in [0, 0, 1, 2, 3, 4, 6, 8, 10, 15] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bsd21"))
+            .args(["run", "--tty", "24x80", "--charset", "latin1", &image("screen"), "lines"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("bsd21");
+        let mut keys = child.stdin.take().expect("a pipe");
+        keys.write_all(b"one\ntwo\n").expect("it is read");
+        std::thread::sleep(std::time::Duration::from_millis(pause));
+        // The last line and the end come at once.
+        keys.write_all(b"last\n").expect("it is read");
+        drop(keys);
+        let output = child.wait_with_output().expect("it ends");
+        let shown = output.stdout;
+        assert!(shown.ends_with(b"the end: 0\r\n"), "{}", shown.escape_ascii());
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
 #[test]
 fn a_terminal_of_two_streams_is_one_for_the_guest() {
     use std::io::{Read, Write};

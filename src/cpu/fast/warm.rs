@@ -50,6 +50,12 @@ pub(in crate::cpu) fn enter<'a>(st: &mut State<'a>, ops: Ops<'a>, view: View<'a>
         return pass(st, ops, view, left);
     }
     let Some(at) = blocks.translator.enter(st, head.disp, left_before) else { return lost() };
+    left_code(st, at)
+}
+
+/// What follows where translated code has been left.
+#[inline(always)]
+pub(in crate::cpu) fn left_code(st: &mut State<'_>, at: u32) -> Exit {
     match at {
         translate::GATE_CALLED => {
             st.trap = Trap::Syscall;

@@ -45,7 +45,7 @@ use super::block::{Part, Seen};
 use crate::mem::{Executable, Jumps, guarded, sets_segment_bases};
 use crate::trapframe::eflags::DF;
 use emit::Fault;
-pub(super) use enter::regain;
+pub(super) use enter::{Left, regain};
 use routine::Routines;
 use std::cell::Cell;
 use std::collections::HashMap;

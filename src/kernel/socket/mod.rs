@@ -135,18 +135,28 @@ pub fn pr_usrreq(cx: &mut Context<'_>, so: SocketId, request: UserRequest<'_>) -
 }
 
 /// [`pr_usrreq`] of one who knows the protocol.
-#[inline]
 fn proto_usrreq(
     cx: &mut Context<'_>,
     so: SocketId,
     proto: &Protosw,
     request: UserRequest<'_>,
 ) -> Result<(), Errno> {
+    make_usrreq(cx, so, proto, || request)
+}
+
+/// [`proto_usrreq`] of a request that is made where the protocol takes it from, not copied there.
+#[inline(always)]
+fn make_usrreq<'a>(
+    cx: &mut Context<'_>,
+    so: SocketId,
+    proto: &Protosw,
+    request: impl FnOnce() -> UserRequest<'a>,
+) -> Result<(), Errno> {
     let usrreq = proto.usrreq.ok_or(Errno::EOPNOTSUPP)?;
     if cx.kernel.observed() {
-        return observed_usrreq(cx, so, usrreq, request);
+        return observed_usrreq(cx, so, usrreq, request());
     }
-    let done = usrreq(cx, so, request);
+    let done = usrreq(cx, so, request());
     netisr::run(cx.kernel);
     done
 }

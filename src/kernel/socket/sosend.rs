@@ -15,7 +15,7 @@ use super::mbuf::{MCLBYTES, MHLEN, MINCLSIZE, MLEN, Mbuf, MbufFlags, MbufType};
 use super::protosw::{Message, ProtoFlags, Protosw, UserRequest};
 use super::socket::{Side, SockState, Socket, SocketId, SocketOptions};
 use super::state::{sb_lock, sblock, sbunlock, sbwait};
-use super::{Resume, events, proto_usrreq};
+use super::{Resume, events, make_usrreq, proto_usrreq};
 use crate::kernel::file::{Uio, ops};
 use crate::kernel::synch::{self, Wake};
 use crate::kernel::{Context, Stop, Sysret};
@@ -272,8 +272,10 @@ fn fill(
 #[inline(always)]
 fn transmit(cx: &mut Context<'_>, op: &mut Sosend, proto: &Protosw, m: Chain) -> Result<(), Errno> {
     if op.flags.is_empty() {
-        let message = Message { m, nam: op.addr.as_ref(), control: std::mem::take(&mut op.control) };
-        return proto_usrreq(cx, op.so, proto, UserRequest::Send(message));
+        let (addr, control) = (&op.addr, &mut op.control);
+        return make_usrreq(cx, op.so, proto, || {
+            UserRequest::Send(Message { m, nam: addr.as_ref(), control: std::mem::take(control) })
+        });
     }
     transmit_flagged(cx, op, proto, m)
 }

@@ -129,9 +129,14 @@ pub fn host_file(kernel: &mut Kernel, vnode: VnodeId, write: bool) -> Result<Hos
 #[inline]
 pub fn follow_moved(kernel: &mut Kernel) {
     if !kernel.vfs.moved.is_empty() {
-        for (id, file) in std::mem::take(&mut kernel.vfs.moved) {
-            vm::file::after_move(kernel, id, file.as_fd());
-        }
+        follow_all(kernel);
+    }
+}
+
+#[cold]
+fn follow_all(kernel: &mut Kernel) {
+    for (id, file) in std::mem::take(&mut kernel.vfs.moved) {
+        vm::file::after_move(kernel, id, file.as_fd());
     }
 }
 

@@ -335,6 +335,7 @@ impl Gain {
 
 /// Sends a message.  Rights are taken in before anything can fail, and their references are not given
 /// back when it does (uipc_usrreq.c, label release).
+#[inline(always)] // called, it would get a copy of the message, which waits for the stores that have just made it
 fn send(cx: &mut Context<'_>, so: SocketId, mut message: Message<'_>) -> Result<(), Errno> {
     let socket = &cx.kernel.sockets[so];
     let conn = socket.unpcb().ok_or(Errno::EINVAL)?.conn;

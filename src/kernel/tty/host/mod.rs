@@ -329,8 +329,13 @@ pub fn next_key(kernel: &mut Kernel) -> Option<u64> {
     let now = kernel.clock.uptime();
     let hosts = kernel.ttys.hosts();
     let next = hosts.filter_map(|id| {
-        let line = kernel.ttys[id].host().filter(|line| line.takes_keys())?;
-        let next = line.door.look(now, true)?;
+        let next = if awaits_end(kernel, id) {
+            now
+        } else {
+            let line = kernel.ttys[id].host().filter(|line| line.takes_keys())?;
+            line.door.look(now, true)?
+        };
+        let line = kernel.ttys[id].host()?;
         // It is found there at the next look.
         line.next_look = line.next_look.min(next);
         Some(next)
@@ -439,20 +444,30 @@ fn keys_ended(kernel: &mut Kernel, id: TtyId) {
 /// Nobody types any more, but somebody looks on: who waits for a line finds the end of a file, and who waits
 /// for keys nobody at the terminal.
 fn end_of_file(kernel: &mut Kernel, id: TtyId) {
-    let tty = &mut kernel.ttys[id];
-    let (canonical, empty) = (tty.has_local(flag::ICANON), tty.waiting() == 0);
-    let end = tty.termios.cc[key::VEOF];
-    let Some(line) = tty.host().filter(|line| line.door.at_end() == AtEnd::EndOfFile) else { return };
-    if !empty || !line.ahead.is_empty() {
+    if !awaits_end(kernel, id) {
         return;
     }
+    let tty = &mut kernel.ttys[id];
+    let (canonical, end) = (tty.has_local(flag::ICANON), tty.termios.cc[key::VEOF]);
     let reads = kernel.sleepers.holds(flow::channel(id, Awaited::Input));
-    let selects = kernel.ttys[id].rsel.is_noted();
     if reads && canonical && end != super::settings::DISABLED {
         input::input(kernel, id, u32::from(end));
-    } else if reads || selects {
+    } else {
         hung_up(kernel, id);
     }
+}
+
+/// Whether somebody waits for keys where nobody types any more.  Who begins to wait after the last key has not been told
+/// of the end yet.
+fn awaits_end(kernel: &mut Kernel, id: TtyId) -> bool {
+    let tty = &mut kernel.ttys[id];
+    let (empty, selects) = (tty.waiting() == 0, tty.rsel.is_noted());
+    let ended = |line: &mut Line| {
+        line.ended && !line.gone && line.ahead.is_empty() && line.door.at_end() == AtEnd::EndOfFile
+    };
+    empty
+        && tty.host().is_some_and(ended)
+        && (selects || kernel.sleepers.holds(flow::channel(id, Awaited::Input)))
 }
 
 /// Nobody is at the terminal any more.
