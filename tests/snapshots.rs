@@ -178,6 +178,10 @@ fn go_on(mut run: Run, order: u64, wanted: &Outcome, what: &str) -> Result<(), S
         }
     }
     if changes() == before {
+        let mut restored = snapshot.machine().map_err(text)?;
+        run_to(&mut restored, middle);
+        restored.restore(&snapshot).map_err(text)?;
+        compare(&format!("{what}: restored"), &restored.run(), wanted)?;
         // The snapshot itself has seen nothing of all that.
         compare(&format!("{what}: the snapshot"), &snapshot.machine().map_err(text)?.run(), wanted)?;
     }

@@ -114,12 +114,13 @@ impl Session {
     }
 
     fn search(&mut self, action: Action, here: u64) -> Option<Back> {
-        let mut end = here.checked_sub(1)?;
+        let before = here.checked_sub(1)?;
         if action == Action::BackStep {
-            self.run_to(end)?;
+            self.run_to(before)?;
             return Some(Back::At(Stop::Step(self.machine.interrupted().unwrap_or(self.current))));
         }
         // From each moment that is kept to the one behind it, the last of all stops: its count, and why.
+        let mut end = here;
         loop {
             self.start_at(end.saturating_sub(1))?;
             let from = self.machine.instructions();
@@ -135,19 +136,24 @@ impl Session {
         }
     }
 
-    /// Runs to a count of instructions, and gives the last stop on the way and its count.
+    /// Runs to a count of instructions, and gives the last stop before it and its count.  Who goes back meets an
+    /// instruction that touches watched memory from behind, and stops in front of it.
     fn last_stop(&mut self, end: u64) -> Option<(u64, Stop)> {
         let stops = Stops { at: Some(end), step: None, ..self.stops.clone() };
         let mut last = None;
         while self.machine.instructions() <= end {
-            match self.machine.run_until(&stops) {
+            let stop = self.machine.run_until(&stops);
+            let here = self.machine.instructions();
+            let place = match stop {
                 Stop::Count | Stop::Ended(_) => break,
-                Stop::Asleep | Stop::Signal(..) => {}
-                stop if self.machine.instructions() <= end => {
-                    last = Some((self.machine.instructions(), stop))
-                }
-                _ => break,
+                Stop::Asleep | Stop::Signal(..) => continue,
+                Stop::Watched(..) => here.saturating_sub(1),
+                _ => here,
+            };
+            if place >= end {
+                break;
             }
+            last = Some((place, stop));
         }
         last
     }

@@ -13,9 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{self, Mode, OFlags, SeekFrom};
 use rustix::io::Errno as Linux;
 
-use super::change;
-use super::error::HostResult;
+use super::error::{HostError, HostResult};
 use super::fs::{HostKind, HostStat, stat_of};
+use super::{change, memory};
 
 /// Bytes that a ready pipe or terminal takes without waiting (PIPE_BUF).
 const ATOMIC: usize = 4096;
@@ -92,6 +92,17 @@ impl Stream {
         let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
         let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
         self.over(fs::open(link, flags, Mode::empty())?)
+    }
+
+    /// A copy of a file in memory, at the same offset.
+    pub fn copied(&self) -> HostResult<Stream> {
+        let copy = memory::content(&self.fd).and_then(|content| memory::file(&content));
+        self.over(copy.map_err(|error| HostError::of_io(&error))?)
+    }
+
+    /// Whether what is written is kept with the run.
+    pub fn is_kept(&self) -> bool {
+        self.kept
     }
 
     /// What is written is kept with the run: no file of the host changes.

@@ -107,7 +107,8 @@ pub(super) struct Debugger {
 impl Debugger {
     /// Takes what is wanted from now on.
     fn set(&mut self, stops: &Stops) {
-        if *self.breaks != stops.breakpoints {
+        // A step needs none, and what was decoded around them stays.
+        if stops.step.is_none() && *self.breaks != stops.breakpoints {
             self.breaks = Rc::new(stops.breakpoints.clone());
         }
         let pieces = stops.watched.iter().map(|&(address, length, _)| (address, length.min(MOST_WATCHED)));

@@ -101,6 +101,10 @@ impl Machine {
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
         let mut machine = snapshot.machine()?;
         machine.kernel.set_observer(self.kernel.take_observer());
+        if let (Some(own), Some(then)) = (&self.collector, machine.collector.take()) {
+            own.adopt(&then);
+        }
+        machine.collector = self.collector.take();
         machine.signals = self.signals.take();
         machine.job.teller = self.job.teller.take();
         machine.control = self.control.take();
@@ -169,6 +173,7 @@ impl Machine {
             let file = files.iter().find(|(identity, _)| *identity == (stat.dev, stat.ino));
             *stream = match file {
                 Some((_, file)) => stream.over(file.try_clone()?).map_err(host)?,
+                None if stream.is_kept() => stream.copied().map_err(host)?,
                 None if stream.kind == StreamKind::Null => return Ok(()),
                 None if stream.kind == StreamKind::File && !stream.writable => {
                     stream.opened_again().map_err(host)?
