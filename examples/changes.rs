@@ -30,11 +30,8 @@ fn word(machine: &Machine, address: u32) -> Option<u32> {
     (machine.peek(pid, address, &mut bytes) == bytes.len()).then(|| u32::from_le_bytes(bytes))
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
-    let program = args.next().unwrap_or_else(|| "fixtures/bin/hello".to_owned());
-    let address = args.next().unwrap_or_else(|| "0x2040".to_owned());
-    let address = u32::from_str_radix(address.trim_start_matches("0x"), 16)?;
+/// The count of instructions behind which a word has its last value, and the address of the last of them.
+pub(crate) fn find(program: &str, address: u32) -> Result<Option<(u64, u32)>, Box<dyn Error>> {
     let mut machine = Machine::builder()
         .program(program)
         .clock(Clock::deterministic())
@@ -54,10 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // The last moment at which the word was another one, then the instruction behind it.
     let differs = |moment: &Snapshot| moment.machine().is_ok_and(|then| word(&then, address) != last);
-    let Some(before) = moments.iter().rposition(differs) else {
-        println!("the word at {address:#x} never changes");
-        return Ok(());
-    };
+    let Some(before) = moments.iter().rposition(differs) else { return Ok(None) };
     let (mut low, mut high) = (moments[before].instructions(), moments[before + 1].instructions());
     while high - low > 1 {
         let middle = low + (high - low) / 2;
@@ -68,6 +62,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut then = moments[before].machine()?;
     run_to(&mut then, low);
     let eip = then.interrupted().and_then(|pid| then.registers(pid)).map_or(0, |frame| frame.eip);
-    println!("{high} instructions: the one at {eip:#x} has made the word at {address:#x} {last:#x?}");
+    Ok(Some((high, eip)))
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let program = args.next().unwrap_or_else(|| "fixtures/bin/hello".to_owned());
+    let address = args.next().unwrap_or_else(|| "0x2040".to_owned());
+    let address = u32::from_str_radix(address.trim_start_matches("0x"), 16)?;
+    match find(&program, address)? {
+        Some((count, eip)) => println!("instruction {count}, at {eip:#x}, gives the word its last value"),
+        None => println!("the word never changes"),
+    }
     Ok(())
 }

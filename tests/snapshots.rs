@@ -3,6 +3,10 @@
 //!
 //! `cargo test --test snapshots`; the long form is `long_*`, see docs/testing.md.
 
+#[allow(dead_code)]
+#[path = "../examples/changes.rs"]
+mod changes;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -11,7 +15,7 @@ use bsd21::capture::Case;
 use bsd21::capture::find;
 use bsd21::capture::image::{Cache, Places};
 use bsd21::capture::replay;
-use bsd21::host::change::changes;
+use bsd21::host::change;
 use bsd21::machine::debug::{Stop, Stops};
 use bsd21::machine::{Machine, Outcome, Snapshot, SnapshotError};
 use bsd21::mem::{self, Backing};
@@ -38,6 +42,7 @@ fn main() {
             trials.push(Trial::test(name, test).with_ignored_flag(long || !runs));
         }
     }
+    trials.push(Trial::test("the_example_finds_the_last_store", || example().map_err(Failed::from)));
     trials.push(Trial::test("cost", || cost().map_err(Failed::from)).with_ignored_flag(true));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -164,7 +169,7 @@ fn go_on(mut run: Run, order: u64, wanted: &Outcome, what: &str) -> Result<(), S
         }
     }
     let middle = snapshot.instructions() + (wanted.instructions - snapshot.instructions()) / 2;
-    let (before, mut half) = (changes(), None);
+    let (before, mut half) = (change::changes(), None);
     for (name, mut machine) in machines {
         run_to(&mut machine, middle);
         let now = state(&machine);
@@ -172,12 +177,12 @@ fn go_on(mut run: Run, order: u64, wanted: &Outcome, what: &str) -> Result<(), S
             return Err(format!("{what}: {name} is not the same at {middle}"));
         }
         compare(&format!("{what}: {name}"), &machine.run(), wanted)?;
-        if changes() != before {
+        if change::changes() != before {
             assert!(!snapshot.is_fresh());
             break;
         }
     }
-    if changes() == before {
+    if change::changes() == before {
         let mut restored = snapshot.machine().map_err(text)?;
         run_to(&mut restored, middle);
         restored.restore(&snapshot).map_err(text)?;
@@ -240,6 +245,38 @@ fn asleep(machine: &mut Machine, most: usize) -> Vec<(u64, &'static str)> {
         }
     }
     found.into_iter().flat_map(|(sleeps, counts)| counts.into_iter().map(move |c| (c, sleeps))).collect()
+}
+
+/// `examples/changes.rs` finds the same instruction as a look at each one.
+fn example() -> Result<(), String> {
+    let hello = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bin/hello");
+    let builder = Machine::builder().program(hello).clock(bsd21::kernel::time::Clock::deterministic());
+    let stdio = || bsd21::machine::Stdio::Captured;
+    let mut machine = builder.stdin("").stdout(stdio()).stderr(stdio()).read_only().build().map_err(text)?;
+    machine.debug();
+    run_to(&mut machine, 30_000);
+    let word = |machine: &Machine| {
+        let mut bytes = [0; 4];
+        let pid = machine.processes().first().map(|seen| seen.pid)?;
+        (machine.peek(pid, 0x2040, &mut bytes) == 4).then_some(bytes)
+    };
+    let (mut before, mut last) = (word(&machine), None);
+    while let Some(pid) = machine.interrupted().or(machine.processes().first().map(|seen| seen.pid)) {
+        let eip = machine.registers(pid).map_or(0, |frame| frame.eip);
+        let stops = Stops { step: Some(pid), calls: [1].into(), ..Stops::default() };
+        if matches!(machine.run_until(&stops), Stop::Enter(..) | Stop::Ended(_)) {
+            break;
+        }
+        let now = word(&machine);
+        if now != before {
+            (before, last) = (now, Some((machine.instructions(), eip)));
+        }
+    }
+    let found = changes::find(hello, 0x2040).map_err(text)?;
+    if found.is_none() || found != last {
+        return Err(format!("the example says {found:x?}, and each instruction looked at, {last:x?}"));
+    }
+    Ok(())
 }
 
 /// A program that maps so many megabytes, writes to each page, and then to one in a hundred again and again.
