@@ -38,7 +38,13 @@ fn main() {
             let (root, found) = (root.clone(), found.clone());
             let runs = runs_here(&found.directory, root.as_deref());
             let name = format!("{prefix}{}", found.name);
-            let test = move || case(&found.directory, root.as_deref(), long).map_err(Failed::from);
+            let test = move || {
+                if runs {
+                    return case(&found.directory, root.as_deref(), long).map_err(Failed::from);
+                }
+                eprintln!("skipped: {} needs BSD21_ROOT", found.name);
+                Ok(())
+            };
             trials.push(Trial::test(name, test).with_ignored_flag(long || !runs));
         }
     }
