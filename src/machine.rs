@@ -19,6 +19,7 @@ mod outcome;
 mod processor;
 mod profiler;
 mod pulse;
+pub mod snapshot;
 mod stdio;
 mod taped;
 mod turn;
@@ -35,6 +36,7 @@ use processor::Slot;
 pub use processor::Statistics;
 use profiler::Profiled;
 pub use profiler::Profiler;
+pub use snapshot::{Snapshot, SnapshotError};
 pub use stdio::Stdio;
 use turn::Turn;
 
@@ -119,9 +121,9 @@ pub struct Machine {
     /// Everybody has been sent SIGKILL.
     killing: bool,
     /// The directory of the host for the guest's scratch directories.
-    scratch: Option<Directory>,
+    scratch: Option<Rc<Directory>>,
     /// And for files that only this run sees.
-    lent: Option<Directory>,
+    lent: Option<Rc<Directory>>,
     /// Standard streams whose bytes are wanted in the end.
     captured: [Option<OwnedFd>; 3],
     /// Who keeps the events.
@@ -331,6 +333,7 @@ impl Machine {
 
     /// Runs until every process has ended; tells how the first one did.
     fn run_to_end(&mut self) -> Ended {
+        self.forget_stops();
         loop {
             if let Some(ended) = self.go() {
                 return ended;
@@ -340,6 +343,7 @@ impl Machine {
 
     /// Runs until every process has ended, or, with `None`, until a debugger wants to stop.
     fn go(&mut self) -> Option<Ended> {
+        self.kernel.settle_memory();
         let mut now = match self.turn.take() {
             Some(turn) => self.take_turn(turn)?,
             // The clock is read once a round: it costs more than the rest of a switch.

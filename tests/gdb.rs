@@ -84,13 +84,23 @@ fn gdb_with(
     args: &[&str],
     commands: &[&str],
 ) -> Option<(String, Option<i32>, String)> {
+    gdb_at(options, (program, program), args, commands)
+}
+
+/// The same for a program by its name for the guest and that on the host.
+fn gdb_at(
+    options: &[&str],
+    (guest, host): (&Path, &Path),
+    args: &[&str],
+    commands: &[&str],
+) -> Option<(String, Option<i32>, String)> {
     if Command::new("gdb").arg("--version").output().is_err() {
         eprintln!("skipped: no gdb here");
         return None;
     }
-    let stub = Stub::start(options, program, args);
+    let stub = Stub::start(options, guest, args);
     let symbols = stub.place.path().join("symbols");
-    let elf = to_elf::convert(&std::fs::read(program).expect("the program")).expect("an a.out program");
+    let elf = to_elf::convert(&std::fs::read(host).expect("the program")).expect("an a.out program");
     std::fs::write(&symbols, elf).expect("the symbols");
     // What monitor commands say goes to standard error.
     let mut gdb = Command::new("timeout");
@@ -152,6 +162,8 @@ fn a_watched_word_stops_at_the_store_and_the_way_back_leads_to_it() {
         "monitor where",
         "reverse-continue",
         "monitor where",
+        "reverse-continue",
+        "monitor where",
         "delete",
         "continue",
     ];
@@ -162,10 +174,13 @@ fn a_watched_word_stops_at_the_store_and_the_way_back_leads_to_it() {
         "30033 instructions",
         "New value = 25960",
         "30039 instructions",
+        "Old value = 25960",
         "New value = 104",
-        "30033 instructions",
+        "30038 instructions",
+        "30037 instructions",
+        "30038 instructions",
+        "Old value = 104",
         "30032 instructions",
-        "30033 instructions",
         "No more reverse-execution history",
         "0 instructions",
         "exited normally",
@@ -209,6 +224,152 @@ fn a_fault_stops_before_its_signal_is_delivered() {
     let Some((said, status, _)) = gdb(&[], &program, &commands) else { return };
     in_order(&said, &["Program received signal SIG", "0x1022", "terminated with signal SIG"]);
     assert!(matches!(status, Some(138 | 139)), "{status:?}");
+}
+
+/// Counts of instructions that `monitor where` said.
+fn counts(said: &str) -> Vec<u64> {
+    let before = |piece: &str| piece.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    let mut pieces: Vec<&str> = said.split(" instructions").collect();
+    pieces.pop();
+    pieces.into_iter().filter_map(before).collect()
+}
+
+/// A program that fills a table of four words with five, over the word behind it.
+fn wild_store(place: &Path) -> PathBuf {
+    // xorl %ecx,%ecx; movl %ecx,0x2000(,%ecx,4); incl %ecx; cmpl $5,%ecx; jne; movl 0x2010,%eax; nop;
+    // pushl %eax; pushl $0; movl $1,%eax; lcall $7,$0
+    let code = [
+        0x31, 0xc9, 0x89, 0x0c, 0x8d, 0, 0x20, 0, 0, 0x41, 0x83, 0xf9, 5, 0x75, 0xf3, 0xa1, 0x10, 0x20, 0, 0,
+        0x90, 0x50, 0x6a, 0, 0xb8, 1, 0, 0, 0, 0x9a, 0, 0, 0, 0, 7, 0,
+    ];
+    let entries = [("_table", 7, 0, 0x2000), ("_total", 7, 0, 0x2010), ("_main", 5, 0, 0x1020)];
+    let data: Vec<u8> = [0_u32, 0, 0, 0, 7].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let program = place.join("wild");
+    std::fs::write(&program, program_of(&code, &entries, &data)).expect("a program");
+    make_executable(&program);
+    program
+}
+
+const REPEATABLE: [&str; 3] = ["--clock", "virtual", "--read-only"];
+
+#[test]
+fn the_way_back_leads_to_the_wild_store() {
+    let place = tempfile::tempdir().expect("a directory");
+    let program = wild_store(place.path());
+    let commands = [
+        "break *0x1034",
+        "continue",
+        "print *(int*)&total",
+        "watch *(int*)&total",
+        "reverse-continue",
+        "print $ecx",
+        "x/i $pc",
+        "monitor where",
+        "reverse-stepi",
+        "print *(int*)&total",
+        "monitor where",
+        "monitor maps",
+        "delete",
+        "continue",
+    ];
+    let Some((said, status, _)) = gdb(&REPEATABLE, &program, &commands) else { return };
+    let wanted = [
+        "0x00001034",
+        "= 4",
+        "Hardware watchpoint 2",
+        "Old value = 4",
+        "New value = 7",
+        "= 4",
+        "0x1022",
+        "instructions",
+        "= 7",
+        "r-x",
+        "exited",
+    ];
+    in_order(&said, &wanted);
+    assert_eq!((counts(&said), status), (vec![17, 16], Some(4)), "{said}");
+}
+
+#[test]
+fn steps_go_back_over_calls_and_out_of_handlers() {
+    let commands = [
+        "handle all nostop noprint pass",
+        "monitor catch kill",
+        "continue",
+        "monitor where",
+        "continue",
+        "print $eip",
+        "monitor where",
+        "reverse-stepi",
+        "monitor where",
+        "stepi",
+        "print $eip",
+        "monitor where",
+        "stepi",
+        "stepi",
+        "reverse-stepi",
+        "reverse-stepi",
+        "reverse-stepi",
+        "monitor where",
+        "monitor catch none",
+        "continue",
+    ];
+    let Some((said, status, _)) = gdb(&REPEATABLE, &image("signals"), &commands) else { return };
+    in_order(&said, &["kill begins", "SIGTRAP", "kill has ended", "exited normally"]);
+    let [begins, ended, back, again, last] = counts(&said)[..] else { panic!("{said}") };
+    assert_eq!((ended, back, again, last), (begins + 1, begins, ended, begins), "{said}");
+    // The handler's first instruction, both times.
+    let place = |n: usize| said.split(&format!("${n} = ")).nth(1).and_then(|rest| rest.lines().next());
+    assert!(place(1).is_some() && place(1) == place(2), "{said}");
+    assert_eq!(status, Some(0));
+}
+
+#[test]
+fn steps_lead_into_a_child_and_into_another_program() {
+    let commands = [
+        "monitor catch fork execve",
+        "continue",
+        "stepi",
+        "monitor ps",
+        "reverse-stepi",
+        "monitor ps",
+        "stepi",
+        "continue",
+        "continue",
+        "monitor where",
+        "stepi",
+        "monitor where",
+        "monitor catch none",
+        "continue",
+    ];
+    let status = image("status");
+    let args = [status.to_str().expect("a name")];
+    let Some((said, _, text)) = gdb_with(&REPEATABLE, &image("fork"), &args, &commands) else { return };
+    in_order(&said, &["fork (2) is caught", "execve (59) is caught", "SIGTRAP"]);
+    assert!(text.contains("ok"), "{said}\n{text}");
+}
+
+#[test]
+fn libraries_are_listed_with_their_symbols() {
+    let Some(root) = std::env::var_os("BSD21_ROOT").map(PathBuf::from) else {
+        eprintln!("skipped: no BSD21_ROOT");
+        return;
+    };
+    let own = tempfile::tempdir().expect("a directory");
+    for library in ["usr/libexec/ld.so", "usr/lib/libc.so.2.2"] {
+        let copy = own.path().join(library);
+        std::fs::create_dir_all(copy.parent().expect("a directory above")).expect("a directory");
+        std::fs::copy(root.join(library), copy).expect("a copy");
+    }
+    std::fs::copy(image("dynamic"), own.path().join("dynamic")).expect("a copy");
+    let options = [&REPEATABLE[..], &["--root", own.path().to_str().expect("a name")]].concat();
+    let commands = ["monitor catch write", "continue", "info sharedlibrary", "bt", "monitor maps", "kill"];
+    let host = own.path().join("dynamic");
+    let Some((said, _, _)) = gdb_at(&options, (Path::new("/dynamic"), &host), &[], &commands) else { return };
+    in_order(
+        &said,
+        &["write (4) is caught", "/usr/lib/libc.so.2.2", "write () from", "/usr/lib/libc.so.2.2"],
+    );
 }
 
 fn make_executable(path: &Path) {
@@ -318,7 +479,7 @@ fn packet(body: &[u8]) -> Vec<u8> {
 #[test]
 fn whatever_is_sent_the_stub_lives_or_says_goodbye() {
     // Packets that gdb sends, with some of their bytes changed; a fixed seed.
-    let known: [&[u8]; 16] = [
+    let known: [&[u8]; 22] = [
         b"qSupported:multiprocess+;swbreak+;hwbreak+;xmlRegisters=i386",
         b"g",
         b"m1020,10",
@@ -335,6 +496,12 @@ fn whatever_is_sent_the_stub_lives_or_says_goodbye() {
         b"Hgp1.5",
         b"bs",
         b"G00",
+        b"bc",
+        b"qRcmd,6d617073",
+        b"qXfer:libraries:read::0,ffb",
+        b"vFile:open:2f6c6962,0,0",
+        b"vFile:pread:0,1000,0",
+        b"vFile:fstat:0",
     ];
     let mut state = 21_u64;
     let mut random = |end: usize| {

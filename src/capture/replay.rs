@@ -204,8 +204,12 @@ pub fn live(
     }
 }
 
-/// The machine of a case.
-fn machine(
+/// The machine of a case, with its writable files in `work`.
+///
+/// # Errors
+///
+/// The case's standard input cannot be read.
+pub fn machine(
     case: &Case,
     directory: &Path,
     places: &Places,

@@ -24,7 +24,7 @@ use super::translate::{Source, Told, Translator};
 use crate::mem::AddressSpace;
 use iced_x86::{FlowControl, Instruction, OpKind, Register, RflagsBits as F};
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
@@ -85,6 +85,8 @@ pub(super) struct Blocks {
     /// The granules of a block.
     granules: Map<Vec<u32>>,
     garbage: usize,
+    /// Addresses at which no block begins and none has an instruction: a debugger stops there.
+    pub(super) breaks: Rc<BTreeSet<u32>>,
     /// What they took when a library last counted them.
     pub(super) counted: Cell<usize>,
 }
@@ -102,6 +104,7 @@ impl Blocks {
             by_address: Map::default(),
             by_granule: Map::default(),
             garbage: 0,
+            breaks: Rc::default(),
             counted: Cell::new(0),
         }
     }
@@ -148,7 +151,7 @@ impl Blocks {
     /// Decodes the block at an address; `None` when its first instruction cannot be decoded.
     #[inline(never)]
     pub(super) fn build(&mut self, space: &AddressSpace, eip: u32, options: &Options) -> Option<u32> {
-        let code = read(space, eip, options, self.log.as_deref());
+        let code = read(space, eip, options, self.log.as_deref(), &self.breaks);
         let last = code.last()?;
         let at = self.arena.len() as u32;
         let mut ops = self.operations(&code, options);
@@ -208,7 +211,7 @@ impl Blocks {
             return self.clear();
         }
         if let Some(&at) = self.by_address.get(&eip) {
-            let code = read(space, eip, options, self.log.as_deref());
+            let code = read(space, eip, options, self.log.as_deref(), &self.breaks);
             self.translate_code(space, at, &code, options);
         }
     }
@@ -429,9 +432,15 @@ pub(super) fn blank(eip: u32) -> Op {
 }
 
 /// The instructions of a block.
-fn read(space: &AddressSpace, eip: u32, options: &Options, log: Option<&Log>) -> Vec<Part> {
+fn read(
+    space: &AddressSpace,
+    eip: u32,
+    options: &Options,
+    log: Option<&Log>,
+    breaks: &BTreeSet<u32>,
+) -> Vec<Part> {
     let extent = log.map(|log| log.extent(eip));
-    let inside = |at: u32| extent.as_ref().is_none_or(|extent| extent.contains(&at));
+    let inside = |at: u32| extent.as_ref().is_none_or(|extent| extent.contains(&at)) && !breaks.contains(&at);
     let counts = log.is_some_and(Log::counts);
     let most = usize::from(options.block.clamp(1, 64));
     let mut code: Vec<Part> = Vec::new();

@@ -41,6 +41,7 @@ pub use library::Library;
 use library::{Shared, blocks};
 use run::Why;
 use state::{State, copy_registers};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 pub use tally::{Reason, Tally};
 use translate::Left;
@@ -112,6 +113,8 @@ pub struct Cpu {
     outside: u32,
     /// Instructions run at a stretch.
     most: u64,
+    /// Where it stops before an instruction.
+    breaks: Rc<BTreeSet<u32>>,
 }
 
 impl Cpu {
@@ -133,6 +136,7 @@ impl Cpu {
             astray: false,
             outside: 0,
             most: MOST,
+            breaks: Rc::default(),
         }
     }
 
@@ -150,6 +154,7 @@ impl Cpu {
             astray: true,
             outside: 0,
             most: if library.log().is_some() { 0 } else { MOST },
+            breaks: Rc::default(),
         }
     }
 
@@ -163,7 +168,18 @@ impl Cpu {
         if !self.shared {
             self.blocks.borrow_mut().clear();
         }
-        (self.alone, self.astray, self.outside) = (false, true, 0);
+        (self.alone, self.astray, self.outside) = (!self.breaks.is_empty(), true, 0);
+    }
+
+    /// Sets addresses before whose instructions a run ends as if its budget were used up, unless one is its first.
+    /// Meanwhile nothing decoded is shared with others.
+    pub fn stop_at(&mut self, breaks: &Rc<BTreeSet<u32>>) {
+        if self.breaks == *breaks {
+            return;
+        }
+        self.breaks = Rc::clone(breaks);
+        self.alone = !breaks.is_empty();
+        self.release();
     }
 
     /// Bytes of the host's memory that decoded and translated code takes, but for what belongs to a library, which
@@ -201,6 +217,11 @@ impl Cpu {
     /// How instructions were executed, by all processors of a library where this is of one.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The count that `rdtsc` shows.
+    pub fn clock(&self) -> u64 {
+        self.clock
     }
 
     /// Sets the count that `rdtsc` shows.
@@ -255,6 +276,7 @@ impl Cpu {
                     let log = self.library.as_ref().and_then(|library| library.log());
                     (self.blocks, self.shared) = (blocks(log), false);
                 }
+                self.blocks.borrow_mut().breaks = Rc::clone(&self.breaks);
             }
         }
     }
@@ -311,7 +333,7 @@ impl Cpu {
         let rest = left.as_ref().map_or(total, |left| left.left);
         let mut stretch = self.stretch(frame, space, rest, clock_end, false, left);
         if stretch.why != Why::Trap {
-            stretch = self.go_on(frame, space, stretch, clock_end);
+            stretch = self.go_on(frame, space, stretch, total, clock_end);
         }
         if is_fault(stretch.trap) {
             frame.eflags |= RF;
@@ -369,6 +391,7 @@ impl Cpu {
         frame: &mut Trapframe,
         space: &AddressSpace,
         mut stretch: Stretch,
+        total: i64,
         clock_end: u64,
     ) -> Stretch {
         while stretch.why != Why::Trap {
@@ -376,8 +399,13 @@ impl Cpu {
                 self.drop_written(space);
             }
             let eip = frame.eip;
+            if space.is_touched() || stretch.left < total && self.breaks.contains(&eip) {
+                return Stretch { why: Why::Trap, trap: Trap::Budget, ..stretch };
+            }
             let mut alone = false;
             match stretch.why {
+                // The first instruction of a run.
+                Why::Build if self.breaks.contains(&eip) => alone = true,
                 Why::Build => {
                     if self.shared && !space.is_text(eip, 1) {
                         self.outside += 1;

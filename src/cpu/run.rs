@@ -41,6 +41,9 @@ pub(super) fn run(
     }
     while st.left > 0 {
         if alone || !options.cache || st.system & TF != 0 || !st.flat() || st.shadow {
+            if !alone && blocks.breaks.contains(&st.eip) {
+                return Why::Build;
+            }
             alone = false;
             match step(st) {
                 Some(why) => return why,
@@ -160,6 +163,10 @@ fn look_up(st: &mut State<'_>, blocks: &Blocks, options: &Options) -> Result<Exi
 #[inline(never)]
 fn last_steps(st: &mut State<'_>) -> Option<Why> {
     while st.left > 0 {
+        if st.blocks.breaks.contains(&st.eip) {
+            // Behind a branch that left the block.
+            return Some(Why::Build);
+        }
         let why = step(st);
         if why.is_some() {
             return why;

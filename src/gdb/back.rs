@@ -1,7 +1,9 @@
-//! Going back: a run that can be repeated is made again and runs to an earlier count of instructions.
+//! Going back: to the last snapshot before, and from there to an earlier count of instructions.
 //!
-//! A step back costs what the run up to there has cost.  What a guest has printed is not shown again.
+//! Where no snapshot is left, because the guest has changed files, the run is made again from its beginning, with its
+//! files as they were.  What a guest has printed is not shown again.
 
+use super::serve::STRETCH;
 use super::target::{Action, Session};
 use crate::machine::debug::{Stop, Stops};
 use crate::machine::{Ended, Machine};
@@ -73,45 +75,86 @@ impl Session {
         }
     }
 
-    /// Runs from the beginning to a count of instructions.
-    fn run_to(&mut self, count: u64) -> Stop {
-        self.machine.run_until(&Stops { at: Some(count), ..Stops::default() })
+    /// Keeps the present, if it is time.
+    pub(super) fn keep(&mut self) {
+        if self.goes_back() {
+            self.kept.look(&mut self.machine);
+        }
+    }
+
+    /// Takes the machine to the last moment that is kept, at or before a count of instructions: at least to the
+    /// beginning.
+    fn start_at(&mut self, at: u64) -> Option<()> {
+        match self.kept.return_to(&mut self.machine, at) {
+            true => Some(()),
+            false => self.again(),
+        }
+    }
+
+    /// Goes to an earlier count of instructions, or a later one.
+    fn run_to(&mut self, count: u64) -> Option<()> {
+        self.start_at(count)?;
+        loop {
+            let here = self.machine.instructions();
+            if here >= count {
+                return Some(());
+            }
+            let at = Some(count.min(here.saturating_add(STRETCH)));
+            if let Stop::Ended(_) = self.machine.run_until(&Stops { at, ..Stops::default() }) {
+                return Some(());
+            }
+            self.keep();
+        }
     }
 
     /// Goes back, as `action` says.
     pub(super) fn back(&mut self, action: Action) -> Back {
         let here = self.machine.instructions();
-        if here == 0 || self.again().is_none() {
-            return Back::Beginning;
-        }
-        let current = self.current;
+        self.search(action, here).unwrap_or(Back::Beginning)
+    }
+
+    fn search(&mut self, action: Action, here: u64) -> Option<Back> {
+        let before = here.checked_sub(1)?;
         if action == Action::BackStep {
-            self.run_to(here - 1);
-            return Back::At(Stop::Step(self.machine.interrupted().unwrap_or(current)));
+            self.run_to(before)?;
+            return Some(Back::At(Stop::Step(self.machine.interrupted().unwrap_or(self.current))));
         }
-        // The last of all stops on the way here: its count, and why.
-        let stops = Stops { at: Some(here - 1), step: None, ..self.stops.clone() };
-        let mut last = None;
+        // From each moment that is kept to the one behind it, the last of all stops: its count, and why.
+        let mut end = here;
         loop {
-            match self.machine.run_until(&stops) {
+            self.start_at(end.saturating_sub(1))?;
+            let from = self.machine.instructions();
+            if let Some((count, stop)) = self.last_stop(end) {
+                self.run_to(count)?;
+                return Some(Back::At(stop));
+            }
+            if from == 0 {
+                self.start_at(0)?;
+                return None;
+            }
+            end = from;
+        }
+    }
+
+    /// Runs to a count of instructions, and gives the last stop before it and its count.  Who goes back meets an
+    /// instruction that touches watched memory from behind, and stops in front of it.
+    fn last_stop(&mut self, end: u64) -> Option<(u64, Stop)> {
+        let stops = Stops { at: Some(end), step: None, ..self.stops.clone() };
+        let mut last = None;
+        while self.machine.instructions() <= end {
+            let stop = self.machine.run_until(&stops);
+            let here = self.machine.instructions();
+            let place = match stop {
                 Stop::Count | Stop::Ended(_) => break,
-                Stop::Asleep => {}
-                Stop::Signal(..) => {}
-                stop if self.machine.instructions() < here => {
-                    last = Some((self.machine.instructions(), stop))
-                }
-                _ => break,
+                Stop::Asleep | Stop::Signal(..) => continue,
+                Stop::Watched(..) => here.saturating_sub(1),
+                _ => here,
+            };
+            if place >= end {
+                break;
             }
+            last = Some((place, stop));
         }
-        if self.again().is_none() {
-            return Back::Beginning;
-        }
-        match last {
-            Some((count, stop)) => {
-                self.run_to(count);
-                Back::At(stop)
-            }
-            None => Back::Beginning,
-        }
+        last
     }
 }

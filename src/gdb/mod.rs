@@ -4,7 +4,9 @@
 //! |---|---|
 //! | [`arch`] | the registers as gdb numbers them |
 //! | [`target`] | processes as threads, memory, breakpoints, watchpoints |
-//! | [`back`] | going back: the run from its beginning, to an earlier count of instructions |
+//! | [`back`] | going back: from the snapshot before, or the beginning, to an earlier count of instructions |
+//! | [`mod@kept`] | snapshots of the run |
+//! | [`mod@libraries`] | libraries that are mapped, as ELF files |
 //! | [`monitor`] | what `monitor` commands say |
 //! | [`mod@serve`] | the conversation |
 //!
@@ -14,6 +16,8 @@
 
 pub mod arch;
 pub mod back;
+mod kept;
+mod libraries;
 pub mod monitor;
 pub mod serve;
 pub mod target;

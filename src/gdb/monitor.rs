@@ -4,9 +4,11 @@ use syscalls::SYSENT;
 
 use super::target::Session;
 use crate::machine::debug::Seen;
+use crate::mem::{Backing, Prot, Region, Sharing};
 
 const HELP: &str = "\
 monitor ps            the guest's processes
+monitor maps [PID]    what is mapped in a process, by default in the one that has stopped
 monitor catch NAME... stop where a system call begins and where it has ended (all: every call; none: none)
 monitor where         the count of instructions so far, and the call at which the guest has stopped
 ";
@@ -31,6 +33,11 @@ impl Session {
                 };
                 self.machine.processes().iter().map(line).collect()
             }
+            (Some("maps"), []) => self.maps(self.current),
+            (Some("maps"), [pid]) => match pid.parse() {
+                Ok(pid) => self.maps(pid),
+                Err(_) => format!("{pid} is no number of a process\n"),
+            },
             (Some("where"), []) => {
                 let call = self.at_call.as_ref().map(|call| format!(", {call}")).unwrap_or_default();
                 format!("{} instructions{call}\n", self.machine.instructions())
@@ -47,6 +54,29 @@ impl Session {
             (Some("catch"), names @ [_, ..]) => names.iter().map(|name| self.catch(name)).collect(),
             _ => HELP.to_owned(),
         }
+    }
+
+    fn maps(&self, pid: i32) -> String {
+        let regions = self.machine.regions(pid);
+        if regions.is_empty() {
+            return format!("nothing is mapped in process {pid}\n");
+        }
+        let line = |region: Region| {
+            let may = |right, letter| if region.prot.contains(right) { letter } else { '-' };
+            let rights = [may(Prot::READ, 'r'), may(Prot::WRITE, 'w'), may(Prot::EXEC, 'x')];
+            let what = match region.backing {
+                Backing::Anonymous => "memory".to_owned(),
+                Backing::SharedAnonymous { .. } => "shared memory".to_owned(),
+                Backing::File { id, offset, sharing } => {
+                    let shared = if sharing == Sharing::Shared { ", shared" } else { "" };
+                    let name = self.machine.name_of(id).unwrap_or_else(|| b"a file".to_vec());
+                    format!("{} from {offset:#x}{shared}", name.escape_ascii())
+                }
+            };
+            let end = u64::from(region.start) + u64::from(region.len);
+            format!("{:#010x} {end:#010x} {} {what}\n", region.start, rights.iter().collect::<String>())
+        };
+        regions.into_iter().map(line).collect()
     }
 
     fn catch(&mut self, name: &str) -> String {

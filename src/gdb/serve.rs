@@ -17,7 +17,7 @@ use crate::machine::Ended;
 use crate::machine::debug::{Stop, Stops, Touch};
 
 /// Instructions between two looks at what gdb says.
-const STRETCH: u64 = 2_000_000;
+pub(super) const STRETCH: u64 = 2_000_000;
 
 /// The way to gdb.
 pub type Way = Box<dyn ConnectionExt<Error = io::Error>>;
@@ -60,6 +60,9 @@ impl BlockingEventLoop for Loop {
         session: &mut Session,
         way: &mut Way,
     ) -> Result<Event<Reason>, WaitForStopReasonError<Infallible, io::Error>> {
+        if let Some(stop) = session.withheld.take() {
+            return Ok(Event::TargetStopped(session.told(stop)));
+        }
         if matches!(session.action, Action::BackStep | Action::BackContinue) {
             return Ok(Event::TargetStopped(session.gone_back()));
         }
@@ -72,7 +75,14 @@ impl BlockingEventLoop for Loop {
             let stops = Stops { step, at: Some(at), ..session.stops.clone() };
             let stop = session.machine.run_until(&stops);
             session.show();
-            if !matches!(stop, Stop::Count | Stop::Asleep) {
+            session.keep();
+            let quiet = matches!(stop, Stop::Count | Stop::Asleep);
+            if !matches!(stop, Stop::Ended(_)) && session.libraries_changed() {
+                session.withheld = (!quiet).then_some(stop);
+                let pid = session.machine.interrupted().unwrap_or(session.current);
+                return Ok(Event::TargetStopped(Reason::Library(tid(pid))));
+            }
+            if !quiet {
                 return Ok(Event::TargetStopped(session.told(stop)));
             }
             if way.peek().map_err(WaitForStopReasonError::Connection)?.is_some() {

@@ -15,14 +15,18 @@ use gdbstub::target::ext::breakpoints::{
 };
 use gdbstub::target::ext::catch_syscalls::{CatchSyscalls, CatchSyscallsOps, SyscallNumbers};
 use gdbstub::target::ext::exec_file::{ExecFile, ExecFileOps};
+use gdbstub::target::ext::host_io::HostIoOps;
+use gdbstub::target::ext::libraries::LibrariesOps;
 use gdbstub::target::ext::monitor_cmd::{ConsoleOutput, MonitorCmd, MonitorCmdOps};
 use gdbstub::target::ext::thread_extra_info::{ThreadExtraInfo, ThreadExtraInfoOps};
 use gdbstub::target::{Target, TargetError, TargetResult};
 
 use super::arch::{I386, Packed};
 use super::back::Maker;
+use super::kept::Kept;
+use super::libraries::Mapped;
 use crate::machine::Machine;
-use crate::machine::debug::{Stops, Touch};
+use crate::machine::debug::{Stop, Stops, Touch};
 
 /// What the guest shall do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,12 @@ pub struct Session {
     pub(super) at_call: Option<String>,
     /// The thread that gdb was last told of.
     pub(super) current: i32,
+    /// Earlier moments of the run.
+    pub(super) kept: Kept,
+    /// Libraries, for gdb.
+    pub(super) mapped: Mapped,
+    /// A stop that gdb is told of as soon as it goes on: it has to know of libraries first.
+    pub(super) withheld: Option<Stop>,
 }
 
 impl Session {
@@ -68,16 +78,20 @@ impl Session {
             knows_calls: false,
             at_call: None,
             current,
+            kept: Kept::default(),
+            mapped: Mapped::default(),
+            withheld: None,
         }
     }
 
     /// Lets the session go back, too: `maker` gives the same machine again, whose run is the same.
     pub fn repeatable(mut self, maker: Maker) -> Self {
         self.maker = Some(maker);
+        self.keep();
         self
     }
 
-    fn goes_back(&self) -> bool {
+    pub(super) fn goes_back(&self) -> bool {
         self.maker.is_some() && !self.changed
     }
 
@@ -122,6 +136,14 @@ impl Target for Session {
 
     fn support_exec_file(&mut self) -> Option<ExecFileOps<'_, Self>> {
         (!self.file.is_empty()).then_some(self as _)
+    }
+
+    fn support_host_io(&mut self) -> Option<HostIoOps<'_, Self>> {
+        Some(self)
+    }
+
+    fn support_libraries(&mut self) -> Option<LibrariesOps<'_, Self>> {
+        Some(self)
     }
 
     fn support_monitor_cmd(&mut self) -> Option<MonitorCmdOps<'_, Self>> {

@@ -5,6 +5,7 @@
 //!
 //! Must not know the guest's rules; see `kernel/vfs`.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -47,6 +48,21 @@ fn outer_mode(perm: u32) -> Mode {
     Mode::from_raw_mode((perm & 0o1777) as RawMode)
 }
 
+thread_local! {
+    /// Changes of this thread.
+    static CHANGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has changed something of the host's files, or may have.
+pub fn changes() -> u64 {
+    CHANGES.get()
+}
+
+/// Notes a change of the host's files: before it is made.
+pub fn note() {
+    CHANGES.set(CHANGES.get() + 1);
+}
+
 impl Place {
     /// Makes the regular file `name`, which must not exist, and holds it.
     pub fn create(&self, name: &[u8], perm: u32) -> HostResult<Place> {
@@ -56,6 +72,7 @@ impl Place {
     /// The same, with the descriptor by which it was made, for reading and writing.  What is held is the file
     /// that was made, even if its name stands for another one by now.
     pub fn create_open(&self, name: &[u8], perm: u32) -> HostResult<(Place, OwnedFd)> {
+        note();
         let component = Component::new(name)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NOCTTY;
         let mode = outer_mode(perm);
@@ -73,6 +90,7 @@ impl Place {
 
     /// Makes the directory `name`, and holds what the name stands for afterwards.
     pub fn mkdir(&self, name: &[u8], perm: u32) -> HostResult<Option<Place>> {
+        note();
         let component = Component::new(name)?;
         self.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::mkdirat(self.fd(), component.0, outer_mode(perm))?))?;
         self.made(name, HostKind::Directory)
@@ -94,6 +112,7 @@ impl Place {
 
     /// Makes a FIFO or socket node called `name`, and holds what the name stands for afterwards.
     pub fn mknod(&self, name: &[u8], kind: NodeKind, perm: u32) -> HostResult<Option<Place>> {
+        note();
         let component = Component::new(name)?;
         let (kind, seen) = match kind {
             NodeKind::Fifo => (FileType::Fifo, HostKind::Fifo),
@@ -107,6 +126,7 @@ impl Place {
 
     /// Makes the symbolic link `name` with `text`, and holds what the name stands for afterwards.
     pub fn symlink(&self, name: &[u8], text: &[u8]) -> HostResult<Option<Place>> {
+        note();
         let component = Component::new(name)?;
         self.lending(Mode::WUSR | Mode::XUSR, || Ok(fs::symlinkat(text, self.fd(), component.0)?))?;
         self.made(name, HostKind::Symlink)
@@ -114,6 +134,7 @@ impl Place {
 
     /// Gives `file` the further name `name` in this directory.
     pub fn link_to(&self, name: &[u8], file: &Place) -> HostResult<()> {
+        note();
         let component = Component::new(name)?;
         self.lending(Mode::WUSR | Mode::XUSR, || {
             let reach = file.reach()?;
@@ -124,6 +145,7 @@ impl Place {
 
     /// Removes the entry `name`.
     pub fn remove(&self, name: &[u8], directory: bool) -> HostResult<()> {
+        note();
         let component = Component::new(name)?;
         self.lending(Mode::WUSR | Mode::XUSR, || {
             Ok(fs::unlinkat(self.fd(), component.0, removal(directory))?)
@@ -133,6 +155,7 @@ impl Place {
     /// Renames the entry `from` of this directory to `to` in the directory `into`, in the place of what is
     /// there or, without `replace`, only to a free name (`EEXIST`).
     pub fn rename(&self, from: &[u8], into: &Place, to: &[u8], replace: bool) -> HostResult<()> {
+        note();
         let (from, to) = (Component::new(from)?, Component::new(to)?);
         let plain = || Ok(fs::renameat(self.fd(), from.0, into.fd(), to.0)?);
         let act = || match replace {
@@ -151,18 +174,21 @@ impl Place {
 
     /// Sets the permission bits, without set-id bits.
     pub fn chmod(&self, perm: u32) -> HostResult<()> {
+        note();
         let reach = self.reach()?;
         Ok(fs::chmodat(reach.at(), reach.path(), outer_mode(perm), AtFlags::empty())?)
     }
 
     /// Sets owner and group, where the host allows it.
     pub fn chown(&self, uid: Option<u32>, gid: Option<u32>) -> HostResult<()> {
+        note();
         let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
         Ok(fs::chownat(self.fd(), "", uid, gid, AtFlags::EMPTY_PATH)?)
     }
 
     /// Sets the times of access and modification.
     pub fn utimes(&self, atime: HostTime, mtime: HostTime) -> HostResult<()> {
+        note();
         let times = Timestamps {
             last_access: Timespec { tv_sec: atime.sec, tv_nsec: atime.nsec as _ },
             last_modification: Timespec { tv_sec: mtime.sec, tv_nsec: mtime.nsec as _ },
@@ -207,6 +233,7 @@ impl Place {
 
     /// Sets or, with `None`, removes the extended attribute `name`.
     pub fn set_attribute(&self, name: &str, value: Option<&[u8]>) -> HostResult<()> {
+        note();
         self.lending(Mode::RUSR | Mode::WUSR, || {
             let reach = self.reach()?;
             let create = fs::XattrFlags::empty();
@@ -226,6 +253,7 @@ impl Place {
 
 /// Exchanges what two names of our own stand for, at once.
 pub fn exchange(one: &Path, other: &Path) -> HostResult<()> {
+    note();
     Ok(fs::renameat_with(fs::CWD, one, fs::CWD, other, RenameFlags::EXCHANGE)?)
 }
 

@@ -142,7 +142,7 @@ const LENDINGS: usize = 4;
 pub const MOST_APPENDED: usize = 16 << 20;
 
 /// A place in the host's tree, held open without rights to its content.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Place {
     pub(super) fd: Rc<OwnedFd>,
     /// Where it was found, if it is reached that way.
@@ -361,6 +361,7 @@ pub fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> HostResult
 
 /// Writes at `offset`; an error after the first bytes is a short count.
 pub fn write_at(fd: BorrowedFd<'_>, data: &[u8], offset: u64) -> HostResult<usize> {
+    super::change::note();
     let mut done = 0;
     while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
         match rustix::io::pwrite(fd, rest, offset + done as u64) {
@@ -378,6 +379,7 @@ pub fn write_at(fd: BorrowedFd<'_>, data: &[u8], offset: u64) -> HostResult<usiz
 /// count.  Gives the count and where the file ended afterwards.  The host finds the end and writes in one
 /// step, so that nobody's bytes are written over: all of `data` must come in one call.
 pub fn append(fd: BorrowedFd<'_>, data: &[u8]) -> HostResult<(usize, u64)> {
+    super::change::note();
     let mut done = 0;
     let here = || -> HostResult<u64> { Ok(fs::seek(fd, SeekFrom::Current(0))?) };
     while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
@@ -395,6 +397,7 @@ pub fn append(fd: BorrowedFd<'_>, data: &[u8]) -> HostResult<(usize, u64)> {
 
 /// Sets the size of an open file.
 pub fn set_size(fd: BorrowedFd<'_>, size: u64) -> HostResult<()> {
+    super::change::note();
     Ok(fs::ftruncate(fd, size)?)
 }
 

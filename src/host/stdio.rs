@@ -6,15 +6,17 @@
 //!
 //! Must not know descriptors of a guest.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{self, OFlags, SeekFrom};
+use rustix::fs::{self, Mode, OFlags, SeekFrom};
 use rustix::io::Errno as Linux;
 
 use super::error::{HostError, HostResult};
 use super::fs::{HostKind, HostStat, HostTime, stat_of};
 use super::tape::{Answer, Question, Tape};
+use super::{change, memory};
 
 /// Bytes that a ready pipe or terminal takes without waiting (PIPE_BUF).
 const ATOMIC: usize = 4096;
@@ -35,9 +37,9 @@ pub enum StreamKind {
 }
 
 /// A host descriptor that a guest reads and writes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stream {
-    fd: OwnedFd,
+    fd: Rc<OwnedFd>,
     /// What it is.
     pub kind: StreamKind,
     /// Open for reading.
@@ -50,6 +52,8 @@ pub struct Stream {
     frozen: Option<HostStat>,
     /// The host puts what is written at the end.
     appends: bool,
+    /// What is written stays with the run.
+    kept: bool,
 }
 
 /// The number of a stream that is none of the standard ones.
@@ -133,7 +137,16 @@ impl Stream {
         let readable = access != OFlags::WRONLY;
         let writable = access != OFlags::RDONLY;
         let appends = fs::fcntl_getfl(&fd)?.contains(OFlags::APPEND);
-        Ok(Stream { fd, kind, readable, writable, number: NO_STANDARD, frozen: None, appends })
+        Ok(Stream {
+            fd: Rc::new(fd),
+            kind,
+            readable,
+            writable,
+            number: NO_STANDARD,
+            frozen: None,
+            appends,
+            kept: false,
+        })
     }
 
     /// Freezes what the host says about it, for a run that is recorded; gives what is known of it.
@@ -146,9 +159,18 @@ impl Stream {
 
     /// A stream of a recording that is played: nothing of the host is behind it.
     pub fn played(facts: &Facts) -> HostResult<Stream> {
-        let fd = fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, fs::Mode::empty())?;
+        let fd = fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         let Facts { number, stat, kind, readable, writable, appends } = *facts;
-        Ok(Stream { fd, kind, readable, writable, number, frozen: Some(stat), appends })
+        Ok(Stream {
+            fd: Rc::new(fd),
+            kind,
+            readable,
+            writable,
+            number,
+            frozen: Some(stat),
+            appends,
+            kept: false,
+        })
     }
 
     /// From now on it is the standard stream of this process; what was none is a pipe that nobody is at.
@@ -158,6 +180,36 @@ impl Stream {
         {
             (self.fd, self.kind) = (standard.fd, standard.kind);
         }
+    }
+
+    /// The same stream over another file, at the same offset.
+    pub fn over(&self, file: OwnedFd) -> HostResult<Stream> {
+        let stream = Stream { fd: Rc::new(file), ..*self };
+        fs::seek(&stream.fd, SeekFrom::Start(fs::tell(&self.fd)?))?;
+        Ok(stream)
+    }
+
+    /// The same file, which is read, with an offset of its own.
+    pub fn opened_again(&self) -> HostResult<Stream> {
+        let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+        self.over(fs::open(link, flags, Mode::empty())?)
+    }
+
+    /// A copy of a file in memory, at the same offset.
+    pub fn copied(&self) -> HostResult<Stream> {
+        let copy = memory::content(&self.fd).and_then(|content| memory::file(&content));
+        self.over(copy.map_err(|error| HostError::of_io(&error))?)
+    }
+
+    /// Whether what is written is kept with the run.
+    pub fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    /// What is written is kept with the run: no file of the host changes.
+    pub fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// Whether the host puts what is written at the end.
@@ -235,6 +287,7 @@ impl Stream {
     }
 
     fn write_now(&self, data: &[u8]) -> HostResult<usize> {
+        self.note_change();
         if self.kind == StreamKind::File {
             return self.write_file(data);
         }
@@ -273,9 +326,16 @@ impl Stream {
 
     /// Sets the size of a file.
     pub fn set_size(&self, size: u64) -> HostResult<()> {
+        self.note_change();
         let done = fs::ftruncate(&self.fd, size);
         // What a recorded run is told does not depend on who is behind the stream.
         if self.frozen.is_some() { Ok(()) } else { Ok(done?) }
+    }
+
+    fn note_change(&self) {
+        if !self.kept {
+            change::note();
+        }
     }
 
     fn write_file(&self, data: &[u8]) -> HostResult<usize> {

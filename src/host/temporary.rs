@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{self, Access};
 use tempfile::TempDir;
@@ -42,10 +43,10 @@ pub fn directory(above: &Path) -> io::Result<Directory> {
 }
 
 /// The place for a temporary directory, and the directory once somebody has used it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Temporary {
     above: PathBuf,
-    made: Option<Directory>,
+    made: Option<Rc<Directory>>,
 }
 
 impl Temporary {
@@ -64,7 +65,10 @@ impl Temporary {
     pub fn path(&mut self) -> HostResult<&Path> {
         let made = match self.made.take() {
             Some(made) => made,
-            None => directory(&self.above).map_err(|e| HostError::of_io(&e))?,
+            None => Rc::new({
+                super::change::note();
+                directory(&self.above).map_err(|e| HostError::of_io(&e))?
+            }),
         };
         Ok(self.made.insert(made).path())
     }

@@ -15,10 +15,12 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, SeekFrom};
 use rustix::io::Errno as Linux;
 
+use super::change;
 use super::error::{HostError, HostResult};
 use super::fs::{HostKind, OpenFor, Place};
 use super::temporary::{self, Directory};
@@ -70,17 +72,17 @@ impl From<HostError> for UpperError {
 }
 
 /// An overlay's directory, locked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Upper {
     path: PathBuf,
-    directory: OwnedFd,
+    directory: Rc<OwnedFd>,
     data: Place,
     /// The journal and its length; none where nothing is kept.
-    index: Option<(File, u64)>,
+    index: Option<(Rc<File>, u64)>,
     /// A line was written in part and could not be taken back: nothing may follow it.
     broken: bool,
-    _lock: Option<File>,
-    _private: Option<Directory>,
+    _lock: Option<Rc<File>>,
+    _private: Option<Rc<Directory>>,
 }
 
 impl Upper {
@@ -91,7 +93,16 @@ impl Upper {
         let directory = open_directory(&path)?;
         fs::mkdirat(&directory, DATA, Mode::RWXU)?;
         let data = Place::top(&path.join(DATA)).map_err(|e| io::Error::from(e.0))?;
-        Ok(Self { path, directory, data, index: None, broken: false, _lock: None, _private: Some(made) })
+        let directory = Rc::new(directory);
+        Ok(Self {
+            path,
+            directory,
+            data,
+            index: None,
+            broken: false,
+            _lock: None,
+            _private: Some(Rc::new(made)),
+        })
     }
 
     /// Opens the overlay in `path`, or makes one with `first` as its journal where there is nothing and that
@@ -129,8 +140,16 @@ impl Upper {
         if data.stat()?.kind != HostKind::Directory {
             return Err(UpperError::Foreign(DATA.to_owned()));
         }
-        let mut upper =
-            Self { path, directory, data, index: None, broken: false, _lock: Some(lock), _private: None };
+        let directory = Rc::new(directory);
+        let mut upper = Self {
+            path,
+            directory,
+            data,
+            index: None,
+            broken: false,
+            _lock: Some(Rc::new(lock)),
+            _private: None,
+        };
         if !has_index {
             upper.replace(INDEX, first.unwrap_or_default())?;
         }
@@ -140,7 +159,7 @@ impl Upper {
         }
         let mut bytes = Vec::new();
         (&mut index).take(INDEX_BOUND).read_to_end(&mut bytes)?;
-        upper.index = Some((index, bytes.len() as u64));
+        upper.index = Some((Rc::new(index), bytes.len() as u64));
         Ok((upper, bytes))
     }
 
@@ -152,10 +171,11 @@ impl Upper {
     /// Appends one line to the journal, whole or not at all.
     pub fn append(&mut self, line: &[u8]) -> HostResult<()> {
         let Some((index, length)) = &mut self.index else { return Ok(()) };
+        change::note();
         if self.broken {
             return Err(Linux::IO.into());
         }
-        match index.write_all(line) {
+        match (&**index).write_all(line) {
             Ok(()) => {
                 *length += line.len() as u64;
                 Ok(())
@@ -169,6 +189,7 @@ impl Upper {
 
     /// Cuts the journal off: what follows is a line that was not written whole.
     pub fn cut(&mut self, length: u64) -> io::Result<()> {
+        change::note();
         if let Some((index, there)) = &mut self.index {
             index.set_len(length)?;
             *there = length;
@@ -183,12 +204,13 @@ impl Upper {
         }
         self.replace(INDEX, bytes)?;
         let index = regular(&self.directory, INDEX, OFlags::RDWR | OFlags::APPEND)?;
-        self.index = Some((index, bytes.len() as u64));
+        self.index = Some((Rc::new(index), bytes.len() as u64));
         Ok(())
     }
 
     /// Makes `name` hold exactly these bytes, at once.
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        change::note();
         match fs::unlinkat(&self.directory, NEW_INDEX, AtFlags::empty()) {
             Err(error) if error != Linux::NOENT => return Err(error.into()),
             _ => {}
@@ -210,7 +232,7 @@ impl Upper {
 
     /// Makes the empty contents of file `number`.
     pub fn create_data(&self, number: u64) -> HostResult<Place> {
-        match self.remove_data(number) {
+        match self.data.remove(name(number).as_bytes(), false) {
             Err(error) if error.0 != Linux::NOENT => return Err(error),
             _ => {}
         }
@@ -241,8 +263,12 @@ impl Upper {
         }
     }
 
-    /// Removes the contents of file `number`.
+    /// Removes the contents of file `number`; copies of the overlay may still want them, then they stay as long as the
+    /// overlay is used.
     pub fn remove_data(&self, number: u64) -> HostResult<()> {
+        if Rc::strong_count(&self.directory) > 1 {
+            return Ok(());
+        }
         self.data.remove(name(number).as_bytes(), false)
     }
 
@@ -253,7 +279,7 @@ impl Upper {
     }
 
     /// Room where contents are.
-    pub fn space(&self) -> HostResult<super::change::HostSpace> {
+    pub fn space(&self) -> HostResult<change::HostSpace> {
         self.data.space()
     }
 
@@ -278,6 +304,7 @@ impl Upper {
 
     /// The file in which a commit that was begun notes its progress.
     pub fn resume_commit(&self) -> io::Result<File> {
+        change::note();
         regular(&self.directory, COMMIT, OFlags::RDWR | OFlags::APPEND)
     }
 
@@ -326,6 +353,7 @@ fn regular(directory: &OwnedFd, name: &str, flags: OFlags) -> io::Result<File> {
 
 /// Copies a file, sharing its blocks where the host can, and leaving holes where there are holes.
 fn copy(from: &OwnedFd, to: &OwnedFd) -> HostResult<()> {
+    change::note();
     if fs::ioctl_ficlone(to, from).is_ok() {
         return Ok(());
     }

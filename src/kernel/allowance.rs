@@ -7,7 +7,7 @@ use super::Kernel;
 use crate::mem::{self, PAGE_SIZE};
 
 /// Allowances of a run; none where nothing is set.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Allowance {
     /// Processes at one time, zombies too.
     pub procs: Option<usize>,
@@ -131,7 +131,7 @@ impl Kernel {
         [mem::budget::own_pages(), mem::most_shared_bytes(), self.allowance.written]
     }
 
-    fn account_closely(&mut self) {
+    pub(in crate::kernel) fn account_closely(&mut self) {
         let Some(most) = self.allowance.memory else { return };
         let in_use = self.memory_in_use();
         let refused = mem::budget::is_refused();
@@ -192,6 +192,13 @@ impl Kernel {
     /// Counts bytes that the host took.
     pub(in crate::kernel) fn wrote(&mut self, bytes: usize) {
         self.allowance.written = self.allowance.written.saturating_add(bytes as u64);
+    }
+}
+
+impl Allowance {
+    /// Sets how many written pages of this thread are not this machine's.
+    pub(in crate::kernel) fn set_foreign(&mut self, pages: u64) {
+        self.foreign = pages;
     }
 }
 

@@ -157,6 +157,11 @@ impl<T> Arena<T> {
         self.get(id).is_some()
     }
 
+    /// All objects, to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().filter_map(|entry| entry.object.as_mut())
+    }
+
     /// All objects in the order of their slots.
     pub fn iter(&self) -> impl Iterator<Item = (Id<T>, &T)> {
         self.entries.iter().enumerate().filter_map(|(index, e)| {

@@ -14,6 +14,7 @@ use super::limits::{MAXFILES, Plimit, Resource, Rlimit};
 use super::proc::exec::ExecError;
 use super::proc::leader::{LEADER_PID, Leader};
 use super::proc::{Flags, Proc, ProcId, State, enter_pgrp};
+use super::shared::Alone;
 use super::signal::{Action, CANT_MASK, NSIG, SIGCONT, SIGKILL, SIGSTOP, Sigacts, sigmask};
 use super::sleep_queues::SleepQueues;
 use super::synch::priority::PUSER;
@@ -197,7 +198,7 @@ impl Kernel {
             counters: super::counters::Counters::default(),
             blocks: vfs::blocks::Blocks::default(),
             ledger: super::ledger::Ledger::default(),
-            observer: None,
+            observer: Alone::default(),
             sequence: 0,
         };
         kernel.vfs.offer_kernel(super::kmem::synthetic());

@@ -202,7 +202,7 @@ pub trait Observer: fmt::Debug {
 impl Kernel {
     /// Sets who observes.
     pub fn set_observer(&mut self, observer: Option<Box<dyn Observer>>) {
-        self.observer = observer;
+        *self.observer = observer;
         self.watch();
     }
 
@@ -215,7 +215,7 @@ impl Kernel {
 
     /// Has the observer write out what it holds back.
     pub fn flush_observer(&mut self) {
-        if let Some(observer) = &mut self.observer {
+        if let Some(observer) = &mut *self.observer {
             observer.flush();
             if observer.is_unheard() {
                 self.set_observer(None);
@@ -268,7 +268,7 @@ impl Kernel {
         self.tell(id, &Event::Enter(*call));
         let mut observer = self.observer.take()?;
         let intercept = observer.intercept(self, id, call);
-        self.observer = Some(observer);
+        *self.observer = Some(observer);
         Some(intercept)
     }
 
@@ -277,7 +277,7 @@ impl Kernel {
         if let Some(mut observer) = self.observer.take() {
             self.sequence += 1;
             observer.event(self, id, self.sequence, event);
-            self.observer = Some(observer);
+            *self.observer = Some(observer);
         }
         if !self.ktrace.is_empty() {
             super::ktrace::event(self, id, event);

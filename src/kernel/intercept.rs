@@ -56,7 +56,7 @@ pub struct Poke {
 pub(super) type Pending = HashMap<ProcId, Edge>;
 
 /// A call that is delayed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Delayed {
     /// It has not begun; the result, where it is made up.
     Enter(Call, Option<Result<u32, Errno>>),

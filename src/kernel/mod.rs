@@ -14,6 +14,7 @@ pub mod allowance;
 pub mod arena;
 pub mod boot;
 mod context;
+mod copy;
 pub mod counters;
 pub mod cred;
 pub mod event;
@@ -29,6 +30,7 @@ pub mod netinet;
 pub mod proc;
 mod sched;
 mod session;
+mod shared;
 pub mod signal;
 mod sleep;
 mod sleep_queues;
@@ -46,11 +48,12 @@ use crate::host::tape::Tape;
 pub use context::Context;
 use proc::ProcId;
 pub use sched::RunQueues;
+use shared::Alone;
 use sleep_queues::SleepQueues;
 pub use synch::{Channel, HZ, Parked, Resume, Retval, Sleep, Stop, Sysret, Wake};
 
 /// The kernel: every table that 2.1 keeps in global variables.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Kernel {
     /// Processes, process groups, sessions.
     pub procs: proc::Table,
@@ -119,7 +122,7 @@ pub struct Kernel {
     /// What waits for the ends of calls that an observer has made up.
     pub(crate) intercepted: intercept::Pending,
     /// The observer of events.
-    pub(crate) observer: Option<Box<dyn event::Observer>>,
+    pub(crate) observer: Alone<Option<Box<dyn event::Observer>>>,
     /// Number of events and timeouts so far; gives each its place in the order.
     pub(crate) sequence: u64,
 }

@@ -29,7 +29,7 @@ const LOAD_SECONDS: u64 = 5;
 const LOAD_DECAY: [u32; 3] = [1884, 2014, 2036];
 
 /// The queues of one kind, and which of them hold processes (`whichqs` and its relatives).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Queues {
     queues: [VecDeque<ProcId>; NQS],
     ready: u32,
@@ -73,7 +73,7 @@ impl Queues {
 }
 
 /// The queues of processes that are ready to run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RunQueues {
     realtime: Queues,
     normal: Queues,

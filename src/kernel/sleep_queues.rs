@@ -12,7 +12,7 @@ use super::synch::Channel;
 const TABLESIZE: usize = 128;
 
 /// The sleep queues.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SleepQueues {
     queues: [Vec<(Channel, ProcId)>; TABLESIZE],
 }

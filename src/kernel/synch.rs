@@ -125,7 +125,7 @@ impl From<Interruption> for Stop {
 }
 
 /// A call that waits: where it sleeps, and what it needs to go on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Parked {
     /// The sleep.
     pub sleep: Sleep,
@@ -134,7 +134,7 @@ pub struct Parked {
 }
 
 /// The continuation of a parked call, by area; each variant holds what 2.1 keeps on the kernel stack.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Resume {
     /// A socket call.
     Socket(socket::Resume),
@@ -155,7 +155,7 @@ pub enum Resume {
 }
 
 /// Why a handler does not return a result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Stop {
     /// The call fails.
     Errno(Errno),

@@ -18,7 +18,7 @@ use crate::cpu::Stopped;
 use crate::host::memory;
 use crate::kernel::proc::{Flags, Proc, ProcId, State};
 use crate::kernel::tty;
-use crate::mem::AddressSpace;
+use crate::mem::{AddressSpace, Backing, FileId, Prot, Region, Sharing};
 use crate::trapframe::{Gpr, Trap, Trapframe};
 
 /// Bytes of the gate, `lcall $7,$0`.
@@ -57,13 +57,9 @@ pub struct Stops {
 }
 
 impl Stops {
-    /// Whether each instruction must be looked at.
+    /// Whether each instruction must be looked at: nothing else tells of loads.
     fn look_closely(&self) -> bool {
-        !self.breakpoints.is_empty()
-            || !self.watched.is_empty()
-            || !self.calls.is_empty()
-            || self.all_calls
-            || self.step.is_some()
+        self.step.is_some() || self.watched.iter().any(|(_, _, touch)| *touch != Touch::Write)
     }
 }
 
@@ -91,9 +87,12 @@ pub enum Stop {
 }
 
 /// What a debugger knows of a machine.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Debugger {
     stops: Stops,
+    /// For the processors: the breakpoints, and what is watched for stores.
+    breaks: Rc<BTreeSet<u32>>,
+    stored: Vec<(u32, u32)>,
     /// Why the machine stops now.
     stop: Option<Stop>,
     /// A process and its count of instructions at which it does not stop again.
@@ -109,6 +108,17 @@ pub(super) struct Debugger {
 }
 
 impl Debugger {
+    /// Takes what is wanted from now on.
+    fn set(&mut self, stops: &Stops) {
+        // A step needs none, and what was decoded around them stays.
+        if stops.step.is_none() && *self.breaks != stops.breakpoints {
+            self.breaks = Rc::new(stops.breakpoints.clone());
+        }
+        let pieces = stops.watched.iter().map(|&(address, length, _)| (address, length.min(MOST_WATCHED)));
+        self.stored = if stops.look_closely() { Vec::new() } else { pieces.collect() };
+        self.stops = stops.clone();
+    }
+
     /// How many instructions may be executed before the next look.
     fn stretch(&self, left: u64, total: u64) -> u64 {
         if self.stops.look_closely() {
@@ -142,7 +152,7 @@ impl Debugger {
         if self.stops.breakpoints.contains(&frame.eip) {
             return Some(Stop::Breakpoint(pid));
         }
-        if let Some(number) = self.begins(frame, &proc.vm.space) {
+        if let Some(number) = self.begins(frame, frame.eip, &proc.vm.space) {
             self.inside.insert(pid, number);
             return Some(Stop::Enter(pid, number));
         }
@@ -150,12 +160,12 @@ impl Debugger {
     }
 
     /// The number of the call that the next instruction makes, if it is wanted.
-    fn begins(&self, frame: &Trapframe, space: &AddressSpace) -> Option<u32> {
+    fn begins(&self, frame: &Trapframe, eip: u32, space: &AddressSpace) -> Option<u32> {
         if self.stops.calls.is_empty() && !self.stops.all_calls {
             return None;
         }
         let mut code = [0; GATE.len()];
-        space.peek(frame.eip, &mut code).ok()?;
+        space.peek(eip, &mut code).ok()?;
         if code != GATE {
             return None;
         }
@@ -168,20 +178,49 @@ impl Debugger {
         (self.stops.all_calls || self.stops.calls.contains(&number)).then_some(number)
     }
 
+    /// Notes what watched memory holds, where that is not known.
+    fn look_at_watched(&mut self, pid: i32, space: &AddressSpace) {
+        for &(address, length, _) in &self.stops.watched {
+            self.seen.entry((pid, address)).or_insert_with(|| content(space, address, length));
+        }
+    }
+
     /// Watched memory whose content is not what it was; by whomever it was changed.
     fn changed(&mut self, pid: i32, space: &AddressSpace) -> Option<Stop> {
         let mut found = None;
         for &(address, length, touch) in &self.stops.watched {
-            let mut now = vec![0; length.min(MOST_WATCHED) as usize];
-            if space.peek(address, &mut now).is_err() {
-                now.clear();
-            }
+            let now = content(space, address, length);
             let before = self.seen.insert((pid, address), now.clone());
             if touch != Touch::Read && before.is_some_and(|before| before != now) {
                 found.get_or_insert(Stop::Watched(pid, address, touch));
             }
         }
         found
+    }
+
+    /// What is watched at an address.
+    fn piece(&self, address: u32) -> Option<(u32, Touch)> {
+        self.stops.watched.iter().find(|(at, _, _)| *at == address).map(|&(at, _, touch)| (at, touch))
+    }
+
+    /// Takes a process that has just gone through the gate back before it, where it must stop: the gate has changed
+    /// nothing but the count of instructions, which was `count` before it, and their pointer.
+    fn stops_before_call(
+        &mut self,
+        (pid, count): (i32, u64),
+        turn: &mut Turn,
+        frame: &mut Trapframe,
+        space: &AddressSpace,
+    ) -> bool {
+        let gate = frame.eip.wrapping_sub(GATE.len() as u32);
+        let Some(number) = self.begins(frame, gate, space).filter(|_| turn.done > 0) else { return false };
+        if self.passed == Some((pid, count)) {
+            return false;
+        }
+        (frame.eip, turn.done) = (gate, turn.done - 1);
+        self.inside.insert(pid, number);
+        self.stop = Some(Stop::Enter(pid, number));
+        true
     }
 
     /// Watched memory that the next instruction touches.
@@ -202,6 +241,15 @@ impl Debugger {
             used.iter().find(meets).map(|_| (address, touch))
         })
     }
+}
+
+/// What watched memory holds; nothing where it is not there.
+fn content(space: &AddressSpace, address: u32, length: u32) -> Vec<u8> {
+    let mut now = vec![0; length.min(MOST_WATCHED) as usize];
+    if space.peek(address, &mut now).is_err() {
+        now.clear();
+    }
+    now
 }
 
 fn is_wanted(access: OpAccess, touch: Touch) -> bool {
@@ -282,12 +330,15 @@ impl Machine {
     /// Runs until something of `stops`, a fault of a process, or the end.
     pub fn run_until(&mut self, stops: &Stops) -> Stop {
         let debugger = self.debugger.get_or_insert_default();
-        debugger.stops = stops.clone();
+        debugger.set(stops);
         (debugger.stop, debugger.stepped) = (None, false);
         // What is watched from now on has its content of now.
         debugger
             .seen
             .retain(|(_, address), _| stops.watched.iter().any(|(watched, _, _)| watched == address));
+        for (_, proc) in self.kernel.procs.iter().filter(|_| !stops.watched.is_empty()) {
+            debugger.look_at_watched(proc.pid, &proc.vm.space);
+        }
         if let Some(turn) = &self.turn
             && let Some(proc) = self.kernel.procs.get(turn.id)
         {
@@ -378,6 +429,40 @@ impl Machine {
         to.iter_mut().enumerate().map(readable).take_while(|&read| read).count()
     }
 
+    /// What is mapped in a process, in order of addresses.
+    pub fn regions(&self, pid: i32) -> Vec<Region> {
+        self.of_pid(pid).map(|(_, proc)| proc.vm.space.regions().collect()).unwrap_or_default()
+    }
+
+    /// Files whose beginning processes have mapped to execute them, and where; their own programs are not among them.
+    pub fn mapped_programs(&self) -> Vec<(u32, FileId)> {
+        let mut found = Vec::new();
+        for (_, proc) in self.kernel.procs.iter().filter(|(_, proc)| proc.state != State::Zombie) {
+            let own = proc.text;
+            found.extend(proc.vm.space.regions().filter_map(|region| match region.backing {
+                Backing::File { id, offset: 0, sharing: Sharing::Private }
+                    if region.prot.contains(Prot::EXEC) =>
+                {
+                    let vnode = self.kernel.vfs.held_file(id);
+                    (vnode.is_some() && vnode != own).then_some((region.start, id))
+                }
+                _ => None,
+            }));
+        }
+        found
+    }
+
+    /// The path and the bytes of a file of the guest that is mapped, where the kernel still holds it.
+    pub fn file(&self, id: FileId) -> Option<(Vec<u8>, Vec<u8>)> {
+        let vnode = self.kernel.vfs.held_file(id)?;
+        Some((self.kernel.vfs.path_of(vnode)?, self.kernel.vfs.image_of(vnode)?))
+    }
+
+    /// The path of a file of the guest that is mapped, where the kernel still holds it.
+    pub fn name_of(&self, id: FileId) -> Option<Vec<u8>> {
+        self.kernel.vfs.path_of(self.kernel.vfs.held_file(id)?)
+    }
+
     /// Writes memory of a process, read-only text too.
     pub fn poke(&mut self, pid: i32, address: u32, bytes: &[u8]) -> bool {
         self.of_pid(pid).is_some_and(|(_, proc)| proc.vm.space.poke(address, bytes).is_ok())
@@ -403,16 +488,30 @@ impl Machine {
                 debugger.stop = Some(stop);
                 return None;
             }
-            let touched = debugger.touches(&proc.frame, &proc.vm.space);
+            if turn.done >= turn.left {
+                return Some(Stopped { trap: Trap::Budget, retired: std::mem::take(&mut turn.done) });
+            }
+            let closely = debugger.stops.look_closely();
+            let touched = if closely { debugger.touches(&proc.frame, &proc.vm.space) } else { None };
             let most = debugger.stretch(turn.left - turn.done, total);
+            slot.cpu.stop_at(&debugger.breaks);
+            proc.vm.space.watch_memory(&debugger.stored);
             let stopped = slot.cpu.run(&mut proc.frame, &mut proc.vm.space, most);
             turn.done += stopped.retired;
-            if !matches!(stopped.trap, Trap::Budget) || turn.done >= turn.left {
+            let stored = proc.vm.space.take_touched().and_then(|address| debugger.piece(address));
+            if matches!(stopped.trap, Trap::Syscall)
+                && let at = (pid, proc.instructions + turn.done.saturating_sub(1))
+                && debugger.stops_before_call(at, turn, &mut proc.frame, &proc.vm.space)
+            {
+                slot.cpu.set_clock(slot.cpu.clock().wrapping_sub(1));
+                return None;
+            }
+            if !matches!(stopped.trap, Trap::Budget) {
                 // Behind a trap it stops when it goes on.
                 debugger.stepped |= debugger.stops.step == Some(pid);
                 return Some(Stopped { trap: stopped.trap, retired: std::mem::take(&mut turn.done) });
             }
-            let stop = match touched {
+            let stop = match touched.or(stored) {
                 Some((address, touch)) => {
                     debugger.changed(pid, &proc.vm.space);
                     Some(Stop::Watched(pid, address, touch))

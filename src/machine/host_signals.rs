@@ -54,7 +54,7 @@ pub(super) fn guest_signal(signal: HostSignal) -> Signal {
 }
 
 /// How often somebody has asked for the end, and when the last time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Requests {
     count: u32,
     last: Option<Instant>,

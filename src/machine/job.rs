@@ -59,6 +59,13 @@ pub(super) struct Job {
     pub(super) teller: Option<Teller>,
 }
 
+impl Job {
+    /// The same for a copy of the run, which tells nobody.
+    pub(super) fn twin(&self) -> Self {
+        Self { kill_on_exit: self.kill_on_exit, ..Self::default() }
+    }
+}
+
 impl Machine {
     /// Stops this process if the first program has stopped, and returns when it is continued.
     #[inline]

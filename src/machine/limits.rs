@@ -117,6 +117,12 @@ impl Meter {
         unlimited && (self.host.is_none() || !self.rounds.is_multiple_of(ROUNDS))
     }
 
+    /// The same for a copy of the run, whose time on the host's clock begins now.
+    pub(super) fn twin(&self) -> Self {
+        let host = self.host.map(|_| Instant::now());
+        Self { cancel: self.cancel.clone(), cpu_ns: self.cpu_ns, host, ..Self::new(self.limits) }
+    }
+
     /// The limit that has been hit, if one has.
     pub(super) fn exceeded(&self) -> Option<Limit> {
         if self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed)) {

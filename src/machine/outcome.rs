@@ -40,6 +40,16 @@ pub struct Happened {
 pub(super) struct Collector(Rc<RefCell<(Vec<Happened>, u64)>>);
 
 impl Collector {
+    /// A collector that has the same so far, and goes on by itself.
+    pub(super) fn twin(&self) -> Self {
+        Self(Rc::new(RefCell::new(self.0.borrow().clone())))
+    }
+
+    /// Has what another one has so far, who has it no longer.
+    pub(super) fn adopt(&self, other: &Self) {
+        self.0.replace(other.0.take());
+    }
+
     /// Hands out what has been kept so far.
     pub(super) fn take(&self) -> Vec<Happened> {
         self.0.take().0

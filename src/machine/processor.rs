@@ -22,6 +22,13 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// The same for a copy of the process: what was decoded is found again.
+    pub(super) fn twin(&self, options: Options, library: &Rc<Library>) -> Self {
+        let mut cpu = Cpu::of_library(options, library);
+        cpu.set_clock(self.cpu.clock());
+        Self { owner: self.owner, code: 0, image: self.image, cpu }
+    }
+
     pub(super) fn new(options: Options, library: &Rc<Library>) -> Self {
         Self { owner: None, code: 0, image: None, cpu: Cpu::of_library(options, library) }
     }

@@ -40,10 +40,17 @@ impl Stdio {
         Ok(match self {
             Self::Inherit => stream(Stream::standard(number).ok().flatten()),
             Self::Descriptor(fd) => stream(Stream::new(fd).ok()),
-            Self::Bytes(bytes) => stream(Stream::new(memory::file(&bytes)?).ok()),
+            Self::Bytes(bytes) => {
+                let mut file = Stream::new(memory::file(&bytes)?).ok();
+                file.as_mut().into_iter().for_each(Stream::keep);
+                stream(file)
+            }
             Self::Captured => {
                 let file = memory::file(&[])?;
-                Opened { kept: Some(file.try_clone()?), stream: Stream::new(file).ok() }
+                let kept = Some(file.try_clone()?);
+                let mut stream = Stream::new(file).ok();
+                stream.as_mut().into_iter().for_each(Stream::keep);
+                Opened { kept, stream }
             }
             Self::Closed => stream(None),
         })

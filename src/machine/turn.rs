@@ -18,7 +18,7 @@ const SHORT: u64 = 5 * TRAP_COST;
 const SHORT_TURNS: u8 = 3;
 
 /// A process's turn at the processor.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Turn {
     pub(super) id: ProcId,
     /// Uptime at its beginning.

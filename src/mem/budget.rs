@@ -72,6 +72,8 @@ pub(super) fn has_enough_spare() -> bool {
 pub(super) struct Pages {
     own: Cell<i64>,
     spare: Cell<i64>,
+    /// They are not among the thread's.
+    apart: Cell<bool>,
 }
 
 impl Pages {
@@ -83,7 +85,17 @@ impl Pages {
     /// Counts written pages that are mapped.
     pub(super) fn count_own(&self, change: i64) {
         self.own.set(self.own.get().saturating_add(change));
-        OWN.set(OWN.get().saturating_add_signed(change));
+        if !self.apart.get() {
+            OWN.set(OWN.get().saturating_add_signed(change));
+        }
+    }
+
+    /// Counts the written pages among the thread's, or no longer.
+    pub(super) fn let_count(&self, counts: bool) {
+        if self.apart.replace(!counts) == counts {
+            let own = if counts { self.own.get() } else { -self.own.get() };
+            OWN.set(OWN.get().saturating_add_signed(own));
+        }
     }
 
     /// Counts pages with old contents that are not.
@@ -96,7 +108,8 @@ impl Pages {
 impl Drop for Pages {
     fn drop(&mut self) {
         // While the thread ends nobody counts any more.
-        let _ = OWN.try_with(|own| own.set(own.get().saturating_add_signed(-self.own.get())));
+        let own = if self.apart.get() { 0 } else { self.own.get() };
+        let _ = OWN.try_with(|all| all.set(all.get().saturating_add_signed(-own)));
         let _ = SPARE.try_with(|spare| spare.set(spare.get().saturating_add_signed(-self.spare.get())));
     }
 }
@@ -116,6 +129,11 @@ fn most_mappings() -> usize {
         let most = told.and_then(|text| text.trim().parse().ok()).unwrap_or(USUAL);
         most.saturating_sub(LEFT).max(most / 2)
     })
+}
+
+/// Whether guest memory takes a good part of the mappings that it may have.
+pub fn are_mappings_scarce() -> bool {
+    MAPPINGS.load(Ordering::Relaxed) > most_mappings() / 4
 }
 
 /// What a part of a reservation is.

@@ -45,9 +45,46 @@ impl AddressSpace {
         }
     }
 
+    /// Watches pieces of memory, `(address, length)`, for a debugger: whoever stores to one stops behind the instruction.
+    /// Call it before each run; a hit is told once.
+    pub fn watch_memory(&self, pieces: &[(u32, u32)]) {
+        if self.watch.borrow().pieces.is_empty() && pieces.is_empty() {
+            return;
+        }
+        self.watch.borrow_mut().pieces = pieces.to_vec();
+        for (at, len) in pieces.iter().flat_map(|&(at, len)| page::pieces(at, len)) {
+            self.add_watch(page::of(at), watch::granules(at, len));
+        }
+    }
+
+    /// Whether a watched piece was stored to.
+    #[inline]
+    pub fn is_touched(&self) -> bool {
+        self.watch.borrow().touched.is_some()
+    }
+
+    /// The watched piece that was stored to since the last call.
+    pub fn take_touched(&self) -> Option<u32> {
+        self.watch.borrow_mut().touched.take()
+    }
+
+    /// Takes account of a store to a page that is watched.
+    pub(super) fn note_touch(&self, addr: u32, len: u32) {
+        let mut watch = self.watch.borrow_mut();
+        let meets = |&&(at, size): &&(u32, u32)| {
+            u64::from(addr) < u64::from(at) + u64::from(size)
+                && u64::from(at) < u64::from(addr) + u64::from(len)
+        };
+        let found = watch.pieces.iter().find(meets).map(|&(at, _)| at);
+        watch.touched = watch.touched.or(found);
+    }
+
     /// A store to a page with code has cost a change of protection: where that happens often the page is no longer
     /// watched.  Says whether that is so from now on.
     pub(super) fn count_beside(&self, page: u32) -> bool {
+        if self.watches_memory_of(page) {
+            return false;
+        }
         let mixed = self.watch.borrow_mut().count_beside(page);
         if mixed {
             self.forget_code(page);
@@ -160,6 +197,21 @@ impl AddressSpace {
         self.memory.set_byte(page, page::settle(byte | CODE));
     }
 
+    /// Whether a debugger watches memory of a page.
+    fn watches_memory_of(&self, page: u32) -> bool {
+        let in_page = |&(at, len): &(u32, u32)| page::pieces(at, len).any(|(at, _)| page::of(at) == page);
+        self.watch.borrow().pieces.iter().any(in_page)
+    }
+
+    /// The granules of a page that a debugger watches: they stay watched.
+    fn kept_granules(&self, page: u32) -> u64 {
+        let watch = self.watch.borrow();
+        let pieces = watch.pieces.iter().flat_map(|&(at, len)| page::pieces(at, len));
+        pieces
+            .filter(|&(at, _)| page::of(at) == page)
+            .fold(0, |bits, (at, len)| bits | watch::granules(at, len))
+    }
+
     fn report(&self, page: u32, bits: u64) -> bool {
         let byte = self.memory.byte(page);
         if byte & CODE == 0 {
@@ -170,10 +222,11 @@ impl AddressSpace {
         if hit == 0 {
             return false;
         }
+        let left = watched & !hit | watched & self.kept_granules(page);
         let mut watch = self.watch.borrow_mut();
         watch.report(page, hit);
-        self.memory.set_granules(page, watched & !hit);
-        if watched & !hit == 0 {
+        self.memory.set_granules(page, left);
+        if left == 0 {
             watch.pages.remove(&page);
             watch.copies.remove(&page);
             self.memory.set_byte(page, page::settle(byte & !CODE));

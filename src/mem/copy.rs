@@ -291,6 +291,9 @@ impl AddressSpace {
         let watched = self.memory.byte(page) & CODE != 0;
         let shut = watched && self.memory.rights(page) & page::MAY_WRITE == 0;
         self.memory.write(addr, bytes);
+        if watched {
+            self.note_touch(addr, length(bytes.len()));
+        }
         watched
             && (self.code_hit(page, watch::granules(addr, length(bytes.len())))
                 || shut && self.count_beside(page))

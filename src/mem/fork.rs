@@ -13,7 +13,8 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use super::budget;
-use super::object::Sharing;
+use super::frozen::{LARGE, LARGE_TWIN};
+use super::object::{Sharing, Twins};
 use super::page::{self, EOF, HELD, PAGE_SHIFT, Prot, WRITTEN};
 use super::region::Span;
 use super::reservation::Reservation;
@@ -59,33 +60,71 @@ impl AddressSpace {
         let written = self.written();
         budget::ask(u64::from(written))?;
         let mut child = Self::sized(self.mode, written)?;
-        let all: Vec<(Span, Attr)> = self.regions.iter().map(|(span, attr)| (span, attr.clone())).collect();
-        for (span, attr) in all {
-            if attr.inherit == Inherit::None {
-                continue;
-            }
-            child.touch(span);
-            child.regions.insert(span, Attr { wired: 0, ..attr.clone() });
-            match &attr.object {
-                Some((object, _)) if self.mode == FileMode::Mapped => {
-                    let shared = object.sharing == Sharing::Shared;
-                    self.fork_file(&mut child, span, &attr, shared)?;
-                }
-                Some(_) => {
-                    self.flush(span)?;
-                    self.fork_copy(&mut child, span, true)?;
-                }
-                None => self.fork_copy(&mut child, span, false)?,
-            }
-        }
-        for &page in &self.watch.borrow().pages {
-            child.add_watch(page, self.memory.granules(page));
-        }
+        self.copy_regions(&mut child, LARGE, |attr| {
+            let inherited = attr.inherit != Inherit::None;
+            Ok(inherited.then(|| Attr { wired: 0, ..attr.clone() }))
+        })?;
         Ok(child)
     }
 
+    /// The same space once more, for a copy of everything: what this one has in common with others, the copy has in
+    /// common with their copies.  Its pages [count](Self::count) for nobody.
+    pub fn twin(&mut self, twins: &mut Twins) -> io::Result<AddressSpace> {
+        let mut twin = Self::sized(self.mode, self.written())?;
+        twin.count(false);
+        self.copy_regions(&mut twin, LARGE_TWIN, |attr| {
+            let mut attr = attr.clone();
+            if let Some((object, _)) = &mut attr.object {
+                *object = twins.of(object)?;
+            }
+            Ok(Some(attr))
+        })?;
+        Ok(twin)
+    }
+
+    /// Counts the written pages, or leaves them out of the count: a copy that nobody runs uses none of what a run
+    /// may have.
+    pub fn count(&mut self, counts: bool) {
+        self.memory.pages.let_count(counts);
+        for (_, attr) in self.regions.iter() {
+            if let Some((object, _)) = &attr.object {
+                object.count(counts);
+            }
+        }
+    }
+
+    /// Gives a space without regions those of this one that `copied` gives attributes for.
+    fn copy_regions(
+        &mut self,
+        to: &mut Self,
+        least: u32,
+        mut copied: impl FnMut(&Attr) -> io::Result<Option<Attr>>,
+    ) -> io::Result<()> {
+        let all: Vec<(Span, Attr)> = self.regions.iter().map(|(span, attr)| (span, attr.clone())).collect();
+        for (span, attr) in all {
+            let Some(attr) = copied(&attr)? else { continue };
+            to.touch(span);
+            to.regions.insert(span, attr.clone());
+            match &attr.object {
+                Some((object, _)) if self.mode == FileMode::Mapped => {
+                    let shared = object.sharing == Sharing::Shared;
+                    self.fork_file(to, span, &attr, shared, least)?;
+                }
+                Some(_) => {
+                    self.flush(span)?;
+                    self.fork_copy(to, span, true, least)?;
+                }
+                None => self.fork_copy(to, span, false, least)?,
+            }
+        }
+        for &page in &self.watch.borrow().pages {
+            to.add_watch(page, self.memory.granules(page));
+        }
+        Ok(())
+    }
+
     /// Copies held memory: the written pages, or all of them.
-    fn fork_copy(&mut self, child: &mut Self, span: Span, whole: bool) -> io::Result<()> {
+    fn fork_copy(&mut self, child: &mut Self, span: Span, whole: bool, least: u32) -> io::Result<()> {
         child.hold_unscrubbed(span)?;
         let copied = |byte: u8| byte & EOF == 0 && (whole || byte & WRITTEN != 0);
         let mut result = Ok(());
@@ -94,7 +133,7 @@ impl AddressSpace {
             |byte| u8::from(copied(byte)),
             |space, first, count, copied| {
                 if copied != 0 {
-                    if !space.share_with(child, first, count) {
+                    if !space.share_with(child, first, count, least) {
                         child.populate(first, count);
                         space.memory.copy_to(&child.memory, first << PAGE_SHIFT, count << PAGE_SHIFT);
                     }
@@ -140,7 +179,14 @@ impl AddressSpace {
     }
 
     /// Maps a file's pages again and copies the private pages that were written.
-    fn fork_file(&mut self, child: &mut Self, span: Span, attr: &Attr, shared: bool) -> io::Result<()> {
+    fn fork_file(
+        &mut self,
+        child: &mut Self,
+        span: Span,
+        attr: &Attr,
+        shared: bool,
+        least: u32,
+    ) -> io::Result<()> {
         let Some((object, offset)) = &attr.object else { return Ok(()) };
         let mut result = Ok(());
         let kind =
@@ -152,7 +198,7 @@ impl AddressSpace {
             }
             result = match kind {
                 EOF => Ok(()),
-                WRITTEN => space.fork_copy(child, run, false),
+                WRITTEN => space.fork_copy(child, run, false, least),
                 _ => {
                     let at = offset + u64::from(run.start - span.start);
                     let writable = if shared { object.writable } else { attr.prot.contains(Prot::WRITE) };
@@ -174,6 +220,10 @@ impl AddressSpace {
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
+        if Rc::strong_count(&self.memory) > 1 {
+            // A hollow space goes, or is left: the memory is another one's.
+            return;
+        }
         self.clear();
         self.memory.presumed.clear();
         self.watch.borrow_mut().take();
@@ -218,6 +268,7 @@ impl Drop for AddressSpace {
                 return;
             }
         }
+        self.memory.pages.let_count(true);
         let touched = std::mem::take(&mut self.touched);
         let idle = Idle { memory: Rc::clone(&self.memory), touched, used };
         let _ = POOL.try_with(|pool| pool.borrow_mut().push(idle));

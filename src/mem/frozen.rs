@@ -1,7 +1,7 @@
 //! Large memory that processes have in common since a fork, until one of them writes to it.
 //!
 //! The host cannot show private memory in two places of one process.  So a large run of written pages is *frozen* at
-//! its first fork: its bytes go to memory of their own, of which parent and child both have a private mapping; whoever
+//! its first fork, or copy of the machine: its bytes go to memory of their own, of which parent and child both have a private mapping; whoever
 //! writes gets a page of its own from the host.  At later forks only the pages that were written since are copied, or,
 //! where that is much of it, all is frozen anew.  To the page bytes nothing has changed: such a page is held and
 //! written, and counts for each process.  Without a host that says which pages are own ones everything is copied.
@@ -22,7 +22,9 @@ use super::reservation::Reservation;
 use super::space::{AddressSpace, FileMode};
 
 /// Pages of a run that is worth freezing (4 MiB).
-const LARGE: u32 = 1024;
+pub(super) const LARGE: u32 = 1024;
+/// The same where all of a machine is copied, again and again (256 KiB).
+pub(super) const LARGE_TWIN: u32 = 64;
 /// One page in so many may have been written before a run is frozen anew.
 const FEW: u32 = 4;
 
@@ -114,10 +116,17 @@ impl Reservation {
 }
 
 impl AddressSpace {
+    /// Written pages of this space alone, about: of frozen memory a fourth may have been written.
+    pub fn pages_apart(&self) -> u64 {
+        let frozen: u64 =
+            self.memory.frozen.ranges().iter().map(|&(first, end)| u64::from(end - first)).sum();
+        self.own_pages().saturating_sub(frozen) + frozen / u64::from(FEW)
+    }
+
     /// Has a child show a run of written pages as this space does, until one of both writes; false where that is not
     /// worth while or the host refuses: the pages are to be copied then.
-    pub(super) fn share_with(&self, child: &Self, first: u32, count: u32) -> bool {
-        let worth_while = count >= LARGE && self.mode == FileMode::Mapped && presumed::is_told();
+    pub(super) fn share_with(&self, child: &Self, first: u32, count: u32, least: u32) -> bool {
+        let worth_while = count >= least && self.mode == FileMode::Mapped && presumed::is_told();
         worth_while && self.show_both(child, first, first + count).is_ok()
     }
 

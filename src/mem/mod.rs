@@ -62,7 +62,10 @@ pub use executable::Executable;
 pub use jumps::set_segment_base;
 pub use jumps::{Jumps, sets_segment_bases};
 pub use mapped::Mapped;
-pub use object::{FileId, SharedMemory, Sharing, forget_mapped, is_mapped, most_shared_bytes, shared_bytes};
+pub use object::{
+    FileId, SharedMemory, Sharing, Twins, files_are_stored_to, forget_mapped, is_mapped, most_shared_bytes,
+    shared_bytes,
+};
 pub use page::{PAGE_SIZE, Prot};
 pub use reservation::leave_to_host;
 pub use space::{AddressSpace, Backing, FileMode, Inherit, Region};

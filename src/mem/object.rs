@@ -12,7 +12,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fstat, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, OFlags, SeekFrom, fcntl_getfl, fstat, ftruncate, memfd_create, seek};
+use rustix::io::{pread, pwrite};
 
 /// Identity of a mapped file: host device and inode number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,9 @@ pub struct FileId {
     /// Inode number on it.
     pub ino: u64,
 }
+
+/// Bytes that are copied at once.
+const PIECE: usize = 64 << 10;
 
 /// What a store into a file mapping means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub(super) struct Object {
     pub(super) writable: bool,
     /// Bytes of shared memory without a name.
     len: u32,
+    /// They are among those of the thread.
+    counts: Cell<bool>,
 }
 
 thread_local! {
@@ -120,7 +126,8 @@ impl Object {
             return Ok(object);
         }
         let fd = file.try_clone_to_owned()?;
-        let object = Rc::new(Self { fd, id, sharing, anonymous: false, writable, len: 0 });
+        let object =
+            Rc::new(Self { fd, id, sharing, anonymous: false, writable, len: 0, counts: Cell::new(false) });
         OBJECTS.with_borrow_mut(|objects| objects.entry(id).or_default().push(Rc::downgrade(&object)));
         Ok(object)
     }
@@ -128,25 +135,102 @@ impl Object {
     /// New shared memory of `len` bytes.
     pub(super) fn of_memory(len: u32) -> io::Result<Rc<Self>> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let id = FileId { dev: u64::MAX, ino: SERIAL.fetch_add(1, Ordering::Relaxed) };
+        let object = Self::zeros(id, len)?;
+        object.count(true);
+        Ok(object)
+    }
+
+    /// Memory that counts for nobody.
+    fn zeros(id: FileId, len: u32) -> io::Result<Rc<Self>> {
         let fd = memfd_create("bsd21", MemfdFlags::CLOEXEC)?;
         ftruncate(&fd, u64::from(len))?;
-        let id = FileId { dev: u64::MAX, ino: SERIAL.fetch_add(1, Ordering::Relaxed) };
-        let object = Rc::new(Self { fd, id, sharing: Sharing::Shared, anonymous: true, writable: true, len });
-        MOST_SHARED.set(MOST_SHARED.get() + u64::from(len));
+        let (sharing, counts) = (Sharing::Shared, Cell::new(false));
+        Ok(Rc::new(Self { fd, id, sharing, anonymous: true, writable: true, len, counts }))
+    }
+
+    /// Counts shared memory among the thread's, or no longer.
+    pub(super) fn count(self: &Rc<Self>, counts: bool) {
+        if self.len == 0 || self.counts.replace(counts) == counts {
+            return;
+        }
+        if !counts {
+            MOST_SHARED.set(MOST_SHARED.get().saturating_sub(self.len.into()));
+            let other = |object: &Weak<Self>| object.as_ptr() != Rc::as_ptr(self);
+            return SHARED.with_borrow_mut(|objects| objects.retain(other));
+        }
+        MOST_SHARED.set(MOST_SHARED.get() + u64::from(self.len));
         SHARED.with_borrow_mut(|objects| {
             if objects.len().is_power_of_two() {
                 objects.retain(|object| object.strong_count() > 0);
             }
-            objects.push(Rc::downgrade(&object));
+            objects.push(Rc::downgrade(self));
         });
-        Ok(object)
     }
+}
+
+/// Copies of shared memory that belong together: what several spaces share, their copies share.
+#[derive(Debug, Default)]
+pub struct Twins(HashMap<*const Object, Rc<Object>>);
+
+impl Twins {
+    /// The copy of an object.  Files are the host's: of them there is one.
+    pub(super) fn of(&mut self, object: &Rc<Object>) -> io::Result<Rc<Object>> {
+        if !object.anonymous {
+            return Ok(Rc::clone(object));
+        }
+        // The original lives as long as what is being copied, and with it its address.
+        if let Some(twin) = self.0.get(&Rc::as_ptr(object)) {
+            return Ok(Rc::clone(twin));
+        }
+        let twin = Object::zeros(object.id, object.len)?;
+        let mut done = 0;
+        let mut piece = vec![0; PIECE];
+        while done < u64::from(object.len) {
+            // What was never written stays a hole.
+            let Ok(from) = seek(&object.fd, SeekFrom::Data(done)) else { break };
+            let end = seek(&object.fd, SeekFrom::Hole(from))?;
+            done = from;
+            while done < end {
+                let most = PIECE.min(usize::try_from(end - done).unwrap_or(PIECE));
+                let got = pread(&object.fd, &mut piece[..most], done)?;
+                let put = pwrite(&twin.fd, &piece[..got], done)?;
+                if put == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
+                }
+                done += put as u64;
+            }
+        }
+        self.0.insert(Rc::as_ptr(object), Rc::clone(&twin));
+        Ok(twin)
+    }
+
+    /// The copy of shared memory.
+    pub fn of_memory(&mut self, memory: &SharedMemory) -> io::Result<SharedMemory> {
+        self.of(&memory.0).map(SharedMemory)
+    }
+}
+
+impl SharedMemory {
+    /// Counts it among the thread's, or no longer.
+    pub fn count(&self, counts: bool) {
+        self.0.count(counts);
+    }
+}
+
+/// Whether stores of some space of this thread change a file of the host.
+pub fn files_are_stored_to() -> bool {
+    let stored = |object: Rc<Object>| object.sharing == Sharing::Shared && object.writable;
+    OBJECTS.with_borrow(|objects| objects.values().flatten().filter_map(Weak::upgrade).any(stored))
 }
 
 impl Drop for Object {
     fn drop(&mut self) {
         // While the thread ends the lists are gone already.
         if self.len > 0 {
+            if !self.counts.get() {
+                return;
+            }
             let _ = MOST_SHARED.try_with(|most| most.set(most.get().saturating_sub(self.len.into())));
             return;
         }

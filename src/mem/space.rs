@@ -182,6 +182,19 @@ impl AddressSpace {
         })
     }
 
+    /// A space without regions in the same place, for the moment until the memory of a copy is there: nothing may be
+    /// mapped in it.
+    pub fn hollow(&self) -> Self {
+        Self {
+            memory: Rc::clone(&self.memory),
+            regions: RegionMap::default(),
+            watch: RefCell::default(),
+            texts: Texts::default(),
+            touched: Vec::new(),
+            mode: self.mode,
+        }
+    }
+
     /// Maps zeroed private memory over whatever was there.
     pub fn map_anon(&mut self, addr: u32, len: u32, prot: Prot) -> io::Result<()> {
         let span = page_span(addr, len)?;

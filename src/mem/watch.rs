@@ -41,6 +41,9 @@ pub(super) struct Watch {
     /// Pages with code and with data that are written often, and how often others were.
     mixed: BTreeSet<u32>,
     beside: BTreeMap<u32, u32>,
+    /// Pieces of memory that a debugger watches, and the first of them that was stored to.
+    pub(super) pieces: Vec<(u32, u32)>,
+    pub(super) touched: Option<u32>,
 }
 
 /// The bytes of a page.

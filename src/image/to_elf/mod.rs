@@ -15,7 +15,7 @@ mod types;
 
 use std::collections::BTreeMap;
 
-use super::aout::Header;
+use super::aout::{EX_PIC, Header};
 use super::inspect::{Symbol, symbols};
 use super::{Activation, Backing, Circumstances, Kind, Plan, activate};
 
@@ -118,6 +118,47 @@ pub fn sources(file: &[u8]) -> Vec<Source> {
         sources.entry(path(&unit.file)).or_default().functions.extend(functions);
     }
     sources.into_iter().map(|(path, source)| Source { path, ..source }).collect()
+}
+
+/// Gives a shared library of a.out an ELF header, for debuggers: its addresses are those from its beginning.  `None`
+/// where the file is none.
+pub fn library(file: &[u8]) -> Option<Vec<u8>> {
+    let header = Header::decode(file).filter(|header| header.flags & EX_PIC != 0)?;
+    let bytes = |from: u32, len: u32| {
+        let from = (from as usize).min(file.len());
+        file[from..from.saturating_add(len as usize).min(file.len())].to_vec()
+    };
+    let part = |name, flags, address, bytes| Section {
+        name,
+        flags,
+        kind: PROGBITS,
+        address,
+        bytes,
+        ..Section::default()
+    };
+    let end = header.text.saturating_add(header.data);
+    let mut sections = vec![
+        Section::default(),
+        part(".text", ALLOC | EXEC, 0, bytes(0, header.text)),
+        part(".data", ALLOC | WRITE, header.text, bytes(header.text, header.data)),
+    ];
+    let zeroes = Section { kind: NOBITS, zeroes: header.bss, ..part(".bss", ALLOC | WRITE, end, Vec::new()) };
+    sections.push(zeroes);
+    let table = sections.len() as u32;
+    let symbols = symbol_table(&symbols(file), &sections, table + 1);
+    sections.extend(symbols);
+    Some(write(sections, header.entry))
+}
+
+/// The addresses of the sections of such a file that are in memory.
+pub fn addresses(library: &[u8]) -> Vec<u32> {
+    let word = |at: usize| {
+        let bytes = library.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+        u32::from_le_bytes(bytes)
+    };
+    let (headers, count) = (word(32) as usize, (word(48) & 0xffff) as usize);
+    let header = |n: usize| headers + n * 40;
+    (0..count).filter(|&n| word(header(n) + 8) & ALLOC != 0).map(|n| word(header(n) + 12)).collect()
 }
 
 /// The sections that are in memory.

@@ -8,7 +8,7 @@ use super::{FileId, calls, ops};
 use crate::kernel::{Context, Retval, Sysret, Wake, synch, syscall};
 
 /// What a parked call on descriptors keeps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Resume {
     /// select(2).
     Select(Box<Selecting>),

@@ -32,7 +32,7 @@ struct Entry {
 }
 
 /// The descriptors and directories of a process (`struct filedesc`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Filedesc {
     entries: Vec<Entry>,
     /// Highest descriptor that was used (`fd_lastfile`), or zero.

@@ -95,7 +95,7 @@ pub struct File {
 }
 
 /// The table of open files.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     files: Arena<File>,
     /// All open files in the original's order (`filehead`): a new one comes after the file that is

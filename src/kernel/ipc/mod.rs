@@ -30,7 +30,7 @@ use super::synch::{Channel, Sleep, priority};
 use super::{Context, Kernel};
 
 /// The tables of all three kinds.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ipc {
     pub(in crate::kernel) sem: sem::Semaphores,
     pub(in crate::kernel) msg: msg::Queues,

@@ -61,7 +61,7 @@ pub(in crate::kernel) struct Set {
 
 /// All sets and semaphores.  The semaphores of a set lie behind each other below `total`, those of all
 /// sets without a gap.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::kernel) struct Semaphores {
     sets: [Set; SEMMNI],
     semaphores: [Semaphore; SEMMNS],

@@ -2,6 +2,8 @@
 //!
 //! 2.1 counterpart: kern/sysv_shm.c.
 
+use std::io;
+
 use syscalls::errno::Errno;
 use syscalls::flags::IpcFlags;
 use syscalls::layout::{OshmidDs, ShmidDs};
@@ -70,6 +72,16 @@ impl Default for Segments {
         };
         let segments = std::array::from_fn(|_| free.clone());
         Self { segments, last_free: Some(0), used: 0, committed: 0 }
+    }
+}
+
+impl Segments {
+    /// Calls `act` with the memory of each segment.
+    pub(in crate::kernel) fn each_memory(
+        &mut self,
+        act: impl FnMut(&mut SharedMemory) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.segments.iter_mut().filter_map(|segment| segment.memory.as_mut()).try_for_each(act)
     }
 }
 

@@ -32,7 +32,7 @@ struct Traced {
 }
 
 /// The processes that are traced.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     traced: BTreeMap<ProcId, Traced>,
     /// Ends of calls that are recorded when the process goes back to its program: signals come first.

@@ -85,7 +85,7 @@ pub struct IfCounts {
 }
 
 /// An interface (`struct ifnet`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ifnet {
     /// Name without the unit (`if_name`).
     pub name: &'static str,
@@ -119,7 +119,7 @@ impl Ifnet {
 }
 
 /// What the internet domain knows of an address (the end of `struct in_ifaddr`), in the host's order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct InIfaddr {
     /// Network number.
     pub net: u32,
@@ -147,7 +147,7 @@ pub enum DstAddr {
 }
 
 /// An address of an interface (`struct ifaddr`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ifaddr {
     /// The address.
     pub addr: Vec<u8>,

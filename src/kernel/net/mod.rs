@@ -31,7 +31,7 @@ pub use interface::{IfIndex, IfaId};
 pub use route::{Route, RtId};
 
 /// What the networks keep in global variables.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Net {
     /// Interfaces, by their index less one (`ifnet`).
     pub ifnets: Vec<interface::Ifnet>,

@@ -15,7 +15,7 @@ use crate::kernel::netinet::ip_input;
 use crate::kernel::socket::chain::Chain;
 
 /// A queue of packets (`struct ifqueue`), and who holds it off.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Queue {
     packets: VecDeque<Chain>,
     /// Packets that found it full.

@@ -51,7 +51,7 @@ fn difference(a: &[u8], b: &[u8], bytes: usize) -> Option<usize> {
 }
 
 /// One route of a key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::kernel) struct Leaf<T> {
     /// Its mask, which a route to a host has not.
     pub(in crate::kernel) mask: Option<Mask>,
@@ -62,7 +62,7 @@ pub(in crate::kernel) struct Leaf<T> {
 }
 
 /// A key and its routes (a chain of `rn_dupedkey`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Key<T> {
     bits: Vec<u8>,
     /// It is the tree's (RNF_ROOT), and stands before its routes as one without a mask.
@@ -72,7 +72,7 @@ struct Key<T> {
 }
 
 /// A place that tests a bit (an internal `struct radix_node`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Branch<T> {
     bit: usize,
     /// None for the top.
@@ -84,7 +84,7 @@ struct Branch<T> {
 }
 
 /// A mask in the list of a branch (`struct radix_mask`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry<T> {
     number: u64,
     mask: Mask,
@@ -117,7 +117,7 @@ impl<T> PartialEq for Node<T> {
 }
 
 /// A table (`struct radix_node_head`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head<T> {
     branches: Arena<Branch<T>>,
     keys: Arena<Key<T>>,

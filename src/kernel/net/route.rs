@@ -46,7 +46,7 @@ pub mod rtf {
 const DEEPEST: u32 = 16;
 
 /// A route (`struct rtentry`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rtentry {
     /// Destination (`rt_key`).
     pub key: Vec<u8>,
@@ -86,7 +86,7 @@ pub struct Rtstat {
 }
 
 /// A reference to the route to a destination, kept for the next packet (`struct route`).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Route {
     /// The route.
     pub rt: Option<RtId>,

@@ -30,7 +30,7 @@ const TUNMTU: u32 = 1500;
 const IFT_PPP: u8 = 23;
 
 /// One tunnel (`struct tun_softc`).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tun {
     /// Its interface.
     pub index: IfIndex,

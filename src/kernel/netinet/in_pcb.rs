@@ -21,6 +21,7 @@ use crate::kernel::arena::Id;
 use crate::kernel::net::interface::IfFlags;
 use crate::kernel::net::route::{self, Route, rtalloc_ign, rtf};
 use crate::kernel::net::rtsock::{Message, rt_missmsg, rtax};
+use crate::kernel::shared::Alone;
 use crate::kernel::socket::events;
 use crate::kernel::socket::mbuf::Mbuf;
 use crate::kernel::socket::operations::free;
@@ -53,7 +54,7 @@ pub enum List {
 }
 
 /// The control blocks of a protocol (`struct inpcbinfo`), and the last port given out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PcbInfo {
     /// All, by their age.
     list: BTreeMap<u64, InpcbId>,
@@ -82,7 +83,7 @@ bitflags! {
 }
 
 /// A control block of the internet domain (`struct inpcb`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Inpcb {
     /// Its socket.
     pub socket: SocketId,
@@ -117,7 +118,7 @@ pub struct Inpcb {
     /// What it wants of multicasts.
     pub moptions: Option<Box<Moptions>>,
     /// The host's socket behind it, where the network is the host's.
-    pub host: Option<Box<Bridge>>,
+    pub host: Alone<Option<Box<Bridge>>>,
 }
 
 impl Inpcb {
@@ -299,7 +300,7 @@ pub(super) fn alloc(kernel: &mut Kernel, so: SocketId, list: List) -> InpcbId {
         route: Route::default(),
         options: Vec::new(),
         moptions: None,
-        host: None,
+        host: Alone::default(),
     });
     inet.info_mut(list).list.insert(sequence, id);
     inet.rehash(id);
@@ -506,7 +507,7 @@ pub(super) fn detach(kernel: &mut Kernel, id: InpcbId) {
     kernel.inet.info_mut(inp.list).list.remove(&inp.sequence);
     kernel.sockets[inp.socket].pcb = None;
     kernel.wakeup(Channel::Port);
-    if let Some(host) = &inp.host {
+    if let Some(host) = &*inp.host {
         bridge::forget(kernel, host);
     }
     events::begin(kernel, inp.socket, "in_pcbdetach");

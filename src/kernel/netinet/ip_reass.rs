@@ -19,7 +19,7 @@ const CLUSTERS: usize = (512 + 16 * 10) * MCLBYTES;
 const IPFRAGTTL: u64 = 60;
 
 /// A fragment that waits (`struct ipasfrag`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Fragment {
     /// Position of its first byte in the packet.  A signed number, as in the original: what lies behind 32767
     /// comes before everything else, and its packet is never whole.
@@ -35,7 +35,7 @@ struct Fragment {
 }
 
 /// The fragments of one packet (`struct ipq`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Ipq {
     key: (u16, Ipv4Addr, Ipv4Addr, u8),
     /// The slow tick at which they are given up.

@@ -54,6 +54,7 @@ pub use tcp_fsm::TcpState;
 use crate::kernel::Kernel;
 use crate::kernel::arena::Arena;
 use crate::kernel::net::{IfaId, Route};
+use crate::kernel::shared::Alone;
 use crate::kernel::socket::mbuf::Mbuf;
 use crate::kernel::socket::protosw::{Domain, ProtoFlags, Protosw};
 use crate::kernel::socket::{Network, SocketId};
@@ -150,7 +151,7 @@ pub static DOMAIN: Domain = Domain {
 };
 
 /// What the domain keeps in global variables.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Inet {
     /// Control blocks of all protocols.
     pub(crate) pcbs: Arena<Inpcb>,
@@ -189,7 +190,7 @@ pub struct Inet {
     /// A socket got no port because none is free.
     pub(crate) ports_taken: bool,
     /// Where packets are recorded.
-    pub(crate) tap: Option<trace::Tap>,
+    pub(crate) tap: Alone<Option<trace::Tap>>,
     /// The record says that packets are made up.
     labelled: bool,
     /// Sockets are those of the host.

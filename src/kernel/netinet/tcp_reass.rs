@@ -12,7 +12,7 @@ use crate::kernel::socket::socket::SockState;
 use crate::kernel::socket::state::sorwakeup;
 
 /// A segment that waits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Queued {
     /// Sequence number of its first byte.
     pub(super) seq: u32,

@@ -84,7 +84,7 @@ pub struct Oob {
 }
 
 /// TCP's part of a control block (`struct tcpcb`).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tcpcb {
     /// Segments that came too early, in their order (`seg_next`).
     pub(super) reass: Vec<Queued>,
@@ -217,7 +217,7 @@ impl Tcpcb {
 }
 
 /// What TCP keeps for itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Globals {
     /// The next first sequence number (`tcp_iss`).
     pub(super) iss: u32,

@@ -47,7 +47,7 @@ fn words(words: &[u32]) -> Vec<u8> {
 impl Kernel {
     /// Records all packets from now on, in the form that tcpdump and Wireshark open; fails as the writer does.
     pub fn record_packets(&mut self, to: Box<dyn Write>) -> std::io::Result<()> {
-        self.inet.tap = Some(Tap::new(to)?);
+        *self.inet.tap = Some(Tap::new(to)?);
         Ok(())
     }
 }
@@ -65,7 +65,7 @@ fn record(kernel: &mut Kernel, packet: &[u8]) {
     let now = kernel.clock.now() / 1000;
     let failed = kernel.inet.tap.as_mut().is_some_and(|tap| tap.record(now, packet).is_err());
     if failed {
-        kernel.inet.tap = None;
+        *kernel.inet.tap = None;
     }
 }
 

@@ -14,7 +14,7 @@ use crate::kernel::Context;
 use crate::kernel::sysctl::Transfer;
 
 /// Values that may be set to anything; each begins as 2.1 has it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Variables {
     pub(super) ip_forwarding: i32,
     pub(super) ip_redirects: i32,

@@ -8,7 +8,7 @@ use super::{ProcId, fork};
 use crate::kernel::{Context, Retval, Stop, Sysret, Wake, synch, syscall};
 
 /// What a parked call on processes keeps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Resume {
     /// wait4 and the old wait; the process number is already replaced by the group where it was 0.
     Wait(Waiting),

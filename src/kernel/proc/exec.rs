@@ -251,7 +251,7 @@ struct Start {
 }
 
 /// What a process is about to become, when its files are closed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Becoming {
     path: Vec<u8>,
     /// The program, with a reference.

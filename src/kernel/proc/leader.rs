@@ -16,7 +16,7 @@ use crate::kernel::vfs::VnodeId;
 pub const LEADER_PID: i32 = 4;
 
 /// The session leader, and what it knows of the first program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Leader {
     /// Its process.
     pub id: ProcId,

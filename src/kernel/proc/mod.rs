@@ -104,7 +104,7 @@ bitflags! {
 }
 
 /// A sleep in progress, or one that has ended and whose call must go on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Asleep {
     /// The sleep and the continuation.
     pub parked: Box<Parked>,
@@ -126,7 +126,7 @@ pub struct Waker {
 }
 
 /// A guest process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Proc {
     /// Process number.
     pub pid: i32,

@@ -10,7 +10,7 @@ use crate::kernel::arena::Arena;
 use crate::kernel::vfs::VnodeId;
 
 /// All processes, groups and sessions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     procs: Arena<Proc>,
     pub(super) groups: Arena<Pgrp>,

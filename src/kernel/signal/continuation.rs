@@ -5,7 +5,7 @@ use syscalls::errno::Errno;
 use crate::kernel::{Context, Retval, Sysret, Wake};
 
 /// What a parked signal call keeps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Resume {
     /// sigsuspend: it ends only by a signal, and always with EINTR.
     Sigsuspend,

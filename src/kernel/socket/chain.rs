@@ -106,6 +106,18 @@ impl Chain {
     }
 }
 
+/// A copy, mbuf by mbuf: how long a chain is must not matter to the stack.
+impl Clone for Chain {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new();
+        let mut end = &mut copy.first;
+        for m in self.iter() {
+            end = &mut end.insert(m.alone()).next;
+        }
+        copy
+    }
+}
+
 /// A long chain must not be dropped mbuf inside mbuf.
 impl Drop for Chain {
     #[inline]

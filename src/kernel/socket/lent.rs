@@ -22,6 +22,7 @@ use super::socket::{SockState, SocketId};
 use super::unix;
 use crate::host::net::Local;
 use crate::host::tape::Tape;
+use crate::kernel::shared::Alone;
 use crate::kernel::{Context, Kernel};
 
 /// Largest piece that moves at once.
@@ -38,7 +39,7 @@ pub trait Filter: std::fmt::Debug {
 }
 
 /// A name, and what is behind it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Name {
     /// The guest's path.
     pub guest: Vec<u8>,
@@ -51,10 +52,10 @@ pub struct Name {
 }
 
 /// All names and connections.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lent {
     names: Vec<Name>,
-    connections: Vec<Connection>,
+    connections: Alone<Vec<Connection>>,
     /// Sockets of the host in trees that the guest sees may be connected to by their names there.
     pub outside: bool,
 }
@@ -94,6 +95,11 @@ impl Lent {
     /// Lends a name.
     pub fn add(&mut self, name: Name) {
         self.names.push(name);
+    }
+
+    /// Whether there is a connection.
+    pub(in crate::kernel) fn is_connected(&self) -> bool {
+        !self.connections.is_empty()
     }
 
     /// Whether a path is lent.

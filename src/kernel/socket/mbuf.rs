@@ -154,6 +154,25 @@ pub struct Body {
     in_use: bool,
 }
 
+impl Clone for Mbuf {
+    fn clone(&self) -> Self {
+        let mut m = self.alone();
+        m.next = self.next.clone();
+        m
+    }
+}
+
+impl Mbuf {
+    /// A copy without what is behind it.
+    pub(super) fn alone(&self) -> Self {
+        let Body { next: _, kind, flags, offset, len, data, cluster, rcvif, rights, .. } = &**self;
+        let mut m = Self::fresh(*kind, *flags, *offset);
+        (m.len, m.data, m.cluster) = (*len, *data, cluster.clone());
+        (m.rcvif, m.rights) = (*rcvif, rights.clone());
+        m
+    }
+}
+
 impl Deref for Mbuf {
     type Target = Body;
 

@@ -72,7 +72,7 @@ pub enum Network {
 }
 
 /// A socket call that sleeps, with what the original keeps on its kernel stack there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Resume {
     /// Waiting to send.
     Send(Box<sosend::Sosend>, sosend::At),

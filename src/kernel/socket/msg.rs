@@ -171,7 +171,7 @@ pub(super) fn old_family(m: &mut Mbuf) {
 }
 
 /// A receive for a call that wants more than data: where everything goes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recvit {
     /// The user's header, complete or made up.
     msg: Msghdr,

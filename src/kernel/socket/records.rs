@@ -14,7 +14,7 @@ use super::chain::Chain;
 use super::mbuf::Mbuf;
 
 /// Records in their order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Records {
     first: Chain,
     later: VecDeque<Chain>,

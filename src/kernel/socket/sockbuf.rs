@@ -45,7 +45,7 @@ bitflags! {
 }
 
 /// One direction of a socket.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Sockbuf {
     /// Bytes in the buffer, control and names included.
     pub cc: u32,

@@ -86,7 +86,7 @@ bitflags! {
 }
 
 /// A protocol control block (`so_pcb`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Pcb {
     /// Of the local domain.
     Unix(Unpcb),
@@ -97,7 +97,7 @@ pub enum Pcb {
 }
 
 /// A socket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Socket {
     /// Type (`so_type`).
     pub kind: SockType,
@@ -209,7 +209,7 @@ impl Socket {
 }
 
 /// The socket layer's part of the kernel: all sockets, and what each domain keeps in global variables.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Layer {
     sockets: Arena<Socket>,
     /// The local domain.

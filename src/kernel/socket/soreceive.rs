@@ -24,7 +24,7 @@ use crate::kernel::synch::{self, Wake};
 use crate::kernel::{Context, Stop, Sysret};
 
 /// A receive in progress: what soreceive and its callers keep on their stacks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Soreceive {
     so: SocketId,
     /// The user's buffers, as far as they are not filled.
@@ -72,7 +72,7 @@ impl Soreceive {
 }
 
 /// Who receives, and what happens at the end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Caller {
     /// read(2) and readv(2): neither names nor control, no flags.
     Read,

@@ -21,7 +21,7 @@ use crate::kernel::synch::{self, Wake};
 use crate::kernel::{Context, Stop, Sysret};
 
 /// A send in progress: what sosend keeps on its stack.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sosend {
     /// The socket.
     so: SocketId,

@@ -8,9 +8,10 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::rc::Rc;
 
 use syscalls::layout;
+
+use crate::kernel::shared::Shared;
 
 /// Characters of a block (CBSIZE).
 pub(super) const CBSIZE: usize = 108;
@@ -24,11 +25,11 @@ pub(super) const CHARMASK: u32 = 0xff;
 
 /// The number of blocks that all queues share (`cslushcount`).
 #[derive(Clone, Debug)]
-pub struct Slush(Rc<Cell<i32>>);
+pub struct Slush(Shared<Cell<i32>>);
 
 impl Default for Slush {
     fn default() -> Self {
-        Self(Rc::new(Cell::new(INITIAL_CBLOCKS)))
+        Self(Shared::new(Cell::new(INITIAL_CBLOCKS)))
     }
 }
 
@@ -43,7 +44,7 @@ impl Slush {
 }
 
 /// A queue (`struct clist`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Clist {
     /// The characters with their quote bits.
     chars: VecDeque<u16>,

@@ -27,7 +27,7 @@ pub const NO_PID: i32 = 30001;
 const MAXLDISC: u32 = 8;
 
 /// A request in progress.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// The open file.
     file: FileId,

@@ -46,7 +46,7 @@ use super::{Context, Kernel, Retval, Sysret, Wake};
 pub type TtyId = usize;
 
 /// What a parked call on terminals keeps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Resume {
     /// A read or a write.
     Transfer(Box<transfer::Transfer>, transfer::Sleeping),

@@ -34,7 +34,7 @@ mod packet {
 }
 
 /// The master's side (`struct pt_ioctl`, and `t_oproc` of the terminal).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pty {
     /// The master is open.
     pub is_open: bool,

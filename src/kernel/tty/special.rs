@@ -31,7 +31,7 @@ pub enum Special {
 }
 
 /// An open that sleeps until the other side is there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Opening {
     fd: Fd,
     file: FileId,

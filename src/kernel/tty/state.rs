@@ -69,7 +69,7 @@ bitflags! {
 }
 
 /// What is on the other side of the line.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Driver {
     /// The master of a pseudo terminal.
     Pty(Pty),
@@ -87,7 +87,7 @@ pub enum End {
 }
 
 /// A terminal (`struct tty`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tty {
     /// Input as it comes.
     pub rawq: Clist,
@@ -285,7 +285,7 @@ impl Tty {
 }
 
 /// The terminals of the machine.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ttys {
     all: Vec<Tty>,
     /// Number of pseudo terminals; they come first.
@@ -368,7 +368,7 @@ impl Ttys {
     }
 
     /// The lines to the host's side.
-    pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
+    pub(in crate::kernel) fn lines(&self) -> impl Iterator<Item = &Line> {
         self.all.iter().filter_map(|tty| match &tty.driver {
             Driver::Host(line) => Some(line),
             Driver::Pty(_) => None,

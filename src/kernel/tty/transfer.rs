@@ -33,7 +33,7 @@ pub enum Sleeping {
 }
 
 /// A read or a write in progress.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Transfer {
     /// The open file.
     pub file: FileId,

@@ -9,7 +9,7 @@ use crate::kernel::file::{FileFlag, FileId, Uio};
 use crate::kernel::{Context, Retval, Sysret, Wake, socket};
 
 /// What a parked call on names keeps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Resume {
     /// A lock that is waited for.
     Lock(locking::Pending),

@@ -18,7 +18,7 @@ const KEPT: usize = 8 << 20;
 pub(super) type Key = (usize, u64, u64);
 
 /// Directories that were read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
     kept: HashMap<Key, (u64, Vec<u8>)>,
     bytes: usize,

@@ -5,6 +5,7 @@
 //!
 //! 2.1 counterpart: isofs/cd9660/cd9660_vfsops.c, cd9660_vnops.c, cd9660_node.c.
 
+use crate::kernel::shared::Shared;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -136,7 +137,7 @@ impl Vfs {
             Ok((dev, ino)) => Ok(FileId { dev, ino }),
             Err(_) => Err(Errno::EIO),
         };
-        let inode = Rc::clone(&self.vnodes[id].inode);
+        let inode = Shared::clone(&self.vnodes[id].inode);
         if let Some(known) = &*inode.memory.borrow() {
             return Ok((Rc::clone(known), identity(known)?));
         }

@@ -2,7 +2,7 @@
 //!
 //! 2.1 counterpart: miscfs/fifofs/fifo_vnops.c.
 
-use std::rc::Rc;
+use crate::kernel::shared::Shared;
 
 use syscalls::Errno;
 use syscalls::arg::Fd;
@@ -39,7 +39,7 @@ pub struct Fifo {
 
 /// Counts an open of a fifo; gives what it must wait for, if the other end is missing (`fifo_open`).
 pub(super) fn open(cx: &mut Context<'_>, vnode: VnodeId, flags: FileFlag) -> Sysret<Option<Channel>> {
-    let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    let inode = Shared::clone(&cx.kernel.vfs.vnode(vnode).inode);
     let mut fifo = match inode.fifo.get() {
         Some(fifo) => fifo,
         None => create(cx, vnode)?,
@@ -201,7 +201,7 @@ pub(super) fn select(cx: &mut Context<'_>, file: FileId, vnode: VnodeId, which: 
 
 /// Closes one open of a fifo (`fifo_close`); the caller's reference is still there.
 pub(super) fn close(cx: &mut Context<'_>, vnode: VnodeId, flag: FileFlag) -> Sysret<()> {
-    let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    let inode = Shared::clone(&cx.kernel.vfs.vnode(vnode).inode);
     let Some(mut fifo) = inode.fifo.get() else { return Ok(()) };
     if flag.contains(FileFlag::WRITE) {
         fifo.writers = fifo.writers.saturating_sub(1);

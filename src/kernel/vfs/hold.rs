@@ -13,7 +13,7 @@ use crate::host::error::{HostError, HostResult};
 use crate::host::fs::{HostEntry, HostKind, HostStat, HostTime, OpenFor, Place};
 
 /// A file that is held.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Hold {
     /// Of the host: what is changed is changed there.
     Host(Place),

@@ -21,7 +21,7 @@ const MAJOR: u32 = 4 << 8;
 const FIRST_BUILT_IN: u32 = 0xf000_0000;
 
 /// All devices.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Identities {
     dense: bool,
     units: Vec<Device>,
@@ -30,7 +30,7 @@ pub(super) struct Identities {
     foreign: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Device {
     number: u32,
     host: Option<u64>,
@@ -118,7 +118,7 @@ impl Identities {
 /// Numbers that fit are kept; the rest gets numbers from 2^31 up in the order in which they are seen.  With
 /// `dense`, for runs that must be repeatable, all are numbered from 3, and a number of the host that comes back
 /// after a file was removed is a new one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inodes {
     root: Option<(u64, u64)>,
     dense: bool,

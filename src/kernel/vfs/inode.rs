@@ -20,6 +20,7 @@ use crate::host::clock;
 use crate::host::fs::{HostStat, HostTime};
 use crate::host::lock::{Holder, Mode};
 use crate::host::memory;
+use crate::kernel::shared::Shared;
 use crate::kernel::socket::SocketId;
 
 /// How long what was read of the attributes is taken for true, in nanoseconds, whatever else changes the file.
@@ -27,7 +28,7 @@ use crate::kernel::socket::SocketId;
 const BEAT_NS: u64 = 20_000_000;
 
 /// The state of one file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Inode {
     /// What the host refused to keep, or must not be told.
     pub extra: Cell<Extra>,
@@ -58,18 +59,18 @@ pub struct Inode {
 }
 
 /// What the host is told of a file's locks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outside {
     /// The description that holds them.
-    pub holder: Holder,
+    pub holder: Rc<Holder>,
     /// How the whole file is locked in the manner of flock.
     pub whole: Mode,
 }
 
 impl Inode {
     /// An inode for a file with these attributes.
-    pub fn new(extra: Extra) -> Rc<Inode> {
-        Rc::new(Inode { extra: Cell::new(extra), ..Inode::default() })
+    pub fn new(extra: Extra) -> Shared<Inode> {
+        Shared::new(Inode { extra: Cell::new(extra), ..Inode::default() })
     }
 
     /// A vnode of this file is referenced for the first time.

@@ -14,13 +14,14 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::Vfs;
 use super::attr::Extra;
 use super::namei::Found;
 use super::vnode::{Body, VnodeId, Vtype};
 use crate::host::fs::{HostStat, Place};
-use crate::host::look;
+use crate::host::{change, look};
 
 /// The directory in a root that is bsd21's own.
 pub const OWN_DIRECTORY: &[u8] = b".bsd21";
@@ -34,13 +35,13 @@ const STAGED: &[u8] = b"staged=";
 const LARGEST: u64 = 256 << 20;
 
 /// The index of a root.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::kernel::vfs) struct Kept {
     root: PathBuf,
     /// By device and inode of the host; read when the first file asks.
     entries: RefCell<Option<HashMap<(u64, u64), Extra>>>,
     /// Where lines are added.
-    out: RefCell<Option<File>>,
+    out: RefCell<Option<Rc<File>>>,
 }
 
 impl Kept {
@@ -96,15 +97,16 @@ impl Kept {
     }
 
     fn add(&self, path: &[u8], what: &str) -> io::Result<()> {
+        change::note();
         let mut out = self.out.borrow_mut();
         if out.is_none() {
             // A last line that was not written whole must not grow into another one.
             let mut file = OpenOptions::new().append(true).open(self.path())?;
             file.write_all(b"\n")?;
-            *out = Some(file);
+            *out = Some(Rc::new(file));
         }
         match out.as_mut() {
-            Some(file) => file.write_all(format!("{} {what}\n", escaped(path)).as_bytes()),
+            Some(file) => (&**file).write_all(format!("{} {what}\n", escaped(path)).as_bytes()),
             None => Ok(()),
         }
     }

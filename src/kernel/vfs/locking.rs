@@ -7,6 +7,7 @@
 //! 2.1 counterpart: the sleeping half of kern/kern_lockf.c, and fcntl, flock and closef in
 //! kern/kern_descrip.c.
 
+use crate::kernel::shared::Shared;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -40,7 +41,7 @@ const RETRY_TICKS: u32 = 10;
 const WHOLE: (i64, i64) = (0, -1);
 
 /// Who waits for locks.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Waits {
     /// What each waiting process waits for: the number of its claim, and the owner of the lock before it.
     by_process: HashMap<ProcId, (u64, Owner)>,
@@ -93,7 +94,7 @@ pub fn advlock(cx: &mut Context<'_>, vnode: VnodeId, owner: Owner, lock: &Flock,
 /// it (`VOP_ADVLOCK` with F_GETLK).
 pub fn getlock(cx: &mut Context<'_>, vnode: VnodeId, lock: &mut Flock) -> Result<(), Errno> {
     lockable(cx, vnode)?;
-    let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    let inode = Shared::clone(&cx.kernel.vfs.vnode(vnode).inode);
     let outside = is_outside(cx.kernel, vnode);
     if inode.locks.borrow().is_empty() && !outside {
         lock.kind.set(F_UNLCK);
@@ -178,7 +179,7 @@ pub(super) fn resume_with(cx: &mut Context<'_>, pending: Pending, wake: Wake, wr
 /// Takes the lock, or queues for it (`lf_setlock`).
 fn attempt(cx: &mut Context<'_>, mut pending: Pending, wrap: Wrap<'_>) -> Sysret<()> {
     let Pending { vnode, claim, wait, .. } = pending;
-    let inode = Rc::clone(&cx.kernel.vfs.vnode(vnode).inode);
+    let inode = Shared::clone(&cx.kernel.vfs.vnode(vnode).inode);
     if inode.locks.borrow().count() >= MOST_RANGES {
         return Err(Errno::ENOLCK.into());
     }
@@ -246,7 +247,7 @@ fn deadlocks(cx: &Context<'_>, mut owner: Owner) -> bool {
 /// Takes a range away from an owner and wakes who waited for it.
 fn clear(kernel: &mut Kernel, vnode: VnodeId, owner: Owner, (start, end): (i64, i64)) {
     let range = Claim { start, end, owner, kind: Kind::Write };
-    let inode = Rc::clone(&kernel.vfs.vnode(vnode).inode);
+    let inode = Shared::clone(&kernel.vfs.vnode(vnode).inode);
     let woken = inode.locks.borrow_mut().clear(&range);
     told_less(&inode, (start, end));
     wake(kernel, woken);
@@ -266,7 +267,7 @@ fn admitted(kernel: &Kernel, vnode: VnodeId, inode: &Inode, claim: &Claim) -> bo
     let mut outside = inode.outside.borrow_mut();
     if outside.is_none() {
         let Some(holder) = new_holder(kernel, vnode) else { return true };
-        *outside = Some(Outside { holder, whole: Mode::Unlocked });
+        *outside = Some(Outside { holder: Rc::new(holder), whole: Mode::Unlocked });
     }
     let Some(Outside { holder, whole }) = outside.as_mut() else { return true };
     let mode = mode(Some(claim.kind));

@@ -72,6 +72,7 @@ use crate::host::error::HostResult;
 use crate::host::fs::{self, HostKind, HostStat};
 use crate::kernel::Kernel;
 use crate::kernel::cred::Ucred;
+use crate::kernel::shared::Shared;
 use crate::mem::FileId;
 
 /// Preferred transfer size of files (f_iosize of 2.1's usual file system).
@@ -104,7 +105,7 @@ impl Default for Options {
 }
 
 /// Mounts, vnodes, names.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Vfs {
     options: Options,
     /// A privileged emulator gives files of the host away where the guest does.
@@ -520,7 +521,7 @@ impl Vfs {
         }
         let inode = match &self.repeat {
             Some(repeat) => Inode::new(repeat.extra((stat.dev, stat.ino))),
-            None => Rc::default(),
+            None => Shared::default(),
         };
         if self.repeat.is_none() {
             inode.refresh(&place, stat);

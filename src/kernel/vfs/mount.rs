@@ -5,8 +5,8 @@
 //!
 //! Must not know processes.  2.1 counterpart: sys/mount.h, kern/vfs_syscalls.c (mount), kern/vfs_subr.c.
 
+use crate::kernel::shared::Shared;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 pub use syscalls::flags::MountFlags;
 
@@ -52,7 +52,7 @@ pub enum FsType {
 }
 
 /// One mounted tree (`struct mount`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Mount {
     /// Its root.
     pub root: VnodeId,
@@ -77,7 +77,7 @@ pub struct Mount {
     /// A guest mounted it, and may unmount it.
     pub by_guest: bool,
     /// How much it may hold, of a file system in memory.
-    pub room: Option<Rc<Room>>,
+    pub room: Option<Shared<Room>>,
     /// The directory that it shows again, which is used as long as it does.
     again: Option<VnodeId>,
     /// The disk that it is of.
@@ -87,7 +87,7 @@ pub struct Mount {
 }
 
 /// The guest's own /tmp: mounted from the beginning, made on the host when somebody goes there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Private {
     mount: MountId,
     directory: Temporary,
@@ -460,7 +460,7 @@ impl Vfs {
         let on = on.to_vec();
         let special = matches!(source, Source::Special(_));
         let room = match source {
-            Source::Memory(_, size) => size.map(|size| Rc::new(Room::new(size))),
+            Source::Memory(_, size) => size.map(|size| Shared::new(Room::new(size))),
             Source::Again(again, _) => self.mount_of(*again).room.clone(),
             _ => None,
         };

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use super::Vfs;
 use super::vnode::{Body, VnodeId, Vtype};
 use crate::host::fs::{OpenFor, read_at};
+use crate::mem::FileId;
 
 /// Largest program that is read for its symbols.
 const IMAGE_BOUND: u64 = 64 << 20;
@@ -14,6 +15,11 @@ const IMAGE_BOUND: u64 = 64 << 20;
 const DEPTH: usize = 64;
 
 impl Vfs {
+    /// A vnode of a file of the host, as mappings know it.
+    pub fn held_file(&self, id: FileId) -> Option<VnodeId> {
+        self.vnodes.of_file((id.dev, id.ino))
+    }
+
     /// The path under which the guest could name a vnode now.
     pub fn path_of(&self, id: VnodeId) -> Option<Vec<u8>> {
         let vnode = self.vnodes.get(id)?;

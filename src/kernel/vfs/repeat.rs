@@ -39,7 +39,7 @@ type Stamps = [HostTime; 3];
 type Key = (u64, u64);
 
 /// What the run has done to files.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Repeat {
     now: HostTime,
     changed: HashMap<Key, Stamps>,

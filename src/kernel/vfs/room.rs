@@ -74,7 +74,7 @@ impl Size {
 }
 
 /// How much is in a file system in memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Room {
     size: Size,
     /// Fragments of each file, by device and inode of the host.
@@ -135,7 +135,7 @@ impl Vfs {
         let id = self.shown(id).unwrap_or(id);
         let Mount { room, .. } = self.mount_of(id);
         let node = self.vnodes[id].host()?;
-        Some((room.as_deref()?, (node.dev, node.ino)))
+        Some((room.as_ref()?, (node.dev, node.ino)))
     }
 
     /// How many of so many bytes can be written to a file at an offset.

@@ -30,7 +30,7 @@ use crate::kernel::{Context, Kernel, Resume, Sysret, Wake};
 const PIECE: usize = 65536;
 
 /// Streams of the host that somebody waits for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
     /// Parked reads (false) and writes (true).
     parked: BTreeSet<(FileId, bool)>,
@@ -66,6 +66,14 @@ impl Vfs {
                 stream.go_live();
             }
         }
+    }
+
+    /// All streams of the host.
+    pub(in crate::kernel) fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.vnodes.iter_mut().filter_map(|vnode| match &mut vnode.body {
+            Body::Stream(stream) => Some(stream),
+            _ => None,
+        })
     }
 
     /// The host stream behind a vnode.

@@ -381,7 +381,7 @@ fn a_file_is_the_same_through_every_mount() {
     assert_ne!(identity(&mut w, "/"), identity(&mut w, "again"), "only one directory is number 2");
     let (one, other) = (w.look("sub/f").unwrap(), w.look("again/f").unwrap());
     assert_ne!(one, other);
-    assert!(std::rc::Rc::ptr_eq(&w.vfs.vnode(one).inode, &w.vfs.vnode(other).inode));
+    assert!(w.vfs.vnode(one).inode.same(&w.vfs.vnode(other).inode));
     // What one view learns, the other one knows.
     let cred = w.cred.clone();
     w.vfs.set_mode(one, 0o4711, &cred).unwrap();

@@ -7,6 +7,7 @@
 //!
 //! Must not know guest memory or descriptors.  2.1 counterpart: miscfs/union.
 
+use crate::kernel::shared::Shared;
 use std::rc::Rc;
 
 use syscalls::Errno;
@@ -135,7 +136,7 @@ impl Vfs {
         let of = &self.vnodes[shown];
         let body = same_body(&of.body).ok_or(Errno::EOPNOTSUPP)??;
         let mut vnode = Vnode::new(of.kind, mount, body);
-        vnode.inode = Rc::clone(&of.inode);
+        vnode.inode = Shared::clone(&of.inode);
         node.held().for_each(|id| self.vnodes.vref(id));
         vnode.union = Some(Box::new(node));
         Ok(vnode)
@@ -360,7 +361,7 @@ impl Vfs {
     /// From now on a vnode shows this file of the upper layer, whose reference becomes its own.
     fn shows_upper(&mut self, id: VnodeId, upper: VnodeId) {
         let of = &self.vnodes[upper];
-        let (Some(Ok(body)), inode) = (same_body(&of.body), Rc::clone(&of.inode)) else {
+        let (Some(Ok(body)), inode) = (same_body(&of.body), Shared::clone(&of.inode)) else {
             self.vrele(upper);
             return;
         };

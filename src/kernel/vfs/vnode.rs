@@ -10,6 +10,7 @@
 //! Must not know path names.  2.1 counterpart: sys/vnode.h, kern/vfs_subr.c (getnewvnode, vref, vrele,
 //! vgone).
 
+use crate::kernel::shared::Shared;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -79,7 +80,7 @@ impl Vtype {
 }
 
 /// A file or directory of the host.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HostNode {
     /// The hold on it.
     pub place: Hold,
@@ -103,7 +104,7 @@ pub struct BuiltIn {
 }
 
 /// What is behind a vnode.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Body {
     /// Something of the host's tree.
     Host(HostNode),
@@ -124,7 +125,7 @@ pub enum Body {
 }
 
 /// A file that the kernel holds (`struct vnode`).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Vnode {
     /// Its type.
     pub kind: Vtype,
@@ -137,7 +138,7 @@ pub struct Vnode {
     /// What is behind it.
     pub body: Body,
     /// What all vnodes of the file share.
-    pub inode: Rc<Inode>,
+    pub inode: Shared<Inode>,
     /// Of a directory: where `..` leads inside the mount; `None` for the root of a mount (VROOT).
     pub parent: Option<VnodeId>,
     /// The mount whose root is seen instead of this directory.
@@ -159,7 +160,7 @@ impl Vnode {
             usecount: 0,
             text: false,
             body,
-            inode: Rc::default(),
+            inode: Shared::default(),
             parent: None,
             mounted_here: None,
             union: None,
@@ -201,7 +202,7 @@ impl Vnode {
 type Identity = (u64, u64);
 
 /// All vnodes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     vnodes: Arena<Vnode>,
     /// The vnodes of each host file: mostly one, at most one for each mount.
@@ -230,6 +231,16 @@ impl std::ops::IndexMut<VnodeId> for Table {
 }
 
 impl Table {
+    /// All vnodes, to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Vnode> {
+        self.vnodes.values_mut()
+    }
+
+    /// A vnode of a host file, if there is one.
+    pub(super) fn of_file(&self, identity: Identity) -> Option<VnodeId> {
+        self.by_identity.get(&identity)?.first().copied()
+    }
+
     /// The vnode of a host file, if it is held.
     pub fn find(&mut self, mount: MountId, dev: u64, ino: u64) -> Option<VnodeId> {
         let views = self.by_identity.get(&(dev, ino))?;
@@ -248,7 +259,7 @@ impl Table {
     pub fn insert(&mut self, mut vnode: Vnode) -> VnodeId {
         let identity = identity(&vnode);
         if let Some(other) = identity.and_then(|identity| self.by_identity.get(&identity)?.first()) {
-            vnode.inode = Rc::clone(&self.vnodes[*other].inode);
+            vnode.inode = Shared::clone(&self.vnodes[*other].inode);
         }
         let id = self.vnodes.insert(vnode);
         self.made += 1;
@@ -371,7 +382,7 @@ impl Table {
     }
 
     /// Puts something else behind a vnode.
-    pub(super) fn replace(&mut self, id: VnodeId, body: Body, inode: Rc<Inode>) {
+    pub(super) fn replace(&mut self, id: VnodeId, body: Body, inode: Shared<Inode>) {
         let vnode = &mut self.vnodes[id];
         let before = identity(vnode);
         let used = vnode.usecount > 0;

@@ -2,8 +2,6 @@
 //!
 //! 2.1 counterpart: kern/vfs_vnops.c, the ends of ufs_readwrite.c.
 
-use std::rc::Rc;
-
 use syscalls::Errno;
 use syscalls::ioctl as request;
 use syscalls::layout::Stat;
@@ -157,7 +155,7 @@ fn find_or_make(
 /// Whether a file may be written: not while a process runs from it (`vn_writechk`).
 pub(super) fn write_check(kernel: &Kernel, vnode: VnodeId) -> Result<(), Errno> {
     let inode = &kernel.vfs.vnode(vnode).inode;
-    let same = |text: VnodeId| text == vnode || Rc::ptr_eq(&kernel.vfs.vnode(text).inode, inode);
+    let same = |text: VnodeId| text == vnode || kernel.vfs.vnode(text).inode.same(inode);
     let runs = kernel.procs.ids().iter().any(|&id| kernel.procs[id].text.is_some_and(same));
     if runs { Err(Errno::ETXTBSY) } else { Ok(()) }
 }

@@ -67,6 +67,13 @@ pub struct Vmspace {
     pub attached: Attachments,
 }
 
+/// For copies of the kernel, which give the copy its memory themselves ([`AddressSpace::hollow`]).
+impl Clone for Vmspace {
+    fn clone(&self) -> Self {
+        Self { space: self.space.hollow(), ..*self }
+    }
+}
+
 impl Vmspace {
     /// An address space without a program.  Who boots a kernel has seen to it that there is room
     /// ([`AddressSpace::reserve`]).

@@ -2,6 +2,8 @@
 //!
 //! Must not know what the description means to a program.
 
+use std::rc::Rc;
+
 use super::{Builder, StartError, inherit, resolver};
 use crate::host::fs::{host_identity, raise_descriptor_limit};
 use crate::host::signal::outlive_file_limits;
@@ -73,7 +75,7 @@ impl Builder {
             machine.kernel_mut().vfs.lend_printer(stream);
         }
         machine.requests.unheeded = std::mem::take(&mut self.unheeded);
-        (machine.scratch, machine.lent) = (scratch, lent);
+        (machine.scratch, machine.lent) = (scratch.map(Rc::new), lent.map(Rc::new));
         machine.watch(self.observer.take(), self.collector.take());
         self.start(&mut machine, &here)?;
         machine.limit(self.limits);

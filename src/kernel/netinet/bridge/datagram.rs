@@ -73,7 +73,7 @@ fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     let id = sotoinpcb(kernel, so)?;
     match Socket::datagram(&kernel.tape) {
         Ok(socket) => {
-            kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
+            *kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
             unreached::listen(kernel, id);
         }
         Err(error) => {

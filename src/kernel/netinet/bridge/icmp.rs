@@ -34,7 +34,7 @@ pub(in crate::kernel::netinet) fn attach(kernel: &mut Kernel, id: InpcbId) -> Re
     let icmp = i32::from(kernel.inet.inp(id).protocol) == ipproto::ICMP;
     let socket = if icmp { Socket::icmp(&kernel.tape) } else { Socket::datagram(&kernel.tape) };
     let socket = socket.map_err(|_| Errno::EPERM)?;
-    kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
+    *kernel.inet.inp_mut(id).host = Some(Bridge::new(socket));
     unreached::listen(kernel, id);
     note(kernel, id);
     Ok(())

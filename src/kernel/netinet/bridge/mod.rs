@@ -30,6 +30,7 @@ use super::{INADDR_ANY, Inet, SockaddrIn};
 use crate::host::net::{Address, HostOption, Socket};
 use crate::host::tape::{List as Answers, Question};
 use crate::host::watch::{Interest, Watch};
+use crate::kernel::shared::Alone;
 use crate::kernel::socket::socket::{SocketId, SocketOptions};
 use crate::kernel::{Context, Kernel};
 
@@ -60,9 +61,9 @@ pub struct Bridge {
 }
 
 /// Which sockets of the host are waited for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Watched {
-    watch: Option<Watch>,
+    watch: Alone<Option<Watch>>,
     /// How many are waited for.
     count: usize,
     /// Those of which that may have changed.
@@ -91,6 +92,11 @@ impl Inet {
     /// Whether sockets are those of the host.
     pub(crate) fn is_bridged(&self) -> bool {
         self.bridged
+    }
+
+    /// Whether any socket is one of the host.
+    pub(in crate::kernel) fn has_host_sockets(&self) -> bool {
+        self.pcbs.iter().any(|(_, inp)| inp.host.is_some())
     }
 
     fn bridge(&self, id: InpcbId) -> Option<&Bridge> {
@@ -138,7 +144,7 @@ pub fn settle(kernel: &mut Kernel) {
         return;
     }
     if watched.watch.is_none() {
-        watched.watch = Watch::new().ok();
+        *watched.watch = Watch::new().ok();
     }
     for id in ids {
         if kernel.inet.bridge(id).is_none() {
@@ -159,7 +165,7 @@ pub fn settle(kernel: &mut Kernel) {
         }
         let none = Interest::default();
         watched.count = watched.count + usize::from(before == none) - usize::from(now == none);
-        if let (Some(watch), Some(fd)) = (&watched.watch, bridge.socket.fd()) {
+        if let (Some(watch), Some(fd)) = (&*watched.watch, bridge.socket.fd()) {
             // A socket that is already broken is told of by whoever uses it next.
             let _ = watch.set(fd, token, before, now);
         }

@@ -25,7 +25,7 @@ pub struct Forward {
 }
 
 /// Ports that are others at the host.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ports {
     /// What the run was told.
     pub forwards: Vec<Forward>,

@@ -103,7 +103,7 @@ fn attach(kernel: &mut Kernel, so: SocketId) -> Result<(), Errno> {
     let id = sotoinpcb(kernel, so)?;
     if kernel.sockets[so].head.is_none() {
         match Socket::stream(&kernel.tape) {
-            Ok(socket) => kernel.inet.inp_mut(id).host = Some(Bridge::new(socket)),
+            Ok(socket) => *kernel.inet.inp_mut(id).host = Some(Bridge::new(socket)),
             Err(error) => {
                 in_pcb::detach(kernel, id);
                 return Err(error.into());
@@ -239,7 +239,7 @@ fn accept(cx: &mut Context<'_>, id: InpcbId) {
         let Some(so) = sonewconn(cx, head, SockState::empty()) else { return };
         let Ok(new) = sotoinpcb(cx.kernel, so) else { return };
         let inp = cx.kernel.inet.inp_mut(new);
-        inp.host = Some(Bridge::new(socket));
+        *inp.host = Some(Bridge::new(socket));
         let from = ports::inward(cx.kernel, false, from);
         let inp = cx.kernel.inet.inp_mut(new);
         (inp.faddr, inp.fport) = from;

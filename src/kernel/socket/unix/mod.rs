@@ -77,7 +77,7 @@ pub static DOMAIN: Domain = Domain {
 };
 
 /// A control block of the local domain (`struct unpcb`).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Unpcb {
     /// The node in the file system that it is bound to.
     pub vnode: Option<VnodeId>,
@@ -96,7 +96,7 @@ pub struct Unpcb {
 }
 
 /// What the domain keeps in global variables.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     /// Descriptors in flight (`unp_rights`).
     pub rights: i32,

@@ -65,6 +65,26 @@ pub struct Line {
     known: asked::Known,
 }
 
+/// For copies of the kernel: nobody is at the other side of a copy's lines.
+impl Clone for Line {
+    fn clone(&self) -> Self {
+        Self {
+            door: Box::new(Nobody),
+            node: self.node,
+            charset: self.charset.clone(),
+            pending: self.pending.clone(),
+            ahead: self.ahead.clone(),
+            reader: self.reader.clone(),
+            wanted: self.wanted,
+            ended: self.ended,
+            gone: self.gone,
+            vacant: self.vacant,
+            next_look: self.next_look,
+            known: asked::Known::default(),
+        }
+    }
+}
+
 impl Line {
     /// A line to the other side.
     pub fn new(door: Box<dyn Door>, charset: Charset) -> Self {

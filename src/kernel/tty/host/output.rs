@@ -30,7 +30,7 @@ const SCREEN: u8 = 3;
 const PIECE: usize = 8192;
 
 /// Bytes that wait for the host.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
     bytes: Vec<u8>,
     /// So many of them have been sent.

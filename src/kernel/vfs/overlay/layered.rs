@@ -26,6 +26,14 @@ pub struct Layered {
     pub(super) path: Rc<[u8]>,
 }
 
+/// For copies of the kernel: the copy of the overlay knows already how often each file is held.
+impl Clone for Layered {
+    fn clone(&self) -> Self {
+        let Self { overlay, key, lower, path } = self;
+        Self { overlay: overlay.clone(), key: *key, lower: lower.clone(), path: Rc::clone(path) }
+    }
+}
+
 impl Drop for Layered {
     fn drop(&mut self) {
         // Nothing is dropped while the overlay is being changed.

@@ -31,13 +31,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use super::attr::ATTRIBUTE;
 use super::keep::Kept;
 use crate::host::error::HostResult;
 use crate::host::fs::{HostKind, HostStat, Place};
 use crate::host::upper::{Upper, UpperError};
+use crate::kernel::shared;
 
 pub use layered::Layered;
 use record::{Facts, MAGIC, Number, Part, ROOT};
@@ -109,7 +109,7 @@ impl Node {
 }
 
 /// The changes over one root.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Overlay {
     upper: Upper,
     root: Place,
@@ -126,7 +126,7 @@ pub struct Overlay {
 }
 
 /// An overlay that is shared by all that is held of it.
-pub type Shared = Rc<RefCell<Overlay>>;
+pub type Shared = shared::Shared<RefCell<Overlay>>;
 
 impl Overlay {
     /// An overlay that is forgotten with the run; contents are kept in a directory in `above` meanwhile.
@@ -187,7 +187,7 @@ impl Overlay {
     }
 
     fn share(self) -> Shared {
-        Rc::new(RefCell::new(self))
+        shared::Shared::new(RefCell::new(self))
     }
 
     /// Reads the journal as far as it was written, finds the files below again, and removes contents that
