@@ -144,7 +144,8 @@ fn errors_of_the_host_are_the_guests() {
                     another family: EAFNOSUPPORT\na raw socket: EPERM\ndatagram to nobody: 1\n\
                     the answer: ECONNREFUSED\n";
     // A host may let its user send echo requests.
-    let printed = String::from_utf8_lossy(&output.stdout).replace("a raw socket: 6\n", "a raw socket: EPERM\n");
+    let printed =
+        String::from_utf8_lossy(&output.stdout).replace("a raw socket: 6\n", "a raw socket: EPERM\n");
     assert_eq!(printed, expected);
 }
 
