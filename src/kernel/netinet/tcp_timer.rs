@@ -238,8 +238,11 @@ pub(super) fn tcp_slowtimo(kernel: &mut Kernel) {
         let over = tick.saturating_sub(kernel.inet.tcp.now) as u32;
         kernel.inet.tcp.now = tick.saturating_sub(1);
         run_tick(kernel, tick);
-        // What the timers have sent is answered before the tick counts, as the recordings show: a round trip
-        // that began in it takes one tick.  Timers that the answers start lose nothing of it.
+        // What the timers have sent is answered before the tick counts.  Read alone, the original says the opposite: its
+        // splx comes last, so that answers would find a tick more in ages and timestamps.  One recording tells the two
+        // apart and has it this way (i23_085-timers, step 62: the connection is still there).  Timers that the answers
+        // start lose nothing of the tick either way.  The probes themselves (tcp_setpersist, TCPT_PERSIST, `t_force` in
+        // tcp_output) are as the source has them.
         kernel.inet.tcp.handling = Some(TCPT_2MSL);
         netisr::run(kernel);
         kernel.inet.tcp.handling = None;
