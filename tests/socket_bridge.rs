@@ -361,7 +361,7 @@ fn interfaces_are_the_loopback_and_the_hosts_way_out() {
     assert_eq!(world.call(0, nr::IOCTL, &[fd, SIOCGIFCONF, ARENA + 0x80]), Ok(0));
     let listed = String::from_utf8_lossy(&world.read(0, 0x400, 400)).into_owned();
     assert!(listed.contains("lo0"));
-    let reaches = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|s| s.connect("192.0.2.1:9")).is_ok();
+    let reaches = UdpSocket::bind("0.0.0.0:0").and_then(|s| s.connect("192.0.2.1:9")).is_ok();
     assert_eq!(listed.contains("ed0"), reaches);
 }
 

@@ -34,8 +34,13 @@ pub struct Unreached {
 
 impl Answer for Unreached {
     fn put(&self, to: &mut Vec<u8>) {
-        (self.kind.put(to), self.code.put(to), self.mtu.put(to));
-        (self.from.put(to), self.to.0.put(to), self.to.1.put(to), self.data.put(to));
+        self.kind.put(to);
+        self.code.put(to);
+        self.mtu.put(to);
+        self.from.put(to);
+        self.to.0.put(to);
+        self.to.1.put(to);
+        self.data.put(to);
     }
 
     fn get(from: &mut &[u8]) -> Option<Self> {

@@ -12,6 +12,7 @@ pub mod piece;
 mod recording;
 mod writing;
 
+use crate::host::look;
 pub use recording::{Recording, RecordingError, Verdict, Where};
 pub use writing::{Writing, record};
 
@@ -20,8 +21,6 @@ pub const MAGIC: [u8; 8] = *b"bsd21r\x01\n";
 
 /// Whether a file begins as a recording does.
 pub fn is_recording(path: &std::path::Path) -> bool {
-    use std::io::Read;
-    let mut first = [0; MAGIC.len() - 2];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut first));
-    read.is_ok() && MAGIC.starts_with(&first)
+    let first = look::open_named(path).and_then(|file| look::beginning(&file, MAGIC.len() - 2));
+    first.is_ok_and(|first| first.len() == MAGIC.len() - 2 && MAGIC.starts_with(&first))
 }

@@ -2,7 +2,6 @@
 //!
 //! Must not know who looks on.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -10,6 +9,7 @@ use std::rc::Rc;
 use super::files::{self, Packed};
 use super::piece::{self, Kind};
 use super::writing::Ending;
+use crate::host::look;
 use crate::host::tape::{Difference, Player, Shown, Tape};
 use crate::host::temporary::{self, Directory};
 use crate::kernel::vfs::reads::Read;
@@ -93,6 +93,9 @@ pub struct Recording {
     ending: Option<Ending>,
 }
 
+/// Most bytes of a recording.
+const LARGEST: u64 = 1 << 30;
+
 /// What has come of playing a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -108,7 +111,8 @@ impl Recording {
     /// Reads a recording.
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let failed = |error| RecordingError::File { path: path.to_owned(), error };
-        let bytes = fs::read(path).map_err(failed)?;
+        let file = look::open_named(path).map_err(failed)?;
+        let bytes = look::whole(&file, LARGEST).map_err(failed)?;
         let magic = super::MAGIC;
         match bytes.get(..magic.len()) {
             Some(first) if first == magic => {}

@@ -142,7 +142,7 @@ fn who_reads_after_the_last_key_finds_the_end() {
             .expect("bsd21");
         let mut keys = child.stdin.take().expect("a pipe");
         keys.write_all(b"one\ntwo\n").expect("it is read");
-        std::thread::sleep(std::time::Duration::from_millis(pause));
+        std::thread::sleep(Duration::from_millis(pause));
         // The last line and the end come at once.
         keys.write_all(b"last\n").expect("it is read");
         drop(keys);

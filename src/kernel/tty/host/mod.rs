@@ -71,7 +71,7 @@ impl Clone for Line {
         Self {
             door: Box::new(Nobody),
             node: self.node,
-            charset: self.charset.clone(),
+            charset: self.charset,
             pending: self.pending.clone(),
             ahead: self.ahead.clone(),
             reader: self.reader.clone(),
