@@ -179,7 +179,11 @@ impl Door for Terminal {
     }
 
     fn stop_in_background(&self) -> bool {
-        !inherit::is_orphaned() && kill_current_process_group(Signal::TTIN).is_ok()
+        if inherit::is_orphaned() || kill_current_process_group(Signal::TTIN).is_err() {
+            return false;
+        }
+        // The last who could have continued us may have gone in between: the host has not stopped us then.
+        self.is_foreground() || !inherit::is_orphaned()
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> HostResult<usize> {
